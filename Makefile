@@ -1,0 +1,48 @@
+# `make demo` and `make test` do all of their own set-up. `make help` lists the rest.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+SEED ?= 1
+
+.DEFAULT_GOAL := check
+.PHONY: help env demo check test fix lint types deep bench replay lock coverage clean
+
+help:
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(STAMP)  ## the environment, pinned with hashes
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "crdtsync needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+check: lint types  ## format, lint, types, layers, fast tests (under a minute)
+	$(BIN)/pytest -q -m "not slow and not deep" -n 2
+
+test: lint types  ## everything that CI runs (under ten minutes)
+	$(BIN)/pytest -q -m "not deep" -n 2
+
+fix: $(STAMP)  ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:  ## pin the newest versions that the .in files allow
+	$(PYTHON) -m venv .make/lock && .make/lock/bin/pip install -q uv
+	for set in runtime dev; do .make/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	  --custom-compile-command "make lock" requirements/$$set.in -o requirements/$$set.txt; done
+	.make/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	  --custom-compile-command "make lock" -c requirements/dev.txt requirements/replay.in -o requirements/replay.txt
+
+clean:
+	rm -rf $(VENV) .make

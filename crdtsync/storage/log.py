@@ -1,0 +1,272 @@
+"""The log interface: what a replica keeps on disk, and what each operation promises.
+
+A ``Store`` is one file with one ``ShopLog`` per shop (a register has one or two, a relay many). Every
+implementation passes ``tests/contract/test_log.py``.
+
+* Reads see one consistent committed state per call; they never block a writer.
+* Writes happen inside ``Store.transaction()`` only, which takes the write lock at once (other processes
+  may write the same file), commits with fsync when the block ends and rolls back when it raises. After
+  it returned, everything in it survives a power cut; before, nothing of it is visible.
+* ``seq``, the running hash, the runs of the chains and the document totals are assigned here, inside the
+  transaction, and nowhere else.
+* Methods may block on the disk. Nothing here knows asyncio, pycrdt, or the meaning of a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from crdtsync.ids import Item, Origin, Position
+
+Interval = tuple[int, int]
+"""Both ends included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive rows of a log from just after ``start`` up to and including ``to``.
+
+    ``records`` are those rows that were not skipped, ascending, with their seq.
+    """
+
+    start: Position
+    to: Position
+    records: tuple[tuple[int, bytes], ...]
+    records_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A maximal unbroken run of held entries of one chain: numbers ``lo`` to ``hi``, each linked to the
+    one before. ``lo_prev`` is the ``prev`` of the first, ``hi_link`` the link of the last. A chain without
+    holes or forks is one run with ``lo`` 1."""
+
+    chain: bytes
+    lo: int
+    lo_prev: bytes
+    hi: int
+    hi_link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far another log is held here: everything up to ``position``, except the ``wanted`` intervals
+    of its seqs, which are still to be fetched."""
+
+    position: Position
+    wanted: tuple[Interval, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """How far a peer said it has our log on disk, and when it said so (``at_ms``, Unix milliseconds)."""
+
+    position: Position
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A record that was not admitted: number ``seq`` of its sender's log. ``held`` means that it is judged
+    again when certificates or rules change; otherwise the refusal is final. The bytes are kept either way."""
+
+    seq: int
+    digest: bytes
+    code: str
+    reason: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """The bytes of a refused, held or damaged record, set apart, and why."""
+
+    record: bytes
+    digest: bytes
+    origin: Origin | None
+    code: str
+    reason: str
+    held: bool
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """Totals of one document: how many records it has, their bytes, the seq of the newest one."""
+
+    name: str
+    records: int
+    records_bytes: int
+    last_seq: int
+
+
+class ShopLog(Protocol):
+    """The log of one shop in one store."""
+
+    @property
+    def shop(self) -> bytes: ...
+    @property
+    def log_id(self) -> bytes:
+        """128 random bits that name this log; see ``rotate_log_id``."""
+        ...
+
+    @property
+    def end(self) -> Position:
+        """After the newest record. Read from disk: other processes write too."""
+        ...
+
+    # -- reading records ------------------------------------------------------------------------------
+
+    def hash_at(self, seq: int) -> bytes | None:
+        """The running hash after record ``seq`` (``ZERO_HASH`` for 0), for every seq ever assigned, also
+        where the bytes were packed or compacted; None beyond the end."""
+        ...
+
+    def read(
+        self,
+        after: int,
+        *,
+        bytes_max: int,
+        skip_origin: bytes | None = None,
+        covered: Mapping[bytes, Sequence[Interval]] | None = None,
+    ) -> Batch:
+        """Rows after seq ``after``, as many as fit in ``bytes_max`` (at least one record if there is one;
+        at most 4,096 rows are scanned). Skipped are rows whose origin is the log ``skip_origin`` (see
+        ``void_origin``), entries of chain c whose number lies in an interval of ``covered[c]``, and rows
+        whose bytes a compacted state replaced. Raises ``DamagedStore`` where a checksum fails."""
+        ...
+
+    def pack_at(self, after: int) -> tuple[Position, Position, bytes] | None:
+        """The pack whose first row is ``after + 1``: (start, to, blob) as it lies on disk, or None."""
+        ...
+
+    def holds(self, digest: bytes, chain: bytes | None = None, n: int | None = None) -> bool:
+        """Whether exactly this record is held in the log. For an entry give its chain and number."""
+        ...
+
+    def entry(self, chain: bytes, n: int) -> tuple[bytes, ...]:
+        """The sealed entries held as number ``n`` of a chain: normally one, several after a fork."""
+        ...
+
+    def chain_entries(self, chain: bytes, lo: int, hi: int) -> Iterator[tuple[int, bytes]]:
+        """(seq, sealed) of the entries ``lo`` to ``hi`` of a chain, ascending by number."""
+        ...
+
+    def document_records(self, document: str) -> Iterator[tuple[int, bytes]]:
+        """(seq, record) of one document, ascending by seq; what a state replaced is left out."""
+        ...
+
+    def documents(self) -> list[DocumentRow]:
+        """All documents, by name."""
+        ...
+
+    def runs(self, chain: bytes | None = None) -> list[Run]:
+        """The maximal runs of all chains or of one, by (chain, lo, hi_link)."""
+        ...
+
+    # -- what is known of other logs ------------------------------------------------------------------
+
+    def cursor(self, log_id: bytes) -> Cursor | None: ...
+    def acknowledged(self, log_id: bytes) -> Acknowledged | None:
+        """What the peer with that log last acknowledged of our log under its present log id."""
+        ...
+
+    def refusals_given(self, log_id: bytes) -> list[Refusal]:
+        """What we did not admit of that peer's log, by seq."""
+        ...
+
+    def refusals_received(self, log_id: bytes) -> list[Refusal]:
+        """What that peer did not admit of our log, by seq."""
+        ...
+
+    def unacknowledged(self, log_id: bytes | None) -> Iterator[tuple[int, bytes]]:
+        """(seq, record) of everything that the peer with that log has not acknowledged on disk: beyond its
+        acknowledgement and not received from it, plus what it refused or holds. None: everything."""
+        ...
+
+    def apart(self) -> list[Apart]:
+        """Everything that was set apart here, oldest first."""
+        ...
+
+    # -- small state ----------------------------------------------------------------------------------
+
+    def state(self, key: str) -> bytes | None:
+        """A value kept beside the log (the head of the own chain, the present relay, …)."""
+        ...
+
+    def request(self, request_id: str) -> tuple[bytes, int] | None:
+        """(link, seq) of the entry that was made for that request, if it was."""
+        ...
+
+    # -- writing, inside ``Store.transaction()`` only ---------------------------------------------------
+
+    def append(self, item: Item) -> int | None:
+        """Append one record; its seq, or None when it is held already (which changes nothing)."""
+        ...
+
+    def set_cursor(self, log_id: bytes, cursor: Cursor) -> None: ...
+    def set_acknowledged(self, log_id: bytes, position: Position, at_ms: int) -> None:
+        """Remember an acknowledgement; it replaces the last one, downwards too."""
+        ...
+
+    def refuse(self, log_id: bytes, refusal: Refusal, record: bytes, at_ms: int) -> None:
+        """Set a received record apart. Idempotent per (log, seq) and per digest."""
+        ...
+
+    def settle_refusals(self, log_id: bytes, seqs: Iterable[int]) -> None:
+        """Drop the refusals we gave for these seqs (they were admitted after all), and their bytes."""
+        ...
+
+    def set_refusals_received(self, log_id: bytes, refusals: Sequence[Refusal], *, complete: bool) -> None:
+        """Add to what a peer refused of our log or, with ``complete``, replace it."""
+        ...
+
+    def set_state(self, key: str, value: bytes | None) -> None: ...
+    def set_request(self, request_id: str, link: bytes, seq: int) -> None: ...
+    def rotate_log_id(self, log_id: bytes) -> None:
+        """Go on under a new log id: what peers acknowledged under the old one counts no more."""
+        ...
+
+    def void_origin(self, log_id: bytes) -> None:
+        """Forget that records came from that log (its owner lost them), so that they are offered to it
+        again, and forget its cursor. What is received from it afterwards counts as before."""
+        ...
+
+    def pack(self, rows_max: int, keep_after: int) -> bool:
+        """Pack the oldest unpacked rows (at most ``rows_max``, none beyond seq ``keep_after``) into one
+        pack, after unpacking it again gave the same bytes. False when there was nothing worth packing."""
+        ...
+
+    def compact(self, state: Item, replaces: Sequence[int]) -> int:
+        """Append a compacted state of a document and drop the bytes of the rows that it replaces."""
+        ...
+
+
+class Store(Protocol):
+    """One file of logs. Use it from one thread at a time; open one per thread and per process."""
+
+    def shops(self) -> list[bytes]:
+        """The ids of the shops in this store, oldest first."""
+        ...
+
+    def shop(self, shop: bytes) -> ShopLog:
+        """Raises ``KeyError`` for an unknown shop."""
+        ...
+
+    def create_shop(self, shop: bytes, log_id: bytes) -> ShopLog:
+        """Inside a transaction. An existing shop is returned as it is."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """The only way to write. Raises ``StoreBusy``, ``DiskFull``, ``ReadOnlyStore``; then nothing was
+        written. Not reentrant."""
+        ...
+
+    def data_version(self) -> int:
+        """Changes when another connection has committed. Costs microseconds."""
+        ...
+
+    def close(self) -> None: ...
