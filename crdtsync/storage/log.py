@@ -42,7 +42,8 @@ class Batch:
 class Run:
     """A maximal unbroken run of held entries of one chain: numbers ``lo`` to ``hi``, each linked to the
     one before. ``lo_prev`` is the ``prev`` of the first, ``hi_link`` the link of the last. A chain without
-    holes or forks is one run with ``lo`` 1."""
+    holes or forks is one run with ``lo`` 1.
+    """
 
     chain: bytes
     lo: int
@@ -54,7 +55,8 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """How far another log is held here: everything up to ``position``, except the ``wanted`` intervals
-    of its seqs, which are still to be fetched."""
+    of its seqs, which are still to be fetched.
+    """
 
     position: Position
     wanted: tuple[Interval, ...] = ()
@@ -71,7 +73,8 @@ class Acknowledged:
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A record that was not admitted: number ``seq`` of its sender's log. ``held`` means that it is judged
-    again when certificates or rules change; otherwise the refusal is final. The bytes are kept either way."""
+    again when certificates or rules change; otherwise the refusal is final. The bytes are kept either way.
+    """
 
     seq: int
     digest: bytes
@@ -122,7 +125,8 @@ class ShopLog(Protocol):
 
     def hash_at(self, seq: int) -> bytes | None:
         """The running hash after record ``seq`` (``ZERO_HASH`` for 0), for every seq ever assigned, also
-        where the bytes were packed or compacted; None beyond the end."""
+        where the bytes were packed or compacted; None beyond the end.
+        """
         ...
 
     def read(
@@ -136,7 +140,8 @@ class ShopLog(Protocol):
         """Rows after seq ``after``, as many as fit in ``bytes_max`` (at least one record if there is one;
         at most 4,096 rows are scanned). Skipped are rows whose origin is the log ``skip_origin`` (see
         ``void_origin``), entries of chain c whose number lies in an interval of ``covered[c]``, and rows
-        whose bytes a compacted state replaced. Raises ``DamagedStore`` where a checksum fails."""
+        whose bytes a compacted state replaced. Raises ``DamagedStore`` where a checksum fails.
+        """
         ...
 
     def pack_at(self, after: int) -> tuple[Position, Position, bytes] | None:
@@ -184,7 +189,8 @@ class ShopLog(Protocol):
 
     def unacknowledged(self, log_id: bytes | None) -> Iterator[tuple[int, bytes]]:
         """(seq, record) of everything that the peer with that log has not acknowledged on disk: beyond its
-        acknowledgement and not received from it, plus what it refused or holds. None: everything."""
+        acknowledgement and not received from it, plus what it refused or holds. None: everything.
+        """
         ...
 
     def apart(self) -> list[Apart]:
@@ -232,12 +238,14 @@ class ShopLog(Protocol):
 
     def void_origin(self, log_id: bytes) -> None:
         """Forget that records came from that log (its owner lost them), so that they are offered to it
-        again, and forget its cursor. What is received from it afterwards counts as before."""
+        again, and forget its cursor. What is received from it afterwards counts as before.
+        """
         ...
 
     def pack(self, rows_max: int, keep_after: int) -> bool:
         """Pack the oldest unpacked rows (at most ``rows_max``, none beyond seq ``keep_after``) into one
-        pack, after unpacking it again gave the same bytes. False when there was nothing worth packing."""
+        pack, after unpacking it again gave the same bytes. False when there was nothing worth packing.
+        """
         ...
 
     def compact(self, state: Item, replaces: Sequence[int]) -> int:
@@ -262,7 +270,8 @@ class Store(Protocol):
 
     def transaction(self) -> AbstractContextManager[None]:
         """The only way to write. Raises ``StoreBusy``, ``DiskFull``, ``ReadOnlyStore``; then nothing was
-        written. Not reentrant."""
+        written. Not reentrant.
+        """
         ...
 
     def data_version(self) -> int:
