@@ -1,0 +1,44 @@
+"""Sealed bytes: ``body 0x00 signature``, and the link that names them.
+
+The body is canonical JSON, the signature 86 characters. Nothing else of an entry has a meaning: these bytes
+are stored, sent, hashed and exported as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from crdtsync.errors import MalformedRecord
+from crdtsync.model import canonical
+from crdtsync.model.signature import SIGNATURE_CHARACTERS, PrivateKey, is_signature_text
+
+_TAIL: Final = SIGNATURE_CHARACTERS + 1
+
+
+def seal(body: Mapping[str, Any], key: PrivateKey) -> bytes:
+    """Sign a body. The same body and key give the same bytes. Raises ``MalformedRecord``."""
+    data = canonical.encode(body)
+    return data + b"\0" + key.sign_text(data).encode("ascii")
+
+
+def split(sealed: bytes) -> tuple[bytes, str]:
+    """Body bytes and signature text. Raises ``MalformedRecord``; neither part is judged beyond its form."""
+    try:
+        text = sealed[1 - _TAIL :].decode("ascii")
+    except UnicodeDecodeError:
+        text = ""
+    if sealed[-_TAIL : 1 - _TAIL] != b"\0" or not is_signature_text(text):
+        raise MalformedRecord("the bytes do not end with a signature")
+    return sealed[:-_TAIL], text
+
+
+def join(body: bytes, signature_text: str) -> bytes:
+    """The reverse of ``split``."""
+    return body + b"\0" + signature_text.encode("ascii")
+
+
+def link(sealed: bytes) -> bytes:
+    """The name of sealed bytes: their SHA-256."""
+    return hashlib.sha256(sealed).digest()
