@@ -9,7 +9,7 @@ duplicate keys, spaces, other escapes, other orders and other spellings of numbe
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -65,7 +65,8 @@ def _check(container: dict[str, Any] | list[Any], levels: int) -> None:
     """Refuse other types than the six, and more than ``levels`` levels (which also bounds the recursion)."""
     if levels == 0:
         raise MalformedRecord(f"more than {DEPTH_MAX} levels of nesting")
-    for value in container.values() if type(container) is dict else container:
+    values: Iterable[Any] = container.values() if type(container) is dict else container
+    for value in values:
         kind = type(value)
         if kind is str or kind is int or kind is bool:
             continue

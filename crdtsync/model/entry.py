@@ -36,6 +36,11 @@ from crdtsync.model.signature import is_public_key
 
 VERSION: Final = 1
 
+SOFTWARE: Final = "crdtsync 0.1.0"
+"""The field ``sw``: the version of this fiscal core. It changes only with the rules in this package, so
+that other releases do not reopen the question of conformity.
+"""
+
 ENTRY_BYTES_MAX: Final = 64 * 1024
 """Sealed bytes of one entry. The longest real ticket (200 lines) has about 40 KiB."""
 
@@ -96,6 +101,19 @@ class Entry:
         return bytes.fromhex(self.body["till"])
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last entry known of a chain: its link, and its number along the chain (``seq`` of its body)."""
+
+    chain: bytes
+    link: bytes
+    n: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a body."""
+        return {"chain": self.chain.hex(), "link": self.link.hex(), "seq": self.n}
+
+
 def read_entry(data: bytes) -> Entry:
     """Read sealed bytes. Raises ``RecordTooBig`` and ``MalformedRecord``; signatures are not looked at."""
     if len(data) > ENTRY_BYTES_MAX:
@@ -152,7 +170,7 @@ def is_series(text: object) -> bool:
 
 
 def _check_common(body: dict[str, Any]) -> None:
-    if body.get("v") != VERSION:
+    if type(body.get("v")) is not int or body["v"] != VERSION:
         raise MalformedRecord(f"not an entry of format version {VERSION}")
     _check_texts(body, _COMMON_TEXTS)
     for field, least, most in _COMMON_INTEGERS:
@@ -199,7 +217,7 @@ def _check_first(body: dict[str, Any]) -> None:
         _check_owner(body, author)
     else:
         _check_texts(body, (("series", _SERIES), ("cur", _CURRENCY)))
-        check_heads(body.get("heads"))
+        read_heads(body.get("heads"))
 
 
 def _check_owner(body: dict[str, Any], shop_id: bytes) -> None:
@@ -208,11 +226,14 @@ def _check_owner(body: dict[str, Any], shop_id: bytes) -> None:
         raise MalformedRecord("the shop id does not follow from the owner's key")
 
 
-def check_heads(heads: object) -> None:
-    """Check a list of heads: objects ``{chain, link, seq}``. Raises ``MalformedRecord``."""
+def read_heads(heads: object) -> tuple[Head, ...]:
+    """Read a list of heads of a body. Raises ``MalformedRecord``."""
     if type(heads) is not list:
         raise MalformedRecord("the field 'heads' is not a list")
+    found = []
     for head in heads:
         if type(head) is not dict or type(head.get("seq")) is not int or head["seq"] < 1:
             raise MalformedRecord("a head is an object of chain, link and seq")
         _check_texts(head, (("chain", _HEX_32_BYTES), ("link", _HEX_32_BYTES)))
+        found.append(Head(bytes.fromhex(head["chain"]), bytes.fromhex(head["link"]), head["seq"]))
+    return tuple(found)

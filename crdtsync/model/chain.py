@@ -1,0 +1,315 @@
+"""Chains: the next entry of a register, and the head from which it follows.
+
+A head holds all that the next entry needs: number, link, counters, grand totals, the running periods. It is
+stored in the transaction that stores its entry, and can be rebuilt from the entries by ``advance``.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any, Final, Literal, Self
+
+from crdtsync.errors import DamagedStore, IntegrityDefect, MalformedRecord
+from crdtsync.model import canonical
+from crdtsync.model.entry import SOFTWARE, VERSION, Entry, Head, first_prev, is_series
+from crdtsync.model.period import COUNTED_KINDS, LEVELS, Period
+
+Mode = Literal["live", "train"]
+
+CLOCK_TOLERANCE_MS: Final = 2_000
+"""Steps of the clock back below this are clamped to the time of the entry before."""
+
+CLOCK_STEP_CODE: Final = 1001
+"""The ``jet`` code that says that the clock went back; only there may ``ts`` decrease."""
+
+_LAST_DAY = "9999-12-31"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When, on which business day, and by whom: read by the caller, recorded here.
+
+    ``ts_ms`` Unix milliseconds as the clock says; ``tz_min`` local offset in minutes; ``bd`` the business
+    day (see ``business_day``); ``op`` the operator's pseudonym.
+    """
+
+    ts_ms: int
+    tz_min: int
+    bd: str
+    op: str = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """The shop as its registers name it. The optional numbers are French: SIRET, VAT number, NAF code."""
+
+    id: bytes
+    name: str
+    siret: str | None = None
+    tva: str | None = None
+    naf: str | None = None
+
+    def to_json(self) -> dict[str, str]:
+        """As it stands in a body."""
+        numbers = {"siret": self.siret, "tva": self.tva, "naf": self.naf}
+        return {"id": self.id.hex(), "name": self.name} | {k: v for k, v in numbers.items() if v is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """The end of a chain after entry number ``n``.
+
+    ``counts``: entries per kind; ``ticket``: the last ticket number's counter; ``gt_real``/``gt_abs``: the
+    grand totals; ``periods``: totals since the last closing of each level; ``closings``: per level the
+    link and the number of that closing. ``author`` is the device (in the owner's chain: the shop).
+    """
+
+    chain: bytes
+    author: bytes
+    link: bytes
+    n: int
+    ts_ms: int
+    bd: str
+    series: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    ticket: int = 0
+    gt_real: int = 0
+    gt_abs: int = 0
+    periods: Mapping[str, Period] = field(default_factory=lambda: {level: Period(1) for level in LEVELS})
+    closings: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
+
+    @property
+    def known(self) -> Head:
+        """The head as other chains name it."""
+        return Head(self.chain, self.link, self.n)
+
+    def to_bytes(self) -> bytes:
+        """As it is kept beside the log."""
+        return canonical.encode(
+            {
+                "chain": self.chain.hex(),
+                "author": self.author.hex(),
+                "link": self.link.hex(),
+                "n": self.n,
+                "ts_ms": self.ts_ms,
+                "bd": self.bd,
+                "series": self.series,
+                "counts": dict(self.counts),
+                "ticket": self.ticket,
+                "gt": [self.gt_real, self.gt_abs],
+                "periods": {level: period.to_json() for level, period in self.periods.items()},
+                "closings": {level: [link.hex(), z] for level, (link, z) in self.closings.items()},
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The reverse of ``to_bytes``. Raises ``DamagedStore``; the head can then be rebuilt."""
+        try:
+            value = canonical.decode(data)
+            return cls(
+                chain=bytes.fromhex(value["chain"]),
+                author=bytes.fromhex(value["author"]),
+                link=bytes.fromhex(value["link"]),
+                n=value["n"],
+                ts_ms=value["ts_ms"],
+                bd=value["bd"],
+                series=value["series"],
+                counts=value["counts"],
+                ticket=value["ticket"],
+                gt_real=value["gt"][0],
+                gt_abs=value["gt"][1],
+                periods={level: Period.from_json(value["periods"][level]) for level in LEVELS},
+                closings={level: (bytes.fromhex(link), z) for level, (link, z) in value["closings"].items()},
+            )
+        except (MalformedRecord, KeyError, TypeError, ValueError) as error:
+            raise DamagedStore("the head of the chain cannot be read") from error
+
+
+def start(
+    device: bytes,
+    public: bytes,
+    shop: Shop,
+    *,
+    series: str,
+    nonce: bytes,
+    moment: Moment,
+    currency: str = "EUR",
+    heads: Sequence[Head] = (),
+    software: str = SOFTWARE,
+) -> dict[str, Any]:
+    """The body of a register's first entry. ``nonce``: 16 random bytes, so that no two chains share a name.
+
+    ``heads`` are the heads of the shop's chains known now; a replacement so names the chain it follows.
+    """
+    body = common_fields("register", device, moment, n=1, prev=first_prev(device), software=software)
+    return body | {
+        "nonce": nonce.hex(),
+        "shop": shop.to_json(),
+        "key": {"alg": "ES256", "pub": public.hex()},
+        "series": series,
+        "cur": currency,
+        "heads": [head.to_json() for head in heads],
+    }
+
+
+def common_fields(
+    kind: str, author: bytes, moment: Moment, *, n: int, prev: bytes, software: str, mode: Mode = "live"
+) -> dict[str, Any]:
+    """The common fields of an entry, without ``chain``; ``n`` is its number along the chain."""
+    return {
+        "v": VERSION,
+        "kind": kind,
+        "till": author.hex(),
+        "seq": n,
+        "n": 1,
+        "prev": prev.hex(),
+        "ts": moment.ts_ms,
+        "tz": moment.tz_min,
+        "bd": moment.bd,
+        "op": moment.op,
+        "sw": software,
+        "mode": mode,
+    }
+
+
+def next_body(
+    head: ChainHead,
+    kind: str,
+    payload: Mapping[str, Any],
+    moment: Moment,
+    *,
+    software: str = SOFTWARE,
+    mode: Mode = "live",
+) -> dict[str, Any]:
+    """The body of the entry after ``head``: common fields, ticket number and grand totals where due.
+
+    A clock that is less than ``CLOCK_TOLERANCE_MS`` behind is clamped to the entry before. Raises
+    ``ValueError`` for what the caller must not ask for: a clock further behind without the ``jet`` entry
+    that ``clock_step`` announces, a business day before the head's, a payload with common fields.
+    """
+    if clock_step(head, moment) is not None and not _tells_clock_step(kind, payload):
+        raise ValueError("the clock went back: append the jet entry of clock_step first")
+    if moment.bd < head.bd:
+        raise ValueError(f"the business day {moment.bd} is before {head.bd}")
+    if not _tells_clock_step(kind, payload):
+        moment = replace(moment, ts_ms=max(moment.ts_ms, head.ts_ms))
+    body = common_fields(
+        kind, head.author, moment, n=head.n + 1, prev=head.link, software=software, mode=mode
+    )
+    body |= {"chain": head.chain.hex(), "n": head.counts.get(kind, 0) + 1}
+    real, absolute = head.gt_real, head.gt_abs
+    if kind in COUNTED_KINDS:
+        body["num"] = ticket_number(head.series, moment.bd, head.ticket + 1)
+        real, absolute = real + payload["ttc"], absolute + abs(payload["ttc"])
+    if kind in COUNTED_KINDS or kind == "close":
+        body["gt"] = {"real": real, "abs": absolute}
+    if not body.keys().isdisjoint(payload):
+        raise ValueError(f"the payload has common fields: {sorted(body.keys() & payload.keys())}")
+    return body | dict(payload)
+
+
+def advance(head: ChainHead | None, entry: Entry) -> ChainHead:
+    """The head after one more entry; of a chain's first entry with ``head`` None.
+
+    Raises ``IntegrityDefect`` when the entry does not follow.
+    """
+    body, facts = entry.body, entry.facts
+    if head is None:
+        if facts.n != 1:
+            raise IntegrityDefect("a chain is rebuilt from its first entry on")
+        head = ChainHead(facts.chain, entry.author, facts.prev, 0, 0, "", body.get("series", ""))
+    elif (facts.chain, facts.n, facts.prev) != (head.chain, head.n + 1, head.link):
+        raise IntegrityDefect(f"entry {facts.link.hex()} does not follow entry {head.n} of its chain")
+    counted = facts.kind in COUNTED_KINDS
+    return replace(
+        head,
+        link=facts.link,
+        n=facts.n,
+        ts_ms=body["ts"],
+        bd=max(head.bd, body["bd"]),
+        counts={**head.counts, facts.kind: head.counts.get(facts.kind, 0) + 1},
+        ticket=max(head.ticket + 1, ticket_counter(body["num"])) if counted else head.ticket,
+        gt_real=head.gt_real + body["ttc"] if counted else head.gt_real,
+        gt_abs=head.gt_abs + abs(body["ttc"]) if counted else head.gt_abs,
+        **_closed(head, entry),
+    )
+
+
+def rebuild(entries: Iterable[Entry]) -> ChainHead | None:
+    """The head after entries in the order of the chain, from its first on."""
+    head = None
+    for entry in entries:
+        head = advance(head, entry)
+    return head
+
+
+def clock_step(head: ChainHead, moment: Moment) -> dict[str, Any] | None:
+    """The payload of the ``jet`` entry that must come first because the clock went back, or None."""
+    step_ms = head.ts_ms - moment.ts_ms
+    if step_ms < CLOCK_TOLERANCE_MS:
+        return None
+    return {"code": CLOCK_STEP_CODE, "data": {"from": head.ts_ms, "to": moment.ts_ms}}
+
+
+def business_day(head_bd: str | None, local_date: str, trusted_date: str | None) -> tuple[str, str | None]:
+    """The business day of the next entry, and what a person must be asked, if anything.
+
+    ``head_bd`` is the business day of the chain's head, ``local_date`` what the register's clock says,
+    ``trusted_date`` the last date known from elsewhere: the relay's clock, or a person's answer. The
+    day never decreases, and advances by itself at most to one day past the later of head and trusted date.
+    Otherwise it stays, a question is returned, and the sale goes through all the same; when a person
+    confirms the date, call again with it as trusted.
+    """
+    known = max(filter(None, (head_bd, trusted_date)), default=local_date)
+    if local_date > _day_after(known):
+        ahead = f"The clock says {local_date}, but the last day known is {known}. Is it {local_date}?"
+        return head_bd or known, ahead
+    day = max(head_bd or local_date, local_date)
+    if known > _day_after(local_date):
+        return day, f"The clock says {local_date}, but it was {known} already. Is the clock right?"
+    return day, None
+
+
+def series_of(device: bytes) -> str:
+    """The series of a register that sells before any certificate gave it one: six characters of its id."""
+    return base64.b32encode(device)[:6].decode("ascii")
+
+
+def ticket_number(series: str, business_day: str, counter: int) -> str:
+    """``<series>-<yy>-<at least six digits>``, at most 40 characters."""
+    return f"{series}-{business_day[2:4]}-{counter:06d}"
+
+
+def ticket_counter(num: str) -> int:
+    """The counter in a ticket number; 0 when it is none."""
+    series, _, rest = num.partition("-")
+    digits = rest[3:]
+    well_formed = is_series(series) and rest[2:3] == "-" and digits.isascii() and digits.isdigit()
+    return int(digits) if well_formed and len(digits) <= 15 else 0
+
+
+def _closed(head: ChainHead, entry: Entry) -> dict[str, Any]:
+    """Periods and closings after an entry: a closing begins the period of its level anew, with itself."""
+    level = entry.body.get("level") if entry.kind == "close" else None
+    periods = {
+        name: (Period(entry.facts.n) if name == level else period).with_entry(entry.body)
+        for name, period in head.periods.items()
+    }
+    if level is None:
+        return {"periods": periods}
+    number = head.closings[level][1] + 1 if level in head.closings else 1
+    return {"periods": periods, "closings": {**head.closings, level: (entry.link, number)}}
+
+
+def _tells_clock_step(kind: str, payload: Mapping[str, Any]) -> bool:
+    return kind == "jet" and payload.get("code") == CLOCK_STEP_CODE
+
+
+def _day_after(day: str) -> str:
+    if day >= _LAST_DAY:
+        return day
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
