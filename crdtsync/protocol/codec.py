@@ -1,0 +1,376 @@
+"""Messages to bytes and back: msgpack arrays, read strictly.
+
+``decode`` raises ``MalformedMessage`` and nothing else, whatever the bytes are. A frame is one array: the
+type number, then the fields in a fixed order. Unknown types and fields too many are refused, so that an
+addition to the protocol is an addition to its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgpack
+
+from crdtsync.errors import MalformedMessage
+from crdtsync.ids import ID_BYTES, LINK_BYTES, Position
+from crdtsync.protocol.limits import (
+    FRAME_BYTES_MAX,
+    HEADS_RUNS_MAX,
+    MESSAGE_BYTES_MAX,
+    PART_BYTES,
+    PRESENCE_BYTES_MAX,
+    RECORDS_PER_FRAME_MAX,
+    REFUSALS_PER_MESSAGE_MAX,
+)
+from crdtsync.protocol.messages import (
+    Ack,
+    Certificates,
+    CertificatesWanted,
+    Challenge,
+    Cut,
+    Digest,
+    Enrol,
+    Enrolled,
+    Heads,
+    HeadsWanted,
+    HeldRun,
+    Hello,
+    Message,
+    Pack,
+    Part,
+    Presence,
+    Records,
+    Refused,
+    RefusedRecord,
+    Want,
+)
+
+Fields = list[Any]
+
+SEQ_MAX = 1 << 53
+NONCE_BYTES = 16
+SIGNATURE_BYTES = 64
+KEY_BYTES = 33
+TEXT_BYTES_MAX = 400
+
+_pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
+
+
+def encode_hello_body(hello: Hello) -> bytes:
+    """The part of a hello that is signed."""
+    fields = [
+        hello.version,
+        hello.shop,
+        hello.device,
+        hello.log_id,
+        *_place(hello.end),
+        hello.cursor_log,
+        *_place(hello.cursor),
+        hello.nonce,
+        hello.certificate,
+        hello.is_relay,
+        hello.fits,
+        hello.time_ms,
+        hello.digest,
+        hello.software,
+    ]
+    return bytes(_pack(fields))
+
+
+def encode(message: Message) -> bytes:
+    """The frame of a message. What exceeds ``FRAME_BYTES_MAX`` must go through ``frames``."""
+    number, fields = _ENCODERS[type(message)](message)
+    return bytes(_pack([number, *fields]))
+
+
+def frames(message: Message) -> Iterator[bytes]:
+    """The frames that carry a message: one, or several parts."""
+    frame = encode(message)
+    if len(frame) <= FRAME_BYTES_MAX:
+        yield frame
+        return
+    for start in range(0, len(frame), PART_BYTES):
+        piece = frame[start : start + PART_BYTES]
+        yield encode(Part(piece, last=start + PART_BYTES >= len(frame)))
+
+
+def decode(frame: bytes) -> Message:
+    """Read one frame, or one message put together from parts. Raises ``MalformedMessage``."""
+    try:
+        fields = msgpack.unpackb(
+            frame,
+            raw=False,
+            use_list=True,
+            strict_map_key=True,
+            max_bin_len=MESSAGE_BYTES_MAX,
+            max_str_len=FRAME_BYTES_MAX,
+            max_array_len=4 * HEADS_RUNS_MAX,
+            max_map_len=64,
+            max_ext_len=0,
+        )
+    except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException) as error:
+        raise MalformedMessage(f"a frame of {len(frame)} bytes is no message") from error
+    if type(fields) is not list or not fields or type(fields[0]) is not int:
+        raise MalformedMessage("a frame is no message: an array with a type number is expected")
+    reader = _DECODERS.get(fields[0])
+    if reader is None:
+        raise MalformedMessage(f"unknown message type {fields[0]}")
+    count, read = reader
+    if len(fields) != count + 1:
+        raise MalformedMessage(f"message type {fields[0]} has {count} fields, not {len(fields) - 1}")
+    return read(fields)
+
+
+# -- pieces -----------------------------------------------------------------------------------------------
+
+
+def _place(position: Position) -> tuple[int, bytes]:
+    return position.seq, position.h
+
+
+def _check(condition: bool, what: str) -> None:
+    if not condition:
+        raise MalformedMessage(f"{what} is not as the protocol says")
+
+
+def _int(value: Any, what: str, maximum: int = SEQ_MAX) -> int:
+    _check(type(value) is int and 0 <= value <= maximum, what)
+    return int(value)
+
+
+def _bool(value: Any, what: str) -> bool:
+    _check(type(value) is bool, what)
+    return bool(value)
+
+
+def _bytes(value: Any, what: str, *lengths: int) -> bytes:
+    _check(type(value) is bytes and (not lengths or len(value) in lengths), what)
+    return bytes(value)
+
+
+def _text(value: Any, what: str, maximum: int = TEXT_BYTES_MAX) -> str:
+    _check(type(value) is str and len(value) <= maximum and "\x00" not in value, what)
+    return str(value)
+
+
+def _list(value: Any, what: str, maximum: int) -> list[Any]:
+    _check(type(value) is list and len(value) <= maximum, what)
+    return list(value)
+
+
+def _position(seq: Any, h: Any, what: str) -> Position:
+    return Position(_int(seq, what), _bytes(h, what, LINK_BYTES))
+
+
+def _interval(value: Any, what: str) -> tuple[int, int]:
+    pair = _list(value, what, 2)
+    _check(len(pair) == 2, what)
+    lo, hi = _int(pair[0], what), _int(pair[1], what)
+    _check(1 <= lo <= hi, what)
+    return lo, hi
+
+
+def _fills(value: Any) -> tuple[int, int] | None:
+    return _interval(value, "an answered interval") if value else None
+
+
+def _seqs(deltas: Any, count: int) -> tuple[int, ...]:
+    seqs, seq = [], 0
+    for delta in _list(deltas, "record numbers", RECORDS_PER_FRAME_MAX):
+        seq += _int(delta, "a record number")
+        _check(delta > 0, "a record number")
+        seqs.append(seq)
+    _check(len(seqs) == count and seq <= SEQ_MAX, "record numbers")
+    return tuple(seqs)
+
+
+def _deltas(seqs: tuple[int, ...]) -> list[int]:
+    return [seq - before for before, seq in zip((0, *seqs), seqs, strict=False)]
+
+
+def _records(value: Any) -> tuple[bytes, ...]:
+    records = _list(value, "records", RECORDS_PER_FRAME_MAX)
+    _check(all(type(record) is bytes and record for record in records), "a record")
+    return tuple(records)
+
+
+# -- readers, one per message ----------------------------------------------------------------------------
+
+
+def _read_hello(f: Fields) -> Hello:
+    body = _bytes(f[1], "a hello")
+    _check(len(body) < 2048, "a hello")
+    try:
+        b = msgpack.unpackb(body, raw=False, max_array_len=16, max_map_len=0, max_ext_len=0)
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise MalformedMessage("a hello is not as the protocol says") from error
+    _check(type(b) is list and len(b) == 16, "a hello")
+    return Hello(
+        version=_int(b[0], "a version"),
+        shop=_bytes(b[1], "a shop", ID_BYTES),
+        device=_bytes(b[2], "a device", ID_BYTES),
+        log_id=_bytes(b[3], "a log", ID_BYTES),
+        end=_position(b[4], b[5], "the end of a log"),
+        cursor_log=_bytes(b[6], "a cursor", 0, ID_BYTES),
+        cursor=_position(b[7], b[8], "a cursor"),
+        nonce=_bytes(b[9], "a nonce", NONCE_BYTES),
+        certificate=_bytes(b[10], "a certificate", 0, LINK_BYTES),
+        is_relay=_bool(b[11], "a role"),
+        fits=_bool(b[12], "a verdict"),
+        time_ms=_int(b[13], "a time"),
+        digest=_bytes(b[14], "a digest", LINK_BYTES),
+        software=_text(b[15], "a software version"),
+        body=body,
+        signature=_bytes(f[2], "a signature", SIGNATURE_BYTES),
+    )
+
+
+def _read_records(f: Fields) -> Records:
+    records = _records(f[6])
+    return Records(
+        _position(f[1], f[2], "a start"),
+        _position(f[3], f[4], "an end"),
+        _seqs(f[5], len(records)),
+        records,
+        _fills(f[7]),
+    )
+
+
+def _read_refusal(value: Any) -> RefusedRecord:
+    f = _list(value, "a refusal", 5)
+    _check(len(f) == 5, "a refusal")
+    return RefusedRecord(
+        _int(f[0], "a refused record"),
+        _bytes(f[1], "a refused record", LINK_BYTES),
+        _text(f[2], "a refusal's code", 40),
+        _text(f[3], "a refusal's reason"),
+        _bool(f[4], "a refusal"),
+    )
+
+
+def _read_run(value: Any) -> HeldRun:
+    f = _list(value, "a run", 4)
+    _check(len(f) == 4, "a run")
+    marks = []
+    for mark in _list(f[3], "a run's marks", 64):
+        _check(type(mark) is list and len(mark) == 2, "a run's mark")
+        marks.append((_int(mark[0], "a run's mark"), _bytes(mark[1], "a run's mark", LINK_BYTES)))
+    return HeldRun(
+        _bytes(f[0], "a chain", LINK_BYTES), _int(f[1], "a run"), _int(f[2], "a run"), tuple(marks)
+    )
+
+
+def _read_cut(f: Fields) -> Cut:
+    records = _records(f[5])
+    first = tuple(_interval(pair, "an interval") for pair in _list(f[3], "first intervals", 1024))
+    return Cut(_position(f[1], f[2], "a cut"), first, _seqs(f[4], len(records)), records)
+
+
+def _read_want(f: Fields) -> Want:
+    lo, hi = _interval([f[1], f[2]], "a wanted interval")
+    return Want(lo, hi)
+
+
+def _read_presence(f: Fields) -> Presence:
+    _check(type(f[1]) is dict and len(_pack(f[1])) <= PRESENCE_BYTES_MAX, "a presence")
+    _check(all(type(value) in (str, int, bool, bytes, type(None)) for value in f[1].values()), "a presence")
+    return Presence(f[1])
+
+
+def _read_sealed(value: Any) -> tuple[bytes, ...]:
+    sealed = _list(value, "certificates", RECORDS_PER_FRAME_MAX)
+    _check(all(type(entry) is bytes for entry in sealed), "a certificate")
+    return tuple(sealed)
+
+
+def _read_enrol(f: Fields) -> Enrol:
+    return Enrol(
+        _int(f[1], "a version"),
+        _text(f[2], "a pairing code", 80),
+        _bytes(f[3], "a device", ID_BYTES),
+        _text(f[4], "a name", 80),
+        _bytes(f[5], "a key", KEY_BYTES),
+        _bytes(f[6], "a chain", 0, LINK_BYTES),
+        _bytes(f[7], "a shop", 0, ID_BYTES),
+        _text(f[8], "a series", 20),
+        _bytes(f[9], "a proof", 0, SIGNATURE_BYTES),
+    )
+
+
+def _read_enrolled(f: Fields) -> Enrolled:
+    return Enrolled(
+        _bytes(f[1], "a shop", ID_BYTES),
+        _text(f[2], "a shop's name"),
+        _bytes(f[3], "a relay", ID_BYTES),
+        _bytes(f[4], "a key", KEY_BYTES),
+        _read_sealed(f[5]),
+        _bytes(f[6], "a proof", 0, SIGNATURE_BYTES),
+    )
+
+
+def _refusals(message: Refused) -> list[list[Any]]:
+    return [[r.seq, r.digest, r.code, r.reason[:TEXT_BYTES_MAX], r.held] for r in message.refusals]
+
+
+_ENCODERS: dict[type, Callable[[Any], tuple[int, list[Any]]]] = {
+    Challenge: lambda m: (1, [m.version, m.nonce]),
+    Hello: lambda m: (2, [m.body or encode_hello_body(m), m.signature]),
+    CertificatesWanted: lambda m: (3, []),
+    Certificates: lambda m: (4, [m.sealed]),
+    Records: lambda m: (5, [*_place(m.start), *_place(m.to), _deltas(m.seqs), m.records, m.fills or []]),
+    Pack: lambda m: (6, [*_place(m.start), *_place(m.to), m.blob, m.fills or []]),
+    Ack: lambda m: (7, [*_place(m.position)]),
+    Refused: lambda m: (8, [_refusals(m), m.complete]),
+    HeadsWanted: lambda m: (9, []),
+    Heads: lambda m: (10, [[[r.chain, r.lo, r.hi, r.marks] for r in m.runs], m.last]),
+    Cut: lambda m: (11, [*_place(m.to), m.first, _deltas(m.seqs), m.records]),
+    Want: lambda m: (12, [m.lo, m.hi]),
+    Digest: lambda m: (13, [m.digest, m.end_seq]),
+    Presence: lambda m: (14, [m.facts]),
+    Part: lambda m: (15, [m.data, m.last]),
+    Enrol: lambda m: (
+        16,
+        [m.version, m.secret, m.device, m.name, m.public_key, m.chain, m.shop, m.series, m.proof],
+    ),
+    Enrolled: lambda m: (17, [m.shop, m.shop_name, m.relay_device, m.relay_key, m.sealed, m.proof]),
+}
+
+_DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
+    1: (2, lambda f: Challenge(_int(f[1], "a version"), _bytes(f[2], "a nonce", NONCE_BYTES))),
+    2: (2, _read_hello),
+    3: (0, lambda f: CertificatesWanted()),
+    4: (1, lambda f: Certificates(_read_sealed(f[1]))),
+    5: (7, _read_records),
+    6: (
+        6,
+        lambda f: Pack(
+            _position(f[1], f[2], "a start"),
+            _position(f[3], f[4], "an end"),
+            _bytes(f[5], "a pack"),
+            _fills(f[6]),
+        ),
+    ),
+    7: (2, lambda f: Ack(_position(f[1], f[2], "an acknowledgement"))),
+    8: (
+        2,
+        lambda f: Refused(
+            tuple(_read_refusal(r) for r in _list(f[1], "refusals", REFUSALS_PER_MESSAGE_MAX)),
+            _bool(f[2], "refusals"),
+        ),
+    ),
+    9: (0, lambda f: HeadsWanted()),
+    10: (
+        2,
+        lambda f: Heads(
+            tuple(_read_run(run) for run in _list(f[1], "heads", HEADS_RUNS_MAX)), _bool(f[2], "heads")
+        ),
+    ),
+    11: (5, _read_cut),
+    12: (2, _read_want),
+    13: (2, lambda f: Digest(_bytes(f[1], "a digest", LINK_BYTES), _int(f[2], "an end"))),
+    14: (1, _read_presence),
+    15: (2, lambda f: Part(_bytes(f[1], "a part"), _bool(f[2], "a part"))),
+    16: (9, _read_enrol),
+    17: (6, _read_enrolled),
+}

@@ -1,0 +1,137 @@
+"""The half of a session that receives the peer's log.
+
+``got`` is the ``to`` of the last frame received, ``stored`` what the driver has put on disk. An
+acknowledgement is only ever made of ``stored``: to acknowledge before the commit cannot be expressed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from crdtsync.errors import MessageTooBig, UnexpectedMessage
+from crdtsync.ids import START, STATE, Position
+from crdtsync.protocol import limits
+from crdtsync.protocol.intervals import Interval, intersect, overlaps, subtract
+from crdtsync.protocol.messages import Ack, Cut, Message, Pack, Records, Want
+from crdtsync.protocol.work import Delivery
+
+
+class Inbound:
+    """What has been received, stored and acknowledged of one peer's log."""
+
+    def __init__(self, send: Callable[[Message], None], deliver: Callable[[Delivery], None]) -> None:
+        self._send = send
+        self._deliver = deliver
+        self.got = self.stored = START
+        self.wanted: list[Interval] = []
+        self.acknowledge_at_once = False
+        self._acked_seq = 0
+        self._unacked_bytes = 0
+        self._asked: list[Interval] = []
+        self._deliveries = 0
+        self.under_way: deque[Delivery] = deque()
+
+    def start(self, position: Position, wanted: tuple[Interval, ...]) -> None:
+        """The peer's log is held up to ``position`` here, except ``wanted``."""
+        self.got = self.stored = position
+        self._acked_seq = position.seq
+        self.wanted = list(wanted)
+
+    def restart(self) -> None:
+        """The peer's log is not the one that we knew: begin again, once that is on disk."""
+        self.wanted = []
+        self._acked_seq = 0
+        self._take(START, restart=True)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Everything received is stored, and nothing is wanted."""
+        return not self.under_way and not self.wanted
+
+    def on_records(self, message: Records) -> None:
+        """Raises ``UnexpectedMessage`` or ``MessageTooBig``."""
+        self._check_continues(message.start, message.to, message.fills)
+        for record in message.records:
+            bound = limits.STATE_BYTES_MAX if record[:1] == STATE else limits.RECORD_BYTES_MAX
+            if len(record) > bound:
+                raise MessageTooBig(f"a record of {len(record)} bytes, over the limit of {bound}")
+        records = tuple(zip(message.seqs, message.records, strict=True))
+        size = sum(map(len, message.records))
+        self._take(message.to, records=records, fills=message.fills, size=size)
+
+    def on_pack(self, message: Pack) -> None:
+        """Raises ``UnexpectedMessage``."""
+        self._check_continues(message.start, message.to, message.fills)
+        self._take(message.to, blob=message.blob, fills=message.fills, size=len(message.blob))
+
+    def on_cut(self, message: Cut) -> None:
+        """Raises ``UnexpectedMessage``."""
+        if self.got != START or self.acknowledge_at_once or message.to.seq == 0:
+            raise UnexpectedMessage("a cut is only for a register that starts")
+        missing: list[Interval] = [(1, message.to.seq)]
+        for seq in message.seqs:
+            missing = subtract(missing, (seq, seq))
+        first = [part for interval in message.first for part in intersect(missing, interval)]
+        for interval in first:
+            missing = subtract(missing, interval)
+        self.wanted = first + missing[::-1]
+        records = tuple(zip(message.seqs, message.records, strict=True))
+        self._take(message.to, records=records, cut=tuple(self.wanted))
+        self.want_more()
+
+    def on_stored(self, number: int) -> None:
+        """The oldest delivery under way is on disk."""
+        delivery = self.under_way.popleft()
+        if delivery.number != number:
+            raise AssertionError(f"delivery {number} was stored before {delivery.number}")
+        self.stored = delivery.cursor
+        self._unacked_bytes += delivery.size
+        if delivery.fills is not None:
+            self.wanted = subtract(self.wanted, delivery.fills)
+            self._asked = [asked for asked in self._asked if overlaps(self.wanted, asked)]
+            self.want_more()
+        self.acknowledge(now=self.acknowledge_at_once)
+
+    def acknowledge(self, *, now: bool) -> None:
+        """Acknowledge what is stored, if that is news and due."""
+        if self.stored.seq > self._acked_seq and (now or self._unacked_bytes >= limits.ACK_EVERY_BYTES):
+            self._acked_seq = self.stored.seq
+            self._unacked_bytes = 0
+            self._send(Ack(self.stored))
+
+    def want_more(self) -> None:
+        """Ask for the next intervals that are wanted, a bounded number at a time."""
+        for lo, hi in self.wanted:
+            start = lo
+            while start <= hi:
+                if len(self._asked) >= limits.WANTS_UNDER_WAY:
+                    return
+                piece = (start, min(hi, start + limits.WANT_SEQS - 1))
+                if not overlaps(self._asked, piece):
+                    self._asked.append(piece)
+                    self._send(Want(*piece))
+                start = piece[1] + 1
+
+    def _take(
+        self,
+        cursor: Position,
+        *,
+        records: tuple[tuple[int, bytes], ...] = (),
+        blob: bytes = b"",
+        restart: bool = False,
+        cut: tuple[Interval, ...] | None = None,
+        fills: Interval | None = None,
+        size: int = 0,
+    ) -> None:
+        self._deliveries += 1
+        self.got = cursor
+        delivery = Delivery(self._deliveries, cursor, records, blob, restart, cut, fills, size)
+        self.under_way.append(delivery)
+        self._deliver(delivery)
+
+    def _check_continues(self, start: Position, to: Position, fills: Interval | None) -> None:
+        if start != self.got or to.seq < start.seq or (to.seq == start.seq and to != start):
+            raise UnexpectedMessage("records do not continue where the last ones ended")
+        if fills is not None and (start != to or not overlaps(self.wanted, fills)):
+            raise UnexpectedMessage("an interval was answered that nobody asked for")

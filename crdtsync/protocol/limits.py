@@ -1,0 +1,71 @@
+"""Every bound of the protocol, one constant each, with its reason.
+
+A wrong value here could lose sales or let one peer starve the others: none of them is a setting.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+"""The one version of the protocol so far. A hello names it; both ends must share one."""
+
+FRAME_BYTES_MAX = 1 << 20
+"""A WebSocket message. What is larger travels as parts, so that nobody can make a peer buffer more."""
+
+PART_BYTES = 512 << 10
+"""The size of one part of a message that does not fit in a frame."""
+
+MESSAGE_BYTES_MAX = 16 << 20
+"""A message put together from parts: a compacted catalogue of 40,000 products fits. Only after hello."""
+
+BATCH_BYTES = 128 << 10
+"""How many bytes of records one frame aims at. Small enough that 1 KB/s makes progress within two minutes,
+large enough that a frame's cost (some 10 µs) is spread over a hundred sales."""
+
+RECORD_BYTES_MAX = 64 << 10
+"""One entry or one Yjs update: a ticket of 200 lines has 40 KB; deep JSON that kills pycrdt needs 104 KB."""
+
+STATE_BYTES_MAX = 15 << 20
+"""One compacted state. Built by a trusted device, scanned all the same."""
+
+RECORDS_PER_FRAME_MAX = 8192
+"""Records in one frame, so that a frame of tiny records cannot hold a transaction open for long."""
+
+IN_FLIGHT_BYTES_MAX = 1 << 20
+"""Records sent and not acknowledged on disk by the peer. A slow peer lags; it costs no memory."""
+
+ACK_EVERY_BYTES = 128 << 10
+"""How much a register stores before it acknowledges to a relay, which only uses it to go on sending."""
+
+WANT_SEQS = 8192
+"""How long an interval of old records is asked for at once."""
+
+WANTS_UNDER_WAY = 2
+"""How many such intervals are under way, so that the wire is busy while one is being stored."""
+
+CUT_ROWS_MIN = 2048
+"""A replica that lacks more rows than this gets today first and history after; fewer are sent in order."""
+
+HEADS_RUNS_MAX = 100_000
+"""Runs in one answer to `heads wanted`: 10,000 chains of ten years with ten forks each."""
+
+REFUSALS_PER_MESSAGE_MAX = 1000
+"""Refusals told in one message."""
+
+PRESENCE_BYTES_MAX = 4096
+"""A presence message: a dozen small facts."""
+
+HELLO_TIMEOUT_MS = 10_000
+"""How long a connection may stay without a valid hello."""
+
+ADVANCE_AFTER_MS = 1_000
+"""How long an advance over skipped records alone waits for company."""
+
+COMPARE_EVERY_MS = 60_000
+"""How often two quiet ends compare their root digests."""
+
+STALLED_AFTER_MS = 60_000
+"""How long records may stay unacknowledged with nothing at all coming from the peer."""
+
+HEADS_ROWS_MIN = 512
+"""Two replicas that do not know each other and have more rows than this compare heads before they send; less
+is sent at once, and what is held already is dropped on arrival."""

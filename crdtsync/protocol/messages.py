@@ -1,0 +1,261 @@
+"""The messages of the protocol, as values. ``docs/reference/wire-protocol.md`` specifies them byte by byte.
+
+Both ends send the same messages. *Mine* below is the sender of the message, *yours* its receiver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from crdtsync.ids import START, Position
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """First message, from the accepting end: a nonce that the connecting end must sign."""
+
+    version: int
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Who I am, where my log ends, how far I hold yours. ``body`` is what was signed.
+
+    ``cursor_log`` is the log that ``cursor`` speaks of: yours, as I remember it (empty: I know none).
+    ``fits`` answers your hello (the accepting end's only): false says that your cursor does not fit my log,
+    so start again at the beginning, and do not count on my still having what once came from me.
+    ``certificate`` is the link of the certificate that names my key.
+    """
+
+    version: int
+    shop: bytes
+    device: bytes
+    log_id: bytes
+    end: Position
+    cursor_log: bytes
+    cursor: Position
+    nonce: bytes
+    certificate: bytes
+    is_relay: bool
+    fits: bool
+    time_ms: int
+    digest: bytes
+    software: str = ""
+    body: bytes = field(default=b"", compare=False)
+    signature: bytes = field(default=b"", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesWanted:
+    """I do not know your certificate: send the owner's chain up to it, then I judge your hello."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Sealed entries of the owner's chain, from its first."""
+
+    sealed: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """My records after ``start`` up to ``to``: all that you lack. What is skipped you hold already.
+
+    ``seqs`` are the numbers of ``records`` in my log, ascending. ``fills`` is an interval of my seqs that is
+    answered completely by this frame (an answer to ``Want``); such frames, and repairs, have start == to.
+    """
+
+    start: Position
+    to: Position
+    seqs: tuple[int, ...]
+    records: tuple[bytes, ...]
+    fills: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """As ``Records``, for one pack as it lies on my disk."""
+
+    start: Position
+    to: Position
+    blob: bytes
+    fills: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Everything in your log up to this position is on my disk, or refused and told."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRecord:
+    """One record of your log that I did not admit: its seq, its digest, a code, a reason for a person."""
+
+    seq: int
+    digest: bytes
+    code: str
+    reason: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Records of yours that I did not admit. ``complete``: these and no others, forget what I said before."""
+
+    refusals: tuple[RefusedRecord, ...]
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsWanted:
+    """Tell me what you hold, so that I need not send it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRun:
+    """An unbroken run of entries of a chain that I hold: numbers ``lo`` to ``hi``.
+
+    ``marks`` are (number, link) of some of them, from ``hi`` backwards at growing distances: whoever holds
+    one of these links holds its ancestors too.
+    """
+
+    chain: bytes
+    lo: int
+    hi: int
+    marks: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The runs that I hold. ``last`` is false when more follow."""
+
+    runs: tuple[HeldRun, ...]
+    last: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """You lack much: take my log's end as your cursor and fetch what lies before by intervals.
+
+    ``first`` are the intervals that matter at once: the catalogue and today. ``seqs`` and ``records`` are the
+    certificates, which come before everything.
+    """
+
+    to: Position
+    first: tuple[tuple[int, int], ...]
+    seqs: tuple[int, ...] = ()
+    records: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Send me the interval ``lo`` to ``hi`` of your log."""
+
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The root digest of the ledgers that I hold at the moment my log ended at ``end_seq``."""
+
+    digest: bytes
+    end_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Small facts for the other end to show: pending, clock, version. Never decided upon."""
+
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a message that does not fit in a frame; the message is whole after the ``last`` piece."""
+
+    data: bytes
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol:
+    """Instead of a hello: a device with a pairing code asks for a certificate.
+
+    ``chain`` and ``shop`` name the chain and the original shop of a register that sold before it joined;
+    ``series`` is the number series that it uses already.
+    """
+
+    version: int
+    secret: str
+    device: bytes
+    name: str
+    public_key: bytes
+    chain: bytes = b""
+    shop: bytes = b""
+    series: str = ""
+    proof: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The answer to ``Enrol``: the shop, and the owner's chain up to the new certificate.
+
+    ``proof`` is the relay's signature over the challenge's nonce and the answer.
+    """
+
+    shop: bytes
+    shop_name: str
+    relay_device: bytes
+    relay_key: bytes
+    sealed: tuple[bytes, ...]
+    proof: bytes
+
+
+Message = (
+    Challenge
+    | Hello
+    | CertificatesWanted
+    | Certificates
+    | Records
+    | Pack
+    | Ack
+    | Refused
+    | HeadsWanted
+    | Heads
+    | Cut
+    | Want
+    | Digest
+    | Presence
+    | Part
+    | Enrol
+    | Enrolled
+)
+
+__all__ = [
+    "START",
+    "Ack",
+    "Certificates",
+    "CertificatesWanted",
+    "Challenge",
+    "Cut",
+    "Digest",
+    "Enrol",
+    "Enrolled",
+    "Heads",
+    "HeadsWanted",
+    "HeldRun",
+    "Hello",
+    "Message",
+    "Pack",
+    "Part",
+    "Presence",
+    "Records",
+    "Refused",
+    "RefusedRecord",
+    "Want",
+]

@@ -1,0 +1,167 @@
+"""The half of a session that sends my log.
+
+``sent`` is how far my log was read for the peer, ``told`` the position that the peer has been told of (the
+``to`` of my last frame), ``acked`` what it has on disk. Rows that the peer holds are skipped, so ``told`` may
+lag behind ``sent``; the next frame covers both, or after a second one without records.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from crdtsync.errors import UnexpectedMessage
+from crdtsync.ids import START, Position
+from crdtsync.protocol import limits
+from crdtsync.protocol.intervals import Interval
+from crdtsync.protocol.messages import Ack, Cut, Message, Pack, Records, Want
+from crdtsync.protocol.work import Covered, ReadRequest
+
+
+class Outbound:
+    """What has been read, sent and acknowledged of my log towards one peer."""
+
+    def __init__(self, send: Callable[[Message], None]) -> None:
+        self._send = send
+        self.end = START
+        self.sent = self.told = self.acked = START
+        self.held_back = True
+        self.in_flight_bytes = 0
+        self.advance_since_ms: int | None = None
+        self._in_flight: deque[tuple[int, int]] = deque()
+        self._reading = False
+        self._covered: Covered | None = None
+        self._cover_until = 0
+        self._repair_after: int | None = None
+        self._repair_until = 0
+        self._fills: deque[list[int]] = deque()
+
+    def start(self, position: Position) -> None:
+        """The peer holds my log up to ``position``; go on there."""
+        self.sent = self.told = self.acked = position
+
+    @property
+    def is_quiet(self) -> bool:
+        """Everything was sent and acknowledged; nothing is being repaired."""
+        return (
+            not self.held_back
+            and self.sent.seq == self.end.seq
+            and self.acked.seq == self.told.seq == self.sent.seq
+            and self._repair_after is None
+            and not self._fills
+        )
+
+    @property
+    def is_stalled(self) -> bool:
+        """Records are under way and not acknowledged."""
+        return bool(self._in_flight)
+
+    def next_read(self) -> ReadRequest | None:
+        """What to read next, if the peer can take more. One request at a time."""
+        if self._reading or self.held_back or self.in_flight_bytes >= limits.IN_FLIGHT_BYTES_MAX:
+            return None
+        request = self._choose_read()
+        self._reading = request is not None
+        return request
+
+    def _choose_read(self) -> ReadRequest | None:
+        if self._fills:
+            lo, hi = self._fills[0]
+            return ReadRequest(lo - 1, limits.BATCH_BYTES, hi, skip_origin=False, packs=True)
+        if self._repair_after is not None:
+            return ReadRequest(
+                self._repair_after,
+                limits.BATCH_BYTES,
+                self._repair_until,
+                skip_origin=False,
+                covered=self._covered,
+            )
+        if self.sent.seq >= self.end.seq:
+            return None
+        if self.sent.seq < self._cover_until:
+            return ReadRequest(self.sent.seq, limits.BATCH_BYTES, self._cover_until, covered=self._covered)
+        return ReadRequest(self.sent.seq, limits.BATCH_BYTES, packs=self.told == self.sent)
+
+    def supply(self, to: Position, records: Sequence[tuple[int, bytes]], size: int, now_ms: int) -> None:
+        """The rows of the last request, up to ``to``; those that the peer holds are left out."""
+        self._reading = False
+        seqs, data = tuple(seq for seq, _ in records), tuple(record for _, record in records)
+        if self._fills:
+            fills = self._take_fill(to.seq)
+            self._send(Records(self.told, self.told, seqs, data, fills))
+        elif self._repair_after is not None:
+            self._repair_after = to.seq if to.seq < self._repair_until else None
+            if records:
+                self._send(Records(self.told, self.told, seqs, data))
+        elif records:
+            self.sent = to
+            self._send(Records(self._advance(to, size), to, seqs, data))
+        else:
+            self.sent = to
+            if self.advance_since_ms is None:
+                self.advance_since_ms = now_ms
+
+    def supply_pack(self, to: Position, blob: bytes) -> None:
+        """The pack that holds the row asked for, with all rows up to ``to``."""
+        self._reading = False
+        if self._fills:
+            fills = self._take_fill(to.seq)
+            self._send(Pack(self.told, self.told, blob, fills))
+        else:
+            self.sent = to
+            self._send(Pack(self._advance(to, len(blob)), to, blob))
+
+    def advance(self) -> None:
+        """Tell the peer of skipped rows that no record has followed."""
+        self._send(Records(self._advance(self.sent, 0), self.sent, (), ()))
+
+    def cover(self, covered: Covered, *, repair: bool) -> None:
+        """Leave out what the peer's heads cover: of what is still to be sent or, to ``repair``, of all that
+        was ever sent. Entries appended later are not left out: they could be branches of a fork.
+        """
+        self._covered = covered
+        if repair:
+            self._repair_after, self._repair_until = 0, self.told.seq
+        else:
+            self._cover_until = self.end.seq
+
+    def cut(self, cut: Cut) -> None:
+        """Skip to the end; the peer asks for what lies before, by intervals."""
+        self.sent = cut.to
+        self._advance(cut.to, 0)
+        self._send(cut)
+
+    def on_ack(self, message: Ack) -> bool:
+        """Whether the acknowledgement is news. Raises ``UnexpectedMessage`` for one that cannot be true."""
+        seq = message.position.seq
+        if seq > self.told.seq or (seq == self.told.seq and message.position.h != self.told.h):
+            raise UnexpectedMessage("an acknowledgement of something that was never sent")
+        while self._in_flight and self._in_flight[0][0] <= seq:
+            self.in_flight_bytes -= self._in_flight.popleft()[1]
+        if seq <= self.acked.seq:
+            return False
+        self.acked = message.position
+        return True
+
+    def on_want(self, message: Want) -> None:
+        """The peer asks for an interval of old rows. Raises ``UnexpectedMessage``."""
+        if message.hi > self.told.seq or len(self._fills) > 2 * limits.WANTS_UNDER_WAY:
+            raise UnexpectedMessage("an interval was asked for that was not offered")
+        self._fills.append([message.lo, message.hi])
+
+    def _advance(self, to: Position, size: int) -> Position:
+        start, self.told = self.told, to
+        self.advance_since_ms = None
+        self._in_flight.append((to.seq, size))
+        self.in_flight_bytes += size
+        return start
+
+    def _take_fill(self, to_seq: int) -> Interval:
+        lo = self._fills[0][0]
+        for fill in list(self._fills):
+            # A pack may reach into the next interval that was asked for.
+            if to_seq >= fill[1]:
+                self._fills.remove(fill)
+            elif to_seq >= fill[0]:
+                fill[0] = to_seq + 1
+        return lo, to_seq

@@ -1,0 +1,429 @@
+"""One connection between two replicas, as a state machine without I/O.
+
+Both ends run this same machine; only who speaks first differs. It has no socket, no file, no clock and no
+randomness: a driver feeds it frames and facts, takes one ``Ready`` after each, and does what that says, in
+its order. ``docs/reference/wire-protocol.md`` specifies what is on the wire.
+
+Theory of operation
+-------------------
+Each replica has one log per shop. Towards a peer there are two halves that know nothing of each other:
+``Outbound`` sends my log, ``Inbound`` takes the peer's. At hello each end judges the other's cursor by the
+running hash. One that fits is where sending goes on: cold start, catch-up and live are one mechanism. One
+that does not fit means that a disk was restored, wiped or cloned. Then
+
+* a register whose own log is not what the peer holds of it gives its log a new id (``Ready.rotate``) and
+  connects again: its old numbers name records that it no longer has;
+* a relay says so in its hello (``fits`` false). The register forgets that records came from that relay, on
+  disk, before it sends anything, so that they are offered again (``Delivery.restart``).
+
+What the other side holds from elsewhere is told by heads, so that only the difference travels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import Enum
+from typing import Any
+
+from crdtsync.errors import LinkClosed, MalformedMessage, MessageTooBig, UnexpectedMessage, UnsupportedVersion
+from crdtsync.ids import Position
+from crdtsync.protocol import limits
+from crdtsync.protocol.codec import decode, encode_hello_body, frames
+from crdtsync.protocol.inbound import Inbound
+from crdtsync.protocol.intervals import Interval
+from crdtsync.protocol.messages import (
+    Ack,
+    Certificates,
+    CertificatesWanted,
+    Challenge,
+    Cut,
+    Digest,
+    Heads,
+    HeadsWanted,
+    HeldRun,
+    Hello,
+    Message,
+    Pack,
+    Part,
+    Presence,
+    Records,
+    Refused,
+    RefusedRecord,
+    Want,
+)
+from crdtsync.protocol.outbound import Outbound
+from crdtsync.protocol.work import Covered, Delivery, Me, Ready, Standing
+
+HEADS_PER_MESSAGE = 5_000
+
+
+class State(Enum):
+    """Where a session stands. Only ``LIVE`` moves records."""
+
+    AWAIT_CHALLENGE = "await challenge"
+    AWAIT_HELLO = "await hello"
+    JUDGING = "judging"
+    LIVE = "live"
+
+
+class Session:
+    """One end of one connection.
+
+    Methods raise ``RemoteProtocolError`` when the peer broke the rules; the driver then closes with the
+    error's ``close_code``. ``sign(purpose, payload)`` makes this device's signature; it must be pure.
+    """
+
+    def __init__(
+        self,
+        *,
+        connecting: bool,
+        nonce: bytes,
+        sign: Callable[[str, bytes], bytes],
+        now_ms: int,
+        me: Me | None = None,
+    ) -> None:
+        self.connecting = connecting
+        self.state = State.AWAIT_CHALLENGE if connecting else State.AWAIT_HELLO
+        self.peer: Hello | None = None
+        self.outbound = Outbound(self._send)
+        self.inbound = Inbound(self._send, self._deliver)
+        self._me = me
+        self._sign = sign
+        self._challenge = nonce
+        self._my_hello = b""
+        self._ready = Ready()
+        self._parts: list[bytes] = []
+        self._heads: list[HeldRun] = []
+        self._heads_for_repair = False
+        self._cursor_fits = False
+        self._opened_ms = self._heard_ms = self._now_ms = self._compared_ms = now_ms
+        if not connecting:
+            self._send(Challenge(limits.VERSION, nonce))
+
+    # -- what a driver may ask -----------------------------------------------------------------------------
+
+    @property
+    def is_live(self) -> bool:
+        """Both ends have proved who they are."""
+        return self.state is State.LIVE
+
+    @property
+    def is_in_step(self) -> bool:
+        """Everything of mine is on the peer's disk, and the peer's log as announced at hello on mine."""
+        peer = self.peer
+        return (
+            self.is_live
+            and peer is not None
+            and self.outbound.is_quiet
+            and self.inbound.is_quiet
+            and self.inbound.stored.seq >= peer.end.seq
+        )
+
+    # -- input ---------------------------------------------------------------------------------------------
+
+    def receive(self, frame: bytes, now_ms: int) -> None:
+        """Take one frame from the peer. Raises ``RemoteProtocolError``."""
+        self._now_ms = self._heard_ms = now_ms
+        message = decode(frame)
+        if type(message) is Part:
+            whole = self._collect(message)
+            if whole is None:
+                return
+            message = decode(whole)
+            if type(message) is Part:
+                raise MalformedMessage("parts do not nest")
+        handler = _HANDLERS.get((self.state, type(message)))
+        if handler is None:
+            name = type(message).__name__.lower()
+            raise UnexpectedMessage(f"a {name} has no place while a session is in state '{self.state.value}'")
+        handler(self, message)
+
+    def tick(self, now_ms: int) -> None:
+        """Time has passed. Raises ``LinkClosed`` when the peer is too slow to be alive."""
+        self._now_ms = now_ms
+        if not self.is_live:
+            if now_ms - self._opened_ms > limits.HELLO_TIMEOUT_MS:
+                raise LinkClosed("the peer did not say who it is in time", code=4508)
+            return
+        if self.outbound.is_stalled and now_ms - self._heard_ms > limits.STALLED_AFTER_MS:
+            raise LinkClosed("the peer has been silent for too long", code=4508)
+        since_ms = self.outbound.advance_since_ms
+        if since_ms is not None and now_ms - since_ms >= limits.ADVANCE_AFTER_MS:
+            self.outbound.advance()
+        self.inbound.acknowledge(now=True)
+        if now_ms - self._compared_ms >= limits.COMPARE_EVERY_MS and self.is_in_step:
+            self._compared_ms = now_ms
+            self._ready.digest_due = True
+
+    def log_grew(self, end: Position) -> None:
+        """My log has new rows, from whomever."""
+        if end.seq > self.outbound.end.seq:
+            self.outbound.end = end
+
+    def admit(self, standing: Standing) -> None:
+        """The hello in ``Ready.judge`` is genuine, and this is how the two logs stand to each other."""
+        peer, me = self._judged(), standing.me
+        self._me = me
+        # An empty cursor fits every log; `fits` is about one that does not.
+        fits = standing.cursor_fits or peer.cursor_log != me.log_id
+        if not self.connecting:
+            self._say_hello(fits=fits)
+        self.state = State.LIVE
+        self.outbound.end = me.end
+        self.inbound.acknowledge_at_once = me.is_relay
+        if standing.refusals:
+            self._tell_refused(standing.refusals, complete=True)
+        self._cursor_fits = standing.cursor_fits
+        restarting = self._start_inbound(peer, me)
+        if not restarting:
+            self._start_outbound(peer, me)
+
+    def want_certificates(self) -> None:
+        """The certificate that the hello names is not known here: ask for the owner's chain."""
+        self._judged()
+        self._send(CertificatesWanted())
+
+    def send_certificates(self, sealed: Sequence[bytes]) -> None:
+        """Answer to ``Ready.certificates_wanted``."""
+        self._send(Certificates(tuple(sealed)))
+
+    def stored(self, number: int, refused: Sequence[RefusedRecord] = ()) -> None:
+        """A delivery is on disk, except ``refused``, which are set apart, durably too."""
+        if refused:
+            self._tell_refused(refused, complete=False)
+        restart = self.inbound.under_way[0].restart
+        self.inbound.on_stored(number)
+        if restart and self.peer is not None and self._me is not None:
+            self._start_outbound(self.peer, self._me)
+
+    def refusals_changed(self, refusals: Sequence[RefusedRecord]) -> None:
+        """What was held is judged anew: tell the peer all that is still not admitted."""
+        if self.is_live:
+            self._tell_refused(refusals, complete=True)
+
+    def supply(self, to: Position, records: Sequence[tuple[int, bytes]], size: int) -> None:
+        """The answer to a ``ReadRequest``: my rows up to ``to``; those that the peer holds are left out."""
+        self.outbound.supply(to, records, size, self._now_ms)
+
+    def supply_pack(self, to: Position, blob: bytes) -> None:
+        """As ``supply``: the pack that holds the first row asked for, and its last position."""
+        self.outbound.supply_pack(to, blob)
+
+    def supply_heads(self, runs: Sequence[HeldRun]) -> None:
+        """The answer to ``Ready.heads_wanted``."""
+        for start in range(0, len(runs) or 1, HEADS_PER_MESSAGE):
+            part = tuple(runs[start : start + HEADS_PER_MESSAGE])
+            self._send(Heads(part, last=start + HEADS_PER_MESSAGE >= len(runs)))
+
+    def cover(self, covered: Covered) -> None:
+        """What the peer's heads (``Ready.heads``) spare us from sending."""
+        self.outbound.cover(covered, repair=self._heads_for_repair)
+        self._heads_for_repair = False
+        self.outbound.held_back = False
+
+    def supply_cut(
+        self, to: Position, first: Sequence[Interval], certificates: Sequence[tuple[int, bytes]]
+    ) -> None:
+        """The answer to ``Ready.cut_due``: what goes first, the certificates ahead of everything."""
+        self.outbound.held_back = False
+        seqs, records = tuple(s for s, _ in certificates), tuple(r for _, r in certificates)
+        self.outbound.cut(Cut(to, tuple(first), seqs, records))
+
+    def send_digest(self, digest: bytes) -> None:
+        """The answer to ``Ready.digest_due``: what my ledgers amount to."""
+        self._send(Digest(digest, self.outbound.end.seq))
+
+    def repair(self) -> None:
+        """Compare heads with the peer and send it again whatever it lacks (``resync``)."""
+        if self.is_live and not self._heads_for_repair and not self.outbound.held_back:
+            self._heads_for_repair = True
+            self._send(HeadsWanted())
+
+    def send_presence(self, facts: dict[str, Any]) -> None:
+        """Show the peer a few facts about this device."""
+        if self.is_live:
+            self._send(Presence(facts))
+
+    def take_ready(self) -> Ready:
+        """The work that has come up since the last call."""
+        ready, self._ready = self._ready, Ready()
+        if self.is_live:
+            ready.to_read = self.outbound.next_read()
+        return ready
+
+    def signed_by_peer(self) -> tuple[str, bytes, bytes]:
+        """(purpose, payload, signature) that must verify under the key that the peer's certificate names."""
+        peer = self._judged()
+        if self.connecting:
+            return "hello-accept", self._challenge + self._my_hello + peer.body, peer.signature
+        return "hello-connect", self._challenge + peer.body, peer.signature
+
+    # -- hello ---------------------------------------------------------------------------------------------
+
+    def _start_inbound(self, peer: Hello, me: Me) -> bool:
+        """Whether the peer's log has to be restarted: that goes to disk before anything is sent."""
+        if me.cursor_log != peer.log_id:
+            return False
+        if self.connecting and not peer.fits:
+            self.inbound.restart()
+            return True
+        self.inbound.start(me.cursor, me.wanted)
+        self.inbound.want_more()
+        return False
+
+    def _start_outbound(self, peer: Hello, me: Me) -> None:
+        known = peer.cursor_log == me.log_id
+        if known and not self._cursor_fits and not me.is_relay:
+            self._ready.rotate = True
+            return
+        if known and self._cursor_fits:
+            self.outbound.start(peer.cursor)
+        self._ready.acknowledged = self.outbound.acked
+        if self.outbound.acked.seq > 0 or self.outbound.end.seq == 0:
+            self.outbound.held_back = False
+        elif peer.end.seq > limits.HEADS_ROWS_MIN and self.outbound.end.seq > limits.HEADS_ROWS_MIN:
+            self._send(HeadsWanted())
+        elif not peer.is_relay and self.outbound.end.seq > limits.CUT_ROWS_MIN:
+            self._ready.cut_due = True
+        else:
+            self.outbound.held_back = False
+
+    def _say_hello(self, *, fits: bool = True) -> None:
+        me = self._me
+        if me is None:
+            raise AssertionError("a hello needs to know who we are")
+        hello = Hello(
+            limits.VERSION,
+            me.shop,
+            me.device,
+            me.log_id,
+            me.end,
+            me.cursor_log,
+            me.cursor,
+            me.nonce,
+            me.certificate,
+            me.is_relay,
+            fits,
+            me.time_ms,
+            me.digest,
+            me.software,
+        )
+        self._my_hello = encode_hello_body(hello)
+        if self.connecting:
+            signature = self._sign("hello-connect", self._challenge + self._my_hello)
+        else:
+            signature = self._sign("hello-accept", self._challenge + self._judged().body + self._my_hello)
+        self._send(replace(hello, body=self._my_hello, signature=signature))
+
+    # -- plumbing ------------------------------------------------------------------------------------------
+
+    def _send(self, message: Message) -> None:
+        self._ready.to_send.extend(frames(message))
+
+    def _deliver(self, delivery: Delivery) -> None:
+        self._ready.to_persist.append(delivery)
+
+    def _judged(self) -> Hello:
+        if self.state is not State.JUDGING or self.peer is None:
+            raise AssertionError(f"there is no hello to judge in state '{self.state.value}'")
+        return self.peer
+
+    def _tell_refused(self, refused: Sequence[RefusedRecord], *, complete: bool) -> None:
+        step = limits.REFUSALS_PER_MESSAGE_MAX
+        for start in range(0, len(refused) or 1, step):
+            self._send(Refused(tuple(refused[start : start + step]), complete=complete and start == 0))
+
+    def _collect(self, part: Part) -> bytes | None:
+        if not self.is_live:
+            raise UnexpectedMessage("a message in parts has no place before hello")
+        self._parts.append(part.data)
+        if sum(map(len, self._parts)) > limits.MESSAGE_BYTES_MAX:
+            raise MessageTooBig(f"a message of more than {limits.MESSAGE_BYTES_MAX} bytes")
+        if not part.last:
+            return None
+        whole, self._parts = b"".join(self._parts), []
+        return whole
+
+    # -- handlers ------------------------------------------------------------------------------------------
+
+    def _on_challenge(self, message: Challenge) -> None:
+        _check_version(message.version)
+        self._challenge = message.nonce
+        self._say_hello()
+        self.state = State.AWAIT_HELLO
+
+    def _on_hello(self, message: Hello) -> None:
+        _check_version(message.version)
+        self.peer = message
+        self.state = State.JUDGING
+        self._ready.judge = message
+
+    def _on_certificates_wanted(self, _: CertificatesWanted) -> None:
+        self._ready.certificates_wanted = True
+
+    def _on_certificates(self, message: Certificates) -> None:
+        self._ready.judge, self._ready.certificates = self.peer, message.sealed
+
+    def _on_records(self, message: Records) -> None:
+        self.inbound.on_records(message)
+
+    def _on_pack(self, message: Pack) -> None:
+        self.inbound.on_pack(message)
+
+    def _on_cut(self, message: Cut) -> None:
+        self.inbound.on_cut(message)
+
+    def _on_ack(self, message: Ack) -> None:
+        if self.outbound.on_ack(message):
+            self._ready.acknowledged = message.position
+
+    def _on_refused(self, message: Refused) -> None:
+        self._ready.refused.append(message)
+
+    def _on_heads_wanted(self, _: HeadsWanted) -> None:
+        self._ready.heads_wanted = True
+
+    def _on_heads(self, message: Heads) -> None:
+        if not self.outbound.held_back and not self._heads_for_repair:
+            raise UnexpectedMessage("heads that nobody asked for")
+        self._heads.extend(message.runs)
+        if len(self._heads) > limits.HEADS_RUNS_MAX:
+            raise MessageTooBig("more runs than a shop can have")
+        if message.last:
+            self._ready.heads, self._heads = self._heads, []
+
+    def _on_want(self, message: Want) -> None:
+        self.outbound.on_want(message)
+
+    def _on_digest(self, message: Digest) -> None:
+        if self.is_in_step and message.end_seq == self.inbound.got.seq:
+            self._ready.digest = message
+
+    def _on_presence(self, message: Presence) -> None:
+        self._ready.presence = message.facts
+
+
+def _check_version(version: int) -> None:
+    if version != limits.VERSION:
+        raise UnsupportedVersion(
+            f"the peer speaks version {version} of the protocol, this device speaks version {limits.VERSION}"
+        )
+
+
+_HANDLERS: dict[tuple[State, type], Callable[[Session, Any], None]] = {
+    (State.AWAIT_CHALLENGE, Challenge): Session._on_challenge,
+    (State.AWAIT_HELLO, Hello): Session._on_hello,
+    (State.AWAIT_HELLO, CertificatesWanted): Session._on_certificates_wanted,
+    (State.JUDGING, Certificates): Session._on_certificates,
+    (State.LIVE, Records): Session._on_records,
+    (State.LIVE, Pack): Session._on_pack,
+    (State.LIVE, Cut): Session._on_cut,
+    (State.LIVE, Ack): Session._on_ack,
+    (State.LIVE, Refused): Session._on_refused,
+    (State.LIVE, HeadsWanted): Session._on_heads_wanted,
+    (State.LIVE, Heads): Session._on_heads,
+    (State.LIVE, Want): Session._on_want,
+    (State.LIVE, Digest): Session._on_digest,
+    (State.LIVE, Presence): Session._on_presence,
+}
