@@ -125,8 +125,8 @@ class Inbound:
         size: int = 0,
     ) -> None:
         self._deliveries += 1
-        self.got = cursor
-        delivery = Delivery(self._deliveries, cursor, records, blob, restart, cut, fills, size)
+        start, self.got = self.got, cursor
+        delivery = Delivery(self._deliveries, start, cursor, records, blob, restart, cut, fills, size)
         self.under_way.append(delivery)
         self._deliver(delivery)
 

@@ -55,12 +55,14 @@ class Standing:
 class Delivery:
     """What the driver must make durable, in one transaction, before it calls ``Session.stored(number)``.
 
+    It may only be stored if the peer's log is held up to ``start`` exactly: else an earlier delivery was lost.
     ``records`` are (seq in the peer's log, bytes), to be admitted first; ``blob`` is a pack of them.
     ``restart``: before anything else forget the peer's cursor, and that records came from it. ``cut``: the
     intervals still wanted after taking the peer's end as cursor. ``fills``: an interval wanted no more.
     """
 
     number: int
+    start: Position
     cursor: Position
     records: tuple[tuple[int, bytes], ...] = ()
     blob: bytes = b""

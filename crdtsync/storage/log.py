@@ -97,6 +97,16 @@ class Apart:
 
 
 @dataclass(frozen=True, slots=True)
+class PackRow:
+    """One pack: all rows after ``start`` up to ``to``, ``rows`` of them, as ``storage.pack`` encodes them."""
+
+    start: Position
+    to: Position
+    rows: int
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentRow:
     """Totals of one document: how many records it has, their bytes, the seq of the newest one."""
 
@@ -144,8 +154,8 @@ class ShopLog(Protocol):
         """
         ...
 
-    def pack_at(self, after: int) -> tuple[Position, Position, bytes] | None:
-        """The pack whose first row is ``after + 1``: (start, to, blob) as it lies on disk, or None."""
+    def pack_at(self, seq: int) -> PackRow | None:
+        """The pack that holds row ``seq``, as it lies on disk; None where the row is not packed."""
         ...
 
     def holds(self, digest: bytes, chain: bytes | None = None, n: int | None = None) -> bool:
@@ -154,6 +164,10 @@ class ShopLog(Protocol):
 
     def entry(self, chain: bytes, n: int) -> tuple[bytes, ...]:
         """The sealed entries held as number ``n`` of a chain: normally one, several after a fork."""
+        ...
+
+    def links_at(self, chain: bytes, n: int) -> list[bytes]:
+        """The links of ``entry(chain, n)``."""
         ...
 
     def chain_entries(self, chain: bytes, lo: int, hi: int) -> Iterator[tuple[int, bytes]]:
