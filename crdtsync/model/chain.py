@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Final, Literal, Self
 
-from crdtsync.errors import DamagedStore, IntegrityDefect, MalformedRecord
-from crdtsync.model import canonical
+import orjson
+
+from crdtsync.errors import DamagedStore, IntegrityDefect
 from crdtsync.model.entry import SOFTWARE, VERSION, Entry, Head, first_prev, is_series
-from crdtsync.model.period import COUNTED_KINDS, LEVELS, Period
+from crdtsync.model.period import COUNTED_KINDS, Level, Period
 
 Mode = Literal["live", "train"]
 
@@ -25,6 +26,7 @@ CLOCK_TOLERANCE_MS: Final = 2_000
 CLOCK_STEP_CODE: Final = 1001
 """The ``jet`` code that says that the clock went back; only there may ``ts`` decrease."""
 
+_BEGUN = Period(1)
 _LAST_DAY = "9999-12-31"
 
 
@@ -63,8 +65,9 @@ class ChainHead:
     """The end of a chain after entry number ``n``.
 
     ``counts``: entries per kind; ``ticket``: the last ticket number's counter; ``gt_real``/``gt_abs``: the
-    grand totals; ``periods``: totals since the last closing of each level; ``closings``: per level the
-    link and the number of that closing. ``author`` is the device (in the owner's chain: the shop).
+    grand totals; ``day``: totals since the last closing of a day; ``month`` and ``year``: totals of the
+    days and months closed in the running ones; ``closings``: per level the link and the number of its last
+    closing. ``author`` is the device (in the owner's chain: the shop).
     """
 
     chain: bytes
@@ -78,7 +81,9 @@ class ChainHead:
     ticket: int = 0
     gt_real: int = 0
     gt_abs: int = 0
-    periods: Mapping[str, Period] = field(default_factory=lambda: {level: Period(1) for level in LEVELS})
+    day: Period = _BEGUN
+    month: Period = _BEGUN
+    year: Period = _BEGUN
     closings: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
 
     @property
@@ -86,9 +91,13 @@ class ChainHead:
         """The head as other chains name it."""
         return Head(self.chain, self.link, self.n)
 
+    def period(self, level: Level) -> Period:
+        """What a closing of that level would close."""
+        return {"day": self.day, "month": self.month, "year": self.year}[level]
+
     def to_bytes(self) -> bytes:
         """As it is kept beside the log."""
-        return canonical.encode(
+        return orjson.dumps(
             {
                 "chain": self.chain.hex(),
                 "author": self.author.hex(),
@@ -97,19 +106,21 @@ class ChainHead:
                 "ts_ms": self.ts_ms,
                 "bd": self.bd,
                 "series": self.series,
-                "counts": dict(self.counts),
+                "counts": self.counts,
                 "ticket": self.ticket,
                 "gt": [self.gt_real, self.gt_abs],
-                "periods": {level: period.to_json() for level, period in self.periods.items()},
+                "periods": [period.to_json() for period in (self.day, self.month, self.year)],
                 "closings": {level: [link.hex(), z] for level, (link, z) in self.closings.items()},
-            }
+            },
+            option=orjson.OPT_SORT_KEYS,
         )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """The reverse of ``to_bytes``. Raises ``DamagedStore``; the head can then be rebuilt."""
         try:
-            value = canonical.decode(data)
+            value = orjson.loads(data)
+            day, month, year = map(Period.from_json, value["periods"])
             return cls(
                 chain=bytes.fromhex(value["chain"]),
                 author=bytes.fromhex(value["author"]),
@@ -122,10 +133,12 @@ class ChainHead:
                 ticket=value["ticket"],
                 gt_real=value["gt"][0],
                 gt_abs=value["gt"][1],
-                periods={level: Period.from_json(value["periods"][level]) for level in LEVELS},
+                day=day,
+                month=month,
+                year=year,
                 closings={level: (bytes.fromhex(link), z) for level, (link, z) in value["closings"].items()},
             )
-        except (MalformedRecord, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedStore("the head of the chain cannot be read") from error
 
 
@@ -235,7 +248,7 @@ def advance(head: ChainHead | None, entry: Entry) -> ChainHead:
         ticket=max(head.ticket + 1, ticket_counter(body["num"])) if counted else head.ticket,
         gt_real=head.gt_real + body["ttc"] if counted else head.gt_real,
         gt_abs=head.gt_abs + abs(body["ttc"]) if counted else head.gt_abs,
-        **_closed(head, entry),
+        **_periods(head, entry),
     )
 
 
@@ -292,17 +305,20 @@ def ticket_counter(num: str) -> int:
     return int(digits) if well_formed and len(digits) <= 15 else 0
 
 
-def _closed(head: ChainHead, entry: Entry) -> dict[str, Any]:
-    """Periods and closings after an entry: a closing begins the period of its level anew, with itself."""
-    level = entry.body.get("level") if entry.kind == "close" else None
-    periods = {
-        name: (Period(entry.facts.n) if name == level else period).with_entry(entry.body)
-        for name, period in head.periods.items()
-    }
+def _periods(head: ChainHead, entry: Entry) -> dict[str, Any]:
+    """Periods and closings after an entry. A closing is the first entry of the period after it."""
+    level: Level | None = entry.body.get("level") if entry.kind == "close" else None
     if level is None:
-        return {"periods": periods}
+        return {"day": head.day.with_entry(entry.body)}
     number = head.closings[level][1] + 1 if level in head.closings else 1
-    return {"periods": periods, "closings": {**head.closings, level: (entry.link, number)}}
+    changed: dict[str, Any] = {"closings": {**head.closings, level: (entry.link, number)}}
+    if level == "day":
+        begun = Period(entry.facts.n).with_entry(entry.body)
+        return changed | {"day": begun, "month": head.month.merged(head.day)}
+    changed["day"] = head.day.with_entry(entry.body)
+    if level == "month":
+        return changed | {"month": Period(head.month.end + 1), "year": head.year.merged(head.month)}
+    return changed | {"year": Period(head.year.end + 1)}
 
 
 def _tells_clock_step(kind: str, payload: Mapping[str, Any]) -> bool:

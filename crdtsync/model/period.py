@@ -1,7 +1,8 @@
 """Running totals of a period of a chain: what a closing says, kept up to date entry by entry.
 
-Three periods run at once (day, month, year). Each holds what happened since the last closing of its level,
-so that a closing costs the same whatever the age of the register.
+The day's totals grow with every entry. When the day is closed they are added to the running month's, and
+the month's to the year's when that is closed, so that months are made of closed days and years of closed
+months, and a closing costs the same whatever the age of the register.
 """
 
 from __future__ import annotations
@@ -18,18 +19,27 @@ LEVELS: Final[tuple[Level, ...]] = ("day", "month", "year")
 COUNTED_KINDS: Final = frozenset(("sale", "refund"))
 """Kinds that have a ticket number and move the grand totals."""
 
+DRAWER_KINDS: Final = frozenset(("open", "cash"))
+"""Kinds that put ``amt`` into the drawer, or take it out (negative)."""
+
 RateKey = tuple[int, str]
 """VAT rate in 1/100 % and its class."""
 
 Amounts = tuple[int, int, int]
 """TTC, HT and VAT."""
 
+_NOTHING: Final[Amounts] = (0, 0, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Totals from entry number ``start`` on. Amounts in minor units; refunds are negative amounts."""
+    """Totals of the entries ``start`` to ``end``; ``end`` is 0 while nothing is closed in a month or year.
+
+    Amounts in minor units; refunds are negative amounts.
+    """
 
     start: int
+    end: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     first_num: str | None = None
     last_num: str | None = None
@@ -50,33 +60,58 @@ class Period:
         if kind in COUNTED_KINDS:
             return self._with_ticket(body, counts)
         if kind == "abandon":
-            return replace(self, counts=counts, abandoned=self.abandoned + amount_due(body))
-        if kind in ("open", "cash"):
-            return replace(self, counts=counts, drawer=self.drawer + body["amt"])
-        return replace(self, counts=counts)
+            return replace(self, end=body["seq"], counts=counts, abandoned=self.abandoned + amount_due(body))
+        if kind in DRAWER_KINDS:
+            return replace(self, end=body["seq"], counts=counts, drawer=self.drawer + body["amt"])
+        return replace(self, end=body["seq"], counts=counts)
+
+    def merged(self, later: Period) -> Self:
+        """The totals of this period and the one right after it."""
+        return replace(
+            self,
+            end=later.end,
+            counts=_sums(self.counts, later.counts),
+            first_num=self.first_num or later.first_num,
+            last_num=later.last_num or self.last_num,
+            rates={
+                key: _add(self.rates.get(key, _NOTHING), later.rates.get(key, _NOTHING))
+                for key in self.rates.keys() | later.rates.keys()
+            },
+            means=_sums(self.means, later.means),
+            ttc=self.ttc + later.ttc,
+            oos=self.oos + later.oos,
+            refunds_ttc=self.refunds_ttc + later.refunds_ttc,
+            discounts=self.discounts + later.discounts,
+            abandoned=self.abandoned + later.abandoned,
+            drawer=self.drawer + later.drawer,
+        )
 
     def _with_ticket(self, body: Mapping[str, Any], counts: Mapping[str, int]) -> Self:
         rates, means = dict(self.rates), dict(self.means)
         for rate in body["vat"]:
             key = (rate["vat"], rate["vc"])
-            ttc, ht, tva = rates.get(key, (0, 0, 0))
-            rates[key] = (ttc + rate["ttc"], ht + rate["ht"], tva + rate["tva"])
+            rates[key] = _add(rates.get(key, _NOTHING), (rate["ttc"], rate["ht"], rate["tva"]))
         drawer = self.drawer
         for payment in body["pay"]:
             means[payment["m"]] = means.get(payment["m"], 0) + payment["amt"]
             if payment["m"] in ("cash", "change"):
                 drawer += payment["amt"]
+        discounts = self.discounts
+        for line in body["lines"]:
+            discounts += line["disc"]
+        ttc: int = body["ttc"]
         return replace(
             self,
+            end=body["seq"],
             counts=counts,
             first_num=self.first_num or body["num"],
             last_num=body["num"],
             rates=rates,
             means=means,
-            ttc=self.ttc + body["ttc"],
+            ttc=self.ttc + ttc,
             oos=self.oos + body.get("oos", 0),
-            refunds_ttc=self.refunds_ttc + (body["ttc"] if body["kind"] == "refund" else 0),
-            discounts=self.discounts + sum(line["disc"] for line in body["lines"]),
+            refunds_ttc=self.refunds_ttc + ttc if body["kind"] == "refund" else self.refunds_ttc,
+            discounts=discounts,
             drawer=drawer,
         )
 
@@ -95,10 +130,18 @@ class Period:
             "abandoned": self.abandoned,
             "drawer": self.drawer,
         }
-        return {"start": self.start} | {key: value for key, value in found.items() if value}
+        return {"start": self.start, "end": self.end} | {key: value for key, value in found.items() if value}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The reverse of ``to_json``."""
         rates = {(rate, vc): (ttc, ht, tva) for rate, vc, ttc, ht, tva in value.get("rates", ())}
         return cls(**{**value, "rates": rates})
+
+
+def _add(a: Amounts, b: Amounts) -> Amounts:
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2])
+
+
+def _sums(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
+    return {key: a.get(key, 0) + b.get(key, 0) for key in a.keys() | b.keys()}

@@ -16,6 +16,7 @@ A line keeps label, price and rate as they were: later changes of the catalogue 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ MEANS: Final = frozenset(
     ("cash", "change", "card", "cheque", "transfer", "voucher", "account", "titre", "other")
 )
 """Means of payment. ``change`` is the cash handed back: a negative amount."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 DELIVERIES: Final = ("none", "print", "email")
 LINES_MAX: Final = 200
@@ -319,8 +322,8 @@ def _delivery(delivered: str) -> str:
 
 def _words(text: str, what: str, characters_max: int) -> str:
     """Text in NFC without control characters, 1 to ``characters_max`` characters."""
-    words = unicodedata.normalize("NFC", text)
-    if not 0 < len(words) <= characters_max or any(unicodedata.category(c) in ("Cc", "Cs") for c in words):
+    words = text if text.isascii() else unicodedata.normalize("NFC", text)
+    if not 0 < len(words) <= characters_max or _CONTROL.search(words):
         raise InvalidSale(f"{what} is 1 to {characters_max} characters of plain text, not {text!r}")
     return words
 

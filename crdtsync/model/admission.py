@@ -1,0 +1,218 @@
+"""Admission: may these bytes be stored?
+
+An entry is judged alone, by its bytes and by the shop's certificates, so that every replica comes to the
+same judgement whatever it holds besides. Final refusals are few: size, form, signature (raised as
+``RecordError``). An entry whose device is unknown, revoked or not entitled is *held*: kept apart, reported,
+and judged again when certificates change. A gap, a fork, a wrong total or a strange clock refuses nothing;
+``verify`` flags them. Otherwise one bad entry would block a till.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from crdtsync.errors import BadSignature, NotPermitted, RecordError
+from crdtsync.ids import CATALOGUE_DOCUMENT
+from crdtsync.model import sealed
+from crdtsync.model.certificate import Certificate, Directory
+from crdtsync.model.entry import Entry, is_owner_kind, read_entry
+from crdtsync.model.signature import verify
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An entry that is kept apart for now. ``code`` is for programs, ``reason`` a sentence for a person."""
+
+    entry: Entry
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of one entry of several.
+
+    Admitted: ``entry`` is set and ``code`` empty; ``awaits_check`` says that only the entries after it vouch
+    for it so far, and ``signature_holds`` is still to be asked. Held: ``entry`` and ``code`` are set. Refused
+    for good: ``held`` is false and ``code`` set; ``entry`` is None where the bytes could not even be read.
+    """
+
+    entry: Entry | None
+    code: str = ""
+    reason: str = ""
+    held: bool = False
+    awaits_check: bool = False
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the entry may be stored in the log."""
+        return not self.code
+
+
+def judge_entry(data: bytes, directory: Directory) -> Entry | Held:
+    """Judge sealed bytes: the entry when it may be stored, or why it is held. Raises ``RecordError``."""
+    entry = read_entry(data)
+    held = _standing(entry, directory)
+    if held is not None:
+        return held
+    if not signature_holds(entry, directory):
+        raise BadSignature(f"the signature of entry {entry.link.hex()[:8]} is not that of its author")
+    if is_owner_kind(entry.kind):
+        directory.with_entry(entry, admitted=True)  # Raises where a certificate is not of its form.
+    return entry
+
+
+def judge_run(entries: Sequence[bytes], directory: Directory) -> list[Verdict]:
+    """Judge sealed entries that arrived together; one verdict for each, in the same order.
+
+    Where entries of one author follow one another without a gap, only the last one's signature is verified:
+    its ``prev`` covers the others, which then await their own check. If it is bad, all are verified singly.
+    Owner-chain entries among them count for those after them, and are always verified.
+    """
+    verdicts: list[Verdict] = []
+    runs: dict[bytes, list[int]] = {}
+    finished: list[list[int]] = []
+    for i, data in enumerate(entries):
+        verdict, directory = _judge_unsigned(data, directory)
+        verdicts.append(verdict)
+        entry = verdict.entry
+        if entry is None or not verdict.awaits_check:
+            continue
+        run = runs.get(entry.facts.chain)
+        if run is not None and _follows(entry, verdicts[run[-1]].entry):
+            run.append(i)
+        else:
+            finished.append([i])
+            runs[entry.facts.chain] = finished[-1]
+    for run in finished:
+        _verify_run(run, verdicts, directory)
+    return verdicts
+
+
+def signature_holds(entry: Entry, directory: Directory) -> bool:
+    """Whether an entry bears the signature of its author: the owner, or a certified key of its device."""
+    body, text = sealed.split(entry.sealed)
+    return any(verify(public, body, text) for public in _keys(entry, directory))
+
+
+def judge_update(document: str, role: str) -> None:
+    """Whether a device of that role may write Yjs bytes into a document. Raises ``NotPermitted``.
+
+    The catalogue is written by registers and the back office, ``x/…`` by every device. Ledgers and the
+    owner's chain consist of sealed entries, and never take Yjs bytes: their framing is not signed.
+    """
+    if document.startswith("x/") or (document == CATALOGUE_DOCUMENT and role in ("register", "backoffice")):
+        return
+    if document == CATALOGUE_DOCUMENT:
+        raise NotPermitted(f"a device enrolled as {role} does not write the catalogue")
+    raise NotPermitted(f"{document} takes sealed entries only")
+
+
+def _judge_unsigned(data: bytes, directory: Directory) -> tuple[Verdict, Directory]:
+    """Judge everything but the signature of a device; the directory after the entry."""
+    try:
+        entry = read_entry(data)
+    except RecordError as error:
+        return Verdict(None, error.code, str(error)), directory
+    try:
+        if is_owner_kind(entry.kind):
+            judged = judge_entry(data, directory)
+            if isinstance(judged, Entry):
+                return Verdict(judged), directory.with_entry(judged, admitted=True)
+            return Verdict(entry, judged.code, judged.reason, held=True), directory
+    except RecordError as error:
+        return Verdict(entry, error.code, str(error)), directory
+    held = _standing(entry, directory)
+    if held is not None:
+        return Verdict(entry, held.code, held.reason, held=True), directory
+    return Verdict(entry, awaits_check=True), directory
+
+
+def _verify_run(run: list[int], verdicts: list[Verdict], directory: Directory) -> None:
+    *others, last = run
+    if _verify_one(last, verdicts, directory):
+        return
+    for i in others:
+        _verify_one(i, verdicts, directory)
+
+
+def _verify_one(i: int, verdicts: list[Verdict], directory: Directory) -> bool:
+    entry = verdicts[i].entry
+    assert entry is not None
+    if signature_holds(entry, directory):
+        verdicts[i] = replace(verdicts[i], awaits_check=False)
+        return True
+    reason = f"the signature of entry {entry.link.hex()[:8]} is not that of its author"
+    verdicts[i] = Verdict(entry, BadSignature.code, reason)
+    return False
+
+
+def _follows(entry: Entry, before: Entry | None) -> bool:
+    return (
+        before is not None
+        and entry.facts.prev == before.link
+        and entry.facts.n == before.facts.n + 1
+        and entry.body["till"] == before.body["till"]
+    )
+
+
+def _standing(entry: Entry, directory: Directory) -> Held | None:
+    """Why an entry is held whatever its signature; None when only the signature decides."""
+    if is_owner_kind(entry.kind):
+        return _owner_standing(entry, directory)
+    certificate = directory.certificate(entry.author)
+    if certificate is None:
+        return Held(entry, "unknown-device", f"no certificate admits the device {entry.author.hex()[:8]}")
+    name = f"{certificate.name} ({certificate.role})"
+    if certificate.role == "display":
+        return Held(entry, "role", f"{name} is enrolled to look on, not to record anything")
+    if directory.is_revoked(entry.author) and not _known_at_revocation(entry, directory):
+        return Held(entry, "revoked", f"{name} was revoked before this entry of it was known")
+    if entry.kind == "register":
+        return _first_standing(entry, directory)
+    return None
+
+
+def _owner_standing(entry: Entry, directory: Directory) -> Held | None:
+    if entry.author != directory.shop_id:
+        return Held(entry, "other-shop", f"it belongs to the owner of another shop, {entry.author.hex()[:8]}")
+    if entry.kind != "owner" and directory.owner_public is None:
+        return Held(entry, "no-owner", "the owner entry of the shop has not arrived yet")
+    return None
+
+
+def _first_standing(entry: Entry, directory: Directory) -> Held | None:
+    """Check that the first entry of a chain names a certified key, and this shop or the one it came from."""
+    named = bytes.fromhex(entry.body["key"]["pub"])
+    of_key = [known for known in directory.certificates(entry.author) if known.public == named]
+    if not of_key:
+        return Held(entry, "unknown-key", f"no certificate names the key of chain {entry.link.hex()[:8]}")
+    if bytes.fromhex(entry.body["shop"]["id"]) not in (directory.shop_id, of_key[-1].original_shop):
+        return Held(entry, "other-shop", "the register was made for another shop")
+    return None
+
+
+def _known_at_revocation(entry: Entry, directory: Directory) -> bool:
+    facts = entry.facts
+    return any(
+        head.chain == facts.chain and (facts.n < head.n or facts.link == head.link)
+        for head in directory.heads_at_revocation(entry.author)
+    )
+
+
+def _keys(entry: Entry, directory: Directory) -> list[bytes]:
+    if entry.kind in ("owner", "register"):
+        # A first entry names its own key; that the key is the owner's or certified was checked before.
+        named = bytes.fromhex(entry.body["key"]["pub"])
+        if entry.kind == "owner" or named in _certified(entry, directory):
+            return [named]
+        return []
+    if is_owner_kind(entry.kind):
+        return [] if directory.owner_public is None else [directory.owner_public]
+    return _certified(entry, directory)
+
+
+def _certified(entry: Entry, directory: Directory) -> list[bytes]:
+    certificates: list[Certificate] = directory.certificates(entry.author)
+    return [certificate.public for certificate in reversed(certificates)]

@@ -1,0 +1,243 @@
+"""The owner's chain: who belongs to a shop.
+
+The shop's owner key signs three kinds of entries::
+
+    owner    the first: shop id and name, owner key, nonce
+    certify  a device: id, name, role, key, series, shop; of a register that existed before also its chain
+             and the shop that it was made for
+    revoke   a device, and the heads of its chains known then
+
+``Directory`` is what a set of them says. It depends on the set alone, not on the order in which the entries
+arrived, so that all replicas judge alike; where entries contradict one another the later in the chain counts
+(of two with one number, after a fork, the one with the higher link).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
+
+from crdtsync.errors import BadSignature, InvalidName, MalformedRecord, NotPermitted
+from crdtsync.model import sealed
+from crdtsync.model.chain import Moment, common_fields
+from crdtsync.model.entry import SOFTWARE, Entry, Head, first_prev, is_series, read_heads, shop_id_of
+from crdtsync.model.signature import is_public_key, verify
+
+ROLES: Final = ("register", "backoffice", "display", "relay")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the owner says of a device. ``chain`` and ``original_shop`` only of a register that had a chain
+    of its own before it joined.
+    """
+
+    device: bytes
+    name: str
+    role: str
+    public: bytes
+    shop: bytes
+    series: str | None = None
+    chain: bytes | None = None
+    original_shop: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A device was cut off, when these heads of its chains were known: entries up to them stay good."""
+
+    device: bytes
+    heads: tuple[Head, ...]
+
+
+def start_owner(
+    public: bytes, shop_name: str, *, nonce: bytes, moment: Moment, software: str = SOFTWARE
+) -> dict[str, Any]:
+    """The body of an owner's chain's first entry. It fixes the shop's id, which follows from the key and
+    the nonce (16 random bytes).
+    """
+    shop = shop_id_of(public, nonce)
+    prev = first_prev(shop, owner=True)
+    return common_fields("owner", shop, moment, n=1, prev=prev, software=software) | {
+        "nonce": nonce.hex(),
+        "shop": {"id": shop.hex(), "name": shop_name},
+        "key": {"alg": "ES256", "pub": public.hex()},
+    }
+
+
+def build_certify(certificate: Certificate) -> dict[str, Any]:
+    """The payload of a ``certify`` entry. Raises ``InvalidName`` for a certificate that nobody could use."""
+    payload: dict[str, Any] = {
+        "device": certificate.device.hex(),
+        "name": certificate.name,
+        "role": certificate.role,
+        "key": {"alg": "ES256", "pub": certificate.public.hex()},
+        "shop": certificate.shop.hex(),
+    }
+    if certificate.series is not None:
+        payload["series"] = certificate.series
+    if certificate.chain is not None:
+        payload["of"] = certificate.chain.hex()
+    if certificate.original_shop is not None:
+        payload["from"] = certificate.original_shop.hex()
+    try:
+        read_certificate(payload)
+    except MalformedRecord as error:
+        raise InvalidName(str(error)) from error
+    return payload
+
+
+def build_revoke(device: bytes, heads: Sequence[Head], *, reason: str) -> dict[str, Any]:
+    """The payload of a ``revoke`` entry. ``heads``: the last ones known of that device's chains."""
+    return {"device": device.hex(), "heads": [head.to_json() for head in heads], "reason": reason}
+
+
+def read_certificate(body: Mapping[str, Any]) -> Certificate:
+    """Read the payload of a ``certify`` entry. Raises ``MalformedRecord``."""
+    key, name, series = body.get("key"), body.get("name"), body.get("series")
+    if type(name) is not str or not 0 < len(name) <= 64 or not name.isprintable():
+        raise MalformedRecord("a certificate's device has a name of 1 to 64 characters")
+    if body.get("role") not in ROLES:
+        raise MalformedRecord(f"a device is one of {', '.join(ROLES)}")
+    if type(key) is not dict or key.get("alg") != "ES256":
+        raise MalformedRecord("a certificate holds an ES256 key")
+    if series is not None and not is_series(series):
+        raise MalformedRecord("a series is 1 to 12 capital letters and digits")
+    public = _hex(key.get("pub"), 33)
+    if not is_public_key(public):
+        raise MalformedRecord("the certified key is no point of the curve")
+    return Certificate(
+        device=_hex(body.get("device"), 16),
+        name=name,
+        role=body["role"],
+        public=public,
+        shop=_hex(body.get("shop"), 16),
+        series=series,
+        chain=_hex(body["of"], 32) if "of" in body else None,
+        original_shop=_hex(body["from"], 16) if "from" in body else None,
+    )
+
+
+def read_revocation(body: Mapping[str, Any]) -> Revocation:
+    """Read the payload of a ``revoke`` entry. Raises ``MalformedRecord``."""
+    return Revocation(_hex(body.get("device"), 16), read_heads(body.get("heads")))
+
+
+_Place = tuple[int, bytes]
+"""Number and link of an entry of the owner's chain: the later place counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Who belongs to the shop ``shop_id``: a fold of its owner's chain. Immutable.
+
+    ``Directory(shop_id)`` is empty. As the shop's id follows from the owner's key, only the genuine
+    ``owner`` entry fits, and only entries signed by its key count.
+    """
+
+    shop_id: bytes
+    genesis: Entry | None = None
+    _certificates: Mapping[bytes, tuple[tuple[_Place, Certificate], ...]] = field(default_factory=dict)
+    _revocations: Mapping[bytes, tuple[_Place, Revocation]] = field(default_factory=dict)
+
+    @property
+    def owner_public(self) -> bytes | None:
+        """The owner's key; None until the ``owner`` entry is known."""
+        return None if self.genesis is None else bytes.fromhex(self.genesis.body["key"]["pub"])
+
+    @property
+    def shop_name(self) -> str:
+        """The shop's name; empty until the ``owner`` entry is known."""
+        return "" if self.genesis is None else str(self.genesis.body["shop"]["name"])
+
+    def with_entry(self, entry: Entry, *, admitted: bool = False) -> Self:
+        """The directory after one more entry of the owner's chain. Idempotent, in any order, except that
+        the ``owner`` entry comes first. Entries of other chains and of other kinds change nothing.
+
+        ``admitted`` skips the signature of an entry that this replica has admitted before. Raises
+        ``BadSignature``, ``MalformedRecord`` and, before the ``owner`` entry, ``NotPermitted``.
+        """
+        if entry.author != self.shop_id or entry.kind not in ("owner", "certify", "revoke"):
+            return self
+        public = self._key_for(entry)
+        body, text = sealed.split(entry.sealed)
+        if not admitted and not verify(public, body, text):
+            raise BadSignature("the entry is not signed by the shop's owner")
+        place = (entry.facts.n, entry.link)
+        if entry.kind == "certify":
+            certificate = read_certificate(entry.body)
+            if certificate.shop != self.shop_id:
+                raise MalformedRecord("a certificate of another shop in this shop's owner chain")
+            return self._with_certificate(certificate, place)
+        if entry.kind == "revoke":
+            revocation = read_revocation(entry.body)
+            return self._with_revocation(revocation, place)
+        if self.genesis is not None and self.genesis.link >= entry.link:
+            return self
+        return replace(self, genesis=entry)
+
+    def certificate(self, device: bytes) -> Certificate | None:
+        """The newest certificate of a device, whether or not it was revoked."""
+        rows = self._certificates.get(device)
+        return rows[-1][1] if rows else None
+
+    def certificates(self, device: bytes | None = None) -> list[Certificate]:
+        """All certificates, of one device or of all, oldest first; one per key."""
+        if device is not None:
+            return [certificate for _, certificate in self._certificates.get(device, ())]
+        rows = [row for rows in self._certificates.values() for row in rows]
+        return [certificate for _, certificate in sorted(rows, key=lambda row: row[0])]
+
+    def by_chain(self, chain: bytes) -> Certificate | None:
+        """The newest certificate that names this chain (only those of registers that had one before do)."""
+        found = [certificate for certificate in self.certificates() if certificate.chain == chain]
+        return found[-1] if found else None
+
+    def is_revoked(self, device: bytes) -> bool:
+        """Whether the device was revoked and not certified again since."""
+        return self._revocation(device) is not None
+
+    def heads_at_revocation(self, device: bytes) -> tuple[Head, ...]:
+        """The heads known when the device was revoked; empty when it is not revoked."""
+        revocation = self._revocation(device)
+        return () if revocation is None else revocation.heads
+
+    def _revocation(self, device: bytes) -> Revocation | None:
+        revoked = self._revocations.get(device)
+        if revoked is None:
+            return None
+        rows = self._certificates.get(device)
+        return None if rows and rows[-1][0] > revoked[0] else revoked[1]
+
+    def _key_for(self, entry: Entry) -> bytes:
+        if entry.kind == "owner":
+            return bytes.fromhex(entry.body["key"]["pub"])
+        public = self.owner_public
+        if public is None:
+            raise NotPermitted("the owner entry of the shop is not known yet")
+        return public
+
+    def _with_certificate(self, certificate: Certificate, place: _Place) -> Self:
+        rows = self._certificates.get(certificate.device, ())
+        others = [row for row in rows if row[1].public != certificate.public]
+        same = [row for row in rows if row[1].public == certificate.public]
+        newest = max([*same, (place, certificate)], key=lambda row: row[0])
+        merged = tuple(sorted([*others, newest], key=lambda row: row[0]))
+        return replace(self, _certificates={**self._certificates, certificate.device: merged})
+
+    def _with_revocation(self, revocation: Revocation, place: _Place) -> Self:
+        known = self._revocations.get(revocation.device)
+        if known is not None and known[0] >= place:
+            return self
+        return replace(self, _revocations={**self._revocations, revocation.device: (place, revocation)})
+
+
+def _hex(text: object, length: int) -> bytes:
+    try:
+        value = bytes.fromhex(text) if type(text) is str else b""
+    except ValueError:
+        value = b""
+    if len(value) != length or value.hex() != text:
+        raise MalformedRecord(f"{text!r} is not {length} bytes in hexadecimal digits")
+    return value
