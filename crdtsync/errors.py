@@ -11,13 +11,16 @@
     │   ├─ UnknownTicket     15
     │   ├─ NotRefundable     16
     │   ├─ InvalidSale       17
-    │   └─ InvalidImport     18
+    │   ├─ InvalidImport     18
+    │   └─ UnknownShop       19
     ├─ SetupError            20
     │   ├─ NoRegister        21   nothing in this folder yet
     │   ├─ AlreadyARegister  22
     │   ├─ PairingRefused    23
     │   ├─ StillPending      24   would lose what only this device has
-    │   └─ RoleTaken         25   another process holds the role of syncing
+    │   ├─ RoleTaken         25   another process holds the role of syncing
+    │   ├─ CannotListen      26   the address or the port is not to be had
+    │   └─ TooManyAttempts   27   retryable
     ├─ LinkError             30   retryable
     │   ├─ RelayUnreachable  31   retryable
     │   ├─ LinkClosed        32   retryable
@@ -123,6 +126,13 @@ class InvalidImport(UsageError):
     exit_code = 18
 
 
+class UnknownShop(UsageError):
+    """This relay has no such shop."""
+
+    exit_code = 19
+    hint = "`crdtsync-relay shop list` shows what there is"
+
+
 class SetupError(CrdtsyncError):
     """A register cannot be made, opened, joined or left as things are."""
 
@@ -157,9 +167,27 @@ class StillPending(SetupError):
 
 
 class RoleTaken(SetupError):
-    """Another process holds the role of syncing this register."""
+    """Another process holds the role of syncing this register, or of serving this relay."""
 
     exit_code = 25
+
+
+class CannotListen(SetupError):
+    """The relay cannot have the address or the port that it should listen on."""
+
+    exit_code = 26
+    hint = "stop the other program, or choose another port with --port (0 takes a free one)"
+
+
+class TooManyAttempts(SetupError):
+    """Too many wrong pairing codes: no code is looked at for ``retry_after_s`` seconds."""
+
+    exit_code = 27
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class LinkError(CrdtsyncError):
