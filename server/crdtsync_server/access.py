@@ -1,0 +1,257 @@
+"""Who may come in: shops, their owners' keys, pairing codes, certificates.
+
+The log decides. A certificate, the series that it allots and the fact that its pairing code is used up are
+written in one transaction of the shop's log, so that two processes never give one series twice, a code
+never lets two devices in, and a crash leaves all of it or nothing. ``access.sqlite`` only holds what is no
+part of a log: codes not used yet, wrong attempts, and an index of the shops' names.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from itertools import count
+
+from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
+from crdtsync.ids import ID_BYTES, LINK_BYTES
+from crdtsync.model.certificate import Certificate, build_certify, start_owner
+from crdtsync.model.entry import Entry, is_series, read_entry, shop_id_of
+from crdtsync.model.sealed import seal
+from crdtsync.model.signature import PUBLIC_BYTES
+from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
+from crdtsync.storage.log import ShopLog, Store
+from crdtsync_server.database import AccessDatabase
+from crdtsync_server.folder import DataFolder
+from crdtsync_server.keys import KeyFolder, relay_device_id
+from crdtsync_server.owner import OwnerChain, owner_item, owner_moment
+from crdtsync_server.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
+
+SHOP_NAME_CHARACTERS_MAX = 64
+
+WITH_SERIES = ("register", "backoffice")
+"""Roles that make entries of their own, and so need a series of numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShopRow:
+    """A shop of this relay."""
+
+    id: bytes
+    name: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRequest:
+    """What a device says when it presents a pairing code. That it has the private key of ``public_key`` was
+    checked by the caller.
+
+    ``chain``, ``original_shop`` and ``series`` are those of a register that sold before it joined, or empty.
+    """
+
+    secret: str
+    device: bytes
+    name: str
+    public_key: bytes
+    chain: bytes = b""
+    original_shop: bytes = b""
+    series: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A device that was let in. ``sealed``: the owner's entries that prove it and the relay, oldest first.
+
+    ``is_new`` is false when the same device had asked before with the same code (its answer was lost).
+    """
+
+    shop: bytes
+    shop_name: str
+    certificate: Certificate
+    sealed: tuple[bytes, ...]
+    is_new: bool
+
+
+class Access:
+    """The relay's books. Use from one thread at a time; several processes may have the same folder open."""
+
+    def __init__(
+        self, folder: DataFolder, *, clock: Clock | None = None, random: RandomBytes = system_random
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._random = random
+        self._database = AccessDatabase(folder.access)
+        self.keys = KeyFolder(folder.keys, random)
+        self.relay_key = self.keys.relay_key()
+        self.relay_device = relay_device_id(self.relay_key.public)
+        self.codes = PairingCodes(self._database, clock=self._clock, random=random)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    # -- shops -----------------------------------------------------------------------------------------
+
+    def create_shop(self, store: Store, name: str) -> ShopRow:
+        """Make a shop with an owner key of its own, and certify this relay in it. Durable on return.
+
+        Raises ``InvalidName`` for a name that cannot be, or that another shop of this relay has.
+        """
+        name = unicodedata.normalize("NFC", name.strip())
+        if not 0 < len(name) <= SHOP_NAME_CHARACTERS_MAX or not name.isprintable():
+            raise InvalidName(f"a shop has a name of 1 to {SHOP_NAME_CHARACTERS_MAX} characters on one line")
+        with self._database.transaction() as db:
+            if db.execute("SELECT 1 FROM shop WHERE folded = ?", (name.casefold(),)).fetchone():
+                raise InvalidName(
+                    f"there is a shop {name!r} on this relay already", hint="choose another name"
+                )
+            row = ShopRow(self._start_shop(store, name), name, self._clock.now_ms())
+            db.execute(
+                "INSERT INTO shop VALUES (?, ?, ?, ?)", (row.id, name, name.casefold(), row.created_ms)
+            )
+        return row
+
+    def shops(self) -> list[ShopRow]:
+        """All shops, oldest first."""
+        rows = self._database.read("SELECT id, name, created_ms FROM shop ORDER BY created_ms, folded")
+        return [ShopRow(*row) for row in rows]
+
+    def find_shop(self, text: str) -> ShopRow:
+        """The shop with that id or that name (in whatever case). Raises ``UnknownShop``."""
+        name = unicodedata.normalize("NFC", text.strip()).casefold()
+        row = self._database.read(
+            "SELECT id, name, created_ms FROM shop WHERE folded = ? OR lower(hex(id)) = ?"
+            " ORDER BY folded = ? DESC",
+            (name, name, name),
+        ).fetchone()
+        if row is None:
+            raise UnknownShop(f"there is no shop {text!r} on this relay")
+        return ShopRow(*row)
+
+    def index_shops(self, store: Store) -> None:
+        """Enter shops that the log knows and the index does not (after a crash, or a lost index)."""
+        known = {row.id for row in self.shops()}
+        for shop in store.shops():
+            if shop in known:
+                continue
+            chain = OwnerChain.read(store.shop(shop))
+            name = chain.directory.shop_name or shop.hex()
+            made_ms = chain.entries[0].body["ts"] if chain.entries else self._clock.now_ms()
+            with self._database.transaction() as db:
+                folded = name.casefold()
+                if db.execute("SELECT 1 FROM shop WHERE folded = ?", (folded,)).fetchone():
+                    folded = shop.hex()
+                db.execute(
+                    "INSERT INTO shop VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                    (shop, name, folded, made_ms),
+                )
+
+    # -- pairing ---------------------------------------------------------------------------------------
+
+    def issue_code(self, shop: bytes, role: str, *, valid_minutes: int = VALID_MINUTES) -> IssuedCode:
+        """A code that lets one device into the shop, once. Durable on return."""
+        return self.codes.issue(shop, role, self.relay_key.public, valid_minutes=valid_minutes)
+
+    def enrol(self, store: Store, request: EnrolmentRequest, address: str) -> Enrolment:
+        """Let a device in, for a pairing code. Durable on return. Takes about 20 ms and one transaction.
+
+        The same device that asks again with the same code gets the same certificate. Raises
+        ``PairingRefused``, ``TooManyAttempts``, ``InvalidName`` and ``StorageError``; then nothing was
+        written, and the code is as good as before.
+        """
+        grant = self.codes.check(request.secret, address)
+        log = store.shop(grant.shop)
+        with store.transaction():
+            chain = OwnerChain.read(log)
+            used = log.state(_used_key(grant))
+            if used is None:
+                link, chain = self._certify(log, chain, grant, request)
+                log.set_state(_used_key(grant), request.device + request.public_key + link)
+            elif used[: ID_BYTES + PUBLIC_BYTES] != request.device + request.public_key:
+                raise PairingRefused("this pairing code was used already")
+        self.codes.mark_used(request.secret, request.device)
+        certificate = chain.directory.certificate(request.device)
+        assert certificate is not None
+        return Enrolment(
+            grant.shop,
+            chain.directory.shop_name,
+            certificate,
+            chain.about(self.relay_device, request.device),
+            is_new=used is None,
+        )
+
+    def _start_shop(self, store: Store, name: str) -> bytes:
+        key, nonce = self.keys.new_key(), self._random(16)
+        shop = shop_id_of(key.public, nonce)
+        # The key first: an owner's entry whose key is lost could certify nobody, ever.
+        self.keys.keep_owner_key(shop, key)
+        body = start_owner(key.public, name, nonce=nonce, moment=owner_moment(self._clock))
+        first = read_entry(seal(body, key))
+        relay = Certificate(self.relay_device, "relay", "relay", self.relay_key.public, shop)
+        with store.transaction():
+            log = store.create_shop(shop, self._random(ID_BYTES))
+            log.append(owner_item(first))
+            chain = OwnerChain.read(log)
+            log.append(owner_item(chain.next_entry("certify", build_certify(relay), key, self._clock)))
+        return shop
+
+    def _certify(
+        self, log: ShopLog, chain: OwnerChain, grant: Grant, request: EnrolmentRequest
+    ) -> tuple[bytes, OwnerChain]:
+        if grant.has_expired:
+            raise PairingRefused("this pairing code has expired")
+        certificate = _certificate(chain, grant, request)
+        key = self.keys.owner_key(grant.shop)
+        entry: Entry = chain.next_entry("certify", build_certify(certificate), key, self._clock)
+        log.append(owner_item(entry))
+        return entry.link, chain.with_entry(entry)
+
+
+def _certificate(chain: OwnerChain, grant: Grant, request: EnrolmentRequest) -> Certificate:
+    """What the owner says of a device that presents this code."""
+    known = chain.directory.certificate(request.device)
+    if known is not None and known.public != request.public_key:
+        # Whoever has a code may add a device, but not take the name of one that is there.
+        raise PairingRefused(
+            "this device id belongs to another key", hint="set the device up in an empty folder"
+        )
+    if len(request.chain) not in (0, LINK_BYTES) or len(request.original_shop) not in (0, ID_BYTES):
+        raise InvalidName("the device names no chain and shop that could be")
+    named = chain.directory.by_chain(request.chain)
+    if named is not None and named.device != request.device:
+        raise PairingRefused("this chain of entries belongs to another device")
+    return Certificate(
+        device=request.device,
+        name=unicodedata.normalize("NFC", request.name.strip()),
+        role=grant.role,
+        public=request.public_key,
+        shop=grant.shop,
+        series=_series(chain, grant, request, known),
+        chain=request.chain or None,
+        original_shop=request.original_shop or None,
+    )
+
+
+def _series(
+    chain: OwnerChain, grant: Grant, request: EnrolmentRequest, known: Certificate | None
+) -> str | None:
+    """The series that the device has, or the first that nobody ever had."""
+    if known is not None and known.series is not None and request.series in ("", known.series):
+        return known.series
+    taken = chain.series
+    if request.series:
+        if not is_series(request.series):
+            raise InvalidName(f"{request.series!r} is no series: 1 to 12 capital letters and digits")
+        if request.series in taken:
+            raise PairingRefused(
+                f"another device of this shop numbers its tickets with {request.series!r}",
+                hint="set the device up in an empty folder: it gets a series of its own",
+            )
+        return request.series
+    if grant.role not in WITH_SERIES:
+        return None
+    return next(series for number in count(1) if (series := f"{number:02}") not in taken)
+
+
+def _used_key(grant: Grant) -> str:
+    return f"pairing/{grant.code_id}"

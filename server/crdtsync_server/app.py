@@ -1,0 +1,122 @@
+"""The relay as an ASGI application: synchronising, health and metrics on one port.
+
+It can be served by ``crdtsync-relay serve`` or mounted in another application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from crdtsync_server.metrics import CONTENT_TYPE, RelayMetrics
+
+SYNC_PATH = "/v1/sync"
+"""Where devices connect. The number is the protocol's version."""
+
+_ABOUT = """This is a crdtsync relay: through it the registers of a shop synchronise sales and catalogue.
+
+Registers connect to {path} of this address: crdtsync join {address} CODE
+Health is at /healthz, Prometheus metrics are at /metrics.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the relay can do its work now. ``problem`` says in a sentence why not, or is empty.
+
+    ``last_commit_age_s`` is None when nothing was committed since the start.
+    """
+
+    store_writable: bool
+    last_commit_age_s: float | None
+    disk_free_mb: int
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing has to be done."""
+        return self.store_writable and not self.problem
+
+
+class SyncRelay(Protocol):
+    """What the application needs of the relay."""
+
+    @property
+    def metrics(self) -> RelayMetrics:
+        """What ``/metrics`` shows."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to work. Called once, before the first connection."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish the commit under way, then let go of everything. Called once, after the last connection."""
+        ...
+
+    async def serve_socket(self, websocket: WebSocket) -> None:
+        """Synchronise with the device at the other end of an accepted WebSocket, until it is gone."""
+        ...
+
+    def health(self) -> Health:
+        """Look at the store. May block on the disk."""
+        ...
+
+
+def create_app(relay: SyncRelay) -> Starlette:
+    """The application of one relay. Starting and stopping the relay is part of its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await relay.start()
+        try:
+            yield
+        finally:
+            await relay.stop()
+
+    async def sync(websocket: WebSocket) -> None:
+        await websocket.accept()
+        relay.metrics.connections_opened.inc()
+        with relay.metrics.connections.track_inprogress():
+            await relay.serve_socket(websocket)
+
+    async def healthz(_request: Request) -> Response:
+        health = await asyncio.to_thread(relay.health)
+        facts = {
+            "ok": health.ok,
+            "version": version("crdtsync"),
+            "store_writable": health.store_writable,
+            "last_commit_age_s": health.last_commit_age_s,
+            "disk_free_mb": health.disk_free_mb,
+            "problem": health.problem,
+        }
+        return JSONResponse(
+            facts, status_code=200 if health.ok else 503, headers={"cache-control": "no-store"}
+        )
+
+    async def metrics(_request: Request) -> Response:
+        return Response(relay.metrics.render(), media_type=CONTENT_TYPE)
+
+    async def about(request: Request) -> Response:
+        scheme = "wss" if request.url.scheme == "https" else "ws"
+        return PlainTextResponse(_ABOUT.format(path=SYNC_PATH, address=f"{scheme}://{request.url.netloc}"))
+
+    return Starlette(
+        routes=[
+            Route("/", about),
+            Route("/healthz", healthz),
+            Route("/metrics", metrics),
+            WebSocketRoute(SYNC_PATH, sync),
+        ],
+        lifespan=lifespan,
+    )

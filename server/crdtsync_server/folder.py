@@ -1,0 +1,83 @@
+"""The relay's data folder: what lies where, and who may serve it.
+
+=================  ==================================================================================
+``relay.sqlite``   the logs of all shops
+``access.sqlite``  names of shops, pairing codes (as salted hashes), wrong attempts
+``keys/``          private keys, see ``keys``
+``serve.lock``     held by the one process that serves
+=================  ==================================================================================
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from crdtsync.errors import NoRegister, ReadOnlyStore, RoleTaken, StorageError
+
+KEYS = "keys"
+STORE = "relay.sqlite"
+ACCESS = "access.sqlite"
+LOCK = "serve.lock"
+
+
+class DataFolder:
+    """One relay's folder. Its rights let nobody else in."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.keys = root / KEYS
+        self.store = root / STORE
+        self.access = root / ACCESS
+
+    @classmethod
+    def create(cls, root: Path) -> DataFolder:
+        """The folder, made if it is not there. Raises ``ReadOnlyStore``, ``StorageError``."""
+        folder = cls(root)
+        try:
+            for path in (root, folder.keys):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                    raise PermissionError(13, "Permission denied", str(path))
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
+            raise ReadOnlyStore(f"{root} cannot be used as a data folder: {error.strerror}") from error
+        except OSError as error:
+            raise StorageError(f"{root} cannot be used as a data folder: {error.strerror}") from error
+        return folder
+
+    @classmethod
+    def open(cls, root: Path) -> DataFolder:
+        """The folder of a relay that exists. Raises ``NoRegister`` if there is none."""
+        if not (root / STORE).exists():
+            raise NoRegister(
+                f"there is no relay in {root}", hint="make a shop with `crdtsync-relay shop create NAME`"
+            )
+        return cls.create(root)
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Hold the role of serving this folder. Raises ``RoleTaken`` when another process has it.
+
+        The lock is the kernel's: it goes when the process goes, however that happens.
+        """
+        path = self.root / LOCK
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ReadOnlyStore(f"{path} cannot be opened: {error.strerror}") from error
+        with os.fdopen(handle, "r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                process = file.read(20).strip() or "unknown"
+                raise RoleTaken(
+                    f"{self.root} is served by another process already (pid {process})",
+                    hint="stop that one first, or serve another folder",
+                ) from None
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield

@@ -1,0 +1,77 @@
+"""The relay's private keys, each in a file of its own under ``DIR/keys``, for its owner's eyes only.
+
+``relay.key`` proves to devices that this is the relay that their pairing code named. ``<shop>.owner`` signs
+the shop's certificates; while it lies here, whoever runs the relay can enrol devices in that shop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+
+from crdtsync.errors import NoRegister, SetupError, StorageError
+from crdtsync.ids import ID_BYTES
+from crdtsync.model.signature import PrivateKey
+from crdtsync.runtime.clock import RandomBytes
+from crdtsync.runtime.keyfile import read_key, write_key
+
+RELAY_KEY = "relay.key"
+OWNER_SUFFIX = ".owner"
+
+_DEVICE_PREFIX = b"crdtsync/relay-device/v1\x00"
+
+
+class KeyFolder:
+    """The keys under one folder. Safe to use from several processes: a key is never replaced."""
+
+    def __init__(self, folder: Path, random: RandomBytes) -> None:
+        self.folder = folder
+        self._random = random
+
+    def relay_key(self) -> PrivateKey:
+        """The relay's own key; made, durably, the first time. Raises ``StorageError``."""
+        path = self.folder / RELAY_KEY
+        if not path.exists():
+            try:
+                write_key(path, self.new_key().to_bytes())
+            except StorageError:
+                if not path.exists():
+                    raise
+                # Another process made it at the same moment: that one counts.
+        return PrivateKey.from_bytes(_read(path, "the relay's own key"))
+
+    def new_key(self) -> PrivateKey:
+        """A fresh key, on no disk yet."""
+        return PrivateKey.from_seed(self._random(32))
+
+    def keep_owner_key(self, shop: bytes, key: PrivateKey) -> None:
+        """Write the key that signs a new shop's certificates; durable on return."""
+        write_key(self._owner_path(shop), key.to_bytes())
+
+    def owner_key(self, shop: bytes) -> PrivateKey:
+        """The key that signs a shop's certificates. Raises ``SetupError`` if it is kept elsewhere."""
+        path = self._owner_path(shop)
+        return PrivateKey.from_bytes(_read(path, f"the owner key of shop {shop.hex()}"))
+
+    def readable_by_others(self) -> list[Path]:
+        """The key files whose rights let other users of this machine read them."""
+        files = sorted(self.folder.glob("*")) if self.folder.is_dir() else []
+        return [path for path in files if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
+
+    def _owner_path(self, shop: bytes) -> Path:
+        return self.folder / f"{shop.hex()}{OWNER_SUFFIX}"
+
+
+def relay_device_id(public_key: bytes) -> bytes:
+    """The relay's device id: it follows from its key, so that the two are never mixed up."""
+    return hashlib.sha256(_DEVICE_PREFIX + public_key).digest()[:ID_BYTES]
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return read_key(path)
+    except NoRegister as error:
+        raise SetupError(
+            f"{what} is not on this relay ({path} is missing)", hint="put the file back from a backup"
+        ) from error

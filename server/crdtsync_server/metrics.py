@@ -1,0 +1,63 @@
+"""What Prometheus is told. One registry per relay, so that two relays in one process do not mix.
+
+All names begin with ``crdtsync_relay_``. No metric has a shop or a device as a label: their number has no
+bound, and who sells how much is nobody's business on a metrics page.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+COMMIT_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 4.0)
+"""From half a commit of a good disk to a disk that nobody should run a shop on."""
+
+_PREFIX = "crdtsync_relay_"
+
+
+class RelayMetrics:
+    """The relay's counters. Incrementing one costs about a microsecond and is safe from any thread."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.connections = self._gauge("connections", "Devices connected now.")
+        self.connections_opened = self._counter("connections_opened", "Connections accepted since the start.")
+        self.connections_turned_away = self._counter(
+            "connections_turned_away", "Connections closed before they said anything, by reason.", "reason"
+        )
+        self.records = self._counter("records", "Records admitted and stored.")
+        self.records_bytes = self._counter("record_bytes", "Bytes of those records.")
+        self.refusals = self._counter("refusals", "Records refused for good, by code.", "code")
+        self.holds = self._counter("holds", "Records held: kept apart, to be judged again.", "code")
+        self.commits = self._counter("commits", "Transactions committed with fsync.")
+        self.commit_failures = self._counter("commit_failures", "Transactions that failed.")
+        self.commit_seconds = Histogram(
+            _PREFIX + "commit_seconds",
+            "Duration of one transaction, fsync included.",
+            registry=self.registry,
+            buckets=COMMIT_BUCKETS_S,
+        )
+        self.commit_records = Histogram(
+            _PREFIX + "commit_records",
+            "Records in one transaction.",
+            registry=self.registry,
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096),
+        )
+        self.frames_received = self._counter("frames_received", "WebSocket messages received.")
+        self.frames_received_bytes = self._counter("frames_received_bytes", "Bytes of those messages.")
+        self.frames_sent = self._counter("frames_sent", "WebSocket messages sent.")
+        self.frames_sent_bytes = self._counter("frames_sent_bytes", "Bytes of those messages.")
+        self.closes = self._counter("closes", "Connections closed by the relay, by close code.", "code")
+        self.pairings = self._counter("pairing_attempts", "Pairing codes presented, by result.", "result")
+        self.shops = self._gauge("shops", "Shops in the store.")
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(_PREFIX + name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(_PREFIX + name, text, registry=self.registry)

@@ -1,0 +1,92 @@
+"""The owner's chain of a shop as the relay writes it: one certificate after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from crdtsync.errors import DamagedStore
+from crdtsync.ids import OWNER_DOCUMENT, Item, entry_record
+from crdtsync.model.certificate import Directory
+from crdtsync.model.chain import ChainHead, Moment, next_body, rebuild
+from crdtsync.model.entry import Entry, read_entry
+from crdtsync.model.sealed import seal
+from crdtsync.model.signature import PrivateKey
+from crdtsync.runtime.clock import Clock
+from crdtsync.storage.log import ShopLog
+
+OPERATOR = "relay"
+"""Who made the entry, as far as the relay knows: whoever runs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerChain:
+    """The owner's entries that one log holds, by number, and what they say. Immutable."""
+
+    entries: tuple[Entry, ...]
+    directory: Directory
+
+    @classmethod
+    def read(cls, log: ShopLog) -> OwnerChain:
+        """Read it from the log, where every entry was verified before it was stored."""
+        found = (read_entry(record[1:]) for _, record in log.document_records(OWNER_DOCUMENT))
+        directory = Directory(log.shop)
+        entries = tuple(sorted(found, key=lambda entry: (entry.facts.n, entry.link)))
+        for entry in entries:
+            directory = directory.with_entry(entry, admitted=True)
+        return cls(entries, directory)
+
+    @property
+    def series(self) -> frozenset[str]:
+        """Every series that was ever given out in the shop, to revoked devices too."""
+        return frozenset(entry.body["series"] for entry in self.entries if "series" in entry.body)
+
+    def about(self, *devices: bytes) -> tuple[bytes, ...]:
+        """The sealed entries that tell who these devices are: the first one, and those that name them."""
+        names = {device.hex() for device in devices}
+        return tuple(
+            entry.sealed
+            for entry in self.entries
+            if entry.kind == "owner" or entry.body.get("device") in names
+        )
+
+    def with_entry(self, entry: Entry) -> OwnerChain:
+        """The chain with one more entry that was just made here."""
+        return OwnerChain((*self.entries, entry), self.directory.with_entry(entry, admitted=True))
+
+    def next_entry(self, kind: str, payload: Mapping[str, Any], key: PrivateKey, clock: Clock) -> Entry:
+        """Seal the entry that follows the newest one whose ancestors are all held here."""
+        head = self._head()
+        at = owner_moment(clock)
+        # Order is the chain's: a clock that went back does not stop an enrolment.
+        at = replace(at, ts_ms=max(at.ts_ms, head.ts_ms), bd=max(at.bd, head.bd))
+        return read_entry(seal(next_body(head, kind, payload, at), key))
+
+    def _head(self) -> ChainHead:
+        by_link = {entry.link: entry for entry in self.entries}
+        for tip in reversed(self.entries):
+            line: list[Entry] = []
+            entry: Entry | None = tip
+            while entry is not None:
+                line.append(entry)
+                entry = by_link.get(entry.facts.prev)
+            if line[-1].kind == "owner":
+                head = rebuild(reversed(line))
+                assert head is not None
+                return head
+        raise DamagedStore("the log holds no owner of the shop")
+
+
+def owner_moment(clock: Clock) -> Moment:
+    """Now, as an entry of the owner's chain says it."""
+    ts_ms = clock.now_ms()
+    tz_min = clock.utc_offset_min(ts_ms)
+    day = (datetime.fromtimestamp(ts_ms / 1000, UTC) + timedelta(minutes=tz_min)).date()
+    return Moment(ts_ms, tz_min, day.isoformat(), OPERATOR)
+
+
+def owner_item(entry: Entry) -> Item:
+    """The entry as a log takes it."""
+    return Item(entry_record(entry.sealed), entry.facts.document, entry.link, entry.facts)

@@ -1,0 +1,183 @@
+"""Pairing codes as the relay keeps them: one-time, expiring, rate-limited.
+
+Of a code only a salted hash is kept. The selector finds the row, so that one attempt costs one hash however
+many codes are open, and a wrong attempt is charged to the shop that it was aimed at as well as to the
+address that it came from. That a code was *used* is decided in the shop's log, in the transaction that
+certifies the device (see ``access``); what is noted here is for showing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from dataclasses import dataclass
+
+from crdtsync.errors import InvalidName, PairingRefused, TooManyAttempts
+from crdtsync.protocol.pairing import SECRET_BYTES, PairingCode, split_secret
+from crdtsync.runtime.clock import Clock, RandomBytes
+from crdtsync_server.database import AccessDatabase
+
+ROLES = ("register", "backoffice", "display")
+
+VALID_MINUTES = 24 * 60
+"""A code is read out over the telephone today and used tomorrow morning, not next week."""
+
+ATTEMPTS_MAX = 10
+"""Wrong attempts in one window, per address and per shop. A typing error is no attempt: the code's own check
+tells it before anything is sent."""
+
+ATTEMPTS_WINDOW_MS = 10 * 60_000
+
+KEPT_MS = 90 * 86_400_000
+"""How long a used or expired code stays listed."""
+
+_SCRYPT = {"n": 4096, "r": 8, "p": 1, "dklen": 32}
+"""About 20 ms and 4 MB for each attempt: with 60 random bits, guessing from a stolen file is out of reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCode:
+    """A new code, shown once, and when it ends (Unix milliseconds)."""
+
+    code: PairingCode
+    shop: bytes
+    role: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a right code permits: one device of ``role`` in ``shop``. ``code_id`` names the code for ever.
+
+    ``has_expired``: it permits nothing new, but whoever used it in time may ask for the answer again.
+    """
+
+    code_id: str
+    shop: bytes
+    role: str
+    has_expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRow:
+    """One code as it is listed. ``used_ms`` and ``device`` are None while it is open."""
+
+    shop: bytes
+    role: str
+    created_ms: int
+    expires_ms: int
+    used_ms: int | None
+    device: bytes | None
+
+
+class PairingCodes:
+    """The codes of all shops of one relay. Use from one thread at a time; several processes may."""
+
+    def __init__(self, database: AccessDatabase, *, clock: Clock, random: RandomBytes) -> None:
+        self._database = database
+        self._clock = clock
+        self._random = random
+
+    def issue(
+        self, shop: bytes, role: str, relay_public_key: bytes, *, valid_minutes: int = VALID_MINUTES
+    ) -> IssuedCode:
+        """Make a code for one device. Durable on return; the code itself can never be shown again."""
+        now_ms = self._clock.now_ms()
+        expires_ms = now_ms + valid_minutes * 60_000
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM code WHERE expires_ms < ?", (now_ms - KEPT_MS,))
+            while True:
+                code = PairingCode.make(self._random(SECRET_BYTES), relay_public_key)
+                if not db.execute("SELECT 1 FROM code WHERE selector = ?", (code.selector,)).fetchone():
+                    break
+            salt = self._random(16)
+            db.execute(
+                "INSERT INTO code (selector, shop, role, salt, hash, created_ms, expires_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (code.selector, shop, role, salt, _hash(salt, code.verifier), now_ms, expires_ms),
+            )
+        return IssuedCode(code, shop, role, expires_ms)
+
+    def check(self, secret: str, address: str) -> Grant:
+        """What the secret of a code permits. Costs about 20 ms.
+
+        Raises ``PairingRefused`` for a wrong code, and ``TooManyAttempts`` while the address or the shop has
+        used up its wrong attempts; then even a right code is not looked at.
+        """
+        now_ms = self._clock.now_ms()
+        bucket = address_bucket(address)
+        self._refuse_above_limit("address = ?", bucket, now_ms)
+        try:
+            selector, verifier = split_secret(secret)
+        except InvalidName:
+            self._note_attempt(bucket, None, now_ms)
+            raise PairingRefused("this is no pairing code") from None
+        row = self._database.read(
+            "SELECT shop, role, salt, hash, expires_ms FROM code WHERE selector = ?", (selector,)
+        ).fetchone()
+        shop, role, salt, expected, expires_ms = row or (None, "", bytes(16), bytes(32), 0)
+        if shop is not None:
+            self._refuse_above_limit("shop = ?", shop, now_ms)
+        # The hash is computed also when there is no such code, so that time does not tell.
+        is_right = hmac.compare_digest(_hash(salt, verifier), expected)
+        if not is_right or shop is None:
+            self._note_attempt(bucket, shop, now_ms)
+            raise PairingRefused("the relay does not know this pairing code")
+        code_id = hashlib.sha256(salt + expected).hexdigest()[:32]
+        return Grant(code_id, shop, role, has_expired=now_ms >= expires_ms)
+
+    def mark_used(self, secret: str, device: bytes) -> None:
+        """Note who used a code, for showing. Idempotent."""
+        selector, _ = split_secret(secret)
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE code SET used_ms = ?, device = ? WHERE selector = ? AND used_ms IS NULL",
+                (self._clock.now_ms(), device, selector),
+            )
+
+    def listed(self, shop: bytes) -> list[CodeRow]:
+        """The codes of a shop, newest first."""
+        rows = self._database.read(
+            "SELECT shop, role, created_ms, expires_ms, used_ms, device FROM code WHERE shop = ?"
+            " ORDER BY created_ms DESC, selector",
+            (shop,),
+        )
+        return [CodeRow(*row) for row in rows]
+
+    def _refuse_above_limit(self, condition: str, value: str | bytes, now_ms: int) -> None:
+        (at_ms,) = self._database.read(
+            f"SELECT min(at_ms) FROM (SELECT at_ms FROM attempt WHERE {condition} AND at_ms > ?"  # noqa: S608
+            " ORDER BY at_ms DESC LIMIT ?) HAVING count(*) >= ?",
+            (value, now_ms - ATTEMPTS_WINDOW_MS, ATTEMPTS_MAX, ATTEMPTS_MAX),
+        ).fetchone() or (None,)
+        if at_ms is None:
+            return
+        wait_s = -(-(at_ms + ATTEMPTS_WINDOW_MS - now_ms) // 1000)
+        raise TooManyAttempts(
+            "too many wrong pairing codes",
+            retry_after_s=wait_s,
+            hint=f"try again in {-(-wait_s // 60)} min",
+        )
+
+    def _note_attempt(self, bucket: str, shop: bytes | None, now_ms: int) -> None:
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM attempt WHERE at_ms <= ?", (now_ms - ATTEMPTS_WINDOW_MS,))
+            db.execute("INSERT INTO attempt (at_ms, address, shop) VALUES (?, ?, ?)", (now_ms, bucket, shop))
+
+
+def address_bucket(address: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 that one IPv6 customer has."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed)
+
+
+def _hash(salt: bytes, verifier: str) -> bytes:
+    return hashlib.scrypt(verifier.encode(), salt=salt, **_SCRYPT)

@@ -1,0 +1,168 @@
+"""Serving the application: sockets, TLS, signals, readiness, a graceful stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from crdtsync.errors import CannotListen, UsageError
+from crdtsync.protocol.limits import FRAME_BYTES_MAX
+from crdtsync_server.config import RelayConfig
+from crdtsync_server.door import Door
+from crdtsync_server.metrics import RelayMetrics
+
+FRAME_OVERHEAD_BYTES = 1024
+"""So that a frame just over the protocol's limit reaches the session, which says 4413 and why; anything
+larger is refused by the WebSocket layer (1009) before it is in memory."""
+
+BACKLOG = 2048
+"""Connections waiting to be accepted: all registers of many shops come back at once after a restart."""
+
+FILES_PER_RELAY = 256
+"""Open files beside the connections: stores, sockets, libraries."""
+
+
+class RelayServer(uvicorn.Server):
+    """uvicorn with our signals: it ends with exit code 0 after SIGTERM, and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, *, tls_timeout_s: float, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tls_timeout_s = tls_timeout_s
+        self._on_ready = on_ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A first SIGTERM or SIGINT stops gracefully, a second one at once.
+
+        uvicorn's own version raises the signal again after a graceful stop, which would end the process as
+        if it had been killed.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then listen, then say so."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            self.should_exit = True
+            return
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                self._new_connection,
+                sock=listener,
+                ssl=self.config.ssl,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=self._tls_timeout_s if self.config.ssl else None,
+            )
+            for listener in sockets or []
+        ]
+        self.started = True
+        self._on_ready()
+
+    def _new_connection(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    def _stop(self) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def make_server(
+    app: ASGIApp, config: RelayConfig, metrics: RelayMetrics, on_ready: Callable[[], None]
+) -> RelayServer:
+    """A server for the application, to be run with ``serve(sockets=[listen(…)])``. ``on_ready`` is
+    called when connections are accepted. Raises ``UsageError`` for TLS files that cannot be used.
+    """
+    door = Door(config, metrics)
+    settings = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http=door.http_class(),
+        ws=door.websocket_class(),
+        ws_max_size=FRAME_BYTES_MAX + FRAME_OVERHEAD_BYTES,
+        ws_ping_interval=config.ping_interval_s,
+        ws_ping_timeout=config.ping_timeout_s,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(config.trusted_proxies),
+        forwarded_allow_ips=config.trusted_proxies,
+        timeout_graceful_shutdown=config.stop_timeout_s,
+        ssl_certfile=config.tls_cert,
+        ssl_keyfile=config.tls_key,
+    )
+    try:
+        settings.load()
+    except (ssl.SSLError, OSError) as error:
+        raise UsageError(
+            f"the TLS certificate {config.tls_cert} with key {config.tls_key} cannot be used: {error}",
+            hint="both are PEM files; the certificate comes first in its chain, the key has no password",
+        ) from error
+    return RelayServer(settings, tls_timeout_s=config.request_timeout_s, on_ready=on_ready)
+
+
+def serve(server: RelayServer, config: RelayConfig, listener: socket.socket) -> None:
+    """Serve until a signal comes; returns after a graceful stop."""
+    _allow_open_files(config.connections_max + config.silent_connections_max + FILES_PER_RELAY)
+    asyncio.run(server.serve(sockets=[listener]))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to an address, not yet listening. Raises ``CannotListen``."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise CannotListen(f"{host} is no address of this machine: {error.strerror or error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+        # Listening here tells at once that another process listens on this port.
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
+
+
+def tell_service_manager(state: str) -> None:
+    """Tell systemd how things stand (``READY=1``, ``STOPPING=1``), if it asked for it. See sd_notify(3)."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        notify.connect("\0" + path[1:] if path.startswith("@") else path)
+        notify.sendall(state.encode())
+
+
+def _allow_open_files(wanted: int) -> None:
+    """A connection is an open file; many systems allow 1,024 until one asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))

@@ -1,0 +1,275 @@
+"""The relay's port as the network sees it: real sockets, an application that only echoes."""
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from starlette.websockets import WebSocketDisconnect
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from crdtsync.errors import CannotListen, UsageError
+from crdtsync_server.app import Health, create_app
+from crdtsync_server.config import RelayConfig
+from crdtsync_server.metrics import RelayMetrics
+from crdtsync_server.server import listen, make_server
+
+pytestmark = pytest.mark.timeout(30)
+
+
+class EchoRelay:
+    """Answers every frame with itself."""
+
+    def __init__(self):
+        self.metrics = RelayMetrics()
+        self.present = Health(store_writable=True, last_commit_age_s=0.5, disk_free_mb=4000)
+        self.is_stopped = False
+        self.close_codes = []
+
+    async def start(self):
+        pass
+
+    async def stop(self):
+        self.is_stopped = True
+
+    async def serve_socket(self, websocket):
+        try:
+            while True:
+                await websocket.send_bytes(await websocket.receive_bytes())
+        except WebSocketDisconnect as end:
+            self.close_codes.append(end.code)
+
+    def health(self):
+        return self.present
+
+
+class Served:
+    def __init__(self, relay, server, port):
+        self.relay = relay
+        self.server = server
+        self.port = port
+        self.turned_away = relay.metrics.connections_turned_away
+
+    def url(self, scheme, path):
+        return f"{scheme}://127.0.0.1:{self.port}{path}"
+
+    async def get(self, path):
+        async with httpx.AsyncClient() as client:
+            return await client.get(self.url("http", path))
+
+    def sync(self, **options):
+        return connect(self.url("ws", "/v1/sync"), compression=None, proxy=None, **options)
+
+
+@asynccontextmanager
+async def serving(tmp_path, **settings):
+    relay, config = EchoRelay(), RelayConfig(data=tmp_path, port=0, **settings)
+    ready = asyncio.Event()
+    server = make_server(create_app(relay), config, relay.metrics, ready.set)
+    listener = listen(config.host, config.port)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await ready.wait()
+    try:
+        yield Served(relay, server, listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def silent(served):
+    """A connection that says nothing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def is_cut_off(reader):
+    """Waits for the other end to let go."""
+    try:
+        return await reader.read() == b""
+    except ConnectionResetError:
+        return True
+
+
+async def test_a_healthy_relay_says_so_with_200(tmp_path):
+    async with serving(tmp_path) as served:
+        answer = await served.get("/healthz")
+    facts = answer.json()
+    assert facts.pop("version")
+    assert (answer.status_code, facts) == (
+        200,
+        {"ok": True, "store_writable": True, "last_commit_age_s": 0.5, "disk_free_mb": 4000, "problem": ""},
+    )
+
+
+async def test_a_relay_that_cannot_store_says_so_with_503_and_why(tmp_path):
+    async with serving(tmp_path) as served:
+        served.relay.present = Health(False, None, 0, "the disk is full")
+        answer = await served.get("/healthz")
+    assert (answer.status_code, answer.json()["problem"]) == (503, "the disk is full")
+
+
+async def test_metrics_count_the_devices_that_are_connected(tmp_path):
+    async with serving(tmp_path) as served, served.sync() as device:
+        await device.send(b"sale")
+        await device.recv()
+        lines = (await served.get("/metrics")).text.splitlines()
+    assert "crdtsync_relay_connections 1.0" in lines
+
+
+async def test_the_front_page_says_how_to_join(tmp_path):
+    async with serving(tmp_path) as served:
+        page = await served.get("/")
+    assert f"crdtsync join ws://127.0.0.1:{served.port} CODE" in page.text
+
+
+async def test_a_frame_of_64_mb_is_refused(tmp_path):
+    async with serving(tmp_path) as served, served.sync(max_size=None) as device:
+        with pytest.raises(ConnectionClosed) as closed:
+            await device.send(bytes(64 << 20))
+            await device.recv()
+    assert closed.value.rcvd is None or closed.value.rcvd.code == 1009
+    assert served.relay.close_codes == [1009]
+
+
+async def test_a_frame_of_the_protocols_size_passes(tmp_path):
+    async with serving(tmp_path) as served, served.sync(max_size=None) as device:
+        await device.send(bytes(1 << 20))
+        assert len(await device.recv()) == 1 << 20
+
+
+async def test_a_connection_that_says_nothing_is_cut_off(tmp_path):
+    async with serving(tmp_path, request_timeout_s=0.05) as served, silent(served) as (reader, _):
+        assert await is_cut_off(reader)
+
+
+async def test_a_request_that_drips_in_is_cut_off(tmp_path):
+    async with serving(tmp_path, request_timeout_s=0.05) as served, silent(served) as (reader, writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: relay\r\nX-")
+        await writer.drain()
+        assert await is_cut_off(reader)
+
+
+async def test_a_body_that_never_ends_is_cut_off(tmp_path):
+    async with serving(tmp_path, request_timeout_s=0.05) as served, silent(served) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: relay\r\nContent-Length: 1000\r\n\r\nx")
+        await reader.readuntil(b"\r\n\r\n")
+        assert b"x" not in await reader.read()
+
+
+async def test_a_flood_of_silent_connections_does_not_shut_out_a_register(tmp_path):
+    async with serving(tmp_path, silent_connections_max=3) as served:
+        flood = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(8)]
+        async with served.sync() as device:
+            await device.send(b"sale")
+            assert await device.recv() == b"sale"
+            assert all([await is_cut_off(reader) for reader, _ in flood[:5]])
+        for _, writer in flood:
+            writer.close()
+
+
+async def test_one_device_too_many_is_told_to_come_back(tmp_path):
+    async with serving(tmp_path, connections_max=1) as served, served.sync():
+        with pytest.raises(InvalidStatus) as refused:
+            await served.sync()
+    assert refused.value.response.status_code == 503
+    assert refused.value.response.headers["retry-after"] == "5"
+
+
+async def test_health_is_answered_when_no_more_devices_are_taken(tmp_path):
+    async with serving(tmp_path, connections_max=1) as served, served.sync():
+        assert (await served.get("/healthz")).status_code == 200
+
+
+async def test_a_device_that_left_makes_room_for_another(tmp_path):
+    async with serving(tmp_path, connections_max=1) as served:
+        for _ in range(3):
+            async with served.sync() as device:
+                await device.send(b"sale")
+                assert await device.recv() == b"sale"
+
+
+async def test_a_graceful_stop_tells_devices_to_come_back(tmp_path):
+    async with serving(tmp_path) as served:
+        device = await served.sync()
+        served.server.should_exit = True
+        await device.wait_closed()
+    assert device.close_code == 1012
+    assert served.relay.is_stopped
+
+
+async def test_a_second_relay_on_the_same_port_is_told_where_and_what_to_do(tmp_path):
+    async with serving(tmp_path) as served:
+        with pytest.raises(CannotListen, match=f"port {served.port}: Address already in use"):
+            listen("127.0.0.1", served.port)
+
+
+def test_a_name_that_is_no_address_is_told():
+    with pytest.raises(CannotListen, match="no address of this machine"):
+        listen("no.such.host.invalid", 0)
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "relay")])
+    begin = datetime.datetime(2020, 1, 1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=36_500))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return {"tls_cert": folder / "cert.pem", "tls_key": folder / "key.pem"}
+
+
+async def test_devices_connect_over_tls(tmp_path, tls):
+    trust = ssl.create_default_context(cafile=str(tls["tls_cert"]))
+    async with serving(tmp_path, **tls) as served:
+        url = served.url("wss", "/v1/sync")
+        async with connect(url, ssl=trust, compression=None, proxy=None) as device:
+            await device.send(b"sale")
+            assert await device.recv() == b"sale"
+
+
+async def test_a_tls_handshake_that_never_begins_is_cut_off(tmp_path, tls):
+    settings = {**tls, "request_timeout_s": 0.05}
+    async with serving(tmp_path, **settings) as served, silent(served) as (reader, _):
+        assert await is_cut_off(reader)
+
+
+def test_tls_files_that_are_none_are_told_before_anything_is_served(tmp_path):
+    broken = tmp_path / "cert.pem"
+    broken.write_text("no certificate")
+    config = RelayConfig(data=tmp_path, tls_cert=broken, tls_key=broken)
+    relay = EchoRelay()
+    with pytest.raises(UsageError, match=r"the TLS certificate .* cannot be used"):
+        make_server(create_app(relay), config, relay.metrics, lambda: None)
