@@ -37,6 +37,7 @@ from crdtsync.protocol.messages import (
     HeldRun,
     Hello,
     Message,
+    Offer,
     Pack,
     Part,
     Presence,
@@ -52,6 +53,7 @@ SEQ_MAX = 1 << 53
 NONCE_BYTES = 16
 SIGNATURE_BYTES = 64
 KEY_BYTES = 33
+EXCHANGE_KEY_BYTES = 32
 TEXT_BYTES_MAX = 400
 
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
@@ -284,28 +286,14 @@ def _read_sealed(value: Any) -> tuple[bytes, ...]:
     return tuple(sealed)
 
 
-def _read_enrol(f: Fields) -> Enrol:
-    return Enrol(
+def _read_offer(f: Fields) -> Offer:
+    return Offer(
         _int(f[1], "a version"),
-        _text(f[2], "a pairing code", 80),
-        _bytes(f[3], "a device", ID_BYTES),
-        _text(f[4], "a name", 80),
-        _bytes(f[5], "a key", KEY_BYTES),
-        _bytes(f[6], "a chain", 0, LINK_BYTES),
-        _bytes(f[7], "a shop", 0, ID_BYTES),
-        _text(f[8], "a series", 20),
-        _bytes(f[9], "a proof", 0, SIGNATURE_BYTES),
-    )
-
-
-def _read_enrolled(f: Fields) -> Enrolled:
-    return Enrolled(
-        _bytes(f[1], "a shop", ID_BYTES),
-        _text(f[2], "a shop's name"),
+        _bytes(f[2], "a nonce", NONCE_BYTES),
         _bytes(f[3], "a relay", ID_BYTES),
         _bytes(f[4], "a key", KEY_BYTES),
-        _read_sealed(f[5]),
-        _bytes(f[6], "a proof", 0, SIGNATURE_BYTES),
+        _bytes(f[5], "an exchange key", EXCHANGE_KEY_BYTES),
+        _bytes(f[6], "a signature", SIGNATURE_BYTES),
     )
 
 
@@ -329,11 +317,12 @@ _ENCODERS: dict[type, Callable[[Any], tuple[int, list[Any]]]] = {
     Digest: lambda m: (13, [m.digest, m.end_seq]),
     Presence: lambda m: (14, [m.facts]),
     Part: lambda m: (15, [m.data, m.last]),
-    Enrol: lambda m: (
+    Offer: lambda m: (
         16,
-        [m.version, m.secret, m.device, m.name, m.public_key, m.chain, m.shop, m.series, m.proof],
+        [m.version, m.nonce, m.relay_device, m.relay_key, m.exchange_key, m.signature],
     ),
-    Enrolled: lambda m: (17, [m.shop, m.shop_name, m.relay_device, m.relay_key, m.sealed, m.proof]),
+    Enrol: lambda m: (17, [m.exchange_key, m.box]),
+    Enrolled: lambda m: (18, [m.box]),
 }
 
 _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
@@ -371,6 +360,7 @@ _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
     13: (2, lambda f: Digest(_bytes(f[1], "a digest", LINK_BYTES), _int(f[2], "an end"))),
     14: (1, _read_presence),
     15: (2, lambda f: Part(_bytes(f[1], "a part"), _bool(f[2], "a part"))),
-    16: (9, _read_enrol),
-    17: (6, _read_enrolled),
+    16: (6, _read_offer),
+    17: (2, lambda f: Enrol(_bytes(f[1], "an exchange key", EXCHANGE_KEY_BYTES), _bytes(f[2], "a box"))),
+    18: (1, lambda f: Enrolled(_bytes(f[1], "a box"))),
 }

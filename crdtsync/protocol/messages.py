@@ -183,37 +183,30 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Enrol:
-    """Instead of a hello: a device with a pairing code asks for a certificate.
-
-    ``chain`` and ``shop`` name the chain and the original shop of a register that sold before it joined;
-    ``series`` is the number series that it uses already.
-    """
+class Offer:
+    """First message on the enrolment path, from the relay: its key and a fresh exchange key, signed."""
 
     version: int
-    secret: str
-    device: bytes
-    name: str
-    public_key: bytes
-    chain: bytes = b""
-    shop: bytes = b""
-    series: str = ""
-    proof: bytes = b""
+    nonce: bytes
+    relay_device: bytes
+    relay_key: bytes
+    exchange_key: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol:
+    """A device with a pairing code asks for a certificate. ``box`` can be opened by that relay alone."""
+
+    exchange_key: bytes
+    box: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """The answer to ``Enrol``: the shop, and the owner's chain up to the new certificate.
+    """The answer to ``Enrol``; ``box`` can be opened by that device alone."""
 
-    ``proof`` is the relay's signature over the challenge's nonce and the answer.
-    """
-
-    shop: bytes
-    shop_name: str
-    relay_device: bytes
-    relay_key: bytes
-    sealed: tuple[bytes, ...]
-    proof: bytes
+    box: bytes
 
 
 Message = (
@@ -232,6 +225,7 @@ Message = (
     | Digest
     | Presence
     | Part
+    | Offer
     | Enrol
     | Enrolled
 )
@@ -251,6 +245,7 @@ __all__ = [
     "HeldRun",
     "Hello",
     "Message",
+    "Offer",
     "Pack",
     "Part",
     "Presence",

@@ -1,0 +1,114 @@
+"""Judging what arrives: the rules of the model and the scanner, applied to records by their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crdtsync.errors import CrdtsyncError, RecordError
+from crdtsync.ids import ENTRY, OWNER_DOCUMENT, STATE, Item, record_digest, split_update_record
+from crdtsync.model.admission import Verdict, judge_run, judge_update, signature_holds
+from crdtsync.model.certificate import Certificate, Directory
+from crdtsync.model.entry import Entry, read_entry
+from crdtsync.protocol.scanner import scan_document
+from crdtsync.storage.log import ShopLog
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a record is not admitted. ``held``: it is judged again when certificates change."""
+
+    digest: bytes
+    code: str
+    reason: str
+    held: bool
+
+
+class Admission:
+    """Judges records for one shop by its certificates. Use from one thread; each thread has its own."""
+
+    def __init__(self, shop: bytes) -> None:
+        self.directory = Directory(shop)
+        self.is_stale = True
+        self.data_version = -1
+        self._seen_seq = 0
+        self._has_new_certificates = False
+
+    def refresh(self, log: ShopLog) -> None:
+        """Read the certificates that other processes or threads have stored, if ``is_stale``."""
+        if not self.is_stale:
+            return
+        for seq, record in log.document_records(OWNER_DOCUMENT):
+            if seq > self._seen_seq:
+                self.directory = self.directory.with_entry(read_entry(record[1:]), admitted=True)
+                self._seen_seq = seq
+        self.is_stale = False
+
+    def judge(self, records: Sequence[bytes], role: str) -> list[Item | Rejection]:
+        """One judgement for each record that a device of that role sent, in the same order.
+
+        Certificates among them count for the entries after them.
+        """
+        places = [place for place, record in enumerate(records) if record[:1] == ENTRY]
+        judged: list[Item | Rejection | None] = [None] * len(records)
+        for place, verdict in zip(
+            places, judge_run([records[p][1:] for p in places], self.directory), strict=True
+        ):
+            judged[place] = self._entry(records[place], verdict)
+        return [
+            self._update(record, role) if found is None else found
+            for record, found in zip(records, judged, strict=True)
+        ]
+
+    def appended(self, item: Item) -> None:
+        """A record was stored; a certificate among them counts from now on."""
+        if item.document == OWNER_DOCUMENT:
+            self.directory = self.directory.with_entry(read_entry(item.record[1:]), admitted=True)
+            self._has_new_certificates = True
+
+    def take_new_certificates(self) -> bool:
+        """Whether certificates were stored since the last call: then held entries are judged again."""
+        found, self._has_new_certificates = self._has_new_certificates, False
+        return found
+
+    def certificate(self, device: bytes, link: bytes, shown: Sequence[bytes] = ()) -> Certificate | None:
+        """The certificate of a device that presents itself, if the shop's owner signed one.
+
+        ``shown`` are sealed entries of the owner's chain that it brought along (a relay restored from a
+        backup may lack them); they are believed for this question only if the owner's key signed them.
+        """
+        directory = self.directory
+        for sealed in shown:
+            try:
+                directory = directory.with_entry(read_entry(sealed))
+            except CrdtsyncError:
+                return None
+        return directory.certificate(device)
+
+    def is_revoked(self, device: bytes) -> bool:
+        """Whether the device was revoked and not certified again."""
+        return self.directory.is_revoked(device)
+
+    def _entry(self, record: bytes, verdict: Verdict) -> Item | Rejection:
+        entry = verdict.entry
+        if not verdict.admitted or entry is None:
+            return Rejection(record_digest(record), verdict.code, verdict.reason, verdict.held)
+        if verdict.awaits_check and not signature_holds(entry, self.directory):
+            reason = f"the signature of entry {entry.link.hex()[:8]} is not that of its author"
+            return Rejection(entry.link, "bad-signature", reason, held=False)
+        return entry_item(entry, record)
+
+    def _update(self, record: bytes, role: str) -> Item | Rejection:
+        try:
+            document, update = split_update_record(record)
+            if role != "relay":
+                judge_update(document, role)
+            scan_document(document, update, state=record[:1] == STATE)
+        except RecordError as error:
+            return Rejection(record_digest(record), error.code, str(error), held=False)
+        return Item(record, document, record_digest(record))
+
+
+def entry_item(entry: Entry, record: bytes) -> Item:
+    """What the log has to know of an admitted entry."""
+    return Item(record, entry.facts.document, entry.link, entry.facts)

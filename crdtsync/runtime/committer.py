@@ -1,0 +1,282 @@
+"""Group commit: what arrived while the last commit ran is judged and stored in one transaction.
+
+One thread owns the store's writing connection. Connections submit ``Work`` from the event loop; when nothing
+is under way it is committed at once, otherwise it joins the next commit. Only after the commit are the
+outcomes handed back, on the loop: an acknowledgement cannot overtake it. Work of many shops shares one fsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from crdtsync.errors import CrdtsyncError, StorageError
+from crdtsync.ids import START, Item, Origin, Position, next_hash
+from crdtsync.protocol.intervals import subtract
+from crdtsync.protocol.messages import Refused, RefusedRecord
+from crdtsync.protocol.work import Delivery
+from crdtsync.runtime.admission import Admission, Rejection
+from crdtsync.runtime.tail import Row
+from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
+from crdtsync.storage.pack import decode_pack
+
+PACK_BYTES_MAX = 64 << 20
+"""What one received pack may be unpacked to."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a piece of work: the deliveries now on disk with what was refused of them, or the error
+    that kept all of it from being stored.
+    """
+
+    stored: list[tuple[int, tuple[RefusedRecord, ...]]] = field(default_factory=list)
+    error: CrdtsyncError | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """What one connection wants on disk. ``role`` is the peer's, by its certificate. ``also`` runs inside the
+    transaction, for small state. ``done`` is called on the event loop.
+    """
+
+    shop: bytes
+    peer_log: bytes
+    role: str
+    done: Callable[[Outcome], None]
+    deliveries: list[Delivery] = field(default_factory=list)
+    acknowledged: Position | None = None
+    refused: list[Refused] = field(default_factory=list)
+    also: Callable[[ShopLog], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What one commit added to one shop's log. ``admitted_anew``: logs some of whose held records came in."""
+
+    shop: bytes
+    start: Position
+    rows: list[Row]
+    admitted_anew: frozenset[bytes] = frozenset()
+
+
+class CommitObserver(Protocol):
+    """Told of every commit, on the event loop, before the outcomes are handed back."""
+
+    def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None: ...
+
+
+class Committer:
+    """The one writer of a process. ``start`` and ``stop`` belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        admissions: Callable[[bytes], Admission],
+        observer: CommitObserver,
+        now_ms: Callable[[], int],
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self._open_store = open_store
+        self._admissions = admissions
+        self._observer = observer
+        self._now_ms = now_ms
+        self._monotonic_s = monotonic_s
+        self._queue: list[Work] = []
+        self._signal = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin to take work. Call on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work) -> None:
+        """Hand over work; ``work.done`` follows."""
+        with self._signal:
+            self._queue.append(work)
+            self._signal.notify()
+
+    async def stop(self) -> None:
+        """Commit what was submitted, then end the thread."""
+        with self._signal:
+            self._stopping = True
+            self._signal.notify()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        store = self._open_store()
+        try:
+            while True:
+                with self._signal:
+                    while not self._queue and not self._stopping:
+                        self._signal.wait()
+                    batch, self._queue = self._queue, []
+                if not batch:
+                    return
+                self._commit(store, batch)
+        finally:
+            store.close()
+
+    def _commit(self, store: Store, batch: list[Work]) -> None:
+        started = self._monotonic_s()
+        try:
+            outcomes, growths = self._transact(store, batch)
+        except Exception as error:  # The boundary of a commit: whatever went wrong, nothing was stored.
+            if len(batch) > 1 and not isinstance(error, StorageError):
+                for work in batch:  # One peer's work must not keep the others' from the disk.
+                    self._commit(store, [work])
+                return
+            known = (
+                error if isinstance(error, CrdtsyncError) else StorageError(f"nothing was stored: {error!r}")
+            )
+            outcomes, growths = [Outcome(error=known) for _ in batch], []
+        seconds = self._monotonic_s() - started
+        self._hand_back(batch, outcomes, growths, seconds, outcomes[0].error if not growths else None)
+
+    def _hand_back(
+        self,
+        batch: list[Work],
+        outcomes: list[Outcome],
+        growths: list[Growth],
+        seconds: float,
+        error: CrdtsyncError | None,
+    ) -> None:
+        def on_loop() -> None:
+            self._observer.committed(growths, seconds, error)
+            for work, outcome in zip(batch, outcomes, strict=True):
+                work.done(outcome)
+
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(on_loop)
+
+    def _transact(self, store: Store, batch: list[Work]) -> tuple[list[Outcome], list[Growth]]:
+        commits: dict[bytes, _ShopCommit] = {}
+        version = store.data_version()
+        for work in batch:
+            if work.shop not in commits:
+                admission = self._admissions(work.shop)
+                admission.is_stale |= version != admission.data_version
+                admission.data_version = version
+                commits[work.shop] = _ShopCommit(store.shop(work.shop), admission, self._now_ms())
+            commits[work.shop].judge(work)
+        with store.transaction():
+            for commit in commits.values():
+                commit.begin()
+            outcomes = [commits[work.shop].apply(work) for work in batch]
+            growths = [commit.finish() for commit in commits.values()]
+        return outcomes, growths
+
+
+Judged = list[tuple[int, bytes, Item | Rejection]]
+
+
+class _ShopCommit:
+    """What one transaction does to one shop's log."""
+
+    def __init__(self, log: ShopLog, admission: Admission, now_ms: int) -> None:
+        self._log = log
+        self._admission = admission
+        self._now_ms = now_ms
+        self._judged: dict[int, list[Judged]] = {}
+        self._rows: list[Row] = []
+        self._anew: set[bytes] = set()
+        self._start = START
+        self._h = b""
+
+    def judge(self, work: Work) -> None:
+        """Before the transaction: signatures take longer than the commit."""
+        self._admission.refresh(self._log)
+        verdicts: list[Judged] = []
+        for delivery in work.deliveries:
+            records = list(delivery.records)
+            if delivery.blob:
+                records = decode_pack(delivery.blob, bytes_max=PACK_BYTES_MAX)
+            judged = self._admission.judge([record for _, record in records], work.role)
+            verdicts.append([(seq, record, v) for (seq, record), v in zip(records, judged, strict=True)])
+        self._judged[id(work)] = verdicts
+
+    def begin(self) -> None:
+        """Inside the transaction: where the log ends before it."""
+        self._start = self._log.end
+        self._h = self._start.h
+
+    def apply(self, work: Work) -> Outcome:
+        """Store one connection's work."""
+        outcome = Outcome()
+        if not self._continues(work):
+            # An earlier delivery failed, or the device is connected twice: its next hello sorts that out.
+            return Outcome(error=StorageError("records arrived that do not continue what is stored"))
+        for delivery, judged in zip(work.deliveries, self._judged[id(work)], strict=True):
+            outcome.stored.append((delivery.number, self._store(work.peer_log, delivery, judged)))
+        if work.acknowledged is not None:
+            self._log.set_acknowledged(work.peer_log, work.acknowledged, self._now_ms)
+        for message in work.refused:
+            refusals = [Refusal(r.seq, r.digest, r.code, r.reason, r.held) for r in message.refusals]
+            self._log.set_refusals_received(work.peer_log, refusals, complete=message.complete)
+        if work.also is not None:
+            work.also(self._log)
+        return outcome
+
+    def _continues(self, work: Work) -> bool:
+        known = self._log.cursor(work.peer_log)
+        position = known.position if known else START
+        for delivery in work.deliveries:
+            if delivery.start != position and not delivery.restart:
+                return False
+            position = delivery.cursor
+        return True
+
+    def finish(self) -> Growth:
+        """Inside the transaction: judge what was held again, if certificates came in."""
+        if self._admission.take_new_certificates():
+            self._rejudge()
+        return Growth(self._log.shop, self._start, self._rows, frozenset(self._anew))
+
+    def _store(self, peer_log: bytes, delivery: Delivery, judged: Judged) -> tuple[RefusedRecord, ...]:
+        if delivery.restart:
+            self._log.void_origin(peer_log)
+            return ()
+        refused = []
+        for seq, record, verdict in judged:
+            if isinstance(verdict, Rejection):
+                refusal = RefusedRecord(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
+                kept = Refusal(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
+                self._log.refuse(peer_log, kept, record, self._now_ms)
+                refused.append(refusal)
+            else:
+                self._append(verdict, Origin(peer_log, seq))
+        known = self._log.cursor(peer_log)
+        wanted = list(known.wanted) if known else []
+        if delivery.cut is not None:
+            wanted = list(delivery.cut)
+        if delivery.fills is not None:
+            wanted = subtract(wanted, delivery.fills)
+        self._log.set_cursor(peer_log, Cursor(delivery.cursor, tuple(wanted)))
+        return tuple(refused)
+
+    def _append(self, item: Item, origin: Origin) -> bool:
+        seq = self._log.append(Item(item.record, item.document, item.digest, item.entry, origin))
+        if seq is None:
+            return False
+        self._h = next_hash(self._h, item.record)
+        self._rows.append(Row(seq, self._h, item.record, origin.log_id))
+        self._admission.appended(item)
+        return True
+
+    def _rejudge(self) -> None:
+        held = [apart for apart in self._log.apart() if apart.held and apart.origin is not None]
+        verdicts = self._admission.judge([apart.record for apart in held], "register")
+        for apart, verdict in zip(held, verdicts, strict=True):
+            if isinstance(verdict, Item) and apart.origin is not None:
+                self._append(verdict, apart.origin)
+                self._log.settle_refusals(apart.origin.log_id, [apart.origin.seq])
+                self._anew.add(apart.origin.log_id)

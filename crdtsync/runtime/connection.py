@@ -1,0 +1,362 @@
+"""The driver of one session: a thin loop between a socket, a session, the committer and the log.
+
+It has nothing to decide. ``pump`` takes the session's ``Ready`` and does what it says: authenticate, hand
+deliveries to the committer, answer reads, queue frames. A socket is anything with ``send``, ``receive`` and
+``close`` (see ``Socket``); the relay and the registers drive the same class.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from crdtsync.errors import (
+    AccessDenied,
+    CrdtsyncError,
+    LinkClosed,
+    RemoteProtocolError,
+    StorageError,
+    WrongRelayKey,
+)
+from crdtsync.ids import OWNER_DOCUMENT, Position
+from crdtsync.model.certificate import Certificate
+from crdtsync.model.signature import verify_with_purpose
+from crdtsync.protocol import heads as protocol_heads
+from crdtsync.protocol.messages import HeldRun, Hello, RefusedRecord
+from crdtsync.protocol.session import Session
+from crdtsync.protocol.work import Me, ReadRequest, Ready, Standing
+from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.committer import Committer, Outcome, Work
+from crdtsync.runtime.tail import Tail
+from crdtsync.storage.log import Batch, Refusal, ShopLog
+
+OUTBOX_BYTES_MAX = 512 << 10
+"""Frames waiting for the socket; beyond it nothing more is read for this peer."""
+
+TICK_S = 0.25
+
+
+class Socket(Protocol):
+    """One WebSocket, opened. ``receive`` raises ``LinkClosed`` at the end."""
+
+    async def send(self, frame: bytes) -> None: ...
+    async def receive(self) -> bytes: ...
+    async def close(self, code: int, reason: str) -> None: ...
+
+
+class Home(Protocol):
+    """Where a connection lives: what a register or a relay provides to it."""
+
+    committer: Committer
+
+    def me(self, peer: Hello | None) -> Me:
+        """Who we are and where our log stands, for the connection with that peer. Raises ``AccessDenied``."""
+        ...
+
+    def shop_log(self, shop: bytes) -> ShopLog:
+        """The log of a shop, for reading on the event loop. Raises ``AccessDenied`` for an unknown shop."""
+        ...
+
+    def admission(self, shop: bytes) -> Admission: ...
+    def tail(self, shop: bytes) -> Tail | None: ...
+    def pinned_relay_key(self) -> bytes | None:
+        """The key that the peer must prove (a register's relay), or None: any certified device may come."""
+        ...
+
+    def went_live(self, connection: Connection) -> None: ...
+    def acknowledged(
+        self, connection: Connection, position: Position
+    ) -> Callable[[ShopLog], None] | None: ...
+    def presence(self, connection: Connection, facts: dict[str, Any]) -> None: ...
+    def now_ms(self) -> int: ...
+    def rotated_log_id(self) -> bytes:
+        """A fresh log id."""
+        ...
+
+
+class Connection:
+    """One connection, from the accepted socket to its end."""
+
+    def __init__(self, home: Home, socket: Socket, session: Session) -> None:
+        self.home = home
+        self.session = session
+        self.certificate: Certificate | None = None
+        self.error: CrdtsyncError | None = None
+        self.presence: dict[str, Any] = {}
+        self.frames_sent = 0
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self._socket = socket
+        self._outbox: deque[bytes] = deque()
+        self._outbox_bytes = 0
+        self._wake = asyncio.Event()
+        self._pending_read: ReadRequest | None = None
+        self._log: ShopLog | None = None
+        self._tail: Tail | None = None
+        self._close_code = 1000
+
+    # -- running -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until the connection ends. What a peer or a network can do is never raised; see ``error``."""
+        tasks = [asyncio.create_task(part) for part in (self._receive(), self._write(), self._keep_time())]
+        try:
+            self.pump()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            for result in results:
+                if isinstance(result, Exception):
+                    self._fail(result)
+            await self._socket.close(self._close_code, str(self.error or "")[:120])
+
+    def close(self, error: CrdtsyncError, code: int) -> None:
+        """End the connection for that reason."""
+        if self.error is None:
+            self.error, self._close_code = error, code
+        self._wake.set()
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, RemoteProtocolError):
+            self.close(error, error.close_code)
+        elif isinstance(error, AccessDenied | WrongRelayKey):
+            self.close(error, 4403)
+        elif isinstance(error, LinkClosed):
+            self.close(error, error.code)
+        elif isinstance(error, StorageError):
+            self.close(error, 4503)
+        else:  # A fault of ours: this connection ends, the others go on; the home reports it.
+            self.close(CrdtsyncError(f"an internal error: {error!r}"), 1011)
+
+    async def _receive(self) -> None:
+        while True:
+            frame = await self._socket.receive()
+            self.bytes_received += len(frame)
+            self.session.receive(frame, self.home.now_ms())
+            self.pump()
+
+    async def _keep_time(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.session.tick(self.home.now_ms())
+            self.pump()
+
+    async def _write(self) -> None:
+        while True:
+            while self._outbox:
+                frame = self._outbox.popleft()
+                self._outbox_bytes -= len(frame)
+                self.frames_sent += 1
+                self.bytes_sent += len(frame)
+                await self._socket.send(frame)
+                if self._pending_read is not None:
+                    self.pump()
+            if self.error is not None:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    # -- doing what the session says -----------------------------------------------------------------------
+
+    def log_grew(self, end: Position) -> None:
+        """Our log has new rows, from whomever."""
+        self.session.log_grew(end)
+        self.pump()
+
+    def pump(self) -> None:
+        """Do all work that has come up. Errors end this connection only."""
+        try:
+            while self.error is None:
+                ready = self.session.take_ready()
+                self._do(ready)
+                if not (ready.judge or self._serve_read(ready.to_read)):
+                    break
+        except Exception as error:  # The boundary of a connection, see `_fail`.
+            self._fail(error)
+        if self._outbox or self.error is not None:
+            self._wake.set()
+
+    def _do(self, ready: Ready) -> None:
+        if ready.judge is not None:
+            self._judge(ready.judge, ready.certificates)
+        if ready.certificates_wanted:
+            self.session.send_certificates(self._owner_chain())
+        if ready.rotate:
+            self._rotate()
+        if ready.to_persist or ready.acknowledged is not None or ready.refused:
+            self._persist(ready)
+        if ready.heads_wanted:
+            log = self._the_log()
+            self.session.supply_heads(protocol_heads.describe(log.runs(), self._links_at))
+        if ready.heads is not None:
+            self._cover(ready.heads)
+        if ready.digest_due:
+            self.session.send_digest(protocol_heads.root_digest(self._the_log().runs()))
+        if ready.digest is not None and ready.digest.digest != protocol_heads.root_digest(
+            self._the_log().runs()
+        ):
+            self.session.repair()
+        if ready.cut_due:
+            self._cut()
+        if ready.presence is not None:
+            self.presence = ready.presence
+            self.home.presence(self, ready.presence)
+        for frame in ready.to_send:
+            self._outbox.append(frame)
+            self._outbox_bytes += len(frame)
+
+    def _persist(self, ready: Ready) -> None:
+        peer = self.session.peer
+        if peer is None or self.certificate is None:
+            raise AssertionError("nothing is stored before the peer is known")
+        also = None
+        if ready.acknowledged is not None:
+            also = self.home.acknowledged(self, ready.acknowledged)
+            if also is None and not (ready.to_persist or ready.refused):
+                return
+        work = Work(
+            peer.shop,
+            peer.log_id,
+            self.certificate.role,
+            self._stored,
+            ready.to_persist,
+            refused=ready.refused,
+            also=also,
+        )
+        self.home.committer.submit(work)
+
+    def _stored(self, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            self._fail(outcome.error)
+            return
+        for number, refused in outcome.stored:
+            self.session.stored(number, refused)
+        self.pump()
+
+    def _serve_read(self, request: ReadRequest | None) -> bool:
+        """Whether a read was served, so that there may be more to do."""
+        request = request or self._pending_read
+        if request is None:
+            return False
+        if self._outbox_bytes >= OUTBOX_BYTES_MAX:
+            self._pending_read = request
+            return False
+        self._pending_read = None
+        log = self._the_log()
+        peer = self.session.peer
+        skip = peer.log_id if request.skip_origin and peer is not None else None
+        if request.packs:
+            pack = log.pack_at(request.after + 1)
+            if pack is not None and (
+                request.until is not None or pack.to.seq - request.after > pack.rows // 2
+            ):
+                self.session.supply_pack(pack.to, pack.blob)
+                return True
+        batch = None
+        if self._tail is not None and request.covered is None and request.until is None:
+            batch = self._tail.read(request.after, bytes_max=request.bytes_max, skip_origin=skip)
+        if batch is None:
+            batch = log.read(
+                request.after, bytes_max=request.bytes_max, skip_origin=skip, covered=request.covered
+            )
+        if request.until is not None and batch.to.seq > request.until:
+            batch = _until(batch, request.until, log)
+        self.session.supply(batch.to, batch.records, batch.records_bytes)
+        return True
+
+    def _cover(self, heads: list[HeldRun]) -> None:
+        self.session.cover(protocol_heads.covered(self._the_log().runs(), heads, self._links_at))
+
+    def _cut(self) -> None:
+        log = self._the_log()
+        certificates = [(seq, record) for seq, record in log.document_records(OWNER_DOCUMENT)]
+        first = [(seq, seq) for name in ("catalogue",) for seq, _ in log.document_records(name)]
+        days = [row for row in log.documents() if row.name.startswith("ledger/")]
+        newest = max((row.name.rsplit("/", 1)[1] for row in days), default="")
+        for row in days:
+            if row.name.endswith(newest):
+                first += [(seq, seq) for seq, _ in log.document_records(row.name)]
+        self.session.supply_cut(log.end, _joined(sorted(first)), certificates)
+
+    def _links_at(self, chain: bytes, n: int) -> list[bytes]:
+        return self._the_log().links_at(chain, n)
+
+    def _rotate(self) -> None:
+        fresh = self.home.rotated_log_id()
+        peer = self.session.peer
+        if peer is None:
+            raise AssertionError("a log id is rotated for a peer")
+        also: Callable[[ShopLog], None] = lambda log: log.rotate_log_id(fresh)  # noqa: E731
+        again = LinkClosed(
+            "this register's log goes on under a new id: its disk was restored or copied", code=4512
+        )
+        done: Callable[[Outcome], None] = lambda outcome: self._fail(outcome.error or again)  # noqa: E731
+        role = self.certificate.role if self.certificate else ""
+        self.home.committer.submit(Work(peer.shop, peer.log_id, role, done, also=also))
+
+    # -- hello ---------------------------------------------------------------------------------------------
+
+    def _judge(self, hello: Hello, certificates: tuple[bytes, ...]) -> None:
+        log = self.home.shop_log(hello.shop)
+        admission = self.home.admission(hello.shop)
+        admission.is_stale = True
+        admission.refresh(log)
+        certificate = admission.certificate(hello.device, hello.certificate, certificates)
+        if certificate is None:
+            if certificates or self.session.connecting:
+                raise AccessDenied("the peer's certificate is not one of this shop")
+            self.session.want_certificates()
+            return
+        pinned = self.home.pinned_relay_key()
+        if pinned is not None and certificate.public != pinned:
+            raise WrongRelayKey("the relay is not the one that this register was paired with")
+        purpose, payload, signature = self.session.signed_by_peer()
+        if not verify_with_purpose(certificate.public, purpose, payload, signature):
+            raise AccessDenied("the peer did not prove that it has the key of its certificate")
+        if hello.is_relay != (certificate.role == "relay"):
+            raise AccessDenied("the peer claims a role that its certificate does not give it")
+        if admission.is_revoked(hello.device):
+            raise AccessDenied("this device was revoked")
+        self.certificate = certificate
+        self._log, self._tail = log, self.home.tail(hello.shop)
+        me = self.home.me(hello)
+        fits = hello.cursor_log == me.log_id and log.hash_at(hello.cursor.seq) == hello.cursor.h
+        refusals = tuple(refused(refusal) for refusal in log.refusals_given(hello.log_id))
+        self.session.admit(Standing(me, fits, refusals))
+        self.home.went_live(self)
+
+    def _owner_chain(self) -> list[bytes]:
+        log = self._log or self.home.shop_log(self.home.me(None).shop)
+        return [record[1:] for _, record in log.document_records(OWNER_DOCUMENT)]
+
+    def _the_log(self) -> ShopLog:
+        if self._log is None:
+            raise AssertionError("no log is read before the peer is known")
+        return self._log
+
+
+def refused(refusal: Refusal) -> RefusedRecord:
+    """A refusal as it is told to a peer."""
+    return RefusedRecord(refusal.seq, refusal.digest, refusal.code, refusal.reason, refusal.held)
+
+
+def _until(batch: Batch, until: int, log: ShopLog) -> Batch:
+    records = tuple((seq, record) for seq, record in batch.records if seq <= until)
+    h = log.hash_at(until)
+    if h is None:
+        raise AssertionError("an interval was asked for beyond the end of the log")
+    return Batch(batch.start, Position(until, h), records, sum(len(record) for _, record in records))
+
+
+def _joined(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for lo, hi in intervals:
+        if joined and lo <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(hi, joined[-1][1]))
+        else:
+            joined.append((lo, hi))
+    return joined
