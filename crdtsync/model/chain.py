@@ -10,15 +10,13 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import orjson
 
 from crdtsync.errors import DamagedStore, IntegrityDefect
 from crdtsync.model.entry import SOFTWARE, VERSION, Entry, Head, first_prev, is_series
 from crdtsync.model.period import COUNTED_KINDS, Level, Period
-
-Mode = Literal["live", "train"]
 
 CLOCK_TOLERANCE_MS: Final = 2_000
 """Steps of the clock back below this are clamped to the time of the entry before."""
@@ -170,7 +168,7 @@ def start(
 
 
 def common_fields(
-    kind: str, author: bytes, moment: Moment, *, n: int, prev: bytes, software: str, mode: Mode = "live"
+    kind: str, author: bytes, moment: Moment, *, n: int, prev: bytes, software: str
 ) -> dict[str, Any]:
     """The common fields of an entry, without ``chain``; ``n`` is its number along the chain."""
     return {
@@ -185,7 +183,7 @@ def common_fields(
         "bd": moment.bd,
         "op": moment.op,
         "sw": software,
-        "mode": mode,
+        "mode": "train" if kind == "train" else "live",
     }
 
 
@@ -196,7 +194,6 @@ def next_body(
     moment: Moment,
     *,
     software: str = SOFTWARE,
-    mode: Mode = "live",
 ) -> dict[str, Any]:
     """The body of the entry after ``head``: common fields, ticket number and grand totals where due.
 
@@ -210,14 +207,14 @@ def next_body(
         raise ValueError(f"the business day {moment.bd} is before {head.bd}")
     if not _tells_clock_step(kind, payload):
         moment = replace(moment, ts_ms=max(moment.ts_ms, head.ts_ms))
-    body = common_fields(
-        kind, head.author, moment, n=head.n + 1, prev=head.link, software=software, mode=mode
-    )
+    body = common_fields(kind, head.author, moment, n=head.n + 1, prev=head.link, software=software)
     body |= {"chain": head.chain.hex(), "n": head.counts.get(kind, 0) + 1}
     real, absolute = head.gt_real, head.gt_abs
     if kind in COUNTED_KINDS:
         body["num"] = ticket_number(head.series, moment.bd, head.ticket + 1)
         real, absolute = real + payload["ttc"], absolute + abs(payload["ttc"])
+    elif kind == "train":
+        body["num"] = "X-" + ticket_number(head.series, moment.bd, body["n"])
     if kind in COUNTED_KINDS or kind == "close":
         body["gt"] = {"real": real, "abs": absolute}
     if not body.keys().isdisjoint(payload):

@@ -110,7 +110,7 @@ def build_refund(
     payload |= {
         "pay": _payments(payments, due),
         "deliv": _delivery(delivered),
-        "reason": _words(reason, "the reason", 200),
+        "reason": plain_text(reason, "the reason", 200),
         "ref": reference(original),
     }
     if not lines and not payments:
@@ -121,7 +121,20 @@ def build_refund(
 def build_abandon(lines: Sequence[Line], *, reason: str, ticket_discount_minor: int = 0) -> dict[str, Any]:
     """The payload of a sale that was started and dropped before payment. Raises ``InvalidSale``."""
     payload = totals_of([_line_json(line) for line in _discounted(lines, ticket_discount_minor)])
-    return payload | {"reason": _words(reason, "the reason", 200)}
+    return payload | {"reason": plain_text(reason, "the reason", 200)}
+
+
+def build_print(original: Entry, rank: int, *, delivered: str = "print") -> dict[str, Any]:
+    """The payload of a ticket printed or sent after its sale: copy number ``rank``, from 1 on."""
+    return {"rank": rank, "deliv": _delivery(delivered), "ref": reference(original)}
+
+
+def build_training(what: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload of something done for training: what kind it imitates, and that kind's payload.
+
+    It has a number of its own (``X-…``), and never moves a total or the stock.
+    """
+    return {"what": what, **payload}
 
 
 def totals_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -274,10 +287,10 @@ def _line_json(line: Line) -> dict[str, Any]:
     if not 0 <= line.discount_minor <= max(0, gross):
         raise InvalidSale(f"{line.label!r}: a discount is at least nothing and at most the line")
     written = {
-        "sku": _words(line.sku, "a SKU", 64),
-        "label": _words(line.label, "a label", 128),
+        "sku": plain_text(line.sku, "a SKU", 64),
+        "label": plain_text(line.label, "a label", 128),
         "qty": line.quantity_thousandths,
-        "unit": _words(line.unit, "a unit", 16),
+        "unit": plain_text(line.unit, "a unit", 16),
         "pu": line.unit_price_minor,
         "disc": line.discount_minor,
         "vat": line.vat_rate,
@@ -300,7 +313,7 @@ def _payments(payments: Sequence[Payment], due: int) -> list[dict[str, Any]]:
         raise InvalidSale("more change than cash")
     return [
         {"m": payment.means, "amt": payment.amount_minor}
-        | ({"ref": _words(payment.reference, "a reference", 64)} if payment.reference else {})
+        | ({"ref": plain_text(payment.reference, "a reference", 64)} if payment.reference else {})
         for payment in payments
     ]
 
@@ -320,7 +333,7 @@ def _delivery(delivered: str) -> str:
     return delivered
 
 
-def _words(text: str, what: str, characters_max: int) -> str:
+def plain_text(text: str, what: str, characters_max: int) -> str:
     """Text in NFC without control characters, 1 to ``characters_max`` characters."""
     words = text if text.isascii() else unicodedata.normalize("NFC", text)
     if not 0 < len(words) <= characters_max or _CONTROL.search(words):

@@ -1,0 +1,115 @@
+"""The form of payloads: whether an entry of a known kind has the fields that its totals are made of.
+
+Admission does not ask this (a strange payload is no reason to refuse); a verifier does, before it computes
+anything from the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from crdtsync.model.arithmetic import RULE
+from crdtsync.model.period import LEVELS
+from crdtsync.model.ticket import VAT_CLASSES
+
+Check = Callable[[object], bool]
+Fields = Mapping[str, Check]
+
+
+def payload_problem(body: Mapping[str, Any]) -> str | None:
+    """The first field of a known kind that is missing or not of its form, as a sentence; None if all are."""
+    problem = _first_problem(body, _KINDS.get(body["kind"], {}))
+    return None if problem is None else f"the field {problem!r} is missing or not of its form"
+
+
+def _first_problem(body: Mapping[str, Any], fields: Fields) -> str | None:
+    return next((name for name, check in fields.items() if not check(body.get(name))), None)
+
+
+def _integer(value: object) -> bool:
+    return type(value) is int
+
+
+def _text(value: object) -> bool:
+    return type(value) is str
+
+
+def _one_of(*values: object) -> Check:
+    return lambda value: type(value) is str and value in values
+
+
+def _object(**fields: Check) -> Check:
+    return lambda value: type(value) is dict and _first_problem(value, fields) is None
+
+
+def _objects(**fields: Check) -> Check:
+    each = _object(**fields)
+    return lambda value: type(value) is list and all(map(each, value))
+
+
+def _optional(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _counts(value: object) -> bool:
+    return type(value) is dict and all(map(_integer, value.values()))
+
+
+def _rate(value: object) -> bool:
+    return type(value) is int and 0 <= value <= 10_000
+
+
+_LINE: Final[dict[str, Check]] = {
+    "i": _integer,
+    "label": _text,
+    "qty": _integer,
+    "pu": _integer,
+    "disc": _integer,
+    "ttc": _integer,
+    "ht": _integer,
+    "vat": _rate,
+    "vc": _one_of(*VAT_CLASSES),
+}
+_VAT: Final = _objects(vat=_rate, vc=_one_of(*VAT_CLASSES), ttc=_integer, ht=_integer, tva=_integer)
+_GT: Final = _object(real=_integer, abs=_integer)
+_BASKET: Final[dict[str, Check]] = {
+    "lines": _objects(**_LINE),
+    "vat": _VAT,
+    "ttc": _integer,
+    "oos": _optional(_integer),
+    "rnd": _one_of(RULE),
+}
+_TICKET: Final[dict[str, Check]] = {
+    **_BASKET,
+    "num": _text,
+    "pay": _objects(m=_text, amt=_integer),
+    "gt": _GT,
+}
+_KINDS: Final[Mapping[str, Fields]] = {
+    "sale": _TICKET,
+    "refund": {
+        **_TICKET,
+        "lines": _objects(**_LINE, of=_integer),
+        "ref": _object(link=_text),
+        "reason": _text,
+    },
+    "abandon": _BASKET,
+    "open": {"amt": _integer},
+    "cash": {"amt": _integer, "what": _one_of("in", "out", "deposit")},
+    "close": {
+        "level": _one_of(*LEVELS),
+        "z": _integer,
+        "from": _integer,
+        "to": _integer,
+        "counts": _counts,
+        "vat": _VAT,
+        "pay": _objects(m=_text, amt=_integer),
+        "total": _integer,
+        "cash": _optional(_object(expected=_integer, counted=_optional(_integer), gap=_optional(_integer))),
+        "gt": _GT,
+    },
+    "jet": {"code": _integer},
+    "move": {"lines": _objects(sku=_text, qty=_integer)},
+    "count": {"lines": _objects(sku=_text, qty=_integer), "cut": _counts},
+}
