@@ -1,0 +1,137 @@
+"""Synchronising beside the register: a thread with an event loop of its own, and a short way to use it once.
+
+The thread has stores of its own; the register and the syncer meet only on disk. The register stays synchronous
+and never waits for the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from crdtsync.errors import CrdtsyncError, NotSynchronised
+from crdtsync.runtime.syncer import Progress, Syncer, sync_role
+
+
+class BackgroundSync:
+    """A syncer on a thread. ``start`` takes the role of syncing this folder, ``stop`` gives it back."""
+
+    def __init__(self, folder: Path, make_syncer: Callable[[], Syncer]) -> None:
+        self._folder = folder
+        self._make_syncer = make_syncer
+        self._thread: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._syncer: Syncer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Begin to synchronise; returns when the role is held. Raises ``RoleTaken``, ``StorageError``."""
+        self._ready.clear()
+        self._failure = None
+        self._thread = threading.Thread(target=self._run, name="crdtsync", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def error(self) -> CrdtsyncError | None:
+        """Why there is no connection at this moment, or why the thread has ended; None while all is well."""
+        if isinstance(self._failure, CrdtsyncError):
+            return self._failure
+        return self._syncer.error if self._syncer else None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the relay is connected at this moment."""
+        connection = self._syncer.connection if self._syncer else None
+        return connection is not None and connection.session.is_live
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self._syncer.progress() if self._syncer else Progress(False, 0, 0, 0, None)
+
+    def wake(self) -> None:
+        """The register has written something: send it at once."""
+        if self._syncer is not None:
+            self._syncer.wake()
+
+    def stop(self) -> None:
+        """End the connection and the thread. Idempotent; what is not sent stays pending."""
+        loop, stop, thread = self._loop, self._stop, self._thread
+        if thread is None:
+            return
+        if loop is not None and stop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        self._thread = None
+
+    def _run(self) -> None:
+        try:
+            with sync_role(self._folder):
+                asyncio.run(self._main())
+        except BaseException as error:  # The boundary of a thread: told by `error`, never lost.
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._syncer = self._make_syncer()
+        self._ready.set()
+        try:
+            await self._syncer.run(self._stop)
+        finally:
+            self._syncer.close()
+
+
+def sync_once(
+    folder: Path,
+    make_syncer: Callable[[], Syncer],
+    *,
+    timeout_s: float,
+    progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Synchronise once and return when everything local is on the relay's disk. Blocks.
+
+    Raises ``NotSynchronised`` when that was not reached in time, ``RoleTaken`` when another process does the
+    work, and what the network or the relay gives cause to. Nothing local is lost by any of them.
+    """
+    result: list[bool] = []
+    failure: list[BaseException] = []
+
+    async def main() -> None:
+        syncer = make_syncer()
+        try:
+            result.append(await syncer.sync_once(timeout_s, progress))
+        finally:
+            syncer.close()
+
+    def run() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:  # Carried over to the caller's thread.
+            failure.append(error)
+
+    with sync_role(folder):
+        # A thread of its own, because the caller may itself be inside an event loop.
+        thread = threading.Thread(target=run, name="crdtsync-once")
+        thread.start()
+        thread.join()
+    if failure:
+        raise failure[0]
+    if not result[0]:
+        raise NotSynchronised(
+            f"not everything is on the relay's disk after {timeout_s:g} s",
+            hint="`crdtsync status` shows what is missing; it stays on this register",
+        )
