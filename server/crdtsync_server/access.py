@@ -18,6 +18,7 @@ from crdtsync.model.certificate import Certificate, build_certify, start_owner
 from crdtsync.model.entry import Entry, is_series, read_entry, shop_id_of
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PUBLIC_BYTES
+from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.database import AccessDatabase
@@ -39,23 +40,6 @@ class ShopRow:
     id: bytes
     name: str
     created_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class EnrolmentRequest:
-    """What a device says when it presents a pairing code. That it has the private key of ``public_key`` was
-    checked by the caller.
-
-    ``chain``, ``original_shop`` and ``series`` are those of a register that sold before it joined, or empty.
-    """
-
-    secret: str
-    device: bytes
-    name: str
-    public_key: bytes
-    chain: bytes = b""
-    original_shop: bytes = b""
-    series: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +136,9 @@ class Access:
         """A code that lets one device into the shop, once. Durable on return."""
         return self.codes.issue(shop, role, self.relay_key.public, valid_minutes=valid_minutes)
 
-    def enrol(self, store: Store, request: EnrolmentRequest, address: str) -> Enrolment:
+    def enrol(self, store: Store, request: EnrolRequest, address: str) -> Enrolment:
         """Let a device in, for a pairing code. Durable on return. Takes about 20 ms and one transaction.
+        That the device has the private key of ``request.public_key`` was checked by the caller.
 
         The same device that asks again with the same code gets the same certificate. Raises
         ``PairingRefused``, ``TooManyAttempts``, ``InvalidName`` and ``StorageError``; then nothing was
@@ -196,7 +181,7 @@ class Access:
         return shop
 
     def _certify(
-        self, log: ShopLog, chain: OwnerChain, grant: Grant, request: EnrolmentRequest
+        self, log: ShopLog, chain: OwnerChain, grant: Grant, request: EnrolRequest
     ) -> tuple[bytes, OwnerChain]:
         if grant.has_expired:
             raise PairingRefused("this pairing code has expired")
@@ -207,7 +192,7 @@ class Access:
         return entry.link, chain.with_entry(entry)
 
 
-def _certificate(chain: OwnerChain, grant: Grant, request: EnrolmentRequest) -> Certificate:
+def _certificate(chain: OwnerChain, grant: Grant, request: EnrolRequest) -> Certificate:
     """What the owner says of a device that presents this code."""
     known = chain.directory.certificate(request.device)
     if known is not None and known.public != request.public_key:
@@ -215,7 +200,7 @@ def _certificate(chain: OwnerChain, grant: Grant, request: EnrolmentRequest) -> 
         raise PairingRefused(
             "this device id belongs to another key", hint="set the device up in an empty folder"
         )
-    if len(request.chain) not in (0, LINK_BYTES) or len(request.original_shop) not in (0, ID_BYTES):
+    if len(request.chain) not in (0, LINK_BYTES) or len(request.shop) not in (0, ID_BYTES):
         raise InvalidName("the device names no chain and shop that could be")
     named = chain.directory.by_chain(request.chain)
     if named is not None and named.device != request.device:
@@ -228,13 +213,11 @@ def _certificate(chain: OwnerChain, grant: Grant, request: EnrolmentRequest) -> 
         shop=grant.shop,
         series=_series(chain, grant, request, known),
         chain=request.chain or None,
-        original_shop=request.original_shop or None,
+        original_shop=request.shop or None,
     )
 
 
-def _series(
-    chain: OwnerChain, grant: Grant, request: EnrolmentRequest, known: Certificate | None
-) -> str | None:
+def _series(chain: OwnerChain, grant: Grant, request: EnrolRequest, known: Certificate | None) -> str | None:
     """The series that the device has, or the first that nobody ever had."""
     if known is not None and known.series is not None and request.series in ("", known.series):
         return known.series

@@ -20,8 +20,8 @@ from starlette.websockets import WebSocket
 
 from crdtsync_server.metrics import CONTENT_TYPE, RelayMetrics
 
-SYNC_PATH = "/v1/sync"
-"""Where devices connect. The number is the protocol's version."""
+SYNC_PATH, ENROL_PATH = "/v1/sync", "/v1/enrol"
+"""Where devices synchronise, and where they enrol. The number is the protocol's version."""
 
 _ABOUT = """This is a crdtsync relay: through it the registers of a shop synchronise sales and catalogue.
 
@@ -68,6 +68,10 @@ class SyncRelay(Protocol):
         """Synchronise with the device at the other end of an accepted WebSocket, until it is gone."""
         ...
 
+    async def serve_enrolment(self, websocket: WebSocket) -> None:
+        """Deal with the device at the other end of an accepted WebSocket that comes with a pairing code."""
+        ...
+
     def health(self) -> Health:
         """Look at the store. May block on the disk."""
         ...
@@ -89,6 +93,10 @@ def create_app(relay: SyncRelay) -> Starlette:
         relay.metrics.connections_opened.inc()
         with relay.metrics.connections.track_inprogress():
             await relay.serve_socket(websocket)
+
+    async def enrol(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await relay.serve_enrolment(websocket)
 
     async def healthz(_request: Request) -> Response:
         health = await asyncio.to_thread(relay.health)
@@ -117,6 +125,7 @@ def create_app(relay: SyncRelay) -> Starlette:
             Route("/healthz", healthz),
             Route("/metrics", metrics),
             WebSocketRoute(SYNC_PATH, sync),
+            WebSocketRoute(ENROL_PATH, enrol),
         ],
         lifespan=lifespan,
     )

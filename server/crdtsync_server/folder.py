@@ -81,3 +81,15 @@ class DataFolder:
             file.write(f"{os.getpid()}\n")
             file.flush()
             yield
+
+    def served_by(self) -> int | None:
+        """The process that serves the folder now, or None."""
+        try:
+            with (self.root / LOCK).open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return int(file.read(20).strip() or 0)
+        except OSError:
+            return None
+        return None

@@ -145,6 +145,14 @@ class PairingCodes:
         )
         return [CodeRow(*row) for row in rows]
 
+    def count_open(self, shop: bytes) -> int:
+        """How many codes of a shop can still be used."""
+        (count,) = self._database.read(
+            "SELECT count(*) FROM code WHERE shop = ? AND used_ms IS NULL AND expires_ms > ?",
+            (shop, self._clock.now_ms()),
+        ).fetchone() or (0,)
+        return int(count)
+
     def _refuse_above_limit(self, condition: str, value: str | bytes, now_ms: int) -> None:
         (at_ms,) = self._database.read(
             f"SELECT min(at_ms) FROM (SELECT at_ms FROM attempt WHERE {condition} AND at_ms > ?"  # noqa: S608

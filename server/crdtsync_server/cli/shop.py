@@ -1,0 +1,63 @@
+"""`crdtsync-relay shop create` and `crdtsync-relay shop list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crdtsync_server.cli.options import common_options, valid_minutes_option
+from crdtsync_server.cli.show import code_facts, print_code
+
+
+@click.group()
+def command() -> None:
+    """Make shops and list them."""
+
+
+@command.command(
+    epilog="Example: crdtsync-relay shop create 'Cave du Port' --data /var/lib/crdtsync. "
+    "Exit codes: 0 made, 11 the name cannot be or is taken, 60-67 the disk."
+)
+@common_options
+@click.argument("name")
+@valid_minutes_option
+def create(data: Path, as_json: bool, name: str, valid_minutes: int) -> None:
+    """Make the shop NAME and print its id and a pairing code for its first register.
+
+    Works while the relay runs. The shop's owner key is made in the data folder: whoever can read that folder
+    can enrol devices in the shop.
+    """
+    from crdtsync.cli.output import print_json
+    from crdtsync_server.open import opened
+
+    with opened(data, create=True) as (access, store):
+        shop = access.create_shop(store, name)
+        issued = access.issue_code(shop.id, "register", valid_minutes=valid_minutes)
+    if as_json:
+        print_json({"shop": shop.id, "name": shop.name} | code_facts(issued))
+        return
+    click.echo(f"Shop {shop.name} has the id {shop.id.hex()}")
+    print_code(issued)
+
+
+@command.command(
+    name="list",
+    epilog="Example: crdtsync-relay shop list --data /var/lib/crdtsync. "
+    "Exit codes: 0 done, 21 there is no relay in the folder, 60-67 the disk.",
+)
+@common_options
+def list_shops(data: Path, as_json: bool) -> None:
+    """List the shops of this relay."""
+    from crdtsync.cli.output import print_json, print_table
+    from crdtsync_server.cli.show import utc
+    from crdtsync_server.open import opened
+
+    with opened(data) as (access, _):
+        shops = access.shops()
+    if as_json:
+        print_json(
+            {"shops": [{"shop": s.id, "name": s.name, "created_at": utc(s.created_ms)} for s in shops]}
+        )
+        return
+    print_table(("id", "name", "made"), [(s.id.hex(), s.name, utc(s.created_ms)) for s in shops])

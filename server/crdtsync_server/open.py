@@ -1,0 +1,27 @@
+"""Opening a relay's folder for a command or a part of the relay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from crdtsync.storage.sqlite import SqliteStore
+
+from crdtsync.storage.log import Store
+from crdtsync_server.access import Access
+from crdtsync_server.folder import DataFolder
+
+
+def open_store(folder: DataFolder) -> Store:
+    """The logs of all shops. Raises ``StorageError``."""
+    return SqliteStore(folder.store)
+
+
+@contextmanager
+def opened(data: Path, *, create: bool = False) -> Iterator[tuple[Access, Store]]:
+    """A relay's books and logs, beside whoever serves them. Raises ``NoRegister``, ``StorageError``."""
+    folder = DataFolder.create(data) if create else DataFolder.open(data)
+    with closing(Access(folder)) as access, closing(open_store(folder)) as store:
+        access.index_shops(store)
+        yield access, store
