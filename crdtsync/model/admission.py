@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from crdtsync.errors import BadSignature, NotPermitted, RecordError
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.model import sealed
-from crdtsync.model.certificate import Certificate, Directory
+from crdtsync.model.certificate import Certificate, Directory, read_certificate
 from crdtsync.model.entry import Entry, is_owner_kind, read_entry
 from crdtsync.model.signature import verify
 
@@ -59,7 +59,7 @@ def judge_entry(data: bytes, directory: Directory) -> Entry | Held:
     if not signature_holds(entry, directory):
         raise BadSignature(f"the signature of entry {entry.link.hex()[:8]} is not that of its author")
     if is_owner_kind(entry.kind):
-        directory.with_entry(entry, admitted=True)  # Raises where a certificate is not of its form.
+        _check_form(entry, directory)
     return entry
 
 
@@ -127,6 +127,13 @@ def _judge_unsigned(data: bytes, directory: Directory) -> tuple[Verdict, Directo
     if held is not None:
         return Verdict(entry, held.code, held.reason, held=True), directory
     return Verdict(entry, awaits_check=True), directory
+
+
+def _check_form(entry: Entry, directory: Directory) -> None:
+    """Refuse a certificate or revocation that is not of its form, for good. Raises ``MalformedRecord``."""
+    if entry.kind == "certify":
+        read_certificate(entry.body)
+    directory.with_entry(entry, admitted=True)
 
 
 def _verify_run(run: list[int], verdicts: list[Verdict], directory: Directory) -> None:

@@ -22,7 +22,6 @@ from crdtsync.errors import BadSignature, InvalidName, MalformedRecord, NotPermi
 from crdtsync.model import sealed
 from crdtsync.model.chain import Moment, common_fields
 from crdtsync.model.entry import SOFTWARE, Entry, Head, first_prev, is_series, read_heads, shop_id_of
-from crdtsync.model.signature import is_public_key, verify
 
 ROLES: Final = ("register", "backoffice", "display", "relay")
 
@@ -93,8 +92,11 @@ def build_revoke(device: bytes, heads: Sequence[Head], *, reason: str) -> dict[s
     return {"device": device.hex(), "heads": [head.to_json() for head in heads], "reason": reason}
 
 
-def read_certificate(body: Mapping[str, Any]) -> Certificate:
-    """Read the payload of a ``certify`` entry. Raises ``MalformedRecord``."""
+def read_certificate(body: Mapping[str, Any], *, admitted: bool = False) -> Certificate:
+    """Read the payload of a ``certify`` entry. ``admitted`` trusts that its key was found to be one before.
+
+    Raises ``MalformedRecord``.
+    """
     key, name, series = body.get("key"), body.get("name"), body.get("series")
     if type(name) is not str or not 0 < len(name) <= 64 or not name.isprintable():
         raise MalformedRecord("a certificate's device has a name of 1 to 64 characters")
@@ -105,7 +107,7 @@ def read_certificate(body: Mapping[str, Any]) -> Certificate:
     if series is not None and not is_series(series):
         raise MalformedRecord("a series is 1 to 12 capital letters and digits")
     public = _hex(key.get("pub"), 33)
-    if not is_public_key(public):
+    if not admitted and not _is_key(public):
         raise MalformedRecord("the certified key is no point of the curve")
     return Certificate(
         device=_hex(body.get("device"), 16),
@@ -162,11 +164,11 @@ class Directory:
             return self
         public = self._key_for(entry)
         body, text = sealed.split(entry.sealed)
-        if not admitted and not verify(public, body, text):
+        if not admitted and not _verify(public, body, text):
             raise BadSignature("the entry is not signed by the shop's owner")
         place = (entry.facts.n, entry.link)
         if entry.kind == "certify":
-            certificate = read_certificate(entry.body)
+            certificate = read_certificate(entry.body, admitted=admitted)
             if certificate.shop != self.shop_id:
                 raise MalformedRecord("a certificate of another shop in this shop's owner chain")
             return self._with_certificate(certificate, place)
@@ -231,6 +233,18 @@ class Directory:
         if known is not None and known[0] >= place:
             return self
         return replace(self, _revocations={**self._revocations, revocation.device: (place, revocation)})
+
+
+def _is_key(public: bytes) -> bool:
+    from crdtsync.model.signature import is_public_key  # Late: cryptography is slow to import.
+
+    return is_public_key(public)
+
+
+def _verify(public: bytes, body: bytes, text: str) -> bool:
+    from crdtsync.model.signature import verify  # Late, as above.
+
+    return verify(public, body, text)
 
 
 def _hex(text: object, length: int) -> bytes:

@@ -32,7 +32,6 @@ from typing import Any, Final
 from crdtsync.errors import MalformedRecord, RecordTooBig
 from crdtsync.ids import OWNER_DOCUMENT, EntryFacts
 from crdtsync.model import canonical, sealed
-from crdtsync.model.signature import is_public_key
 
 VERSION: Final = 1
 
@@ -51,7 +50,7 @@ TS_MS_MAX: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _HEX_16_BYTES = re.compile(r"[0-9a-f]{32}")
 _HEX_32_BYTES = re.compile(r"[0-9a-f]{64}")
 _HEX_POINT = re.compile(r"0[23][0-9a-f]{64}")
@@ -199,6 +198,8 @@ def _check_texts(body: dict[str, Any], fields: tuple[tuple[str, re.Pattern[str]]
 
 def _check_first(body: dict[str, Any]) -> None:
     """Check what a chain's name and key depend on."""
+    from crdtsync.model.signature import is_public_key  # Late: cryptography is slow to import.
+
     owner = body["kind"] == "owner"
     author = bytes.fromhex(body["till"])
     if body["prev"] != first_prev(author, owner=owner).hex():

@@ -7,13 +7,21 @@ are stored, sent, hashed and exported as they are.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from crdtsync.errors import MalformedRecord
 from crdtsync.model import canonical
-from crdtsync.model.signature import SIGNATURE_CHARACTERS, PrivateKey, is_signature_text
 
+if TYPE_CHECKING:
+    # Reading needs no cryptography, whose import would double the start of a command.
+    from crdtsync.model.signature import PrivateKey
+
+SIGNATURE_CHARACTERS: Final = 86
+
+# 86 characters carry 516 bits: the last four must be zero, or another spelling reads as the same bytes.
+_TEXT: Final = re.compile(r"[A-Za-z0-9_-]{85}[AQgw]")
 _TAIL: Final = SIGNATURE_CHARACTERS + 1
 
 
@@ -42,3 +50,8 @@ def join(body: bytes, signature_text: str) -> bytes:
 def link(sealed: bytes) -> bytes:
     """The name of sealed bytes: their SHA-256."""
     return hashlib.sha256(sealed).digest()
+
+
+def is_signature_text(text: str) -> bool:
+    """Whether a text is the one spelling of 64 bytes (which need not be a good signature)."""
+    return _TEXT.fullmatch(text) is not None

@@ -8,7 +8,6 @@ signature is a second link, and would look like a fork of a till's chain.
 from __future__ import annotations
 
 import hashlib
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import lru_cache
 from typing import Final
@@ -19,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from crdtsync.errors import DamagedStore
+from crdtsync.model.sealed import SIGNATURE_CHARACTERS, is_signature_text
 
 SIGNATURE_BYTES: Final = 64
-SIGNATURE_CHARACTERS: Final = 86
 PUBLIC_BYTES: Final = 33
 """Length of a compressed point."""
 
@@ -29,9 +28,6 @@ _CURVE: Final = ec.SECP256R1()
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _DETERMINISTIC: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 _ECDSA: Final = ec.ECDSA(hashes.SHA256())
-
-# 86 characters carry 516 bits: the last four must be zero, or another spelling reads as the same bytes.
-_TEXT: Final = re.compile(r"[A-Za-z0-9_-]{85}[AQgw]")
 
 
 class PrivateKey:
@@ -120,11 +116,6 @@ def verify_with_purpose(public: bytes, purpose: str, payload: bytes, signature: 
 def is_public_key(public: bytes) -> bool:
     """Whether these bytes are a compressed point of the curve."""
     return _load(public) is not None
-
-
-def is_signature_text(text: str) -> bool:
-    """Whether a text is the one spelling of 64 bytes (which need not be a good signature)."""
-    return _TEXT.fullmatch(text) is not None
 
 
 def signature_text(signature: bytes) -> str:

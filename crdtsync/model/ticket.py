@@ -137,6 +137,12 @@ def build_training(what: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"what": what, **payload}
 
 
+def sale_total(lines: Sequence[Line], *, ticket_discount_minor: int = 0) -> int:
+    """What is to be paid for these lines. Raises ``InvalidSale`` and ``InvalidAmount`` as ``build_sale``."""
+    discounted = _discounted(lines, ticket_discount_minor)
+    return amount_due(totals_of([_line_json(line) for line in discounted]))
+
+
 def totals_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Lines with ``i``, ``ttc`` and ``ht``, and the totals that follow from them: rule ``rate-half-up/1``.
 

@@ -1,0 +1,140 @@
+from typing import Any
+
+import pytest
+
+from crdtsync.errors import MalformedRecord, RecordTooBig
+from crdtsync.model.chain import Moment, next_body
+from crdtsync.model.entry import ENTRY_BYTES_MAX, Head, first_prev, is_day, is_series, read_entry, read_heads
+from crdtsync.model.sealed import seal
+from crdtsync.testing.till import MemoryOwner, MemoryTill
+
+TILL = MemoryTill()
+FIRST = TILL.entries[0]
+SALE = TILL.sell()
+OWNER = MemoryOwner()
+
+
+def read(body: dict[str, Any]) -> Any:
+    return read_entry(seal(body, TILL.key))
+
+
+def test_an_entry_knows_its_place() -> None:
+    facts = SALE.facts
+    assert (facts.chain, facts.n, facts.prev, facts.kind) == (FIRST.link, 2, FIRST.link, "sale")
+    assert facts.document == f"ledger/{TILL.author.hex()}/2026-11-24"
+    assert (SALE.author, SALE.kind, SALE.link) == (TILL.author, "sale", facts.link)
+
+
+def test_the_first_entry_names_the_chain() -> None:
+    assert FIRST.facts.chain == FIRST.link
+    assert FIRST.facts.prev == first_prev(TILL.author)
+
+
+def test_certificates_belong_to_the_document_of_the_owner() -> None:
+    till = OWNER.enrol("till 9")
+    assert [entry.facts.document for entry in OWNER.entries] == ["owner", "owner"]
+    assert till.entries[0].facts.document.startswith("ledger/")
+
+
+def test_an_unknown_kind_is_carried() -> None:
+    body = next_body(TILL.end, "tasting", {"glasses": 3}, Moment(TILL.moment.ts_ms, 60, "2026-11-24"))
+    assert read(body).body["glasses"] == 3
+
+
+def test_an_unknown_kind_of_the_owner_is_carried_in_the_owners_document() -> None:
+    body = next_body(OWNER.end, "owner-note", {}, OWNER.moment)
+    assert read_entry(seal(body, OWNER.key)).facts.document == "owner"
+
+
+def test_an_entry_over_the_limit_is_too_big() -> None:
+    with pytest.raises(RecordTooBig):
+        read_entry(b"x" * (ENTRY_BYTES_MAX + 1))
+
+
+BAD_FIELDS = [
+    *(("v", value) for value in (0, 2, True, "1")),
+    *(("kind", value) for value in ("", "Sale", "a b", "x" * 33, 1)),
+    *(("till", value) for value in ("", "A" * 32, "0" * 31, 5)),
+    *(("seq", value) for value in (0, -1, 1, True, "2")),
+    *(("n", value) for value in (0, 3, False)),
+    *(("prev", value) for value in ("", "0" * 63, "G" * 64)),
+    *(("chain", value) for value in ("", "0" * 63, 1)),
+    *(("ts", value) for value in (-1, 253_402_300_800_000, "0")),
+    *(("tz", value) for value in (-1081, 1081, "60")),
+    *(("bd", value) for value in ("2026-11-31", "2026-1-1", "20261124", "0000-01-01", "2026-W48-2", 5)),
+    *(("op", value) for value in ("", "x" * 65, "a\nb", 1)),
+    *(("sw", value) for value in ("", 1)),
+    *(("mode", value) for value in ("", "test", 1)),
+    *(("kind", value) for value in ("register", "owner")),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD_FIELDS)
+def test_a_common_field_of_another_form_is_refused(field: str, value: object) -> None:
+    with pytest.raises(MalformedRecord):
+        read({**SALE.body, field: value})
+
+
+@pytest.mark.parametrize(
+    "field", ["v", "kind", "chain", "till", "seq", "n", "prev", "ts", "tz", "bd", "op", "sw", "mode"]
+)
+def test_a_common_field_that_is_missing_is_refused(field: str) -> None:
+    with pytest.raises(MalformedRecord):
+        read({name: value for name, value in SALE.body.items() if name != field})
+
+
+BAD_FIRST_FIELDS = [
+    ("chain", "0" * 64),
+    ("kind", "sale"),
+    ("prev", "0" * 64),
+    ("nonce", "00"),
+    ("key", None),
+    ("key", {"alg": "RS256", "pub": TILL.key.public.hex()}),
+    ("key", {"alg": "ES256"}),
+    ("key", {"alg": "ES256", "pub": "02" + "f" * 64}),
+    ("shop", None),
+    ("shop", {"id": "0" * 32}),
+    ("shop", {"id": "x", "name": "Cave"}),
+    ("series", "kleine"),
+    ("cur", "EURO"),
+    ("heads", None),
+    ("heads", [1]),
+    ("heads", [{"chain": "0" * 64, "link": "0" * 64, "seq": 0}]),
+    ("heads", [{"chain": "0" * 64, "link": "0" * 64, "seq": True}]),
+    ("heads", [{"chain": "0" * 64, "link": "0", "seq": 1}]),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD_FIRST_FIELDS)
+def test_a_first_entry_of_another_form_is_refused(field: str, value: object) -> None:
+    body = {name: old for name, old in FIRST.body.items() if name != field}
+    with pytest.raises(MalformedRecord):
+        read(body if value is None else {**body, field: value})
+
+
+@pytest.mark.parametrize("field", ["key", "nonce", "shop", "till"])
+def test_the_shops_id_follows_from_the_owners_key(field: str) -> None:
+    """Otherwise anybody could make an owner for a shop whose id he has seen."""
+    other = MemoryOwner("another").entries[0].body
+    body = {**OWNER.entries[0].body, field: other[field]}
+    with pytest.raises(MalformedRecord):
+        read(body)
+
+
+def test_heads_are_read_as_they_are_written() -> None:
+    head = Head(b"\1" * 32, b"\2" * 32, 7)
+    assert read_heads([head.to_json()]) == (head,)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("2028-02-29", True), ("2026-02-29", False), ("２０２６-11-24", False)]
+)
+def test_only_days_of_the_calendar_are_days(text: str, expected: bool) -> None:
+    assert is_day(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("01", True), ("A" * 12, True), ("A" * 13, False), ("a", False), (1, False)]
+)
+def test_a_series_is_short_and_in_capitals(text: object, expected: bool) -> None:
+    assert is_series(text) is expected
