@@ -51,7 +51,7 @@ def command(data: Path, as_json: bool, **settings: Any) -> None:
 
     from crdtsync_server.folder import DataFolder
     from crdtsync_server.logs import configure_logging, get_logger
-    from crdtsync_server.server import listen, serve, tell_service_manager
+    from crdtsync_server.server import listen, make_server, serve, tell_service_manager
 
     configure_logging(log_format=config.log_format, log_level=config.log_level)
     folder = DataFolder.create(data)
@@ -69,7 +69,7 @@ def command(data: Path, as_json: bool, **settings: Any) -> None:
                 get_logger().warning("key_readable_by_others", path=str(path), hint=f"chmod 600 {path}")
             get_logger().info("relay_ready", host=host, port=port, tls=config.tls, shops=relay.shop_count)
 
-        serve(create_app(relay), config, relay.metrics, listener, ready)
+        serve(make_server(create_app(relay), config, relay.metrics, ready), config, listener)
         get_logger().info("relay_stopped")
 
 
