@@ -21,7 +21,7 @@ from crdtsync.model.signature import PUBLIC_BYTES
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.storage.log import ShopLog, Store
-from crdtsync_server.database import AccessDatabase
+from crdtsync_server.database import open_access_database
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.keys import KeyFolder, relay_device_id
 from crdtsync_server.owner import OwnerChain, owner_item, owner_moment
@@ -64,7 +64,7 @@ class Access:
     ) -> None:
         self._clock = clock or SystemClock()
         self._random = random
-        self._database = AccessDatabase(folder.access)
+        self._database = open_access_database(folder.access)
         self.keys = KeyFolder(folder.keys, random)
         self.relay_key = self.keys.relay_key()
         self.relay_device = relay_device_id(self.relay_key.public)
@@ -84,30 +84,29 @@ class Access:
         name = unicodedata.normalize("NFC", name.strip())
         if not 0 < len(name) <= SHOP_NAME_CHARACTERS_MAX or not name.isprintable():
             raise InvalidName(f"a shop has a name of 1 to {SHOP_NAME_CHARACTERS_MAX} characters on one line")
-        with self._database.transaction() as db:
-            if db.execute("SELECT 1 FROM shop WHERE folded = ?", (name.casefold(),)).fetchone():
+        db = self._database
+        with db.whole_transaction():
+            if db.row("SELECT 1 FROM shop WHERE folded = ?", (name.casefold(),)) is not None:
                 raise InvalidName(
                     f"there is a shop {name!r} on this relay already", hint="choose another name"
                 )
             row = ShopRow(self._start_shop(store, name), name, self._clock.now_ms())
-            db.execute(
-                "INSERT INTO shop VALUES (?, ?, ?, ?)", (row.id, name, name.casefold(), row.created_ms)
-            )
+            db.write("INSERT INTO shop VALUES (?, ?, ?, ?)", (row.id, name, name.casefold(), row.created_ms))
         return row
 
     def shops(self) -> list[ShopRow]:
         """All shops, oldest first."""
-        rows = self._database.read("SELECT id, name, created_ms FROM shop ORDER BY created_ms, folded")
+        rows = self._database.rows("SELECT id, name, created_ms FROM shop ORDER BY created_ms, folded")
         return [ShopRow(*row) for row in rows]
 
     def find_shop(self, text: str) -> ShopRow:
         """The shop with that id or that name (in whatever case). Raises ``UnknownShop``."""
         name = unicodedata.normalize("NFC", text.strip()).casefold()
-        row = self._database.read(
+        row = self._database.row(
             "SELECT id, name, created_ms FROM shop WHERE folded = ? OR lower(hex(id)) = ?"
             " ORDER BY folded = ? DESC",
             (name, name, name),
-        ).fetchone()
+        )
         if row is None:
             raise UnknownShop(f"there is no shop {text!r} on this relay")
         return ShopRow(*row)
@@ -121,11 +120,12 @@ class Access:
             chain = OwnerChain.read(store.shop(shop))
             name = chain.directory.shop_name or shop.hex()
             made_ms = chain.entries[0].body["ts"] if chain.entries else self._clock.now_ms()
-            with self._database.transaction() as db:
+            db = self._database
+            with db.whole_transaction():
                 folded = name.casefold()
-                if db.execute("SELECT 1 FROM shop WHERE folded = ?", (folded,)).fetchone():
+                if db.row("SELECT 1 FROM shop WHERE folded = ?", (folded,)) is not None:
                     folded = shop.hex()
-                db.execute(
+                db.write(
                     "INSERT INTO shop VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                     (shop, name, folded, made_ms),
                 )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from crdtsync.errors import InvalidName, PairingRefused, TooManyAttempts
 from crdtsync.protocol.pairing import SECRET_BYTES, PairingCode, split_secret
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync_server.database import AccessDatabase
+from crdtsync.storage.database import Database
 
 ROLES = ("register", "backoffice", "display")
 
@@ -74,7 +74,7 @@ class CodeRow:
 class PairingCodes:
     """The codes of all shops of one relay. Use from one thread at a time; several processes may."""
 
-    def __init__(self, database: AccessDatabase, *, clock: Clock, random: RandomBytes) -> None:
+    def __init__(self, database: Database, *, clock: Clock, random: RandomBytes) -> None:
         self._database = database
         self._clock = clock
         self._random = random
@@ -85,14 +85,15 @@ class PairingCodes:
         """Make a code for one device. Durable on return; the code itself can never be shown again."""
         now_ms = self._clock.now_ms()
         expires_ms = now_ms + valid_minutes * 60_000
-        with self._database.transaction() as db:
-            db.execute("DELETE FROM code WHERE expires_ms < ?", (now_ms - KEPT_MS,))
+        db = self._database
+        with db.whole_transaction():
+            db.write("DELETE FROM code WHERE expires_ms < ?", (now_ms - KEPT_MS,))
             while True:
                 code = PairingCode.make(self._random(SECRET_BYTES), relay_public_key)
-                if not db.execute("SELECT 1 FROM code WHERE selector = ?", (code.selector,)).fetchone():
+                if db.row("SELECT 1 FROM code WHERE selector = ?", (code.selector,)) is None:
                     break
             salt = self._random(16)
-            db.execute(
+            db.write(
                 "INSERT INTO code (selector, shop, role, salt, hash, created_ms, expires_ms)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (code.selector, shop, role, salt, _hash(salt, code.verifier), now_ms, expires_ms),
@@ -113,9 +114,9 @@ class PairingCodes:
         except InvalidName:
             self._note_attempt(bucket, None, now_ms)
             raise PairingRefused("this is no pairing code") from None
-        row = self._database.read(
+        row = self._database.row(
             "SELECT shop, role, salt, hash, expires_ms FROM code WHERE selector = ?", (selector,)
-        ).fetchone()
+        )
         shop, role, salt, expected, expires_ms = row or (None, "", bytes(16), bytes(32), 0)
         if shop is not None:
             self._refuse_above_limit("shop = ?", shop, now_ms)
@@ -130,15 +131,15 @@ class PairingCodes:
     def mark_used(self, secret: str, device: bytes) -> None:
         """Note who used a code, for showing. Idempotent."""
         selector, _ = split_secret(secret)
-        with self._database.transaction() as db:
-            db.execute(
+        with self._database.whole_transaction():
+            self._database.write(
                 "UPDATE code SET used_ms = ?, device = ? WHERE selector = ? AND used_ms IS NULL",
                 (self._clock.now_ms(), device, selector),
             )
 
     def listed(self, shop: bytes) -> list[CodeRow]:
         """The codes of a shop, newest first."""
-        rows = self._database.read(
+        rows = self._database.rows(
             "SELECT shop, role, created_ms, expires_ms, used_ms, device FROM code WHERE shop = ?"
             " ORDER BY created_ms DESC, selector",
             (shop,),
@@ -147,21 +148,21 @@ class PairingCodes:
 
     def count_open(self, shop: bytes) -> int:
         """How many codes of a shop can still be used."""
-        (count,) = self._database.read(
+        found = self._database.row(
             "SELECT count(*) FROM code WHERE shop = ? AND used_ms IS NULL AND expires_ms > ?",
             (shop, self._clock.now_ms()),
-        ).fetchone() or (0,)
-        return int(count)
+        )
+        return int(found[0]) if found else 0
 
     def _refuse_above_limit(self, condition: str, value: str | bytes, now_ms: int) -> None:
-        (at_ms,) = self._database.read(
+        found = self._database.row(
             f"SELECT min(at_ms) FROM (SELECT at_ms FROM attempt WHERE {condition} AND at_ms > ?"  # noqa: S608
             " ORDER BY at_ms DESC LIMIT ?) HAVING count(*) >= ?",
             (value, now_ms - ATTEMPTS_WINDOW_MS, ATTEMPTS_MAX, ATTEMPTS_MAX),
-        ).fetchone() or (None,)
-        if at_ms is None:
+        )
+        if found is None:
             return
-        wait_s = -(-(at_ms + ATTEMPTS_WINDOW_MS - now_ms) // 1000)
+        wait_s = -(-(found[0] + ATTEMPTS_WINDOW_MS - now_ms) // 1000)
         raise TooManyAttempts(
             "too many wrong pairing codes",
             retry_after_s=wait_s,
@@ -169,9 +170,10 @@ class PairingCodes:
         )
 
     def _note_attempt(self, bucket: str, shop: bytes | None, now_ms: int) -> None:
-        with self._database.transaction() as db:
-            db.execute("DELETE FROM attempt WHERE at_ms <= ?", (now_ms - ATTEMPTS_WINDOW_MS,))
-            db.execute("INSERT INTO attempt (at_ms, address, shop) VALUES (?, ?, ?)", (now_ms, bucket, shop))
+        db = self._database
+        with db.whole_transaction():
+            db.write("DELETE FROM attempt WHERE at_ms <= ?", (now_ms - ATTEMPTS_WINDOW_MS,))
+            db.write("INSERT INTO attempt (at_ms, address, shop) VALUES (?, ?, ?)", (now_ms, bucket, shop))
 
 
 def address_bucket(address: str) -> str:

@@ -1,7 +1,7 @@
 import pytest
 
 from crdtsync.errors import PairingRefused, TooManyAttempts
-from crdtsync_server.database import AccessDatabase
+from crdtsync_server.database import open_access_database
 from crdtsync_server.pairing import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, PairingCodes, address_bucket
 
 RELAY_KEY = bytes.fromhex("0351349081859d3b6c0cef13a7f95295c185403340d86d867e1e335a68ab6e28da")
@@ -11,7 +11,7 @@ SHOP_ADDRESS, OTHER_ADDRESS = "198.51.100.7", "203.0.113.9"
 
 @pytest.fixture
 def codes(tmp_path, clock, seeded):
-    database = AccessDatabase(tmp_path / "access.sqlite")
+    database = open_access_database(tmp_path / "access.sqlite")
     yield PairingCodes(database, clock=clock, random=seeded)
     database.close()
 
@@ -103,8 +103,8 @@ def test_a_refused_attempt_writes_nothing_more(codes, tmp_path):
     for _ in range(5):
         with pytest.raises(TooManyAttempts):
             codes.check("0" * 16, OTHER_ADDRESS)
-    database = AccessDatabase(tmp_path / "access.sqlite")
-    assert database.read("SELECT count(*) FROM attempt").fetchone() == (ATTEMPTS_MAX,)
+    database = open_access_database(tmp_path / "access.sqlite")
+    assert database.row("SELECT count(*) FROM attempt") == (ATTEMPTS_MAX,)
     database.close()
 
 
