@@ -342,10 +342,24 @@ class ReadOnlyStore(StorageError):
 
 
 class DamagedStore(StorageError):
-    """Bytes on disk are not what was written."""
+    """Bytes on disk are not what was written. ``shop``, ``seq`` and ``document`` say where, as far as known."""
 
     exit_code = 64
     hint = "`crdtsync verify` says where; `crdtsync resync` fetches it again"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        shop: bytes | None = None,
+        seq: int | None = None,
+        document: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.shop = shop
+        self.seq = seq
+        self.document = document
 
 
 class StoreTooNew(StorageError):

@@ -1,0 +1,315 @@
+"""One SQLite file: opened safely, written in whole transactions, its errors put in our words.
+
+SQLite is apsw's everywhere: two SQLite libraries in one process lose each other's locks on a file. The
+file is in WAL mode with ``synchronous=FULL``: a commit that returned is on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import apsw
+
+from crdtsync.errors import (
+    DamagedStore,
+    DiskFull,
+    NotAStore,
+    ReadOnlyStore,
+    StorageError,
+    StoreBusy,
+    StoreTooNew,
+)
+from crdtsync.storage import schema
+
+SYNCHRONOUS_FULL: Final = 2
+WAL_BYTES_KEPT: Final = 64 << 20
+"""What a long reader made the WAL grow beyond this is given back to the disk."""
+
+Row = tuple[Any, ...]
+Values = Sequence[Any]
+
+
+class Database:
+    """A connection to one file. ``generation`` changes whenever what was cached of the file may be old.
+
+    ``application_id`` and ``migrations`` say what sort of file it is: a store, unless told otherwise.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        read_only: bool,
+        create: bool,
+        busy_timeout_s: float,
+        vfs: str | None = None,
+        application_id: int = schema.APPLICATION_ID,
+        migrations: Sequence[str] = schema.MIGRATIONS,
+    ) -> None:
+        self.path = path
+        self.read_only = read_only
+        self.generation = 0
+        self.in_transaction = False
+        self._depth = 0
+        self._version = -1
+        self._busy_timeout_s = busy_timeout_s
+        self._application_id = application_id
+        self._migrations = migrations
+        exists = os.path.exists(path) and os.path.getsize(path) > 0
+        if not exists and (read_only or not create):
+            raise NotAStore(f"there is no store at {path}")
+        with self._translated():
+            self.connection = self._connect(vfs)
+        try:
+            with self._translated():
+                self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    # -- statements -------------------------------------------------------------------------------------
+
+    def write(self, sql: str, values: Values = ()) -> None:
+        """Run a statement that gives no rows."""
+        try:
+            self.connection.execute(sql, values)
+        except apsw.Error as error:
+            raise self.storage_error(error) from error
+
+    def write_many(self, sql: str, rows: Sequence[Values]) -> None:
+        """Run a statement once per row of values."""
+        try:
+            self.connection.executemany(sql, rows)
+        except apsw.Error as error:
+            raise self.storage_error(error) from error
+
+    def row(self, sql: str, values: Values = ()) -> Row | None:
+        """The first row, if there is one."""
+        try:
+            found: Row | None = self.connection.execute(sql, values).fetchone()
+        except apsw.Error as error:
+            raise self.storage_error(error) from error
+        return found
+
+    def rows(self, sql: str, values: Values = ()) -> list[Row]:
+        """All rows."""
+        try:
+            return self.connection.execute(sql, values).fetchall()
+        except apsw.Error as error:
+            raise self.storage_error(error) from error
+
+    def each(self, sql: str, values: Values = ()) -> Iterator[Row]:
+        """The rows one by one. Only within ``snapshot`` or a transaction: the statement stays open."""
+        try:
+            cursor = self.connection.execute(sql, values)
+            try:
+                yield from cursor
+            finally:
+                cursor.close(True)
+        except apsw.Error as error:
+            raise self.storage_error(error) from error
+
+    # -- transactions -----------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take the write lock. Raises ``StoreBusy``, ``ReadOnlyStore``."""
+        if self.in_transaction:
+            raise RuntimeError("a transaction is under way already")
+        if self._depth:
+            raise RuntimeError("a transaction cannot begin inside a read")
+        if self.read_only:
+            raise ReadOnlyStore(f"{self.path} was opened for reading only")
+        self.write("BEGIN IMMEDIATE")
+        self.in_transaction = True
+        try:
+            self.poll()
+        except BaseException:
+            self.rollback()
+            raise
+
+    def commit(self) -> None:
+        """Commit with fsync. After an error the transaction is still to be rolled back."""
+        self.write("COMMIT")
+        self.in_transaction = False
+
+    def rollback(self) -> None:
+        """Undo the transaction; afterwards the connection can be used again, whatever went wrong."""
+        self.in_transaction = False
+        self.generation += 1
+        try:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+        except apsw.Error as error:
+            if self.connection.in_transaction:
+                raise self.storage_error(error) from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several reads of one committed state (or of the transaction under way)."""
+        if self.in_transaction or self._depth:
+            yield
+            return
+        self.write("BEGIN")
+        self._depth += 1
+        try:
+            self.poll()
+            yield
+        finally:
+            self._depth -= 1
+            if self.connection.in_transaction:
+                self.write("COMMIT")
+
+    def poll(self) -> None:
+        """Notice what other connections committed: then what was cached is old."""
+        version = self.data_version()
+        if version != self._version:
+            self._version = version
+            self.generation += 1
+
+    def refresh(self) -> None:
+        """``poll`` where that is needed: not inside a transaction or a snapshot, which polled already."""
+        if not self.in_transaction and not self._depth:
+            self.poll()
+
+    def data_version(self) -> int:
+        """SQLite's counter of other connections' commits."""
+        try:
+            found = self.connection.execute("PRAGMA data_version").fetchone()
+        except apsw.Error as error:
+            raise self.storage_error(error) from error
+        return int(found[0]) if found else 0
+
+    def close(self) -> None:
+        """Close the connection. Idempotent; an unfinished transaction is undone."""
+        self.in_transaction = False
+        try:
+            self.connection.close(True)
+        except apsw.Error:
+            # The last connection checkpoints when it closes; where that fails, the WAL is read next time.
+            self.connection.close(True)
+
+    # -- opening ----------------------------------------------------------------------------------------
+
+    def _connect(self, vfs: str | None) -> apsw.Connection:
+        if not self.read_only:
+            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+            return apsw.Connection(self.path, flags=flags, vfs=vfs)
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        uri = Path(os.path.abspath(self.path)).as_uri() if vfs is None else "file:" + quote(self.path)
+        wal = self.path + "-wal"
+        lonely = not (os.path.exists(wal) and os.path.getsize(wal)) and not os.access(
+            os.path.dirname(os.path.abspath(self.path)), os.W_OK
+        )
+        # Where no shared memory file can be made and no WAL is left, nobody can be writing.
+        return apsw.Connection(uri + "?immutable=1" if lonely else uri, flags=flags, vfs=vfs)
+
+    def _prepare(self) -> None:
+        connection = self.connection
+        connection.set_busy_timeout(int(self._busy_timeout_s * 1000))
+        self._recognise()
+        if not self.read_only:
+            self._use_wal()
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}")
+        connection.execute("PRAGMA foreign_keys=OFF")
+        if connection.pragma("synchronous") != SYNCHRONOUS_FULL:
+            raise StorageError(f"SQLite does not keep {self.path} with synchronous=FULL")
+        self._migrate()
+
+    def _recognise(self) -> None:
+        application, version = self._header()
+        if application != self._application_id:
+            empty = application == 0 and not self.connection.pragma("schema_version")
+            if not empty or self.read_only:
+                raise NotAStore(f"{self.path} is not a store of crdtsync")
+        if version > len(self._migrations):
+            raise StoreTooNew(f"{self.path} was written by a newer version of crdtsync")
+
+    def _header(self) -> tuple[int, int]:
+        return int(self.connection.pragma("application_id")), int(self.connection.pragma("user_version"))
+
+    def _use_wal(self) -> None:
+        deadline = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                mode = self.connection.pragma("journal_mode", "wal")
+                break
+            except apsw.BusyError:
+                # This one lock is taken without waiting; two processes that create a store meet here.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+        if mode != "wal":
+            raise StorageError(f"SQLite cannot keep {self.path} in WAL mode on this disk")
+
+    def _migrate(self) -> None:
+        if self._header()[1] == len(self._migrations):
+            return
+        if self.read_only:
+            raise ReadOnlyStore(f"{self.path} is of an older version and has to be opened for writing once")
+        with self.whole_transaction():
+            # Another process may have done it meanwhile.
+            _, version = self._header()
+            for number, script in enumerate(self._migrations[version:], start=version + 1):
+                self.connection.execute(script)
+                self.connection.execute(f"PRAGMA user_version={number}")
+            self.connection.execute(f"PRAGMA application_id={self._application_id}")
+
+    @contextmanager
+    def whole_transaction(self) -> Iterator[None]:
+        """``begin`` to ``commit``, with ``rollback`` where the block or the commit fails."""
+        self.begin()
+        try:
+            yield
+            self.commit()
+        except apsw.Error as error:
+            self.rollback()
+            raise self.storage_error(error) from error
+        except BaseException:
+            self.rollback()
+            raise
+
+    # -- errors -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.Error as error:
+            raise self.storage_error(error) from error
+
+    def storage_error(self, error: apsw.Error) -> Exception:
+        """What an error of SQLite means for whoever keeps sales in this file."""
+        path = self.path
+        match error:
+            case apsw.BusyError() | apsw.LockedError():
+                return StoreBusy(f"another process kept {path} locked")
+            case apsw.FullError():
+                return DiskFull(f"the disk of {path} is full")
+            case apsw.ReadOnlyError() | apsw.PermissionsError():
+                return ReadOnlyStore(f"{path} cannot be written")
+            case apsw.CantOpenError():
+                return ReadOnlyStore(f"{path} cannot be opened: its folder is missing or may not be used")
+            case apsw.NotADBError():
+                return NotAStore(f"{path} is not a store of crdtsync")
+            case apsw.CorruptError() | apsw.ConstraintError() | apsw.SQLError() | apsw.MismatchError():
+                return DamagedStore(f"{path} is damaged: {error}")
+            case apsw.IOError():
+                return self._disk_error(error)
+            case apsw.ThreadingViolationError() | apsw.ConnectionClosedError() | apsw.MisuseError():
+                return error
+        return StorageError(f"{path}: {error}")
+
+    def _disk_error(self, error: apsw.IOError) -> StorageError:
+        match getattr(error, "extendedresult", None):
+            case apsw.SQLITE_IOERR_SHMSIZE:
+                return DiskFull(f"the disk of {self.path} is full")
+            case apsw.SQLITE_IOERR_READ | apsw.SQLITE_IOERR_SHORT_READ | apsw.SQLITE_IOERR_CORRUPTFS:
+                return DamagedStore(f"the disk does not give {self.path} back: {error}")
+        return StorageError(f"the disk did not do what {self.path} needs: {error}")

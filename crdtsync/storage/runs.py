@@ -1,0 +1,89 @@
+"""The runs of one chain, kept up to date entry by entry.
+
+The held entries of a chain form a forest: each names the one before it by its link. A *run* is a maximal
+path of that forest without a branch. So a run ends where nothing that follows is held, and also at an
+entry which two or more held entries follow (a fork): each of those starts a run of its own with the same
+``lo_prev``. The runs therefore depend on what is held, never on the order in which it arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from crdtsync.ids import EntryFacts
+from crdtsync.storage.log import Run
+
+EntriesAt = Callable[[int], Sequence[tuple[bytes, bytes]]]
+"""(link, prev) of the entries held under one number of the chain."""
+
+
+def add_entry(runs: Sequence[Run], entry: EntryFacts, entries_at: EntriesAt) -> tuple[list[Run], list[Run]]:
+    """What changes in the ``runs`` of a chain when ``entry``, which is not held yet, is added.
+
+    Returns the runs that go and the runs that come. ``entries_at`` is asked only where the entry may branch
+    off inside a run.
+    """
+    chain, n = entry.chain, entry.n
+    before = _run_with(runs, n - 1, entry.prev, entries_at)
+    gone: list[Run] = []
+    new: list[Run] = []
+    lo, lo_prev = n, entry.prev
+    if before is not None and before.hi > n - 1:
+        gone.append(before)
+        new.append(Run(chain, before.lo, before.lo_prev, n - 1, entry.prev))
+        new.append(Run(chain, n, entry.prev, before.hi, before.hi_link))
+    elif before is not None and not _followers(runs, n, entry.prev):
+        gone.append(before)
+        lo, lo_prev = before.lo, before.lo_prev
+    after = _followers(runs, n + 1, entry.link)
+    if len(after) == 1:
+        gone.append(after[0])
+        new.append(Run(chain, lo, lo_prev, after[0].hi, after[0].hi_link))
+    else:
+        new.append(Run(chain, lo, lo_prev, n, entry.link))
+    return gone, new
+
+
+def covers(runs: Sequence[Run], n: int) -> bool:
+    """Whether an entry with number ``n`` is held."""
+    return any(run.lo <= n <= run.hi for run in runs)
+
+
+def by_place(run: Run) -> tuple[bytes, int, bytes]:
+    """The order in which runs are listed."""
+    return (run.chain, run.lo, run.hi_link)
+
+
+def _followers(runs: Sequence[Run], n: int, prev: bytes) -> list[Run]:
+    return [run for run in runs if run.lo == n and run.lo_prev == prev]
+
+
+def _run_with(runs: Sequence[Run], n: int, link: bytes, entries_at: EntriesAt) -> Run | None:
+    """The run that holds the entry ``link`` as its number ``n``, if there is one."""
+    inside: list[Run] = []
+    tips = 0
+    for run in runs:
+        if run.hi == n:
+            if run.hi_link == link:
+                return run
+            tips += 1
+        elif run.lo <= n < run.hi:
+            inside.append(run)
+    if not inside or all(held != link for held, _ in entries_at(n)):
+        return None
+    if len(inside) == 1 and not tips:
+        return inside[0]
+    return _follow_to_tip(inside, n, link, entries_at)
+
+
+def _follow_to_tip(inside: Sequence[Run], n: int, link: bytes, entries_at: EntriesAt) -> Run | None:
+    """Follow an entry upwards until it turns out which of several runs it belongs to."""
+    while True:
+        for run in inside:
+            if run.hi == n and run.hi_link == link:
+                return run
+        n += 1
+        nexts = [held for held, prev in entries_at(n) if prev == link]
+        if len(nexts) != 1:
+            return None
+        link = nexts[0]

@@ -1,0 +1,150 @@
+"""Packing and compacting a shop's log in SQLite."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+from crdtsync.ids import Item
+from crdtsync.storage import pack_columns
+from crdtsync.storage.database import Row
+from crdtsync.storage.pack import ROWS_MAX, decode_pack, encode_pack
+from crdtsync.storage.pack_columns import PackedRow
+from crdtsync.storage.sqlite_base import ROW, LogBase, Totals, row_crc
+from crdtsync.storage.sqlite_peers import Peers
+from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX, NewPack, PackPlace
+from crdtsync.storage.sqlite_writing import Writing
+
+PACK_BYTES_MAX: Final = 4 << 20
+"""Of records in one pack, so that no pack is more than what a peer takes in one frame (a single record that
+is larger has a pack of its own).
+"""
+
+
+class SqliteLog(Writing, Peers, LogBase):
+    """``ShopLog`` in SQLite."""
+
+    def pack(self, rows_max: int, keep_after: int) -> bool:
+        """Pack the oldest ``rows_max`` unpacked rows, or as many as fill a pack by their bytes. False where
+        there are not that many up to seq ``keep_after``.
+        """
+        self._begin_writing()
+        new = self.prepare_pack(rows_max, keep_after)
+        return new is not None and self.store_pack(new)
+
+    def prepare_pack(self, rows_max: int, keep_after: int) -> NewPack | None:
+        """The slow half of ``pack``, which needs no transaction: compress, unpack again, compare."""
+        if not 1 <= rows_max <= ROWS_MAX:
+            raise ValueError(f"a pack has 1 to {ROWS_MAX} rows, not {rows_max}")
+        with self._db.snapshot():
+            self._refresh()
+            first = self._shelf.last(self._no) + 1
+            last = min(self._seq, keep_after, first + rows_max - 1)
+            rows = self._rows_to_pack(first, last)
+            if not rows:
+                return None
+            h_before = self.hash_at(first - 1) or b""
+            filled = len(rows) < last - first + 1
+            last = first + len(rows) - 1
+            if len(rows) < rows_max and not filled:
+                return None
+            fingerprint = self._fingerprint(first, last)
+        records = [(row[0] - self._base, row[10]) for row in rows if row[10] is not None]
+        blob = encode_pack(records, first=first, last=last)
+        if decode_pack(blob, bytes_max=UNPACKED_BYTES_MAX) != records:
+            raise AssertionError("a pack does not give back what was packed")
+        columns = pack_columns.from_rows(
+            (PackedRow(row[1], row[2] or 0, row[3] or 0, row[4], row[5], row[8]), row[7]) for row in rows
+        )
+        return NewPack(first, last, blob, columns, b"".join(row[9] for row in rows), h_before, fingerprint)
+
+    def store_pack(self, new: NewPack) -> bool:
+        """The quick half of ``pack``. False if the rows changed since, which then stay as they are."""
+        self._begin_writing()
+        if self._shelf.last(self._no) + 1 != new.first:
+            return False
+        if self._fingerprint(new.first, new.last) != new.fingerprint:
+            return False
+        self._shelf.put(self._no, new)
+        self._db.write(
+            "DELETE FROM record WHERE pos BETWEEN ? AND ?", (self._base + new.first, self._base + new.last)
+        )
+        return True
+
+    def compact(self, state: Item, replaces: Sequence[int]) -> int:
+        """Append a compacted state of a document and drop the bytes of the rows that it replaces.
+
+        Raises ``ValueError`` if one of them is an entry, or of another document.
+        """
+        self._begin_writing()
+        if state.entry is not None:
+            raise ValueError("a compacted state is not an entry")
+        totals = self._add_document(state.document)
+        loose, packed = self._rows_to_replace(totals.no, sorted(set(replaces)))
+        seq = self.append(state) or self._update_seq(state.digest)
+        if seq is None or seq in replaces:
+            raise ValueError("a compacted state cannot replace itself")
+        self._changed_documents.add(state.document)
+        for row in loose:
+            self._drop_bytes(row, totals)
+        for place, seqs in packed.items():
+            records = self._shelf.records(place)
+            totals.records -= len(seqs)
+            totals.records_bytes -= sum(len(records[gone - place.first] or b"") for gone in seqs)
+            self._shelf.drop_bytes(place, seqs)
+        return seq
+
+    def _rows_to_pack(self, first: int, last: int) -> list[Row]:
+        rows: list[Row] = []
+        size = 0
+        for row in self._db.each(
+            f"SELECT {ROW} FROM record WHERE pos BETWEEN ? AND ? ORDER BY pos",  # noqa: S608
+            (self._base + first, self._base + last),
+        ):
+            if row[0] != self._base + first + len(rows):
+                raise self._damaged(first + len(rows))
+            size += len(self._checked(row) or b"")
+            if rows and size > PACK_BYTES_MAX:
+                break
+            rows.append(row)
+        return rows
+
+    def _fingerprint(self, first: int, last: int) -> tuple[int, int, int]:
+        found = self._db.row(
+            "SELECT count(*), count(bytes), total(crc) FROM record WHERE pos BETWEEN ? AND ?",
+            (self._base + first, self._base + last),
+        )
+        if found is None:
+            raise AssertionError("an aggregate gives one row")
+        return (found[0], found[1], int(found[2]))
+
+    def _rows_to_replace(
+        self, document: int, seqs: Sequence[int]
+    ) -> tuple[list[Row], dict[PackPlace, list[int]]]:
+        loose: list[Row] = []
+        packed: defaultdict[PackPlace, list[int]] = defaultdict(list)
+        for seq in seqs:
+            row = self._loose_row(seq)
+            if row is not None:
+                found, chain = row[1], row[2]
+                if self._checked(row) is not None:
+                    loose.append(row)
+            else:
+                place = self._shelf.find(self._no, seq)
+                if place is None:
+                    raise ValueError(f"there is no record {seq} to replace")
+                columns, number = self._shelf.columns(place), seq - place.first
+                found, chain = columns.documents[number], columns.chains[number]
+                if self._shelf.records(place)[number] is not None:
+                    packed[place].append(seq)
+            if chain or found != document:
+                raise ValueError(f"a state replaces updates of its own document only, not record {seq}")
+        return loose, packed
+
+    def _drop_bytes(self, row: Row, totals: Totals) -> None:
+        pos, document, chain, n, origin, origin_seq, _, digest, prev, h, record = row
+        crc = row_crc(pos, document, chain, n, origin, origin_seq, digest, prev, h, None)
+        self._db.write("UPDATE record SET bytes = NULL, crc = ? WHERE pos = ?", (crc, pos))
+        totals.records -= 1
+        totals.records_bytes -= len(record)

@@ -1,0 +1,254 @@
+"""What a shop's log in SQLite knows of other logs: cursors, acknowledgements, refusals, records set apart."""
+
+from __future__ import annotations
+
+import heapq
+import struct
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain as chained
+from typing import Final
+
+from crdtsync.errors import DamagedStore
+from crdtsync.ids import Origin, Position
+from crdtsync.storage.database import Row
+from crdtsync.storage.log import Acknowledged, Apart, Cursor, Interval, Refusal
+from crdtsync.storage.sqlite_reading import Reading
+from crdtsync.storage.sqlite_shelf import PackPlace
+
+_INTERVAL: Final = struct.Struct(">QQ")
+_REFUSAL: Final = "seq, digest, code, reason, held"
+
+
+class Peers(Reading):
+    """The part of ``ShopLog`` that is about peers and small state."""
+
+    def cursor(self, log_id: bytes) -> Cursor | None:
+        """How far that log is held here. Raises ``DamagedStore``."""
+        found = self._db.row(
+            "SELECT seq, h, wanted, crc FROM cursor WHERE shop = ? AND log_id = ?", (self._no, log_id)
+        )
+        if found is None:
+            return None
+        seq, h, wanted, crc = found
+        if crc != _cursor_crc(log_id, seq, h, wanted):
+            raise DamagedStore(
+                f"{self._db.path}: how far log {log_id.hex()} is held is damaged", shop=self._shop
+            )
+        return Cursor(Position(seq, h), _unpack_intervals(wanted))
+
+    def acknowledged(self, log_id: bytes) -> Acknowledged | None:
+        """What that peer last acknowledged of our log under its present log id."""
+        if self._db.in_transaction:
+            self.flush()
+        found = self._db.row(
+            "SELECT acknowledged.seq, acknowledged.h, at_ms FROM acknowledged JOIN shop ON no = shop"
+            " AND shop.log_id = our_log_id WHERE shop = ? AND acknowledged.log_id = ?",
+            (self._no, log_id),
+        )
+        return Acknowledged(Position(found[0], found[1]), found[2]) if found else None
+
+    def refusals_given(self, log_id: bytes) -> list[Refusal]:
+        """What we did not admit of that peer's log, by seq."""
+        return self._refusals("refusal_given", log_id)
+
+    def refusals_received(self, log_id: bytes) -> list[Refusal]:
+        """What that peer did not admit of our log, by seq."""
+        return self._refusals("refusal_received", log_id)
+
+    def unacknowledged(self, log_id: bytes | None) -> Iterator[tuple[int, bytes]]:
+        """See ``ShopLog.unacknowledged``. Costs what it gives, whatever the age of the log."""
+        with self._db.snapshot():
+            self._refresh()
+            after = self._acknowledged_seq(log_id)
+            refused: list[int] = []
+            origin = 0
+            if log_id is not None:
+                origin = self._origin_no(log_id)
+                refused = [refusal.seq for refusal in self.refusals_received(log_id)]
+                refused = [seq for seq in refused if 1 <= seq <= self._seq]
+            packs = self._shelf.without_origin(self._no, origin, after)
+            loose = self._loose_not_from(origin, max(after, self._shelf.last(self._no)))
+        packed = (seq for place in packs for seq in self._packed_not_from(place, origin, after))
+        return self._fetch(_distinct(heapq.merge(refused, chained(packed, loose))))
+
+    def apart(self) -> list[Apart]:
+        """Everything that was set apart here, oldest first."""
+        rows = self._db.rows(
+            "SELECT bytes, digest, log_id, log_seq, code, reason, held, at_ms FROM apart WHERE shop = ?"
+            " ORDER BY no",
+            (self._no,),
+        )
+        return [
+            Apart(
+                record,
+                digest,
+                Origin(log_id, seq) if log_id is not None else None,
+                code,
+                reason,
+                bool(held),
+                at_ms,
+            )
+            for record, digest, log_id, seq, code, reason, held, at_ms in rows
+        ]
+
+    def state(self, key: str) -> bytes | None:
+        """A value kept beside the log."""
+        found = self._db.row("SELECT value FROM state WHERE shop = ? AND key = ?", (self._no, key))
+        return found[0] if found else None
+
+    def request(self, request_id: str) -> tuple[bytes, int] | None:
+        """(link, seq) of the entry that was made for that request, if it was."""
+        found = self._db.row(
+            "SELECT link, seq FROM request WHERE shop = ? AND id = ?", (self._no, request_id)
+        )
+        return (found[0], found[1]) if found else None
+
+    # -- writing ------------------------------------------------------------------------------------------
+
+    def set_cursor(self, log_id: bytes, cursor: Cursor) -> None:
+        """Remember how far that log is held here; the order of the wanted intervals is kept."""
+        self._begin_writing()
+        seq, h, wanted = cursor.position.seq, cursor.position.h, _pack_intervals(cursor.wanted)
+        self._db.write(
+            "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?, ?, ?)",
+            (self._no, log_id, seq, h, wanted, _cursor_crc(log_id, seq, h, wanted)),
+        )
+
+    def set_acknowledged(self, log_id: bytes, position: Position, at_ms: int) -> None:
+        """Remember an acknowledgement; it replaces the last one, downwards too."""
+        self._begin_writing()
+        self._db.write(
+            "INSERT OR REPLACE INTO acknowledged VALUES (?, ?, ?, ?, ?, ?)",
+            (self._no, log_id, self._log_id, position.seq, position.h, at_ms),
+        )
+
+    def refuse(self, log_id: bytes, refusal: Refusal, record: bytes, at_ms: int) -> None:
+        """Set a received record apart. Idempotent per (log, seq) and per digest."""
+        self._begin_writing()
+        self._put_refusal("refusal_given", log_id, refusal)
+        self._db.write(
+            "INSERT INTO apart VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (shop, digest) DO UPDATE SET code = excluded.code, reason = excluded.reason,"
+            " held = excluded.held",
+            (
+                self._no,
+                refusal.digest,
+                log_id,
+                refusal.seq,
+                refusal.code,
+                refusal.reason,
+                refusal.held,
+                at_ms,
+                record,
+            ),
+        )
+
+    def settle_refusals(self, log_id: bytes, seqs: Iterable[int]) -> None:
+        """Drop the refusals we gave for these seqs, and the bytes that no other refusal is about."""
+        self._begin_writing()
+        for seq in seqs:
+            found = self._db.row(
+                "DELETE FROM refusal_given WHERE shop = ? AND log_id = ? AND seq = ? RETURNING digest",
+                (self._no, log_id, seq),
+            )
+            if found is not None:
+                self._db.write(
+                    "DELETE FROM apart WHERE shop = ?1 AND digest = ?2 AND NOT EXISTS"
+                    " (SELECT 1 FROM refusal_given WHERE shop = ?1 AND digest = ?2)",
+                    (self._no, found[0]),
+                )
+
+    def set_refusals_received(self, log_id: bytes, refusals: Sequence[Refusal], *, complete: bool) -> None:
+        """Add to what a peer refused of our log or, with ``complete``, replace it."""
+        self._begin_writing()
+        if complete:
+            self._db.write("DELETE FROM refusal_received WHERE shop = ? AND log_id = ?", (self._no, log_id))
+        for refusal in refusals:
+            self._put_refusal("refusal_received", log_id, refusal)
+
+    def set_state(self, key: str, value: bytes | None) -> None:
+        """Keep a value beside the log; None removes it."""
+        self._begin_writing()
+        if value is None:
+            self._db.write("DELETE FROM state WHERE shop = ? AND key = ?", (self._no, key))
+        else:
+            self._db.write("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (self._no, key, value))
+
+    def set_request(self, request_id: str, link: bytes, seq: int) -> None:
+        """Remember which entry was made for a request. The first one stays."""
+        self._begin_writing()
+        self._db.write("INSERT OR IGNORE INTO request VALUES (?, ?, ?, ?)", (self._no, request_id, link, seq))
+
+    # -- parts --------------------------------------------------------------------------------------------
+
+    def _refusals(self, table: str, log_id: bytes) -> list[Refusal]:
+        rows = self._db.rows(
+            f"SELECT {_REFUSAL} FROM {table} WHERE shop = ? AND log_id = ? ORDER BY seq",  # noqa: S608
+            (self._no, log_id),
+        )
+        return [_refusal(row) for row in rows]
+
+    def _put_refusal(self, table: str, log_id: bytes, refusal: Refusal) -> None:
+        self._db.write(
+            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            (
+                self._no,
+                log_id,
+                refusal.seq,
+                refusal.digest,
+                refusal.code,
+                refusal.reason,
+                refusal.held,
+            ),
+        )
+
+    def _acknowledged_seq(self, log_id: bytes | None) -> int:
+        """How far that log's acknowledgement reaches. One that does not fit our log counts as none: what is
+        pending is never less than the truth.
+        """
+        known = self.acknowledged(log_id) if log_id is not None else None
+        if known is None or self.hash_at(known.position.seq) != known.position.h:
+            return 0
+        return known.position.seq
+
+    def _loose_not_from(self, origin: int, after: int) -> array[int]:
+        seqs: list[int] = []
+        others = self._db.rows("SELECT no FROM origin WHERE shop = ? AND no <> ?", (self._no, origin))
+        for (other,) in others:
+            rows = self._db.rows(
+                "SELECT pos FROM record WHERE origin = ? AND pos > ?", (other, self._base + after)
+            )
+            seqs += [pos - self._base for (pos,) in rows]
+        seqs.sort()
+        return array("q", seqs)
+
+    def _packed_not_from(self, place: PackPlace, origin: int, after: int) -> list[int]:
+        origins = self._shelf.columns(place).origins
+        return [seq for seq, held in enumerate(origins, start=place.first) if held != origin and seq > after]
+
+
+def _distinct(seqs: Iterable[int]) -> Iterator[int]:
+    last = 0
+    for seq in seqs:
+        if seq != last:
+            yield seq
+        last = seq
+
+
+def _refusal(row: Row) -> Refusal:
+    seq, digest, code, reason, held = row
+    return Refusal(seq, digest, code, reason, bool(held))
+
+
+def _cursor_crc(log_id: bytes, seq: int, h: bytes, wanted: bytes) -> int:
+    return zlib.crc32(b"%b%d %b%b" % (log_id, seq, h, wanted))
+
+
+def _pack_intervals(intervals: Iterable[Interval]) -> bytes:
+    return b"".join(_INTERVAL.pack(lo, hi) for lo, hi in intervals)
+
+
+def _unpack_intervals(packed: bytes) -> tuple[Interval, ...]:
+    return tuple((lo, hi) for lo, hi in _INTERVAL.iter_unpack(packed))

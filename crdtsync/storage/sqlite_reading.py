@@ -1,0 +1,241 @@
+"""Reading a shop's log in SQLite: rows, packs, chains, documents."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain as chained
+from typing import Final
+
+from crdtsync.ids import LINK_BYTES, ZERO_HASH, Position
+from crdtsync.storage.log import Batch, DocumentRow, Interval, PackRow, Run
+from crdtsync.storage.runs import by_place, covers
+from crdtsync.storage.sqlite_base import ROW, LogBase
+from crdtsync.storage.sqlite_shelf import PackPlace, ints
+
+ROWS_SCANNED_MAX: Final = 4096
+
+_RowSeen = tuple[int, int, int, int, bytes, bytes | None]
+"""seq, chain, n, origin, h, record."""
+
+
+class Reading(LogBase):
+    """The reading half of ``ShopLog``, but for peers."""
+
+    def hash_at(self, seq: int) -> bytes | None:
+        """The running hash after record ``seq``; None beyond the end."""
+        with self._db.snapshot():
+            self._refresh()
+            if seq == self._seq:
+                return self._h
+            if not 0 <= seq < self._seq:
+                return None
+            return self._hash(seq)
+
+    def read(
+        self,
+        after: int,
+        *,
+        bytes_max: int,
+        skip_origin: bytes | None = None,
+        covered: Mapping[bytes, Sequence[Interval]] | None = None,
+    ) -> Batch:
+        """See ``ShopLog.read``. Raises ``ValueError`` for a seq beyond the end."""
+        with self._db.snapshot():
+            self._refresh()
+            if not 0 <= after <= self._seq:
+                raise ValueError(f"the log ends at {self._seq}, nothing can be read after {after}")
+            skipped = self._origin_no(skip_origin) if skip_origin is not None else 0
+            cover = self._cover(covered or {})
+            start = to = Position(after, self._h if after == self._seq else self._hash(after))
+            records: list[tuple[int, bytes]] = []
+            size = 0
+            for seq, chain, n, origin, h, record in self._rows_after(after):
+                skip = record is None or origin == skipped or (chain in cover and _inside(cover[chain], n))
+                if record is not None and not skip:
+                    if records and size + len(record) > bytes_max:
+                        break
+                    records.append((seq, record))
+                    size += len(record)
+                to = Position(seq, h)
+                if seq - after == ROWS_SCANNED_MAX:
+                    break
+            return Batch(start, to, tuple(records), size)
+
+    def pack_at(self, seq: int) -> PackRow | None:
+        """The pack that holds row ``seq``, as it lies on disk; None where the row is not packed."""
+        with self._db.snapshot():
+            place = self._shelf.find(self._no, seq)
+            return self._shelf.blob(place) if place else None
+
+    def holds(self, digest: bytes, chain: bytes | None = None, n: int | None = None) -> bool:
+        """Whether exactly this record is held in the log. For an entry give its chain and number."""
+        if chain is None or n is None:
+            found = self._db.row(
+                "SELECT 1 FROM held_update WHERE shop = ? AND digest = ?", (self._no, digest)
+            )
+            return found is not None
+        return digest in self.links_at(chain, n)
+
+    def entry(self, chain: bytes, n: int) -> tuple[bytes, ...]:
+        """The sealed entries held as number ``n`` of a chain, in the order in which they came."""
+        with self._db.snapshot():
+            found = (self._record(seq) for seq, _, _ in self._numbered(chain, n))
+            return tuple(record[1:] for record in found if record is not None)
+
+    def links_at(self, chain: bytes, n: int) -> list[bytes]:
+        """The links of ``entry(chain, n)``."""
+        with self._db.snapshot():
+            return [link for _, link, _ in self._numbered(chain, n)]
+
+    def chain_entries(self, chain: bytes, lo: int, hi: int) -> Iterator[tuple[int, bytes]]:
+        """(seq, sealed) of the entries ``lo`` to ``hi`` of a chain, ascending by number."""
+        with self._db.snapshot():
+            self._refresh()
+            number = self._chain_no(chain)
+            places = self._places_in_chain(number, lo, hi) if number is not None else []
+        places.sort()
+        return ((seq, record[1:]) for seq, record in self._fetch(seq for _, seq in places))
+
+    def document_records(self, document: str) -> Iterator[tuple[int, bytes]]:
+        """(seq, record) of one document, ascending by seq; what a state replaced is left out."""
+        with self._db.snapshot():
+            self._refresh()
+            totals = self._totals(document)
+            if totals is None:
+                return iter(())
+            number = totals.no
+            packs = self._shelf.with_document(number)
+            loose = self._loose_seqs("document = ?", number)
+        packed = (seq for place in packs for seq in self._packed_seqs(place, number))
+        return self._fetch(chained(packed, loose))
+
+    def documents(self) -> list[DocumentRow]:
+        """All documents, by name."""
+        if self._db.in_transaction:
+            self.flush()
+        rows = self._db.rows(
+            "SELECT name, records, records_bytes, last_seq FROM document WHERE shop = ? AND last_seq > 0"
+            " ORDER BY name",
+            (self._no,),
+        )
+        return [DocumentRow(*row) for row in rows]
+
+    def runs(self, chain: bytes | None = None) -> list[Run]:
+        """The maximal runs of all chains or of one, by (chain, lo, hi_link)."""
+        with self._db.snapshot():
+            self._refresh()
+            if chain is not None:
+                number = self._chain_no(chain)
+                return sorted(self._chain_runs(number, chain), key=by_place) if number is not None else []
+            chains = self._db.rows("SELECT no, link FROM chain WHERE shop = ? ORDER BY link", (self._no,))
+            return [run for no, link in chains for run in sorted(self._chain_runs(no, link), key=by_place)]
+
+    # -- parts --------------------------------------------------------------------------------------------
+
+    def _hash(self, seq: int) -> bytes:
+        """The running hash after a row that is there."""
+        if seq == 0:
+            return ZERO_HASH
+        row = self._loose_row(seq)
+        if row is not None:
+            self._checked(row)
+            h: bytes = row[9]
+            return h
+        place = self._shelf.find(self._no, seq)
+        if place is None:
+            raise self._damaged(seq)
+        return self._shelf.hash_at(place, seq)
+
+    def _numbered(self, chain: bytes, n: int) -> list[tuple[int, bytes, bytes]]:
+        self._refresh()
+        number = self._chain_no(chain)
+        if number is None or not covers(self._chain_runs(number, chain), n):
+            return []
+        return self._entries_at(number, n)
+
+    def _rows_after(self, after: int) -> Iterator[_RowSeen]:
+        """Rows in order, packed ones first. A seq that is missing is damage."""
+        expected = after + 1
+        while expected <= self._seq:
+            place = self._shelf.find(self._no, expected)
+            if place is None:
+                break
+            yield from self._packed_rows_from(place, expected)
+            expected = place.last + 1
+        if expected > self._seq:
+            return
+        rows = self._db.each(
+            f"SELECT {ROW} FROM record WHERE pos BETWEEN ? AND ? ORDER BY pos",  # noqa: S608
+            (self._base + expected, self._base + self._seq),
+        )
+        for row in rows:
+            seq = row[0] - self._base
+            if seq != expected:
+                raise self._damaged(expected)
+            record = self._checked(row)
+            yield seq, row[2] or 0, row[3] or 0, row[4], row[9], record
+            expected += 1
+        if expected != self._seq + 1:
+            raise self._damaged(expected)
+
+    def _packed_rows_from(self, place: PackPlace, seq: int) -> Iterator[_RowSeen]:
+        records, columns = self._shelf.records(place), self._shelf.columns(place)
+        hashes = self._shelf.hashes(place)
+        for number in range(seq - place.first, len(records)):
+            yield (
+                place.first + number,
+                columns.chains[number],
+                columns.ns[number],
+                columns.origins[number],
+                hashes[number * LINK_BYTES : (number + 1) * LINK_BYTES],
+                records[number],
+            )
+
+    def _cover(self, covered: Mapping[bytes, Sequence[Interval]]) -> dict[int, list[Interval]]:
+        cover = {}
+        for link, intervals in covered.items():
+            number = self._chain_no(link)
+            if number is not None and intervals:
+                cover[number] = _merged(intervals)
+        return cover
+
+    def _places_in_chain(self, chain: int, lo: int, hi: int) -> list[tuple[int, int]]:
+        """(n, seq) of entries of a chain."""
+        rows = self._db.rows(
+            "SELECT n, pos FROM record WHERE chain = ? AND n BETWEEN ? AND ?", (chain, lo, hi)
+        )
+        places = [(n, pos - self._base) for n, pos in rows]
+        for place in self._shelf.with_chain(chain, lo, hi):
+            columns = self._shelf.columns(place)
+            places += [
+                (n, place.first + number)
+                for number, n in enumerate(columns.ns)
+                if lo <= n <= hi and columns.chains[number] == chain
+            ]
+        return places
+
+    def _loose_seqs(self, condition: str, value: int) -> array[int]:
+        rows = self._db.rows(f"SELECT pos FROM record WHERE {condition} ORDER BY pos", (value,))  # noqa: S608
+        return array("q", [pos - self._base for (pos,) in rows])
+
+    def _packed_seqs(self, place: PackPlace, document: int) -> list[int]:
+        return [place.first + number for number in ints(self._shelf.columns(place).documents, document)]
+
+
+def _merged(intervals: Sequence[Interval]) -> list[Interval]:
+    merged: list[Interval] = []
+    for lo, hi in sorted(intervals):
+        if merged and lo <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(hi, merged[-1][1]))
+        else:
+            merged.append((lo, hi))
+    return merged
+
+
+def _inside(intervals: Sequence[Interval], n: int) -> bool:
+    place = bisect_right(intervals, (n, n))
+    return (place > 0 and n <= intervals[place - 1][1]) or (
+        place < len(intervals) and intervals[place][0] == n
+    )

@@ -1,0 +1,107 @@
+"""Appending to a shop's log in SQLite."""
+
+from __future__ import annotations
+
+from crdtsync.errors import DamagedStore
+from crdtsync.ids import EntryFacts, Item, next_hash
+from crdtsync.storage.log import Run
+from crdtsync.storage.runs import add_entry, covers
+from crdtsync.storage.schema import SEQ_BITS
+from crdtsync.storage.sqlite_base import LogBase, row_crc
+
+_INSERT = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class Writing(LogBase):
+    """The writing half of ``ShopLog``, but for packs, compaction and what is known of peers."""
+
+    def append(self, item: Item) -> int | None:
+        """Append one record; its seq, or None when it is held already."""
+        self._begin_writing()
+        entry, record, digest = item.entry, item.record, item.digest
+        seq = self._seq + 1
+        chain: int | None = None
+        n: int | None = None
+        prev: bytes | None = None
+        if entry is not None:
+            chain = self._add_chain(entry.chain)
+            if not self._add_to_runs(chain, entry):
+                return None
+            n, prev = entry.n, entry.prev
+        else:
+            if self._update_seq(digest) is not None:
+                return None
+            self._db.write("INSERT INTO held_update VALUES (?, ?, ?)", (self._no, digest, seq))
+        if seq >> SEQ_BITS:
+            raise OverflowError("a log of 2^40 records is full")
+        totals = self._documents.get(item.document) or self._add_document(item.document)
+        origin, origin_seq = self._filed_under(item)
+        h = next_hash(self._h, record)
+        pos = self._base + seq
+        crc = row_crc(pos, totals.no, chain, n, origin, origin_seq, digest, prev, h, record)
+        self._db.write(_INSERT, (pos, totals.no, chain, n, origin, origin_seq, crc, digest, prev, h, record))
+        self._seq, self._h = seq, h
+        self._head_changed = True
+        totals.records += 1
+        totals.records_bytes += len(record)
+        totals.last_seq = seq
+        self._changed_documents.add(item.document)
+        return seq
+
+    def rotate_log_id(self, log_id: bytes) -> None:
+        """Go on under a new log id: what peers acknowledged under the old one counts no more."""
+        self._begin_writing()
+        self._log_id = log_id
+        self._head_changed = True
+
+    def void_origin(self, log_id: bytes) -> None:
+        """Forget that records came from that log, and forget its cursor."""
+        self._begin_writing()
+        self._origins.pop(log_id, None)
+        self._db.write(
+            "UPDATE origin SET void = 1 WHERE shop = ? AND log_id = ? AND void = 0", (self._no, log_id)
+        )
+        self._db.write("DELETE FROM cursor WHERE shop = ? AND log_id = ?", (self._no, log_id))
+
+    def _filed_under(self, item: Item) -> tuple[int, int]:
+        if item.origin is None:
+            return self._own_origin or self._own(), 0
+        log_id = item.origin.log_id
+        return self._origins.get(log_id) or self._add_origin(log_id), item.origin.seq
+
+    def _update_seq(self, digest: bytes) -> int | None:
+        found = self._db.row("SELECT seq FROM held_update WHERE shop = ? AND digest = ?", (self._no, digest))
+        return found[0] if found else None
+
+    # -- runs ---------------------------------------------------------------------------------------------
+
+    def _add_to_runs(self, chain: int, entry: EntryFacts) -> bool:
+        """False if the entry is held already."""
+        runs = self._chain_runs(chain, entry.chain)
+        if len(runs) == 1:
+            run = runs[0]
+            if run.hi == entry.n - 1 and run.hi_link == entry.prev:
+                runs[0] = Run(run.chain, run.lo, run.lo_prev, entry.n, entry.link)
+                self._changed_runs.add(chain)
+                return True
+        if covers(runs, entry.n) and entry.link in self._held_links(chain, entry.n):
+            return False
+        gone, new = add_entry(
+            runs, entry, lambda n: [(link, prev) for _, link, prev in self._entries_at(chain, n)]
+        )
+        for run in gone:
+            runs.remove(run)
+        runs.extend(new)
+        self._changed_runs.add(chain)
+        return True
+
+    def _held_links(self, chain: int, n: int) -> list[bytes]:
+        """The links held under a number that a run covers."""
+        links = [link for _, link, _ in self._entries_at(chain, n)]
+        if not links:
+            # Appending it once more would look right and be wrong: an index of the file is damaged.
+            raise DamagedStore(
+                f"{self._db.path}: entry {n} of a chain of shop {self._shop.hex()} cannot be found",
+                shop=self._shop,
+            )
+        return links
