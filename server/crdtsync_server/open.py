@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from crdtsync.storage.sqlite import SqliteStore
-
 from crdtsync.storage.log import Store
+from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.access import Access
 from crdtsync_server.folder import DataFolder
 
