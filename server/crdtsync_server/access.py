@@ -14,7 +14,7 @@ from itertools import count
 
 from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
 from crdtsync.ids import ID_BYTES, LINK_BYTES
-from crdtsync.model.certificate import Certificate, build_certify, start_owner
+from crdtsync.model.certificate import Certificate, build_certify, build_revoke, start_owner
 from crdtsync.model.entry import Entry, is_series, read_entry, shop_id_of
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PUBLIC_BYTES
@@ -24,7 +24,7 @@ from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.database import open_access_database
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.keys import KeyFolder, relay_device_id
-from crdtsync_server.owner import OwnerChain, owner_item, owner_moment
+from crdtsync_server.owner import OwnerChain, heads_of, owner_item, owner_moment
 from crdtsync_server.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
 
 SHOP_NAME_CHARACTERS_MAX = 64
@@ -164,6 +164,37 @@ class Access:
             chain.about(self.relay_device, request.device),
             is_new=used is None,
         )
+
+    def find_device(self, store: Store, shop: bytes, text: str) -> Certificate:
+        """The device of a shop with that id or name. Raises ``InvalidName`` for none, and for several."""
+        directory = OwnerChain.read(store.shop(shop)).directory
+        newest = {certificate.device: certificate for certificate in directory.certificates()}
+        found = [
+            certificate
+            for certificate in newest.values()
+            if certificate.role != "relay" and text in (certificate.device.hex(), certificate.name)
+        ]
+        if len(found) != 1:
+            raise InvalidName(
+                f"{len(found) or 'no'} devices of this shop are called {text!r}",
+                hint="`crdtsync-relay status` shows their ids",
+            )
+        return found[0]
+
+    def revoke(self, store: Store, shop: bytes, device: bytes, reason: str) -> bool:
+        """Cut a device off: nothing it says from now on is admitted, but what the log holds of it stays, and
+        what it still sends is held for a person to decide. Durable on return; False if it was cut off before.
+
+        Raises ``SetupError`` when the owner's key is kept elsewhere.
+        """
+        key, log = self.keys.owner_key(shop), store.shop(shop)
+        with store.transaction():
+            chain = OwnerChain.read(log)
+            if chain.directory.is_revoked(device):
+                return False
+            payload = build_revoke(device, heads_of(log, device), reason=reason)
+            log.append(owner_item(chain.next_entry("revoke", payload, key, self._clock)))
+        return True
 
     def _start_shop(self, store: Store, name: str) -> bytes:
         key, nonce = self.keys.new_key(), self._random(16)

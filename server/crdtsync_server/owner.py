@@ -11,7 +11,7 @@ from crdtsync.errors import DamagedStore
 from crdtsync.ids import OWNER_DOCUMENT, Item, entry_record
 from crdtsync.model.certificate import Directory
 from crdtsync.model.chain import ChainHead, Moment, next_body, rebuild
-from crdtsync.model.entry import Entry, read_entry
+from crdtsync.model.entry import Entry, Head, read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import Clock
@@ -77,6 +77,15 @@ class OwnerChain:
                 assert head is not None
                 return head
         raise DamagedStore("the log holds no owner of the shop")
+
+
+def heads_of(log: ShopLog, device: bytes) -> tuple[Head, ...]:
+    """The newest entry of every unbroken run of a device's entries: one where no chain has holes or forks."""
+    return tuple(
+        Head(run.chain, run.hi_link, run.hi)
+        for run in log.runs()
+        if any(read_entry(sealed).author == device for sealed in log.entry(run.chain, run.hi))
+    )
 
 
 def owner_moment(clock: Clock) -> Moment:

@@ -12,8 +12,11 @@ from contextlib import contextmanager
 import pytest
 from click.testing import CliRunner
 
+from crdtsync.model.signature import PrivateKey
+from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.protocol.pairing import PairingCode
 from crdtsync_server.cli import main
+from crdtsync_server.open import opened
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -123,6 +126,27 @@ def test_status_tells_shops_devices_and_open_codes(shop, data):
     assert "not served at present" in run("status", data=data).stdout
 
 
+def test_a_device_that_is_cut_off_is_shown_as_revoked(shop, data):
+    key = PrivateKey.from_seed(b"till 1")
+    with opened(data) as (access, store):
+        secret = access.issue_code(bytes.fromhex(shop["shop"]), "register").code.secret
+        access.enrol(store, EnrolRequest(secret, b"d" * 16, "till 1", key.public), "198.51.100.7")
+    first = run("revoke", "Cave du Port", "till 1", "--reason", "stolen", data=data)
+    again = run("revoke", "Cave du Port", (b"d" * 16).hex(), data=data)
+    [device] = facts("status", data=data)["shops"][0]["devices"]
+    assert (first.stdout.endswith("is cut off\n"), again.stdout.endswith("was cut off before\n")) == (
+        True,
+        True,
+    )
+    assert (device["name"], device["role"], device["series"], device["revoked"]) == (
+        "till 1",
+        "register",
+        "01",
+        True,
+    )
+    assert "revoked" in run("status", data=data).stdout
+
+
 # -- what goes wrong ---------------------------------------------------------------------------------------
 
 
@@ -136,6 +160,7 @@ def test_status_tells_shops_devices_and_open_codes(shop, data):
             "there is a shop 'CAVE DU PORT' on this relay already. Choose",
         ),
         (("shop", "create", ""), 11, "a shop has a name of 1 to 64 characters"),
+        (("revoke", "Cave du Port", "till 9"), 11, "no devices of this shop are called 'till 9'"),
         (("serve", "--port", "70000"), 10, "--port is 70000; ports end at 65535"),
         (("serve", "--tls-cert", "cert.pem"), 10, "--tls-cert and --tls-key go together"),
         (
@@ -173,7 +198,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path, arguments):
 
 
 def test_every_command_has_help_with_an_example_and_its_exit_codes():
-    for command in ([], ["serve"], ["shop", "create"], ["shop", "list"], ["pair"], ["status"]):
+    for command in ([], ["serve"], ["shop", "create"], ["shop", "list"], ["pair"], ["revoke"], ["status"]):
         shown = CliRunner().invoke(main, [*command, "--help"]).stdout
         assert "Example: crdtsync-relay" in shown.replace("\n", " ")
         assert "Exit codes:" in shown
@@ -229,6 +254,15 @@ def test_a_port_that_is_taken_is_told(shop, data):
         result = run("serve", "--port", str(port), data=data)
     assert result.exit_code == 26
     assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in result.stderr
+
+
+def test_tls_files_that_are_none_are_told(shop, data, tmp_path):
+    (tmp_path / "cert.pem").write_text("no certificate")
+    files = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "cert.pem"))
+    result = run("serve", "--port", "0", *files, data=data)
+    assert result.exit_code == 10
+    assert "cannot be used" in result.stderr
+    assert "both are PEM files" in result.stderr.replace("Both", "both")
 
 
 def test_a_setting_can_come_from_the_environment_and_a_flag_goes_before_it(shop, data, monkeypatch):

@@ -10,6 +10,7 @@ COMMANDS = {
     "serve": ("serve", "Serve the shops of a data folder."),
     "shop": ("shop", "Make shops and list them."),
     "pair": ("pair", "Print a pairing code for one more device of a shop."),
+    "revoke": ("revoke", "Cut a device off; what it sold stays."),
     "status": ("status", "Shops, devices and logs as they lie on disk."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""

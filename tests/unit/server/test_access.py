@@ -3,13 +3,15 @@ import pytest
 from crdtsync.errors import InvalidName, PairingRefused, SetupError, UnknownShop
 from crdtsync.ids import OWNER_DOCUMENT
 from crdtsync.model.certificate import Directory
-from crdtsync.model.entry import read_entry
+from crdtsync.model.chain import Moment, Shop, start
+from crdtsync.model.entry import Head, read_entry
+from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync_server.access import Access
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import open_store
-from crdtsync_server.owner import OwnerChain
+from crdtsync_server.owner import OwnerChain, owner_item
 
 ADDRESS = "198.51.100.7"
 DAY_MS = 86_400_000
@@ -52,6 +54,16 @@ def ask(issued, facts):
 
 def enrolled(access, store, shop, facts, role="register"):
     return access.enrol(store, ask(access.issue_code(shop.id, role), facts), ADDRESS)
+
+
+def first_entry(shop, facts):
+    """The entry that begins the device's chain."""
+    key = PrivateKey.from_seed(b"device %d" % facts["device"][0])
+    named = Shop(shop.id, shop.name)
+    moment = Moment(1_795_507_200_000, 60, "2026-11-24")
+    return read_entry(
+        seal(start(facts["device"], key.public, named, series="01", nonce=bytes(16), moment=moment), key)
+    )
 
 
 def owner_entries(store, shop):
@@ -194,6 +206,57 @@ def test_without_the_owners_key_nobody_is_let_in_and_the_code_stays_good(access,
         access.enrol(store, ask(issued, device(1)), ADDRESS)
     elsewhere.rename(key)
     assert access.enrol(store, ask(issued, device(1)), ADDRESS).is_new
+
+
+def test_a_device_that_is_revoked_is_told_with_what_is_known_of_it(access, store, shop):
+    facts = device(1)
+    enrolled(access, store, shop, facts)
+    with store.transaction():
+        store.shop(shop.id).append(owner_item(first_entry(shop, facts)))
+    assert access.revoke(store, shop.id, facts["device"], "stolen")
+    directory = OwnerChain.read(store.shop(shop.id)).directory
+    entry = first_entry(shop, facts)
+    assert directory.is_revoked(facts["device"])
+    assert directory.heads_at_revocation(facts["device"]) == (Head(entry.link, entry.link, 1),)
+
+
+def test_revoking_twice_says_so_and_writes_nothing(access, store, shop):
+    enrolled(access, store, shop, device(1))
+    access.revoke(store, shop.id, device(1)["device"], "stolen")
+    entries = owner_entries(store, shop)
+    assert not access.revoke(store, shop.id, device(1)["device"], "stolen")
+    assert owner_entries(store, shop) == entries
+
+
+def test_a_device_that_was_revoked_by_mistake_comes_back_with_a_new_code_and_its_series(access, store, shop):
+    first = enrolled(access, store, shop, device(1))
+    access.revoke(store, shop.id, device(1)["device"], "mistake")
+    assert enrolled(access, store, shop, device(1)).certificate.series == first.certificate.series
+    assert not OwnerChain.read(store.shop(shop.id)).directory.is_revoked(device(1)["device"])
+
+
+def test_a_series_of_a_revoked_device_is_never_given_again(access, store, shop):
+    enrolled(access, store, shop, device(1))
+    access.revoke(store, shop.id, device(1)["device"], "stolen")
+    assert enrolled(access, store, shop, device(2)).certificate.series == "02"
+
+
+def test_a_device_is_found_by_its_id_and_by_its_name(access, store, shop):
+    certificate = enrolled(access, store, shop, device(1)).certificate
+    assert access.find_device(store, shop.id, "till 1") == certificate
+    assert access.find_device(store, shop.id, certificate.device.hex()) == certificate
+
+
+def test_a_name_that_two_devices_have_cuts_neither_off(access, store, shop):
+    for number in (1, 2):
+        enrolled(access, store, shop, device(number, name="till"))
+    with pytest.raises(InvalidName, match="2 devices of this shop are called 'till'"):
+        access.find_device(store, shop.id, "till")
+
+
+def test_the_relay_cannot_be_cut_off_from_itself(access, store, shop):
+    with pytest.raises(InvalidName, match="no devices of this shop are called 'relay'"):
+        access.find_device(store, shop.id, "relay")
 
 
 def test_a_clock_that_went_back_stops_no_enrolment(access, store, shop, clock):
