@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from crdtsync.errors import CrdtsyncError
+from crdtsync.errors import CrdtsyncError, StorageError
 from crdtsync_server.app import Health
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.metrics import RelayMetrics
@@ -52,9 +52,10 @@ class StoreHealth:
         self._metrics.records_bytes.inc(records_bytes)
 
     def failed(self, error: CrdtsyncError) -> None:
-        """A transaction could not be put on disk."""
-        self._failure = (self._monotonic_s(), str(error))
+        """A transaction failed. Only the disk's own errors speak against the store, not what a peer sent."""
         self._metrics.commit_failures.inc()
+        if isinstance(error, StorageError):
+            self._failure = (self._monotonic_s(), str(error))
 
     def look(self) -> Health:
         """The state of things now, or of a second ago. Blocks for an fsync."""

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from crdtsync.errors import DiskFull
+from crdtsync.errors import DiskFull, MalformedRecord
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.health import FAILURE_COUNTS_S, LOOK_EVERY_S, StoreHealth
 from crdtsync_server.metrics import RelayMetrics
@@ -40,6 +40,11 @@ def test_a_failed_commit_speaks_against_the_store_until_one_succeeds(health, now
     assert (health.look().ok, health.look().problem) == (False, "the disk is full")
     health.committed(seconds=0.001, records=1, records_bytes=700)
     now[0] += LOOK_EVERY_S
+    assert health.look().ok
+
+
+def test_what_a_peer_sent_does_not_speak_against_the_store(health):
+    health.failed(MalformedRecord("an update record is cut short"))
     assert health.look().ok
 
 
