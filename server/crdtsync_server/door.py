@@ -73,7 +73,7 @@ class GuardedHttp(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Whoever has begun a request must end it in time, however slowly the bytes drip."""
         super().data_received(data)
-        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self._is_upgraded:
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self._is_done_here:
             self._falls_silent()
         else:
             self.speaks()
@@ -100,7 +100,7 @@ class GuardedHttp(H11Protocol):
             timer.cancel()
 
     @property
-    def _is_upgraded(self) -> bool:
+    def _is_done_here(self) -> bool:
         return self.transport.is_closing() or self.transport.get_protocol() is not self
 
     def _falls_silent(self) -> None:

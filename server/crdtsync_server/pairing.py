@@ -18,8 +18,6 @@ from crdtsync.protocol.pairing import SECRET_BYTES, PairingCode, split_secret
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.storage.database import Database
 
-ROLES = ("register", "backoffice", "display")
-
 VALID_MINUTES = 24 * 60
 """A code is read out over the telephone today and used tomorrow morning, not next week."""
 
@@ -30,7 +28,7 @@ tells it before anything is sent."""
 ATTEMPTS_WINDOW_MS = 10 * 60_000
 
 KEPT_MS = 90 * 86_400_000
-"""How long a used or expired code stays listed."""
+"""How long a used or expired code is kept, for whoever asks which device came in by it."""
 
 _SCRYPT = {"n": 4096, "r": 8, "p": 1, "dklen": 32}
 """About 20 ms and 4 MB for each attempt: with 60 random bits, guessing from a stolen file is out of reach."""
@@ -57,18 +55,6 @@ class Grant:
     shop: bytes
     role: str
     has_expired: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CodeRow:
-    """One code as it is listed. ``used_ms`` and ``device`` are None while it is open."""
-
-    shop: bytes
-    role: str
-    created_ms: int
-    expires_ms: int
-    used_ms: int | None
-    device: bytes | None
 
 
 class PairingCodes:
@@ -136,15 +122,6 @@ class PairingCodes:
                 "UPDATE code SET used_ms = ?, device = ? WHERE selector = ? AND used_ms IS NULL",
                 (self._clock.now_ms(), device, selector),
             )
-
-    def listed(self, shop: bytes) -> list[CodeRow]:
-        """The codes of a shop, newest first."""
-        rows = self._database.rows(
-            "SELECT shop, role, created_ms, expires_ms, used_ms, device FROM code WHERE shop = ?"
-            " ORDER BY created_ms DESC, selector",
-            (shop,),
-        )
-        return [CodeRow(*row) for row in rows]
 
     def count_open(self, shop: bytes) -> int:
         """How many codes of a shop can still be used."""

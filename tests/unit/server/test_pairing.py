@@ -121,10 +121,12 @@ def test_two_codes_of_one_shop_are_two_grants(codes):
     assert len(grants) == 2
 
 
-def test_a_used_code_is_listed_with_the_device_that_used_it(codes, clock):
-    issued = codes.issue(CAVE, "register", RELAY_KEY)
-    codes.mark_used(issued.code.secret, b"d" * 16)
-    assert [(row.used_ms, row.device) for row in codes.listed(CAVE)] == [(clock.ms, b"d" * 16)]
+def test_a_code_is_open_until_it_is_used_or_ends(codes, clock):
+    used, _, ending = [codes.issue(CAVE, "register", RELAY_KEY, valid_minutes=m) for m in (60, 60, 1)]
+    assert codes.count_open(CAVE) == 3
+    codes.mark_used(used.code.secret, b"d" * 16)
+    clock.ms = ending.expires_ms
+    assert codes.count_open(CAVE) == 1
 
 
 @pytest.mark.parametrize(
