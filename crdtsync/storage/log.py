@@ -24,6 +24,9 @@ from crdtsync.ids import Item, Origin, Position
 Interval = tuple[int, int]
 """Both ends included."""
 
+ROWS_SCANNED_MAX = 4096
+"""How many rows one ``read`` looks at, skipped ones included."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -42,7 +45,8 @@ class Batch:
 class Run:
     """A maximal unbroken run of held entries of one chain: numbers ``lo`` to ``hi``, each linked to the
     one before. ``lo_prev`` is the ``prev`` of the first, ``hi_link`` the link of the last. A chain without
-    holes or forks is one run with ``lo`` 1.
+    holes or forks is one run with ``lo`` 1. A run also ends at an entry that two or more held entries follow:
+    each of these starts a run with that same ``lo_prev``. So the runs depend on what is held alone.
     """
 
     chain: bytes
@@ -107,6 +111,15 @@ class PackRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedPack:
+    """A pack that was made of rows ``first`` to ``last`` and is not stored yet."""
+
+    first: int
+    last: int
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentRow:
     """Totals of one document: how many records it has, their bytes, the seq of the newest one."""
 
@@ -150,7 +163,8 @@ class ShopLog(Protocol):
         """Rows after seq ``after``, as many as fit in ``bytes_max`` (at least one record if there is one;
         at most 4,096 rows are scanned). Skipped are rows whose origin is the log ``skip_origin`` (see
         ``void_origin``), entries of chain c whose number lies in an interval of ``covered[c]``, and rows
-        whose bytes a compacted state replaced. Raises ``DamagedStore`` where a checksum fails.
+        whose bytes a compacted state replaced. Raises ``DamagedStore`` where a checksum fails, and
+        ``ValueError`` beyond the end.
         """
         ...
 
@@ -159,7 +173,9 @@ class ShopLog(Protocol):
         ...
 
     def holds(self, digest: bytes, chain: bytes | None = None, n: int | None = None) -> bool:
-        """Whether exactly this record is held in the log. For an entry give its chain and number."""
+        """Whether exactly this record is held in the log (or was, before a compacted state replaced it). For
+        an entry give its chain and number.
+        """
         ...
 
     def entry(self, chain: bytes, n: int) -> tuple[bytes, ...]:
@@ -203,7 +219,8 @@ class ShopLog(Protocol):
 
     def unacknowledged(self, log_id: bytes | None) -> Iterator[tuple[int, bytes]]:
         """(seq, record) of everything that the peer with that log has not acknowledged on disk: beyond its
-        acknowledgement and not received from it, plus what it refused or holds. None: everything.
+        acknowledgement and not received from it, plus what it refused or holds. None: everything. An
+        acknowledgement whose hash is not ours at its seq counts as none.
         """
         ...
 
@@ -245,7 +262,10 @@ class ShopLog(Protocol):
         ...
 
     def set_state(self, key: str, value: bytes | None) -> None: ...
-    def set_request(self, request_id: str, link: bytes, seq: int) -> None: ...
+    def set_request(self, request_id: str, link: bytes, seq: int) -> None:
+        """Remember which entry was made for a request. The first one stays."""
+        ...
+
     def rotate_log_id(self, log_id: bytes) -> None:
         """Go on under a new log id: what peers acknowledged under the old one counts no more."""
         ...
@@ -257,13 +277,26 @@ class ShopLog(Protocol):
         ...
 
     def pack(self, rows_max: int, keep_after: int) -> bool:
-        """Pack the oldest unpacked rows (at most ``rows_max``, none beyond seq ``keep_after``) into one
-        pack, after unpacking it again gave the same bytes. False when there was nothing worth packing.
+        """Pack the oldest unpacked rows (none beyond seq ``keep_after``) into one pack of ``rows_max`` rows,
+        or of as many as fill a pack by their bytes, after unpacking it again gave the same bytes. False when
+        there are not that many.
         """
         ...
 
+    def prepare_pack(self, rows_max: int, keep_after: int) -> PreparedPack | None:
+        """The slow half of ``pack`` (compressing and comparing), for outside a transaction, so that nobody
+        waits for it. None when there are not enough rows.
+        """
+        ...
+
+    def store_pack(self, prepared: PreparedPack) -> bool:
+        """The quick half of ``pack``, inside a transaction. False if the rows changed since."""
+        ...
+
     def compact(self, state: Item, replaces: Sequence[int]) -> int:
-        """Append a compacted state of a document and drop the bytes of the rows that it replaces."""
+        """Append a compacted state of a document and drop the bytes of the rows that it replaces; its seq.
+        Raises ``ValueError`` if one of them is an entry or of another document.
+        """
         ...
 
 

@@ -36,6 +36,10 @@ from crdtsync.ids import ENTRY
 MAGIC: Final = b"crdtpack"
 VERSION: Final = 1
 ROWS_MAX: Final = 65_536
+PACK_BYTES_MAX: Final = 4 << 20
+"""Of records in a pack that a log makes, so that every pack fits in one frame (a single record that is larger
+has a pack of its own).
+"""
 LEVEL: Final = 9
 """Of zstd. At levels 3, 9, 12 and 19 a sale of 970 bytes becomes 133, 123, 118 and 109 bytes, and 4,096 of
 them take 34, 63, 108 and 2,800 ms.

@@ -8,10 +8,11 @@ entry which two or more held entries follow (a fork): each of those starts a run
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from crdtsync.ids import EntryFacts
-from crdtsync.storage.log import Run
+from crdtsync.storage.log import Interval, Run
 
 EntriesAt = Callable[[int], Sequence[tuple[bytes, bytes]]]
 """(link, prev) of the entries held under one number of the chain."""
@@ -52,6 +53,23 @@ def covers(runs: Sequence[Run], n: int) -> bool:
 def by_place(run: Run) -> tuple[bytes, int, bytes]:
     """The order in which runs are listed."""
     return (run.chain, run.lo, run.hi_link)
+
+
+def merged(intervals: Sequence[Interval]) -> list[Interval]:
+    """The same numbers as disjoint ascending intervals."""
+    joined: list[Interval] = []
+    for lo, hi in sorted(intervals):
+        if joined and lo <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(hi, joined[-1][1]))
+        else:
+            joined.append((lo, hi))
+    return joined
+
+
+def inside(intervals: Sequence[Interval], n: int) -> bool:
+    """Whether ``n`` lies in one of the intervals, which are ``merged``."""
+    place = bisect_right(intervals, n, key=lambda interval: interval[0])
+    return place > 0 and n <= intervals[place - 1][1]
 
 
 def _followers(runs: Sequence[Run], n: int, prev: bytes) -> list[Run]:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final
 
 from crdtsync.ids import Item
 from crdtsync.storage import pack_columns
 from crdtsync.storage.database import Row
-from crdtsync.storage.pack import ROWS_MAX, decode_pack, encode_pack
+from crdtsync.storage.log import PreparedPack
+from crdtsync.storage.pack import PACK_BYTES_MAX, ROWS_MAX, decode_pack, encode_pack
 from crdtsync.storage.pack_columns import PackedRow
 from crdtsync.storage.sqlite_base import ROW, LogBase, Totals, row_crc
 from crdtsync.storage.sqlite_peers import Peers
 from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX, NewPack, PackPlace
 from crdtsync.storage.sqlite_writing import Writing
-
-PACK_BYTES_MAX: Final = 4 << 20
-"""Of records in one pack, so that no pack is more than what a peer takes in one frame (a single record that
-is larger has a pack of its own).
-"""
 
 
 class SqliteLog(Writing, Peers, LogBase):
@@ -59,9 +54,12 @@ class SqliteLog(Writing, Peers, LogBase):
         )
         return NewPack(first, last, blob, columns, b"".join(row[9] for row in rows), h_before, fingerprint)
 
-    def store_pack(self, new: NewPack) -> bool:
+    def store_pack(self, prepared: PreparedPack) -> bool:
         """The quick half of ``pack``. False if the rows changed since, which then stay as they are."""
         self._begin_writing()
+        if not isinstance(prepared, NewPack):
+            raise TypeError("this pack was prepared by another store")
+        new = prepared
         if self._shelf.last(self._no) + 1 != new.first:
             return False
         if self._fingerprint(new.first, new.last) != new.fingerprint:

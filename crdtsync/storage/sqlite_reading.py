@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain as chained
-from typing import Final
 
 from crdtsync.ids import LINK_BYTES, ZERO_HASH, Position
-from crdtsync.storage.log import Batch, DocumentRow, Interval, PackRow, Run
-from crdtsync.storage.runs import by_place, covers
+from crdtsync.storage.log import ROWS_SCANNED_MAX, Batch, DocumentRow, Interval, PackRow, Run
+from crdtsync.storage.runs import by_place, covers, inside, merged
 from crdtsync.storage.sqlite_base import ROW, LogBase
 from crdtsync.storage.sqlite_shelf import PackPlace, ints
-
-ROWS_SCANNED_MAX: Final = 4096
 
 _RowSeen = tuple[int, int, int, int, bytes, bytes | None]
 """seq, chain, n, origin, h, record."""
@@ -52,7 +48,7 @@ class Reading(LogBase):
             records: list[tuple[int, bytes]] = []
             size = 0
             for seq, chain, n, origin, h, record in self._rows_after(after):
-                skip = record is None or origin == skipped or (chain in cover and _inside(cover[chain], n))
+                skip = record is None or origin == skipped or (chain in cover and inside(cover[chain], n))
                 if record is not None and not skip:
                     if records and size + len(record) > bytes_max:
                         break
@@ -198,7 +194,7 @@ class Reading(LogBase):
         for link, intervals in covered.items():
             number = self._chain_no(link)
             if number is not None and intervals:
-                cover[number] = _merged(intervals)
+                cover[number] = merged(intervals)
         return cover
 
     def _places_in_chain(self, chain: int, lo: int, hi: int) -> list[tuple[int, int]]:
@@ -222,20 +218,3 @@ class Reading(LogBase):
 
     def _packed_seqs(self, place: PackPlace, document: int) -> list[int]:
         return [place.first + number for number in ints(self._shelf.columns(place).documents, document)]
-
-
-def _merged(intervals: Sequence[Interval]) -> list[Interval]:
-    merged: list[Interval] = []
-    for lo, hi in sorted(intervals):
-        if merged and lo <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(hi, merged[-1][1]))
-        else:
-            merged.append((lo, hi))
-    return merged
-
-
-def _inside(intervals: Sequence[Interval], n: int) -> bool:
-    place = bisect_right(intervals, (n, n))
-    return (place > 0 and n <= intervals[place - 1][1]) or (
-        place < len(intervals) and intervals[place][0] == n
-    )

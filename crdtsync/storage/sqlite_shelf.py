@@ -13,7 +13,7 @@ from crdtsync.errors import DamagedStore, MalformedRecord
 from crdtsync.ids import LINK_BYTES, Position, record_digest
 from crdtsync.storage import pack_columns
 from crdtsync.storage.database import Database
-from crdtsync.storage.log import PackRow
+from crdtsync.storage.log import PackRow, PreparedPack
 from crdtsync.storage.pack import decode_pack, encode_pack
 from crdtsync.storage.pack_columns import PackColumns, PackedRow
 from crdtsync.storage.schema import SEQ_BITS
@@ -35,12 +35,9 @@ class PackPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class NewPack:
-    """A pack that was made and may be stored, if its rows are still what they were (``fingerprint``)."""
+class NewPack(PreparedPack):
+    """A prepared pack with what it is filed by; its rows must still be what they were (``fingerprint``)."""
 
-    first: int
-    last: int
-    blob: bytes
     columns: PackColumns
     hashes: bytes
     h_before: bytes

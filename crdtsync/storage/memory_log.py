@@ -1,0 +1,261 @@
+"""``ShopLog`` in memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from crdtsync.ids import ZERO_HASH, EntryFacts, Item, Position, next_hash
+from crdtsync.storage.log import (
+    ROWS_SCANNED_MAX,
+    Batch,
+    DocumentRow,
+    Interval,
+    PackRow,
+    PreparedPack,
+    Run,
+)
+from crdtsync.storage.memory_peers import MemoryPeers
+from crdtsync.storage.memory_tables import Head, MemoryRow
+from crdtsync.storage.pack import PACK_BYTES_MAX, ROWS_MAX, decode_pack, encode_pack
+from crdtsync.storage.runs import add_entry, by_place, covers, inside, merged
+
+_UNPACKED_BYTES_MAX: Final = 256 << 20
+
+
+class MemoryLog(MemoryPeers):
+    """The log of one shop on a ``MemoryDisk``, as one handle sees it."""
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    def hash_at(self, seq: int) -> bytes | None:
+        """See ``ShopLog.hash_at``."""
+        return self._hash_at(seq)
+
+    def read(
+        self,
+        after: int,
+        *,
+        bytes_max: int,
+        skip_origin: bytes | None = None,
+        covered: Mapping[bytes, Sequence[Interval]] | None = None,
+    ) -> Batch:
+        """See ``ShopLog.read``."""
+        head = self._head()
+        h = self._hash_at(after)
+        if h is None:
+            raise ValueError(f"the log ends at {head.seq}, nothing can be read after {after}")
+        skipped = self._origin(skip_origin) if skip_origin is not None else None
+        cover = {chain: merged(intervals) for chain, intervals in (covered or {}).items()}
+        start = to = Position(after, h)
+        records: list[tuple[int, bytes]] = []
+        size = 0
+        for seq in range(after + 1, min(head.seq, after + ROWS_SCANNED_MAX) + 1):
+            row = self._row(seq)
+            record = row.record
+            if record is not None and row.origin != skipped and not _is_covered(cover, row):
+                if records and size + len(record) > bytes_max:
+                    break
+                records.append((seq, record))
+                size += len(record)
+            to = Position(seq, row.h)
+        return Batch(start, to, tuple(records), size)
+
+    def pack_at(self, seq: int) -> PackRow | None:
+        """See ``ShopLog.pack_at``."""
+        if not 1 <= seq <= self._head().packed:
+            return None
+        firsts = sorted(first for first, _ in self._tables.packs.items(self._inside))
+        return self._tables.packs.get(firsts[bisect_right(firsts, seq) - 1], self._inside)
+
+    def holds(self, digest: bytes, chain: bytes | None = None, n: int | None = None) -> bool:
+        """See ``ShopLog.holds``."""
+        if chain is None or n is None:
+            return self._tables.updates.get(digest, self._inside) is not None
+        return digest in self.links_at(chain, n)
+
+    def entry(self, chain: bytes, n: int) -> tuple[bytes, ...]:
+        """See ``ShopLog.entry``."""
+        return tuple(sealed for _, sealed in self.chain_entries(chain, n, n))
+
+    def links_at(self, chain: bytes, n: int) -> list[bytes]:
+        """See ``ShopLog.links_at``."""
+        return [self._row(seq).digest for seq in self._seqs_at(chain, n)]
+
+    def chain_entries(self, chain: bytes, lo: int, hi: int) -> Iterator[tuple[int, bytes]]:
+        """See ``ShopLog.chain_entries``."""
+        numbers: set[int] = set()
+        for run in self._runs(chain):
+            numbers.update(range(max(run.lo, lo), min(run.hi, hi) + 1))
+        seqs = [seq for n in sorted(numbers) for seq in self._seqs_at(chain, n)]
+        return ((seq, record[1:]) for seq, record in self._fetch(seqs))
+
+    def document_records(self, document: str) -> Iterator[tuple[int, bytes]]:
+        """See ``ShopLog.document_records``."""
+        totals = self._tables.documents.get(document, self._inside)
+        last = totals.last_seq if totals else 0
+        return self._fetch([seq for seq in range(1, last + 1) if self._row(seq).document == document])
+
+    def documents(self) -> list[DocumentRow]:
+        """See ``ShopLog.documents``."""
+        return sorted(
+            (row for _, row in self._tables.documents.items(self._inside)), key=lambda row: row.name
+        )
+
+    def runs(self, chain: bytes | None = None) -> list[Run]:
+        """See ``ShopLog.runs``."""
+        if chain is not None:
+            return sorted(self._runs(chain), key=by_place)
+        return sorted(
+            (run for _, runs in self._tables.runs.items(self._inside) for run in runs), key=by_place
+        )
+
+    # -- writing ----------------------------------------------------------------------------------------
+
+    def append(self, item: Item) -> int | None:
+        """See ``ShopLog.append``."""
+        self._begin_writing()
+        tables, entry, record = self._tables, item.entry, item.record
+        head = self._head()
+        seq = head.seq + 1
+        if entry is not None:
+            if not self._add_to_runs(entry):
+                return None
+            tables.numbers.put((entry.chain, entry.n), (*self._seqs_at(entry.chain, entry.n), seq))
+            chain, n, prev = entry.chain, entry.n, entry.prev
+        else:
+            if tables.updates.get(item.digest, True) is not None:
+                return None
+            tables.updates.put(item.digest, seq)
+            chain, n, prev = None, 0, b""
+        h = next_hash(head.h, record)
+        origin = self._origin(item.origin.log_id if item.origin else None)
+        tables.rows.put(seq, MemoryRow(record, item.document, item.digest, chain, n, prev, origin, h))
+        tables.head.put("", Head(head.log_id, seq, h, head.packed))
+        self._count(item.document, 1, len(record), seq)
+        return seq
+
+    def rotate_log_id(self, log_id: bytes) -> None:
+        """See ``ShopLog.rotate_log_id``."""
+        self._begin_writing()
+        self._tables.head.put("", replace(self._head(), log_id=log_id))
+
+    def pack(self, rows_max: int, keep_after: int) -> bool:
+        """See ``ShopLog.pack``."""
+        self._begin_writing()
+        prepared = self.prepare_pack(rows_max, keep_after)
+        return prepared is not None and self.store_pack(prepared)
+
+    def prepare_pack(self, rows_max: int, keep_after: int) -> PreparedPack | None:
+        """See ``ShopLog.prepare_pack``."""
+        if not 1 <= rows_max <= ROWS_MAX:
+            raise ValueError(f"a pack has 1 to {ROWS_MAX} rows, not {rows_max}")
+        head = self._head()
+        first, size = head.packed + 1, 0
+        last = min(head.seq, keep_after, head.packed + rows_max)
+        rows: list[tuple[int, bytes | None]] = []
+        for seq in range(first, last + 1):
+            record = self._row(seq).record
+            size += len(record or b"")
+            if rows and size > PACK_BYTES_MAX:
+                break
+            rows.append((seq, record))
+        if not rows or (len(rows) < rows_max and size <= PACK_BYTES_MAX):
+            return None
+        records = [(seq, record) for seq, record in rows if record is not None]
+        blob = encode_pack(records, first=first, last=rows[-1][0])
+        if decode_pack(blob, bytes_max=_UNPACKED_BYTES_MAX) != records:
+            raise AssertionError("a pack does not give back what was packed")
+        return PreparedPack(first, rows[-1][0], blob)
+
+    def store_pack(self, prepared: PreparedPack) -> bool:
+        """See ``ShopLog.store_pack``."""
+        self._begin_writing()
+        head = self._head()
+        if head.packed + 1 != prepared.first or prepared.blob != self._packed(prepared.first, prepared.last):
+            return False
+        self._put_pack(prepared.first, prepared.last, prepared.blob)
+        self._tables.head.put("", replace(head, packed=prepared.last))
+        return True
+
+    def compact(self, state: Item, replaces: Sequence[int]) -> int:
+        """See ``ShopLog.compact``."""
+        self._begin_writing()
+        if state.entry is not None:
+            raise ValueError("a compacted state is not an entry")
+        gone = [(seq, self._row_or_none(seq)) for seq in sorted(set(replaces))]
+        for seq, row in gone:
+            if row is None:
+                raise ValueError(f"there is no record {seq} to replace")
+            if row.chain is not None or row.document != state.document:
+                raise ValueError(f"a state replaces updates of its own document only, not record {seq}")
+        new = self.append(state) or self._tables.updates.get(state.digest, True)
+        if new is None or new in replaces:
+            raise ValueError("a compacted state cannot replace itself")
+        packs: dict[int, PackRow] = {}
+        for seq, row in gone:
+            if row is None or row.record is None:
+                continue
+            self._tables.rows.put(seq, replace(row, record=None))
+            self._count(state.document, -1, -len(row.record), 0)
+            pack = self.pack_at(seq)
+            if pack is not None:
+                packs[pack.to.seq] = pack
+        for pack in packs.values():
+            first = pack.start.seq + 1
+            self._put_pack(first, pack.to.seq, self._packed(first, pack.to.seq))
+        return new
+
+    # -- parts ------------------------------------------------------------------------------------------
+
+    def _row_or_none(self, seq: int) -> MemoryRow | None:
+        return self._tables.rows.get(seq, self._inside)
+
+    def _runs(self, chain: bytes) -> tuple[Run, ...]:
+        return self._tables.runs.get(chain, self._inside) or ()
+
+    def _seqs_at(self, chain: bytes, n: int) -> tuple[int, ...]:
+        return self._tables.numbers.get((chain, n), self._inside) or ()
+
+    def _add_to_runs(self, entry: EntryFacts) -> bool:
+        runs = self._runs(entry.chain)
+        if covers(runs, entry.n) and entry.link in self.links_at(entry.chain, entry.n):
+            return False
+        gone, new = add_entry(runs, entry, self._entries_at(entry.chain))
+        self._tables.runs.put(entry.chain, (*(run for run in runs if run not in gone), *new))
+        return True
+
+    def _entries_at(self, chain: bytes) -> Callable[[int], list[tuple[bytes, bytes]]]:
+        def entries_at(n: int) -> list[tuple[bytes, bytes]]:
+            rows = (self._row(seq) for seq in self._seqs_at(chain, n))
+            return [(row.digest, row.prev) for row in rows]
+
+        return entries_at
+
+    def _count(self, document: str, records: int, records_bytes: int, seq: int) -> None:
+        before = self._tables.documents.get(document, True) or DocumentRow(document, 0, 0, 0)
+        self._tables.documents.put(
+            document,
+            DocumentRow(
+                document,
+                before.records + records,
+                before.records_bytes + records_bytes,
+                max(before.last_seq, seq),
+            ),
+        )
+
+    def _packed(self, first: int, last: int) -> bytes:
+        rows = ((seq, self._row(seq).record) for seq in range(first, last + 1))
+        return encode_pack(
+            [(seq, record) for seq, record in rows if record is not None], first=first, last=last
+        )
+
+    def _put_pack(self, first: int, last: int, blob: bytes) -> None:
+        start, to = (Position(seq, self._hash_at(seq) or ZERO_HASH) for seq in (first - 1, last))
+        self._tables.packs.put(first, PackRow(start, to, last - first + 1, blob))
+
+
+def _is_covered(cover: Mapping[bytes, Sequence[Interval]], row: MemoryRow) -> bool:
+    return row.chain is not None and row.chain in cover and inside(cover[row.chain], row.n)
