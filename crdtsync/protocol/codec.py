@@ -15,13 +15,16 @@ import msgpack
 from crdtsync.errors import MalformedMessage
 from crdtsync.ids import ID_BYTES, LINK_BYTES, Position
 from crdtsync.protocol.limits import (
+    ENROL_BOX_BYTES_MAX,
+    FIRST_INTERVALS_MAX,
     FRAME_BYTES_MAX,
-    HEADS_RUNS_MAX,
+    MARKS_MAX,
     MESSAGE_BYTES_MAX,
     PART_BYTES,
     PRESENCE_BYTES_MAX,
     RECORDS_PER_FRAME_MAX,
     REFUSALS_PER_MESSAGE_MAX,
+    RUNS_PER_MESSAGE_MAX,
 )
 from crdtsync.protocol.messages import (
     Ack,
@@ -99,19 +102,23 @@ def frames(message: Message) -> Iterator[bytes]:
 
 def decode(frame: bytes) -> Message:
     """Read one frame, or one message put together from parts. Raises ``MalformedMessage``."""
+    budget = _Budget(len(frame))
     try:
         fields = msgpack.unpackb(
             frame,
             raw=False,
             use_list=True,
             strict_map_key=True,
+            list_hook=budget.spend,
+            object_hook=budget.spend,
+            ext_hook=_refuse_ext,
             max_bin_len=MESSAGE_BYTES_MAX,
-            max_str_len=FRAME_BYTES_MAX,
-            max_array_len=4 * HEADS_RUNS_MAX,
+            max_str_len=PRESENCE_BYTES_MAX,
+            max_array_len=RECORDS_PER_FRAME_MAX,
             max_map_len=64,
             max_ext_len=0,
         )
-    except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise MalformedMessage(f"a frame of {len(frame)} bytes is no message") from error
     if type(fields) is not list or not fields or type(fields[0]) is not int:
         raise MalformedMessage("a frame is no message: an array with a type number is expected")
@@ -122,6 +129,26 @@ def decode(frame: bytes) -> Message:
     if len(fields) != count + 1:
         raise MalformedMessage(f"message type {fields[0]} has {count} fields, not {len(fields) - 1}")
     return read(fields)
+
+
+class _Budget:
+    """Values that one frame may hold. A byte can become an empty list of 56 bytes: a megabyte of them costs a
+    third of a second, mostly in the garbage collector. What is honest has ten bytes a value and more.
+    """
+
+    def __init__(self, frame_bytes: int) -> None:
+        self._left = 3 * RECORDS_PER_FRAME_MAX + frame_bytes // 8
+
+    def spend(self, values: Any) -> Any:
+        """Count a list or a map. Raises ``ValueError``."""
+        self._left -= 1 + len(values)
+        if self._left < 0:
+            raise ValueError("too many values")
+        return values
+
+
+def _refuse_ext(code: int, data: bytes) -> Any:
+    raise ValueError(f"an extension type {code} of {len(data)} bytes")
 
 
 # -- pieces -----------------------------------------------------------------------------------------------
@@ -174,7 +201,7 @@ def _interval(value: Any, what: str) -> tuple[int, int]:
 
 
 def _fills(value: Any) -> tuple[int, int] | None:
-    return _interval(value, "an answered interval") if value else None
+    return None if value == [] else _interval(value, "an answered interval")
 
 
 def _seqs(deltas: Any, count: int) -> tuple[int, ...]:
@@ -204,7 +231,9 @@ def _read_hello(f: Fields) -> Hello:
     body = _bytes(f[1], "a hello")
     _check(len(body) < 2048, "a hello")
     try:
-        b = msgpack.unpackb(body, raw=False, max_array_len=16, max_map_len=0, max_ext_len=0)
+        b = msgpack.unpackb(
+            body, raw=False, ext_hook=_refuse_ext, max_array_len=16, max_map_len=0, max_ext_len=0
+        )
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise MalformedMessage("a hello is not as the protocol says") from error
     _check(type(b) is list and len(b) == 16, "a hello")
@@ -254,18 +283,23 @@ def _read_refusal(value: Any) -> RefusedRecord:
 def _read_run(value: Any) -> HeldRun:
     f = _list(value, "a run", 4)
     _check(len(f) == 4, "a run")
-    marks = []
-    for mark in _list(f[3], "a run's marks", 64):
+    lo, hi = _int(f[1], "a run"), _int(f[2], "a run")
+    _check(1 <= lo <= hi, "a run")
+    marks, after = [], hi + 1
+    for mark in _list(f[3], "a run's marks", MARKS_MAX):
         _check(type(mark) is list and len(mark) == 2, "a run's mark")
-        marks.append((_int(mark[0], "a run's mark"), _bytes(mark[1], "a run's mark", LINK_BYTES)))
-    return HeldRun(
-        _bytes(f[0], "a chain", LINK_BYTES), _int(f[1], "a run"), _int(f[2], "a run"), tuple(marks)
-    )
+        n, link = _int(mark[0], "a run's mark"), _bytes(mark[1], "a run's mark", LINK_BYTES)
+        _check(lo <= n < after, "a run's mark")
+        marks.append((n, link))
+        after = n
+    return HeldRun(_bytes(f[0], "a chain", LINK_BYTES), lo, hi, tuple(marks))
 
 
 def _read_cut(f: Fields) -> Cut:
     records = _records(f[5])
-    first = tuple(_interval(pair, "an interval") for pair in _list(f[3], "first intervals", 1024))
+    first = tuple(
+        _interval(pair, "an interval") for pair in _list(f[3], "first intervals", FIRST_INTERVALS_MAX)
+    )
     return Cut(_position(f[1], f[2], "a cut"), first, _seqs(f[4], len(records)), records)
 
 
@@ -275,9 +309,11 @@ def _read_want(f: Fields) -> Want:
 
 
 def _read_presence(f: Fields) -> Presence:
-    _check(type(f[1]) is dict and len(_pack(f[1])) <= PRESENCE_BYTES_MAX, "a presence")
-    _check(all(type(value) in (str, int, bool, bytes, type(None)) for value in f[1].values()), "a presence")
-    return Presence(f[1])
+    facts = f[1]
+    _check(type(facts) is dict and all(type(name) is str for name in facts), "a presence")
+    _check(all(type(value) in (str, int, bool, bytes, type(None)) for value in facts.values()), "a presence")
+    _check(len(_pack(facts)) <= PRESENCE_BYTES_MAX, "a presence")
+    return Presence(facts)
 
 
 def _read_sealed(value: Any) -> tuple[bytes, ...]:
@@ -295,6 +331,12 @@ def _read_offer(f: Fields) -> Offer:
         _bytes(f[5], "an exchange key", EXCHANGE_KEY_BYTES),
         _bytes(f[6], "a signature", SIGNATURE_BYTES),
     )
+
+
+def _read_enrol(f: Fields) -> Enrol:
+    box = _bytes(f[2], "a box")
+    _check(len(box) <= ENROL_BOX_BYTES_MAX, "a box")
+    return Enrol(_bytes(f[1], "an exchange key", EXCHANGE_KEY_BYTES), box)
 
 
 def _refusals(message: Refused) -> list[list[Any]]:
@@ -352,7 +394,7 @@ _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
     10: (
         2,
         lambda f: Heads(
-            tuple(_read_run(run) for run in _list(f[1], "heads", HEADS_RUNS_MAX)), _bool(f[2], "heads")
+            tuple(_read_run(run) for run in _list(f[1], "heads", RUNS_PER_MESSAGE_MAX)), _bool(f[2], "heads")
         ),
     ),
     11: (5, _read_cut),
@@ -361,6 +403,6 @@ _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
     14: (1, _read_presence),
     15: (2, lambda f: Part(_bytes(f[1], "a part"), _bool(f[2], "a part"))),
     16: (6, _read_offer),
-    17: (2, lambda f: Enrol(_bytes(f[1], "an exchange key", EXCHANGE_KEY_BYTES), _bytes(f[2], "a box"))),
+    17: (2, _read_enrol),
     18: (1, lambda f: Enrolled(_bytes(f[1], "a box"))),
 }

@@ -132,7 +132,11 @@ class DeviceEnd:
         fields = _open(self._key, _TO_DEVICE, message.box, _context(self._offer))
         _check_fields(fields, (bytes, list, str, str, int), (None,) * 5)
         shop, sealed, refusal, hint, retry_after_s = fields
-        if not all(type(entry) is bytes for entry in sealed):
+        if (
+            not all(type(entry) is bytes for entry in sealed)
+            or len(shop) not in (0, ID_BYTES)
+            or retry_after_s < 0
+        ):
             raise MalformedMessage("an answer to a request to enrol is not as the protocol says")
         return EnrolAnswer(shop, tuple(sealed), refusal, hint, retry_after_s)
 
@@ -159,7 +163,8 @@ def _close(key: bytes, nonce: bytes, fields: list[Any], context: bytes) -> bytes
 
 def _open(key: bytes, nonce: bytes, box: bytes, context: bytes) -> list[Any]:
     try:
-        fields = msgpack.unpackb(ChaCha20Poly1305(key).decrypt(nonce, box, context), raw=False)
+        plain = ChaCha20Poly1305(key).decrypt(nonce, box, context)
+        fields = msgpack.unpackb(plain, raw=False, max_map_len=0, max_ext_len=0)
     except (InvalidTag, ValueError, TypeError, msgpack.UnpackException) as error:
         raise MalformedMessage("a box of the enrolment cannot be opened") from error
     if type(fields) is not list:

@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from crdtsync.protocol.intervals import Interval, subtract
+from crdtsync.protocol.limits import MARKS_MAX
 from crdtsync.protocol.messages import HeldRun
-
-MARKS_MAX = 24
-"""Marks of one run: at distances 0, 1, 3, 7, … that is 16 million entries back."""
 
 
 class Run(Protocol):

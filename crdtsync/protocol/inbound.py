@@ -7,12 +7,12 @@ acknowledgement is only ever made of ``stored``: to acknowledge before the commi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from crdtsync.errors import MessageTooBig, UnexpectedMessage
 from crdtsync.ids import START, STATE, Position
 from crdtsync.protocol import limits
-from crdtsync.protocol.intervals import Interval, intersect, overlaps, subtract
+from crdtsync.protocol.intervals import Interval, count, intersect, overlaps, subtract
 from crdtsync.protocol.messages import Ack, Cut, Message, Pack, Records, Want
 from crdtsync.protocol.work import Delivery
 
@@ -28,6 +28,7 @@ class Inbound:
         self.acknowledge_at_once = False
         self._acked_seq = 0
         self._unacked_bytes = 0
+        self._bytes_under_way = 0
         self._asked: list[Interval] = []
         self._deliveries = 0
         self.under_way: deque[Delivery] = deque()
@@ -49,16 +50,30 @@ class Inbound:
         """Everything received is stored, and nothing is wanted."""
         return not self.under_way and not self.wanted
 
+    @property
+    def bytes_under_way(self) -> int:
+        """What was received and is not stored yet. A driver that stops reading beyond some bound cannot be
+        flooded, whatever the peer thinks of its own bound.
+        """
+        return self._bytes_under_way
+
     def on_records(self, message: Records) -> None:
         """Raises ``UnexpectedMessage`` or ``MessageTooBig``."""
         self._check_continues(message.start, message.to, message.fills)
-        for record in message.records:
-            bound = limits.STATE_BYTES_MAX if record[:1] == STATE else limits.RECORD_BYTES_MAX
-            if len(record) > bound:
-                raise MessageTooBig(f"a record of {len(record)} bytes, over the limit of {bound}")
-        records = tuple(zip(message.seqs, message.records, strict=True))
-        size = sum(map(len, message.records))
-        self._take(message.to, records=records, fills=message.fills, size=size)
+        if message.seqs:
+            lo, hi = message.fills or (message.start.seq + 1, message.to.seq)
+            if (
+                message.fills is None and message.start == message.to
+            ):  # A repair: any of the rows told before.
+                lo = 1
+            if not lo <= message.seqs[0] <= message.seqs[-1] <= hi:
+                raise UnexpectedMessage("records do not lie where their frame says")
+        self._take(
+            message.to,
+            records=_within_limits(message.seqs, message.records),
+            fills=message.fills,
+            size=sum(map(len, message.records)),
+        )
 
     def on_pack(self, message: Pack) -> None:
         """Raises ``UnexpectedMessage``."""
@@ -66,18 +81,21 @@ class Inbound:
         self._take(message.to, blob=message.blob, fills=message.fills, size=len(message.blob))
 
     def on_cut(self, message: Cut) -> None:
-        """Raises ``UnexpectedMessage``."""
+        """Raises ``UnexpectedMessage`` or ``MessageTooBig``."""
         if self.got != START or self.acknowledge_at_once or message.to.seq == 0:
             raise UnexpectedMessage("a cut is only for a register that starts")
+        if message.seqs and message.seqs[-1] > message.to.seq:
+            raise UnexpectedMessage("records do not lie where their frame says")
         missing: list[Interval] = [(1, message.to.seq)]
         for seq in message.seqs:
             missing = subtract(missing, (seq, seq))
-        first = [part for interval in message.first for part in intersect(missing, interval)]
-        for interval in first:
+        first: list[Interval] = []
+        for interval in message.first:
+            first += intersect(missing, interval)
             missing = subtract(missing, interval)
         self.wanted = first + missing[::-1]
-        records = tuple(zip(message.seqs, message.records, strict=True))
-        self._take(message.to, records=records, cut=tuple(self.wanted))
+        records = _within_limits(message.seqs, message.records)
+        self._take(message.to, records=records, cut=tuple(self.wanted), size=sum(map(len, message.records)))
         self.want_more()
 
     def on_stored(self, number: int) -> None:
@@ -86,6 +104,7 @@ class Inbound:
         if delivery.number != number:
             raise AssertionError(f"delivery {number} was stored before {delivery.number}")
         self.stored = delivery.cursor
+        self._bytes_under_way -= delivery.size
         self._unacked_bytes += delivery.size
         if delivery.fills is not None:
             self.wanted = subtract(self.wanted, delivery.fills)
@@ -101,17 +120,21 @@ class Inbound:
             self._send(Ack(self.stored))
 
     def want_more(self) -> None:
-        """Ask for the next intervals that are wanted, a bounded number at a time."""
+        """Ask for the next intervals that are wanted, a bounded number of them and of rows at a time."""
         for lo, hi in self.wanted:
             start = lo
             while start <= hi:
-                if len(self._asked) >= limits.WANTS_UNDER_WAY:
+                if self._asks_enough():
                     return
                 piece = (start, min(hi, start + limits.WANT_SEQS - 1))
                 if not overlaps(self._asked, piece):
                     self._asked.append(piece)
                     self._send(Want(*piece))
                 start = piece[1] + 1
+
+    def _asks_enough(self) -> bool:
+        seqs = count(self._asked)
+        return len(self._asked) >= limits.WANTS_UNDER_WAY_MAX or seqs >= limits.WANT_SEQS_UNDER_WAY
 
     def _take(
         self,
@@ -128,10 +151,20 @@ class Inbound:
         start, self.got = self.got, cursor
         delivery = Delivery(self._deliveries, start, cursor, records, blob, restart, cut, fills, size)
         self.under_way.append(delivery)
+        self._bytes_under_way += size
         self._deliver(delivery)
 
     def _check_continues(self, start: Position, to: Position, fills: Interval | None) -> None:
         if start != self.got or to.seq < start.seq or (to.seq == start.seq and to != start):
             raise UnexpectedMessage("records do not continue where the last ones ended")
-        if fills is not None and (start != to or not overlaps(self.wanted, fills)):
-            raise UnexpectedMessage("an interval was answered that nobody asked for")
+        # A pack may have answered some of it already; what was not asked for counts as a repair.
+        if fills is not None and start != to:
+            raise UnexpectedMessage("an answered interval does not move a cursor")
+
+
+def _within_limits(seqs: Sequence[int], records: Sequence[bytes]) -> tuple[tuple[int, bytes], ...]:
+    for record in records:
+        bound = limits.STATE_BYTES_MAX if record[:1] == STATE else limits.RECORD_BYTES_MAX
+        if len(record) > bound:
+            raise MessageTooBig(f"a record of {len(record)} bytes, over the limit of {bound}")
+    return tuple(zip(seqs, records, strict=True))

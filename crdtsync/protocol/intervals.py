@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 Interval = tuple[int, int]
 
@@ -35,3 +36,18 @@ def overlaps(intervals: Sequence[Interval], part: Interval) -> bool:
 def count(intervals: Iterable[Interval]) -> int:
     """How many numbers there are in disjoint ``intervals``."""
     return sum(hi - lo + 1 for lo, hi in intervals)
+
+
+def joined(intervals: Iterable[Interval], count_max: int) -> list[Interval]:
+    """The same numbers in order and in at most ``count_max`` intervals: the smallest gaps are included."""
+    runs: list[Interval] = []
+    for lo, hi in sorted(intervals):
+        if runs and lo <= runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], max(hi, runs[-1][1]))
+        else:
+            runs.append((lo, hi))
+    gaps = [after[0] - before[1] for before, after in pairwise(runs)]
+    kept = sorted(sorted(range(len(gaps)), key=gaps.__getitem__, reverse=True)[: count_max - 1])
+    starts = [0, *(place + 1 for place in kept)]
+    ends = [*kept, len(runs) - 1]
+    return [(runs[a][0], runs[b][1]) for a, b in zip(starts, ends, strict=True)] if runs else []

@@ -39,20 +39,35 @@ ACK_EVERY_BYTES = 128 << 10
 WANT_SEQS = 8192
 """How long an interval of old records is asked for at once."""
 
-WANTS_UNDER_WAY = 2
-"""How many such intervals are under way, so that the wire is busy while one is being stored."""
+WANT_SEQS_UNDER_WAY = 2 * WANT_SEQS
+"""How many old records are asked for at a time, so that the wire is busy while some are being stored."""
+
+WANTS_UNDER_WAY_MAX = 64
+"""In how many intervals: a catalogue lies scattered over the log, and must not cost a round trip apiece."""
+
+FIRST_INTERVALS_MAX = 1024
+"""Intervals that a cut names as urgent. Where there are more, neighbours are joined."""
 
 CUT_ROWS_MIN = 2048
 """A replica that lacks more rows than this gets today first and history after; fewer are sent in order."""
 
+RUNS_PER_MESSAGE_MAX = 5_000
+"""Runs in one message: with all their marks some 5 MB, which travel as parts."""
+
 HEADS_RUNS_MAX = 100_000
 """Runs in one answer to `heads wanted`: 10,000 chains of ten years with ten forks each."""
+
+MARKS_MAX = 24
+"""Marks of one run: at distances 0, 1, 3, 7, … that is 16 million entries back."""
 
 REFUSALS_PER_MESSAGE_MAX = 1000
 """Refusals told in one message."""
 
 PRESENCE_BYTES_MAX = 4096
 """A presence message: a dozen small facts."""
+
+ENROL_BOX_BYTES_MAX = 4096
+"""The box of a device that asks for a certificate: nobody knows yet who sent it."""
 
 HELLO_TIMEOUT_MS = 10_000
 """How long a connection may stay without a valid hello."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from enum import Enum
 
 from crdtsync.errors import UnexpectedMessage
 from crdtsync.ids import START, Position
@@ -16,6 +17,14 @@ from crdtsync.protocol import limits
 from crdtsync.protocol.intervals import Interval
 from crdtsync.protocol.messages import Ack, Cut, Message, Pack, Records, Want
 from crdtsync.protocol.work import Covered, ReadRequest
+
+
+class Purpose(Enum):
+    """What a read is for. Kept with the request: what is asked of us may change before the rows are here."""
+
+    GO_ON = "go on"
+    FILL = "fill"
+    REPAIR = "repair"
 
 
 class Outbound:
@@ -28,8 +37,8 @@ class Outbound:
         self.held_back = True
         self.in_flight_bytes = 0
         self.advance_since_ms: int | None = None
-        self._in_flight: deque[tuple[int, int]] = deque()
-        self._reading = False
+        self._in_flight: deque[tuple[Position, int]] = deque()
+        self._reading: tuple[Purpose, ReadRequest] | None = None
         self._covered: Covered | None = None
         self._cover_until = 0
         self._repair_after: int | None = None
@@ -58,39 +67,34 @@ class Outbound:
 
     def next_read(self) -> ReadRequest | None:
         """What to read next, if the peer can take more. One request at a time."""
-        if self._reading or self.held_back or self.in_flight_bytes >= limits.IN_FLIGHT_BYTES_MAX:
+        if self._reading is not None or self.held_back or self.in_flight_bytes >= limits.IN_FLIGHT_BYTES_MAX:
             return None
-        request = self._choose_read()
-        self._reading = request is not None
-        return request
+        self._reading = self._choose_read()
+        return self._reading[1] if self._reading is not None else None
 
-    def _choose_read(self) -> ReadRequest | None:
+    def _choose_read(self) -> tuple[Purpose, ReadRequest] | None:
+        bytes_max, covered = limits.BATCH_BYTES, self._covered
         if self._fills:
             lo, hi = self._fills[0]
-            return ReadRequest(lo - 1, limits.BATCH_BYTES, hi, skip_origin=False, packs=True)
+            return Purpose.FILL, ReadRequest(lo - 1, bytes_max, hi, skip_origin=False, packs=True)
         if self._repair_after is not None:
-            return ReadRequest(
-                self._repair_after,
-                limits.BATCH_BYTES,
-                self._repair_until,
-                skip_origin=False,
-                covered=self._covered,
-            )
+            after, until = self._repair_after, self._repair_until
+            return Purpose.REPAIR, ReadRequest(after, bytes_max, until, skip_origin=False, covered=covered)
         if self.sent.seq >= self.end.seq:
             return None
         if self.sent.seq < self._cover_until:
-            return ReadRequest(self.sent.seq, limits.BATCH_BYTES, self._cover_until, covered=self._covered)
-        return ReadRequest(self.sent.seq, limits.BATCH_BYTES, packs=self.told == self.sent)
+            return Purpose.GO_ON, ReadRequest(self.sent.seq, bytes_max, self._cover_until, covered=covered)
+        return Purpose.GO_ON, ReadRequest(self.sent.seq, bytes_max, packs=self.told == self.sent)
 
     def supply(self, to: Position, records: Sequence[tuple[int, bytes]], size: int, now_ms: int) -> None:
         """The rows of the last request, up to ``to``; those that the peer holds are left out."""
-        self._reading = False
+        purpose, request = self._take_reading()
         seqs, data = tuple(seq for seq, _ in records), tuple(record for _, record in records)
-        if self._fills:
-            fills = self._take_fill(to.seq)
-            self._send(Records(self.told, self.told, seqs, data, fills))
-        elif self._repair_after is not None:
-            self._repair_after = to.seq if to.seq < self._repair_until else None
+        if purpose is Purpose.FILL:
+            self._send(Records(self.told, self.told, seqs, data, self._take_fill(to.seq)))
+        elif purpose is Purpose.REPAIR:
+            if request.after == self._repair_after:  # Else another repair has begun meanwhile.
+                self._repair_after = to.seq if to.seq < self._repair_until else None
             if records:
                 self._send(Records(self.told, self.told, seqs, data))
         elif records:
@@ -103,10 +107,9 @@ class Outbound:
 
     def supply_pack(self, to: Position, blob: bytes) -> None:
         """The pack that holds the row asked for, with all rows up to ``to``."""
-        self._reading = False
-        if self._fills:
-            fills = self._take_fill(to.seq)
-            self._send(Pack(self.told, self.told, blob, fills))
+        purpose, _ = self._take_reading()
+        if purpose is Purpose.FILL:
+            self._send(Pack(self.told, self.told, blob, self._take_fill(to.seq)))
         else:
             self.sent = to
             self._send(Pack(self._advance(to, len(blob)), to, blob))
@@ -132,36 +135,45 @@ class Outbound:
         self._send(cut)
 
     def on_ack(self, message: Ack) -> bool:
-        """Whether the acknowledgement is news. Raises ``UnexpectedMessage`` for one that cannot be true."""
-        seq = message.position.seq
-        if seq > self.told.seq or (seq == self.told.seq and message.position.h != self.told.h):
-            raise UnexpectedMessage("an acknowledgement of something that was never sent")
-        while self._in_flight and self._in_flight[0][0] <= seq:
-            self.in_flight_bytes -= self._in_flight.popleft()[1]
-        if seq <= self.acked.seq:
+        """Whether the acknowledgement is news. Raises ``UnexpectedMessage`` for one that cannot be true:
+        only the very positions that the peer was told of can be on its disk.
+        """
+        if message.position.seq <= self.acked.seq:
             return False
+        reached = None
+        while self._in_flight and self._in_flight[0][0].seq <= message.position.seq:
+            reached, size = self._in_flight.popleft()
+            self.in_flight_bytes -= size
+        if reached != message.position:
+            raise UnexpectedMessage("an acknowledgement of something that was never sent")
         self.acked = message.position
         return True
 
     def on_want(self, message: Want) -> None:
         """The peer asks for an interval of old rows. Raises ``UnexpectedMessage``."""
-        if message.hi > self.told.seq or len(self._fills) > 2 * limits.WANTS_UNDER_WAY:
+        if message.hi > self.told.seq or len(self._fills) >= 2 * limits.WANTS_UNDER_WAY_MAX:
             raise UnexpectedMessage("an interval was asked for that was not offered")
         self._fills.append([message.lo, message.hi])
 
     def _advance(self, to: Position, size: int) -> Position:
         start, self.told = self.told, to
         self.advance_since_ms = None
-        self._in_flight.append((to.seq, size))
+        self._in_flight.append((to, size))
         self.in_flight_bytes += size
         return start
+
+    def _take_reading(self) -> tuple[Purpose, ReadRequest]:
+        if self._reading is None:
+            raise AssertionError("rows were supplied that nobody asked for")
+        reading, self._reading = self._reading, None
+        return reading
 
     def _take_fill(self, to_seq: int) -> Interval:
         lo = self._fills[0][0]
         for fill in list(self._fills):
-            # A pack may reach into the next interval that was asked for.
-            if to_seq >= fill[1]:
+            # A pack may reach into other intervals that were asked for, but only upwards from this one.
+            if lo <= fill[0] and fill[1] <= to_seq:
                 self._fills.remove(fill)
-            elif to_seq >= fill[0]:
+            elif lo <= fill[0] <= to_seq:
                 fill[0] = to_seq + 1
         return lo, to_seq

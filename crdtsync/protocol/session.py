@@ -12,7 +12,8 @@ running hash. One that fits is where sending goes on: cold start, catch-up and l
 that does not fit means that a disk was restored, wiped or cloned. Then
 
 * a register whose own log is not what the peer holds of it gives its log a new id (``Ready.rotate``) and
-  connects again: its old numbers name records that it no longer has;
+  connects again: its old numbers name records that it no longer has. Until then it takes nothing: the peer
+  leaves out what came from the old id, so that to store its cursor would be to lose that for good;
 * a relay says so in its hello (``fits`` false). The register forgets that records came from that relay, on
   disk, before it sends anything, so that they are offered again (``Delivery.restart``).
 
@@ -27,11 +28,11 @@ from enum import Enum
 from typing import Any
 
 from crdtsync.errors import LinkClosed, MalformedMessage, MessageTooBig, UnexpectedMessage, UnsupportedVersion
-from crdtsync.ids import Position
+from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
 from crdtsync.protocol.codec import decode, encode_hello_body, frames
 from crdtsync.protocol.inbound import Inbound
-from crdtsync.protocol.intervals import Interval
+from crdtsync.protocol.intervals import Interval, joined
 from crdtsync.protocol.messages import (
     Ack,
     Certificates,
@@ -53,9 +54,8 @@ from crdtsync.protocol.messages import (
     Want,
 )
 from crdtsync.protocol.outbound import Outbound
+from crdtsync.protocol.parts import Parts
 from crdtsync.protocol.work import Covered, Delivery, Me, Ready, Standing
-
-HEADS_PER_MESSAGE = 5_000
 
 
 class State(Enum):
@@ -65,6 +65,15 @@ class State(Enum):
     AWAIT_HELLO = "await hello"
     JUDGING = "judging"
     LIVE = "live"
+    PARTING = "parting"
+    """Our log is about to get a new id, and the connection to end: nothing that arrives counts."""
+
+
+class HeadsFor(Enum):
+    """Why the peer's heads were asked for."""
+
+    START = "before the first record is sent"
+    REPAIR = "to send again what the peer lacks"
 
 
 class Session:
@@ -93,10 +102,9 @@ class Session:
         self._challenge = nonce
         self._my_hello = b""
         self._ready = Ready()
-        self._parts: list[bytes] = []
+        self._parts = Parts()
         self._heads: list[HeldRun] = []
-        self._heads_for_repair = False
-        self._cursor_fits = False
+        self._heads_asked: HeadsFor | None = None
         self._opened_ms = self._heard_ms = self._now_ms = self._compared_ms = now_ms
         if not connecting:
             self._send(Challenge(limits.VERSION, nonce))
@@ -125,9 +133,13 @@ class Session:
     def receive(self, frame: bytes, now_ms: int) -> None:
         """Take one frame from the peer. Raises ``RemoteProtocolError``."""
         self._now_ms = self._heard_ms = now_ms
+        if self.state is State.PARTING:
+            return
         message = decode(frame)
         if type(message) is Part:
-            whole = self._collect(message)
+            if not self.is_live:
+                raise UnexpectedMessage("a message in parts has no place before hello")
+            whole = self._parts.add(message)
             if whole is None:
                 return
             message = decode(whole)
@@ -142,6 +154,8 @@ class Session:
     def tick(self, now_ms: int) -> None:
         """Time has passed. Raises ``LinkClosed`` when the peer is too slow to be alive."""
         self._now_ms = now_ms
+        if self.state is State.PARTING:
+            return
         if not self.is_live:
             if now_ms - self._opened_ms > limits.HELLO_TIMEOUT_MS:
                 raise LinkClosed("the peer did not say who it is in time", code=4508)
@@ -162,22 +176,31 @@ class Session:
             self.outbound.end = end
 
     def admit(self, standing: Standing) -> None:
-        """The hello in ``Ready.judge`` is genuine, and this is how the two logs stand to each other."""
-        peer, me = self._judged(), standing.me
+        """The hello in ``Ready.judge`` is genuine, and this is how the two logs stand to each other.
+
+        Raises ``LinkClosed`` (to connect again at once) if our log has changed its id since our hello.
+        """
+        peer, said, me = self._judged(), self._me, standing.me
+        if said is not None and said.log_id != me.log_id:
+            raise LinkClosed("this register's log goes on under a new id since it said hello", code=4512)
         self._me = me
-        # An empty cursor fits every log; `fits` is about one that does not.
-        fits = standing.cursor_fits or peer.cursor_log != me.log_id
+        known = peer.cursor_log == me.log_id
         if not self.connecting:
-            self._say_hello(fits=fits)
-        self.state = State.LIVE
+            # An empty cursor fits every log; `fits` is about one that does not.
+            self._say_hello(fits=standing.cursor_fits or not known)
         self.outbound.end = me.end
+        if known and not standing.cursor_fits and not me.is_relay:
+            self.state = State.PARTING
+            self._ready.rotate = True
+            return
+        self.state = State.LIVE
         self.inbound.acknowledge_at_once = me.is_relay
-        if standing.refusals:
-            self._tell_refused(standing.refusals, complete=True)
-        self._cursor_fits = standing.cursor_fits
-        restarting = self._start_inbound(peer, me)
-        if not restarting:
-            self._start_outbound(peer, me)
+        # Also when there are none: what was held may have been admitted while the peer was away.
+        self._tell_refused(standing.refusals, complete=True)
+        if known and standing.cursor_fits:
+            self.outbound.start(peer.cursor)
+        if not self._restart_inbound(peer, said or me, me):
+            self._start_outbound(peer)
 
     def want_certificates(self) -> None:
         """The certificate that the hello names is not known here: ask for the owner's chain."""
@@ -194,8 +217,8 @@ class Session:
             self._tell_refused(refused, complete=False)
         restart = self.inbound.under_way[0].restart
         self.inbound.on_stored(number)
-        if restart and self.peer is not None and self._me is not None:
-            self._start_outbound(self.peer, self._me)
+        if restart and self.peer is not None:
+            self._start_outbound(self.peer)
 
     def refusals_changed(self, refusals: Sequence[RefusedRecord]) -> None:
         """What was held is judged anew: tell the peer all that is still not admitted."""
@@ -212,14 +235,14 @@ class Session:
 
     def supply_heads(self, runs: Sequence[HeldRun]) -> None:
         """The answer to ``Ready.heads_wanted``."""
-        for start in range(0, len(runs) or 1, HEADS_PER_MESSAGE):
-            part = tuple(runs[start : start + HEADS_PER_MESSAGE])
-            self._send(Heads(part, last=start + HEADS_PER_MESSAGE >= len(runs)))
+        step = limits.RUNS_PER_MESSAGE_MAX
+        for start in range(0, len(runs) or 1, step):
+            self._send(Heads(tuple(runs[start : start + step]), last=start + step >= len(runs)))
 
     def cover(self, covered: Covered) -> None:
         """What the peer's heads (``Ready.heads``) spare us from sending."""
-        self.outbound.cover(covered, repair=self._heads_for_repair)
-        self._heads_for_repair = False
+        self.outbound.cover(covered, repair=self._heads_asked is HeadsFor.REPAIR)
+        self._heads_asked = None
         self.outbound.held_back = False
 
     def supply_cut(
@@ -228,7 +251,8 @@ class Session:
         """The answer to ``Ready.cut_due``: what goes first, the certificates ahead of everything."""
         self.outbound.held_back = False
         seqs, records = tuple(s for s, _ in certificates), tuple(r for _, r in certificates)
-        self.outbound.cut(Cut(to, tuple(first), seqs, records))
+        urgent = joined(first, limits.FIRST_INTERVALS_MAX)
+        self.outbound.cut(Cut(to, tuple(urgent), seqs, records))
 
     def send_digest(self, digest: bytes) -> None:
         """The answer to ``Ready.digest_due``: what my ledgers amount to."""
@@ -236,9 +260,8 @@ class Session:
 
     def repair(self) -> None:
         """Compare heads with the peer and send it again whatever it lacks (``resync``)."""
-        if self.is_live and not self._heads_for_repair and not self.outbound.held_back:
-            self._heads_for_repair = True
-            self._send(HeadsWanted())
+        if self.is_live and self._heads_asked is None and not self.outbound.held_back:
+            self._ask_heads(HeadsFor.REPAIR)
 
     def send_presence(self, facts: dict[str, Any]) -> None:
         """Show the peer a few facts about this device."""
@@ -261,54 +284,45 @@ class Session:
 
     # -- hello ---------------------------------------------------------------------------------------------
 
-    def _start_inbound(self, peer: Hello, me: Me) -> bool:
-        """Whether the peer's log has to be restarted: that goes to disk before anything is sent."""
-        if me.cursor_log != peer.log_id:
-            return False
-        if self.connecting and not peer.fits:
+    def _restart_inbound(self, peer: Hello, said: Me, me: Me) -> bool:
+        """Whether the peer's log has to be restarted: that goes to disk before anything is sent.
+
+        The peer goes on from the cursor that we said in our hello, so that is what counts here, also if
+        something that was under way then has reached the disk since.
+        """
+        if said.cursor_log == peer.log_id:
+            if self.connecting and not peer.fits:
+                self.inbound.restart()
+                return True
+            self.inbound.start(said.cursor, said.wanted)
+            self.inbound.want_more()
+        elif me.cursor != START or me.wanted:
+            # We have met this log, but not last time: the peer cannot know that, and begins at the beginning.
             self.inbound.restart()
             return True
-        self.inbound.start(me.cursor, me.wanted)
-        self.inbound.want_more()
         return False
 
-    def _start_outbound(self, peer: Hello, me: Me) -> None:
-        known = peer.cursor_log == me.log_id
-        if known and not self._cursor_fits and not me.is_relay:
-            self._ready.rotate = True
-            return
-        if known and self._cursor_fits:
-            self.outbound.start(peer.cursor)
-        self._ready.acknowledged = self.outbound.acked
-        if self.outbound.acked.seq > 0 or self.outbound.end.seq == 0:
-            self.outbound.held_back = False
-        elif peer.end.seq > limits.HEADS_ROWS_MIN and self.outbound.end.seq > limits.HEADS_ROWS_MIN:
-            self._send(HeadsWanted())
-        elif not peer.is_relay and self.outbound.end.seq > limits.CUT_ROWS_MIN:
+    def _start_outbound(self, peer: Hello) -> None:
+        outbound = self.outbound
+        self._ready.acknowledged = outbound.acked
+        if outbound.acked.seq > 0 or outbound.end.seq == 0:
+            outbound.held_back = False
+        elif peer.end.seq > limits.HEADS_ROWS_MIN and outbound.end.seq > limits.HEADS_ROWS_MIN:
+            self._ask_heads(HeadsFor.START)
+        elif not peer.is_relay and outbound.end.seq > limits.CUT_ROWS_MIN:
             self._ready.cut_due = True
         else:
-            self.outbound.held_back = False
+            outbound.held_back = False
+
+    def _ask_heads(self, reason: HeadsFor) -> None:
+        self._heads_asked = reason
+        self._send(HeadsWanted())
 
     def _say_hello(self, *, fits: bool = True) -> None:
         me = self._me
         if me is None:
             raise AssertionError("a hello needs to know who we are")
-        hello = Hello(
-            limits.VERSION,
-            me.shop,
-            me.device,
-            me.log_id,
-            me.end,
-            me.cursor_log,
-            me.cursor,
-            me.nonce,
-            me.certificate,
-            me.is_relay,
-            fits,
-            me.time_ms,
-            me.digest,
-            me.software,
-        )
+        hello = me.hello(fits=fits)
         self._my_hello = encode_hello_body(hello)
         if self.connecting:
             signature = self._sign("hello-connect", self._challenge + self._my_hello)
@@ -333,17 +347,6 @@ class Session:
         step = limits.REFUSALS_PER_MESSAGE_MAX
         for start in range(0, len(refused) or 1, step):
             self._send(Refused(tuple(refused[start : start + step]), complete=complete and start == 0))
-
-    def _collect(self, part: Part) -> bytes | None:
-        if not self.is_live:
-            raise UnexpectedMessage("a message in parts has no place before hello")
-        self._parts.append(part.data)
-        if sum(map(len, self._parts)) > limits.MESSAGE_BYTES_MAX:
-            raise MessageTooBig(f"a message of more than {limits.MESSAGE_BYTES_MAX} bytes")
-        if not part.last:
-            return None
-        whole, self._parts = b"".join(self._parts), []
-        return whole
 
     # -- handlers ------------------------------------------------------------------------------------------
 
@@ -385,7 +388,7 @@ class Session:
         self._ready.heads_wanted = True
 
     def _on_heads(self, message: Heads) -> None:
-        if not self.outbound.held_back and not self._heads_for_repair:
+        if self._heads_asked is None:
             raise UnexpectedMessage("heads that nobody asked for")
         self._heads.extend(message.runs)
         if len(self._heads) > limits.HEADS_RUNS_MAX:

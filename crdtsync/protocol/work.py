@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crdtsync.ids import Position
+from crdtsync.protocol import limits
 from crdtsync.protocol.intervals import Interval
 from crdtsync.protocol.messages import Digest, HeldRun, Hello, Refused, RefusedRecord
 
@@ -37,6 +38,25 @@ class Me:
     digest: bytes
     software: str
 
+    def hello(self, *, fits: bool) -> Hello:
+        """The hello that says so, not signed yet."""
+        return Hello(
+            limits.VERSION,
+            self.shop,
+            self.device,
+            self.log_id,
+            self.end,
+            self.cursor_log,
+            self.cursor,
+            self.nonce,
+            self.certificate,
+            self.is_relay,
+            fits,
+            self.time_ms,
+            self.digest,
+            self.software,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -55,7 +75,7 @@ class Standing:
 class Delivery:
     """What the driver must make durable, in one transaction, before it calls ``Session.stored(number)``.
 
-    It may only be stored if the peer's log is held up to ``start`` exactly: else an earlier delivery was lost.
+    It may only be stored if the peer's log is held up to ``start`` exactly: else an earlier one was lost.
     ``records`` are (seq in the peer's log, bytes), to be admitted first; ``blob`` is a pack of them.
     ``restart``: before anything else forget the peer's cursor, and that records came from it. ``cut``: the
     intervals still wanted after taking the peer's end as cursor. ``fills``: an interval wanted no more.
