@@ -2,7 +2,7 @@
 
 Numbers replace names wherever a row would repeat them: ``shop.no``, ``chain.no``, ``document.no`` and
 ``origin.no`` are local to the file and never leave it. ``pos`` is ``shop.no << 40 | seq``, so that one shop's
-log is one stretch of one table.
+log is one part of one table.
 
 Rows of ``record`` that were packed live in ``pack`` alone; what has to be found of them without unpacking
 (which chains, documents and origins are in which pack) has one row per pack, never one per entry.
@@ -39,9 +39,12 @@ CREATE TABLE record (
     origin_seq INTEGER NOT NULL, crc INTEGER NOT NULL, digest BLOB NOT NULL, prev BLOB, h BLOB NOT NULL,
     bytes BLOB
 ) STRICT;
-CREATE INDEX record_by_number ON record (chain, n) WHERE chain IS NOT NULL;
-CREATE INDEX record_by_origin ON record (origin);
-CREATE INDEX record_by_document ON record (document);
+CREATE TABLE stretch (
+    pos INTEGER PRIMARY KEY, document INTEGER NOT NULL, chain INTEGER, n INTEGER, origin INTEGER NOT NULL
+) STRICT;
+CREATE INDEX stretch_by_number ON stretch (chain, n) WHERE chain IS NOT NULL;
+CREATE INDEX stretch_by_origin ON stretch (origin);
+CREATE INDEX stretch_by_document ON stretch (document);
 CREATE TABLE held_update (
     shop INTEGER NOT NULL, digest BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (shop, digest)
 ) STRICT, WITHOUT ROWID;

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 
 from crdtsync.ids import Item
 from crdtsync.storage import pack_columns
+from crdtsync.storage.checksums import row_crc
 from crdtsync.storage.database import Row
 from crdtsync.storage.log import PreparedPack
 from crdtsync.storage.pack import PACK_BYTES_MAX, ROWS_MAX, decode_pack, encode_pack
 from crdtsync.storage.pack_columns import PackedRow
-from crdtsync.storage.sqlite_base import ROW, LogBase, Totals, row_crc
+from crdtsync.storage.sqlite_heads import Totals
 from crdtsync.storage.sqlite_peers import Peers
+from crdtsync.storage.sqlite_rows import ROW
 from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX, NewPack, PackPlace
 from crdtsync.storage.sqlite_writing import Writing
 
 
-class SqliteLog(Writing, Peers, LogBase):
+class SqliteLog(Writing, Peers):
     """``ShopLog`` in SQLite."""
 
     def pack(self, rows_max: int, keep_after: int) -> bool:
@@ -64,10 +66,12 @@ class SqliteLog(Writing, Peers, LogBase):
             return False
         if self._fingerprint(new.first, new.last) != new.fingerprint:
             return False
+        self._write_head()
         self._shelf.put(self._no, new)
         self._db.write(
             "DELETE FROM record WHERE pos BETWEEN ? AND ?", (self._base + new.first, self._base + new.last)
         )
+        self._cut_stretches(new.last)
         return True
 
     def compact(self, state: Item, replaces: Sequence[int]) -> int:
@@ -84,6 +88,7 @@ class SqliteLog(Writing, Peers, LogBase):
         if seq is None or seq in replaces:
             raise ValueError("a compacted state cannot replace itself")
         self._changed_documents.add(state.document)
+        self._must_flush = True
         for row in loose:
             self._drop_bytes(row, totals)
         for place, seqs in packed.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import struct
-import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain as chained
@@ -12,6 +11,7 @@ from typing import Final
 
 from crdtsync.errors import DamagedStore
 from crdtsync.ids import Origin, Position
+from crdtsync.storage.checksums import cursor_crc
 from crdtsync.storage.database import Row
 from crdtsync.storage.log import Acknowledged, Apart, Cursor, Interval, Refusal
 from crdtsync.storage.sqlite_reading import Reading
@@ -32,7 +32,7 @@ class Peers(Reading):
         if found is None:
             return None
         seq, h, wanted, crc = found
-        if crc != _cursor_crc(log_id, seq, h, wanted):
+        if crc != cursor_crc(log_id, seq, h, wanted):
             raise DamagedStore(
                 f"{self._db.path}: how far log {log_id.hex()} is held is damaged", shop=self._shop
             )
@@ -113,7 +113,7 @@ class Peers(Reading):
         seq, h, wanted = cursor.position.seq, cursor.position.h, _pack_intervals(cursor.wanted)
         self._db.write(
             "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?, ?, ?)",
-            (self._no, log_id, seq, h, wanted, _cursor_crc(log_id, seq, h, wanted)),
+            (self._no, log_id, seq, h, wanted, cursor_crc(log_id, seq, h, wanted)),
         )
 
     def set_acknowledged(self, log_id: bytes, position: Position, at_ms: int) -> None:
@@ -217,10 +217,7 @@ class Peers(Reading):
         seqs: list[int] = []
         others = self._db.rows("SELECT no FROM origin WHERE shop = ? AND no <> ?", (self._no, origin))
         for (other,) in others:
-            rows = self._db.rows(
-                "SELECT pos FROM record WHERE origin = ? AND pos > ?", (other, self._base + after)
-            )
-            seqs += [pos - self._base for (pos,) in rows]
+            seqs += self._loose_seqs("origin", other, after)
         seqs.sort()
         return array("q", seqs)
 
@@ -240,10 +237,6 @@ def _distinct(seqs: Iterable[int]) -> Iterator[int]:
 def _refusal(row: Row) -> Refusal:
     seq, digest, code, reason, held = row
     return Refusal(seq, digest, code, reason, bool(held))
-
-
-def _cursor_crc(log_id: bytes, seq: int, h: bytes, wanted: bytes) -> int:
-    return zlib.crc32(b"%b%d %b%b" % (log_id, seq, h, wanted))
 
 
 def _pack_intervals(intervals: Iterable[Interval]) -> bytes:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain as chained
 
 from crdtsync.ids import LINK_BYTES, ZERO_HASH, Position
 from crdtsync.storage.log import ROWS_SCANNED_MAX, Batch, DocumentRow, Interval, PackRow, Run
 from crdtsync.storage.runs import by_place, covers, inside, merged
-from crdtsync.storage.sqlite_base import ROW, LogBase
+from crdtsync.storage.sqlite_rows import ROW, Rows
 from crdtsync.storage.sqlite_shelf import PackPlace, ints
 
 _RowSeen = tuple[int, int, int, int, bytes, bytes | None]
 """seq, chain, n, origin, h, record."""
 
 
-class Reading(LogBase):
+class Reading(Rows):
     """The reading half of ``ShopLog``, but for peers."""
 
     def hash_at(self, seq: int) -> bytes | None:
@@ -103,20 +102,23 @@ class Reading(LogBase):
                 return iter(())
             number = totals.no
             packs = self._shelf.with_document(number)
-            loose = self._loose_seqs("document = ?", number)
+            loose = self._loose_seqs("document", number)
         packed = (seq for place in packs for seq in self._packed_seqs(place, number))
         return self._fetch(chained(packed, loose))
 
     def documents(self) -> list[DocumentRow]:
         """All documents, by name."""
-        if self._db.in_transaction:
-            self.flush()
-        rows = self._db.rows(
-            "SELECT name, records, records_bytes, last_seq FROM document WHERE shop = ? AND last_seq > 0"
-            " ORDER BY name",
-            (self._no,),
-        )
-        return [DocumentRow(*row) for row in rows]
+        with self._db.snapshot():
+            self._refresh()
+            rows = self._db.rows(
+                "SELECT name, records, records_bytes, last_seq FROM document WHERE shop = ? ORDER BY name",
+                (self._no,),
+            )
+        found = {row[0]: DocumentRow(*row) for row in rows}
+        for name in self._changed_documents:
+            totals = self._documents[name]
+            found[name] = DocumentRow(name, totals.records, totals.records_bytes, totals.last_seq)
+        return [row for row in found.values() if row.last_seq]
 
     def runs(self, chain: bytes | None = None) -> list[Run]:
         """The maximal runs of all chains or of one, by (chain, lo, hi_link)."""
@@ -199,10 +201,7 @@ class Reading(LogBase):
 
     def _places_in_chain(self, chain: int, lo: int, hi: int) -> list[tuple[int, int]]:
         """(n, seq) of entries of a chain."""
-        rows = self._db.rows(
-            "SELECT n, pos FROM record WHERE chain = ? AND n BETWEEN ? AND ?", (chain, lo, hi)
-        )
-        places = [(n, pos - self._base) for n, pos in rows]
+        places = self._loose_places(chain, lo, hi)
         for place in self._shelf.with_chain(chain, lo, hi):
             columns = self._shelf.columns(place)
             places += [
@@ -211,10 +210,6 @@ class Reading(LogBase):
                 if lo <= n <= hi and columns.chains[number] == chain
             ]
         return places
-
-    def _loose_seqs(self, condition: str, value: int) -> array[int]:
-        rows = self._db.rows(f"SELECT pos FROM record WHERE {condition} ORDER BY pos", (value,))  # noqa: S608
-        return array("q", [pos - self._base for (pos,) in rows])
 
     def _packed_seqs(self, place: PackPlace, document: int) -> list[int]:
         return [place.first + number for number in ints(self._shelf.columns(place).documents, document)]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from crdtsync.errors import DamagedStore
 from crdtsync.ids import EntryFacts, Item, next_hash
-from crdtsync.storage.log import Run
+from crdtsync.storage.checksums import row_crc
 from crdtsync.storage.runs import add_entry, covers
 from crdtsync.storage.schema import SEQ_BITS
-from crdtsync.storage.sqlite_base import LogBase, row_crc
+from crdtsync.storage.sqlite_rows import Rows
 
 _INSERT = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-class Writing(LogBase):
+class Writing(Rows):
     """The writing half of ``ShopLog``, but for packs, compaction and what is known of peers."""
 
     def append(self, item: Item) -> int | None:
@@ -34,25 +33,22 @@ class Writing(LogBase):
             self._db.write("INSERT INTO held_update VALUES (?, ?, ?)", (self._no, digest, seq))
         if seq >> SEQ_BITS:
             raise OverflowError("a log of 2^40 records is full")
-        totals = self._documents.get(item.document) or self._add_document(item.document)
+        self._seq = seq
+        totals = self._grow(item.document, len(record))
         origin, origin_seq = self._filed_under(item)
         h = next_hash(self._h, record)
         pos = self._base + seq
         crc = row_crc(pos, totals.no, chain, n, origin, origin_seq, digest, prev, h, record)
         self._db.write(_INSERT, (pos, totals.no, chain, n, origin, origin_seq, crc, digest, prev, h, record))
-        self._seq, self._h = seq, h
-        self._head_changed = True
-        totals.records += 1
-        totals.records_bytes += len(record)
-        totals.last_seq = seq
-        self._changed_documents.add(item.document)
+        self._h = h
+        self._file(seq, totals.no, chain, n, origin)
         return seq
 
     def rotate_log_id(self, log_id: bytes) -> None:
         """Go on under a new log id: what peers acknowledged under the old one counts no more."""
         self._begin_writing()
         self._log_id = log_id
-        self._head_changed = True
+        self._write_head()
 
     def void_origin(self, log_id: bytes) -> None:
         """Forget that records came from that log, and forget its cursor."""
@@ -77,14 +73,10 @@ class Writing(LogBase):
 
     def _add_to_runs(self, chain: int, entry: EntryFacts) -> bool:
         """False if the entry is held already."""
+        if self._continue_run(chain, entry):
+            return True
         runs = self._chain_runs(chain, entry.chain)
-        if len(runs) == 1:
-            run = runs[0]
-            if run.hi == entry.n - 1 and run.hi_link == entry.prev:
-                runs[0] = Run(run.chain, run.lo, run.lo_prev, entry.n, entry.link)
-                self._changed_runs.add(chain)
-                return True
-        if covers(runs, entry.n) and entry.link in self._held_links(chain, entry.n):
+        if covers(runs, entry.n) and entry.link in [link for _, link, _ in self._entries_at(chain, entry.n)]:
             return False
         gone, new = add_entry(
             runs, entry, lambda n: [(link, prev) for _, link, prev in self._entries_at(chain, n)]
@@ -93,15 +85,5 @@ class Writing(LogBase):
             runs.remove(run)
         runs.extend(new)
         self._changed_runs.add(chain)
+        self._must_flush = True
         return True
-
-    def _held_links(self, chain: int, n: int) -> list[bytes]:
-        """The links held under a number that a run covers."""
-        links = [link for _, link, _ in self._entries_at(chain, n)]
-        if not links:
-            # Appending it once more would look right and be wrong: an index of the file is damaged.
-            raise DamagedStore(
-                f"{self._db.path}: entry {n} of a chain of shop {self._shop.hex()} cannot be found",
-                shop=self._shop,
-            )
-        return links

@@ -1,0 +1,43 @@
+"""Checksums of the rows of a store: over what a row holds and over all that it is filed by."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Final
+
+from crdtsync.storage.log import Run
+
+_NUMBERS: Final = struct.Struct("<qqqqqq")
+
+
+def row_crc(
+    pos: int,
+    document: int,
+    chain: int | None,
+    n: int | None,
+    origin: int,
+    origin_seq: int,
+    digest: bytes,
+    prev: bytes | None,
+    h: bytes,
+    record: bytes | None,
+) -> int:
+    """Of a row of ``record``. Raises ``TypeError`` or ``struct.error`` for values of a wrong type."""
+    numbers = _NUMBERS.pack(pos, document, chain or 0, n or 0, origin, origin_seq)
+    return zlib.crc32(record or b"", zlib.crc32(b"".join((numbers, digest, prev or b"", h))))
+
+
+def run_crc(chain: int, run: Run) -> int:
+    """Of a row of ``run``."""
+    return zlib.crc32(b"%d %d %d %b%b" % (chain, run.lo, run.hi, run.lo_prev, run.hi_link))
+
+
+def shop_crc(log_id: bytes, seq: int, h: bytes) -> int:
+    """Of a row of ``shop``."""
+    return zlib.crc32(b"%b%d %b" % (log_id, seq, h))
+
+
+def cursor_crc(log_id: bytes, seq: int, h: bytes, wanted: bytes) -> int:
+    """Of a row of ``cursor``."""
+    return zlib.crc32(b"%b%d %b%b" % (log_id, seq, h, wanted))

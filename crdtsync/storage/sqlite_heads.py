@@ -1,0 +1,304 @@
+"""The head of a shop's log in SQLite: its end, its runs and totals, and the numbers of names.
+
+What is cached here is valid for one ``generation`` of the database: until another connection commits or a
+transaction is rolled back.
+
+On disk the head may lag behind the rows: it is written every ``HEAD_LAG_MAX`` rows, and whenever more
+happened than that entries continued the one run of their chain and documents grew. The rest is read from the
+rows themselves when the log is loaded. So a sale that is committed alone writes one row, and opening reads a
+few rows, never the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from crdtsync.errors import DamagedStore
+from crdtsync.ids import ZERO_HASH, EntryFacts, Position
+from crdtsync.storage.checksums import run_crc, shop_crc
+from crdtsync.storage.database import Database, Row
+from crdtsync.storage.log import Run
+from crdtsync.storage.schema import SEQ_BITS
+from crdtsync.storage.sqlite_shelf import PackShelf
+
+HEAD_LAG_MAX: Final = 64
+
+
+@dataclass(slots=True)
+class Totals:
+    """One document's totals while they are cached."""
+
+    no: int
+    records: int
+    records_bytes: int
+    last_seq: int
+
+
+class Heads:
+    """The head and the names of one shop's log."""
+
+    def __init__(
+        self, database: Database, shelf: PackShelf, no: int, shop: bytes, enlist: Callable[[Heads], None]
+    ) -> None:
+        self._db = database
+        self._shelf = shelf
+        self._no = no
+        self._base = no << SEQ_BITS
+        self._shop = shop
+        self._enlist = enlist
+        self._generation = -1
+        self._enlisted = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._log_id = b""
+        self._seq = self._seq_on_disk = 0
+        self._h = ZERO_HASH
+        self._own_origin = 0
+        self._chains: dict[bytes, int] = {}
+        self._origins: dict[bytes, int] = {}
+        self._runs: dict[int, list[Run]] = {}
+        self._runs_on_disk: dict[int, list[Run]] = {}
+        self._documents: dict[str, Totals] = {}
+        self._changed_runs: set[int] = set()
+        self._changed_documents: set[str] = set()
+        self._must_flush = False
+
+    @property
+    def shop(self) -> bytes:
+        """The id of the shop."""
+        return self._shop
+
+    @property
+    def log_id(self) -> bytes:
+        """The name of this log, as it is on disk now."""
+        self._refresh()
+        return self._log_id
+
+    @property
+    def end(self) -> Position:
+        """After the newest record, as it is on disk now (or in the transaction under way)."""
+        with self._db.snapshot():
+            self._refresh()
+        return Position(self._seq, self._h)
+
+    # -- loading ----------------------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """Notice what others wrote. Inside a snapshot or a transaction."""
+        if self._generation != self._db.generation:
+            self._load()
+
+    def _load(self) -> None:
+        self._forget()
+        found = self._db.row("SELECT log_id, seq, h, crc FROM shop WHERE no = ?", (self._no,))
+        if self._no < 0:
+            raise KeyError(self._shop.hex())
+        if found is None or shop_crc(*found[:3]) != found[3]:
+            raise self._damaged_head()
+        self._log_id, self._seq, self._h = found[:3]
+        self._seq_on_disk = self._seq
+        names: dict[int, str] = {}
+        links: dict[int, bytes] = {}
+        rows = self._db.rows(
+            "SELECT pos, document, chain, n, digest, prev, h, length(bytes) FROM record"
+            " WHERE pos > ? AND pos < ? ORDER BY pos",
+            (self._base + self._seq, self._base + (1 << SEQ_BITS)),
+        )
+        for pos, document, chain, n, digest, prev, h, size in rows:
+            if pos != self._base + self._seq + 1 or size is None:
+                raise self._damaged_head()
+            self._seq, self._h = pos - self._base, h
+            name = names.get(document) or names.setdefault(document, self._document_name(document))
+            self._grow(name, size)
+            if chain is not None:
+                link = links.get(chain) or links.setdefault(chain, self._chain_link(chain))
+                if not self._continue_run(chain, EntryFacts(link, n, prev, digest, name, "")):
+                    raise self._damaged_head()
+        self._generation = self._db.generation
+
+    def _document_name(self, number: int) -> str:
+        found = self._db.row("SELECT name FROM document WHERE no = ?", (number,))
+        if found is None:
+            raise self._damaged_head()
+        return str(found[0])
+
+    def _chain_link(self, number: int) -> bytes:
+        found = self._db.row("SELECT link FROM chain WHERE no = ?", (number,))
+        if found is None:
+            raise self._damaged_head()
+        return bytes(found[0])
+
+    def _damaged_head(self) -> DamagedStore:
+        return DamagedStore(
+            f"{self._db.path}: the head of the log of shop {self._shop.hex()} is damaged", shop=self._shop
+        )
+
+    # -- changing ---------------------------------------------------------------------------------------
+
+    def _begin_writing(self) -> None:
+        if not self._db.in_transaction:
+            raise RuntimeError("a log is written inside Store.transaction() only")
+        if self._generation != self._db.generation:
+            self._load()
+        if not self._enlisted:
+            self._enlisted = True
+            self._enlist(self)
+
+    def _grow(self, document: str, size: int) -> Totals:
+        """Count one more record, the newest, in a document's totals."""
+        totals = self._documents.get(document) or self._add_document(document)
+        totals.records += 1
+        totals.records_bytes += size
+        totals.last_seq = self._seq
+        self._changed_documents.add(document)
+        return totals
+
+    def _continue_run(self, chain: int, entry: EntryFacts) -> bool:
+        """Let an entry continue the one run of its chain; False where that is not all that it does."""
+        runs = self._chain_runs(chain, entry.chain)
+        if len(runs) != 1:
+            return False
+        run = runs[0]
+        if run.hi != entry.n - 1 or run.hi_link != entry.prev:
+            return False
+        runs[0] = Run(run.chain, run.lo, run.lo_prev, entry.n, entry.link)
+        self._changed_runs.add(chain)
+        return True
+
+    def flush(self) -> None:
+        """At the end of a transaction: write the head, where it lags too far behind."""
+        if self._must_flush or self._seq - self._seq_on_disk >= HEAD_LAG_MAX:
+            self._write_head()
+
+    def _write_head(self) -> None:
+        self._db.write(
+            "UPDATE shop SET log_id = ?, seq = ?, h = ?, crc = ? WHERE no = ?",
+            (self._log_id, self._seq, self._h, shop_crc(self._log_id, self._seq, self._h), self._no),
+        )
+        self._seq_on_disk = self._seq
+        for chain in self._changed_runs:
+            self._write_runs(chain)
+        self._changed_runs.clear()
+        for name in self._changed_documents:
+            totals = self._documents[name]
+            self._db.write(
+                "UPDATE document SET records = ?, records_bytes = ?, last_seq = ? WHERE no = ?",
+                (totals.records, totals.records_bytes, totals.last_seq, totals.no),
+            )
+        self._changed_documents.clear()
+        self._must_flush = False
+
+    def disown(self) -> None:
+        """The shop was never created: from now on the log raises ``KeyError``."""
+        self._no = self._base = -1
+        self._generation = -1
+
+    def end_writing(self) -> None:
+        """The transaction ended, either way."""
+        self._enlisted = False
+
+    def _write_runs(self, chain: int) -> None:
+        now, before = self._runs[chain], self._runs_on_disk[chain]
+        gone = set(before) - set(now)
+        new = set(now) - set(before)
+        self._db.write_many(
+            "DELETE FROM run WHERE chain = ? AND lo = ? AND hi_link = ?",
+            [(chain, run.lo, run.hi_link) for run in gone],
+        )
+        self._db.write_many(
+            "INSERT INTO run (chain, lo, hi_link, lo_prev, hi, crc) VALUES (?, ?, ?, ?, ?, ?)",
+            [(chain, run.lo, run.hi_link, run.lo_prev, run.hi, run_crc(chain, run)) for run in new],
+        )
+        self._runs_on_disk[chain] = list(now)
+
+    # -- the numbers of names -----------------------------------------------------------------------------
+
+    def _chain_no(self, link: bytes) -> int | None:
+        number = self._chains.get(link)
+        if number is None:
+            found = self._db.row("SELECT no FROM chain WHERE shop = ? AND link = ?", (self._no, link))
+            if found is None:
+                return None
+            number = self._chains[link] = found[0]
+        return number
+
+    def _add_chain(self, link: bytes) -> int:
+        number = self._chain_no(link)
+        if number is None:
+            found = self._db.row("INSERT INTO chain VALUES (NULL, ?, ?) RETURNING no", (self._no, link))
+            number = self._chains[link] = _number(found)
+        return number
+
+    def _origin_no(self, log_id: bytes | None) -> int:
+        """The number under which records of that log are filed now; 0 if there is none."""
+        if log_id is None:
+            return self._own()
+        number = self._origins.get(log_id)
+        if number is None:
+            found = self._db.row(
+                "SELECT no FROM origin WHERE shop = ? AND log_id = ? AND void = 0", (self._no, log_id)
+            )
+            if found is None:
+                return 0
+            number = self._origins[log_id] = found[0]
+        return number
+
+    def _own(self) -> int:
+        if not self._own_origin:
+            found = self._db.row("SELECT no FROM origin WHERE shop = ? AND log_id IS NULL", (self._no,))
+            self._own_origin = _number(found)
+        return self._own_origin
+
+    def _add_origin(self, log_id: bytes) -> int:
+        number = self._origin_no(log_id)
+        if not number:
+            found = self._db.row("INSERT INTO origin VALUES (NULL, ?, ?, 0) RETURNING no", (self._no, log_id))
+            number = self._origins[log_id] = _number(found)
+        return number
+
+    def _totals(self, name: str) -> Totals | None:
+        totals = self._documents.get(name)
+        if totals is None:
+            found = self._db.row(
+                "SELECT no, records, records_bytes, last_seq FROM document WHERE shop = ? AND name = ?",
+                (self._no, name),
+            )
+            if found is None:
+                return None
+            totals = self._documents[name] = Totals(*found)
+        return totals
+
+    def _add_document(self, name: str) -> Totals:
+        totals = self._totals(name)
+        if totals is None:
+            found = self._db.row(
+                "INSERT INTO document VALUES (NULL, ?, ?, 0, 0, 0) RETURNING no", (self._no, name)
+            )
+            totals = self._documents[name] = Totals(_number(found), 0, 0, 0)
+        return totals
+
+    def _chain_runs(self, number: int, link: bytes) -> list[Run]:
+        runs = self._runs.get(number)
+        if runs is None:
+            found = self._db.rows("SELECT lo, lo_prev, hi, hi_link, crc FROM run WHERE chain = ?", (number,))
+            runs = self._runs[number] = [self._checked_run(number, link, row) for row in found]
+            self._runs_on_disk[number] = list(runs)
+        return runs
+
+    def _checked_run(self, number: int, link: bytes, row: Row) -> Run:
+        run = Run(link, *row[:4])
+        if run_crc(number, run) != row[4]:
+            raise DamagedStore(
+                f"{self._db.path}: what is held of chain {link.hex()} from number {run.lo} is damaged",
+                shop=self._shop,
+            )
+        return run
+
+
+def _number(found: Row | None) -> int:
+    if found is None:
+        raise DamagedStore("a number that the store gave is not there")
+    return int(found[0])

@@ -1,0 +1,244 @@
+"""The rows of a shop's log in SQLite, and how one is found.
+
+Unpacked rows are found by *stretches*: consecutive rows of one document, one origin and, if they are entries,
+one chain with consecutive numbers. A till that sells writes one stretch a day, not an index entry per sale. A
+stretch ends where the next one begins; every unpacked row lies in one.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from crdtsync.errors import DamagedStore
+from crdtsync.ids import record_digest
+from crdtsync.storage.checksums import row_crc
+from crdtsync.storage.database import Row
+from crdtsync.storage.schema import SEQ_BITS
+from crdtsync.storage.sqlite_heads import Heads
+
+ROW: Final = "pos, document, chain, n, origin, origin_seq, crc, digest, prev, h, bytes"
+SLICE: Final = 256
+"""Rows that an iterator reads at once; between slices no statement is open."""
+
+STRETCH_ROWS_MAX: Final = 4096
+"""So that what may hold a number lies in a known neighbourhood of it."""
+
+_SEQ_MASK: Final = (1 << SEQ_BITS) - 1
+_ENDS: Final = "(SELECT min(next.pos) - 1 FROM stretch AS next WHERE next.pos > stretch.pos AND next.pos < ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows ``first`` to ``last``; ``n`` is the number of the first, 0 where they are no entries."""
+
+    first: int
+    last: int
+    n: int
+
+
+@dataclass(slots=True)
+class OpenStretch:
+    """The newest stretch, which may go on. ``shift`` is an entry's number less its seq."""
+
+    first: int
+    document: int
+    chain: int | None
+    shift: int
+    origin: int
+
+
+class Rows(Heads):
+    """Finding, checking and reading rows."""
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._open: OpenStretch | None = None
+
+    # -- stretches --------------------------------------------------------------------------------------
+
+    def _file(self, seq: int, document: int, chain: int | None, n: int | None, origin: int) -> None:
+        """Let row ``seq`` continue the newest stretch or begin one."""
+        shift = n - seq if n is not None else 0
+        last = self._open
+        if (
+            last is not None
+            and last.document == document
+            and last.origin == origin
+            and last.chain == chain
+            and last.shift == shift
+            and seq - last.first < STRETCH_ROWS_MAX
+        ):
+            return
+        if last is None and self._continues_on_disk(seq, document, chain, shift, origin):
+            return
+        self._db.write(
+            "INSERT INTO stretch VALUES (?, ?, ?, ?, ?)", (self._base + seq, document, chain, n, origin)
+        )
+        self._open = OpenStretch(seq, document, chain, shift, origin)
+
+    def _continues_on_disk(self, seq: int, document: int, chain: int | None, shift: int, origin: int) -> bool:
+        found = self._db.row(
+            "SELECT pos, document, chain, n, origin FROM stretch WHERE pos > ? AND pos < ?"
+            " ORDER BY pos DESC LIMIT 1",
+            (self._base, self._base + seq),
+        )
+        if found is None:
+            return False
+        first = found[0] - self._base
+        was = OpenStretch(
+            first, found[1], found[2], found[3] - first if found[3] is not None else 0, found[4]
+        )
+        if was != OpenStretch(first, document, chain, shift, origin) or seq - first >= STRETCH_ROWS_MAX:
+            return False
+        self._open = was
+        return True
+
+    def _cut_stretches(self, last: int) -> None:
+        """Drop what rows up to ``last`` are found by; they are packed."""
+        found = self._db.row(
+            "SELECT pos, document, chain, n, origin FROM stretch WHERE pos > ? AND pos <= ?"
+            " ORDER BY pos DESC LIMIT 1",
+            (self._base, self._base + last),
+        )
+        next_row = self._db.row("SELECT 1 FROM record WHERE pos = ?", (self._base + last + 1,))
+        begins = self._db.row("SELECT 1 FROM stretch WHERE pos = ?", (self._base + last + 1,))
+        self._db.write("DELETE FROM stretch WHERE pos > ? AND pos <= ?", (self._base, self._base + last))
+        if found is not None and next_row is not None and begins is None:
+            pos, document, chain, n, origin = found
+            first = self._base + last + 1
+            number = n + first - pos if n is not None else None
+            self._db.write(
+                "INSERT INTO stretch VALUES (?, ?, ?, ?, ?)", (first, document, chain, number, origin)
+            )
+        self._open = None
+
+    def _stretches(self, condition: str, values: Sequence[int]) -> list[Stretch]:
+        rows = self._db.rows(
+            f"SELECT pos, {_ENDS}, n FROM stretch WHERE {condition}",  # noqa: S608
+            (self._base + (1 << SEQ_BITS), *values),
+        )
+        end = self._base + self._seq
+        return [
+            Stretch(pos - self._base, (end if last is None else last) - self._base, n or 0)
+            for pos, last, n in rows
+        ]
+
+    def _loose_seqs(self, column: str, number: int, after: int = 0) -> list[int]:
+        """Unpacked rows beyond ``after`` of a document or an origin, ascending."""
+        before = self._db.row(
+            f"SELECT max(pos) FROM stretch WHERE {column} = ? AND pos <= ? AND pos > ?",  # noqa: S608
+            (number, self._base + after, self._base),
+        )
+        start = before[0] if before and before[0] is not None else self._base
+        stretches = self._stretches(
+            f"{column} = ? AND pos BETWEEN ? AND ? ORDER BY pos",
+            (number, start, self._base + (1 << SEQ_BITS)),
+        )
+        return [seq for part in stretches for seq in range(max(part.first, after + 1), part.last + 1)]
+
+    def _loose_places(self, chain: int, lo: int, hi: int) -> list[tuple[int, int]]:
+        """(n, seq) of the unpacked entries ``lo`` to ``hi`` of a chain."""
+        stretches = self._stretches(
+            "chain = ? AND n BETWEEN ? AND ?", (chain, max(lo - STRETCH_ROWS_MAX, 0), min(hi, (1 << 62)))
+        )
+        return [
+            (n, part.first + n - part.n)
+            for part in stretches
+            for n in range(max(part.n, lo), min(part.n + part.last - part.first, hi) + 1)
+        ]
+
+    # -- rows ---------------------------------------------------------------------------------------------
+
+    def _checked(self, row: Row) -> bytes | None:
+        """The record of a row (``ROW``), or None where it was compacted. Raises ``DamagedStore``."""
+        pos, document, chain, n, origin, origin_seq, crc, digest, prev, h, record = row
+        try:
+            good = crc == row_crc(pos, document, chain, n, origin, origin_seq, digest, prev, h, record)
+        except (TypeError, struct.error):
+            good = False
+        if not good:
+            raise self._damaged(pos & _SEQ_MASK, document)
+        found: bytes | None = record
+        return found
+
+    def _damaged(self, seq: int, document: int | None = None) -> DamagedStore:
+        named = self._db.row("SELECT name FROM document WHERE no = ?", (document,)) if document else None
+        name = named[0] if named else None
+        where = f" ({name})" if name else ""
+        return DamagedStore(
+            f"{self._db.path}: record {seq}{where} of shop {self._shop.hex()} is damaged",
+            shop=self._shop,
+            seq=seq,
+            document=name,
+        )
+
+    def _loose_row(self, seq: int) -> Row | None:
+        return self._db.row(f"SELECT {ROW} FROM record WHERE pos = ?", (self._base + seq,))  # noqa: S608
+
+    def _record(self, seq: int) -> bytes | None:
+        """The record with that seq, wherever it lies; None where its bytes are gone."""
+        row = self._loose_row(seq)
+        if row is not None:
+            return self._checked(row)
+        place = self._shelf.find(self._no, seq)
+        if place is None:
+            raise self._damaged(seq)
+        return self._shelf.records(place)[seq - place.first]
+
+    def _fetch(self, seqs: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        """(seq, record) of rows that have bytes, read in slices of one state each."""
+        wanted = array("q")
+        for seq in seqs:
+            wanted.append(seq)
+            if len(wanted) == SLICE:
+                yield from self._fetch_slice(wanted)
+                wanted = array("q")
+        yield from self._fetch_slice(wanted)
+
+    def _fetch_slice(self, seqs: Sequence[int]) -> list[tuple[int, bytes]]:
+        with self._db.snapshot():
+            found = ((seq, self._record(seq)) for seq in seqs)
+            return [(seq, record) for seq, record in found if record is not None]
+
+    def _entries_at(self, chain: int, n: int) -> list[tuple[int, bytes, bytes]]:
+        """(seq, link, prev) of the entries held under a number, ascending by seq."""
+        found: list[tuple[int, bytes, bytes]] = []
+        for place in self._shelf.with_chain(chain, n, n):
+            columns = self._shelf.columns(place)
+            for number, held in enumerate(columns.ns):
+                record = None
+                if held == n and columns.chains[number] == chain:
+                    record = self._shelf.records(place)[number]
+                if record is not None:
+                    found.append(
+                        (place.first + number, record_digest(record), self._shelf.prev(place, number))
+                    )
+        count = sum(run.lo <= n <= run.hi for run in self._runs[chain]) - len(found)
+        found += self._loose_entries_at(chain, n, count)
+        return found
+
+    def _loose_entries_at(self, chain: int, n: int, count: int) -> list[tuple[int, bytes, bytes]]:
+        """The ``count`` unpacked entries under a number. Where there are less, the file is damaged: to append
+        what is not found once more would look right and be wrong.
+        """
+        found: list[tuple[int, bytes, bytes]] = []
+        if count:
+            near = self._db.each(
+                "SELECT pos, n FROM stretch WHERE chain = ? AND n BETWEEN ? AND ? ORDER BY n DESC",
+                (chain, n - STRETCH_ROWS_MAX, n),
+            )
+            for pos, begins in near:
+                row = self._loose_row(pos - self._base + n - begins)
+                if row is not None and (row[2], row[3]) == (chain, n) and self._checked(row) is not None:
+                    found.append((row[0] - self._base, row[7], row[8]))
+                if len(found) == count:
+                    return sorted(found)
+            raise DamagedStore(
+                f"{self._db.path}: entry {n} of a chain of shop {self._shop.hex()} cannot be found",
+                shop=self._shop,
+            )
+        return found
