@@ -6,8 +6,6 @@ import struct
 import zlib
 from typing import Final
 
-from crdtsync.storage.log import Run
-
 _NUMBERS: Final = struct.Struct("<qqqqqq")
 
 
@@ -28,9 +26,9 @@ def row_crc(
     return zlib.crc32(record or b"", zlib.crc32(b"".join((numbers, digest, prev or b"", h))))
 
 
-def run_crc(chain: int, run: Run) -> int:
-    """Of a row of ``run``."""
-    return zlib.crc32(b"%d %d %d %b%b" % (chain, run.lo, run.hi, run.lo_prev, run.hi_link))
+def chain_crc(link: bytes, runs: bytes) -> int:
+    """Of a row of ``chain``."""
+    return zlib.crc32(runs, zlib.crc32(link))
 
 
 def shop_crc(log_id: bytes, seq: int, h: bytes) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Final
 
 from crdtsync.ids import ZERO_HASH, EntryFacts, Item, Position, next_hash
@@ -18,11 +18,19 @@ from crdtsync.storage.log import (
     Run,
 )
 from crdtsync.storage.memory_peers import MemoryPeers
-from crdtsync.storage.memory_tables import Head, MemoryRow
+from crdtsync.storage.memory_tables import Head, MemoryRow, OriginKey
 from crdtsync.storage.pack import PACK_BYTES_MAX, ROWS_MAX, decode_pack, encode_pack
-from crdtsync.storage.runs import add_entry, by_place, covers, inside, merged
+from crdtsync.storage.runs import add_entry, by_place, continued, covers, inside, merged
 
 _UNPACKED_BYTES_MAX: Final = 256 << 20
+_OWN: Final[OriginKey] = (None, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _PreparedRows(PreparedPack):
+    """A prepared pack with its rows, which must still be the same."""
+
+    rows: tuple[tuple[int, bytes | None], ...]
 
 
 class MemoryLog(MemoryPeers):
@@ -120,18 +128,19 @@ class MemoryLog(MemoryPeers):
         tables, entry, record = self._tables, item.entry, item.record
         head = self._head()
         seq = head.seq + 1
+        chain: bytes | None = None
+        n, prev = 0, b""
         if entry is not None:
             if not self._add_to_runs(entry):
                 return None
-            tables.numbers.put((entry.chain, entry.n), (*self._seqs_at(entry.chain, entry.n), seq))
             chain, n, prev = entry.chain, entry.n, entry.prev
+            tables.numbers.put((chain, n), (*(tables.numbers.get((chain, n), True) or ()), seq))
         else:
             if tables.updates.get(item.digest, True) is not None:
                 return None
             tables.updates.put(item.digest, seq)
-            chain, n, prev = None, 0, b""
         h = next_hash(head.h, record)
-        origin = self._origin(item.origin.log_id if item.origin else None)
+        origin = self._origin(item.origin.log_id) if item.origin is not None else _OWN
         tables.rows.put(seq, MemoryRow(record, item.document, item.digest, chain, n, prev, origin, h))
         tables.head.put("", Head(head.log_id, seq, h, head.packed))
         self._count(item.document, 1, len(record), seq)
@@ -140,7 +149,7 @@ class MemoryLog(MemoryPeers):
     def rotate_log_id(self, log_id: bytes) -> None:
         """See ``ShopLog.rotate_log_id``."""
         self._begin_writing()
-        self._tables.head.put("", replace(self._head(), log_id=log_id))
+        self._tables.head.put("", self._head()._replace(log_id=log_id))
 
     def pack(self, rows_max: int, keep_after: int) -> bool:
         """See ``ShopLog.pack``."""
@@ -168,16 +177,19 @@ class MemoryLog(MemoryPeers):
         blob = encode_pack(records, first=first, last=rows[-1][0])
         if decode_pack(blob, bytes_max=_UNPACKED_BYTES_MAX) != records:
             raise AssertionError("a pack does not give back what was packed")
-        return PreparedPack(first, rows[-1][0], blob)
+        return _PreparedRows(first, rows[-1][0], blob, tuple(rows))
 
     def store_pack(self, prepared: PreparedPack) -> bool:
         """See ``ShopLog.store_pack``."""
         self._begin_writing()
         head = self._head()
-        if head.packed + 1 != prepared.first or prepared.blob != self._packed(prepared.first, prepared.last):
+        if not isinstance(prepared, _PreparedRows):
+            raise TypeError("this pack was prepared by another store")
+        unchanged = all(self._row(seq).record is record for seq, record in prepared.rows)
+        if head.packed + 1 != prepared.first or not unchanged:
             return False
         self._put_pack(prepared.first, prepared.last, prepared.blob)
-        self._tables.head.put("", replace(head, packed=prepared.last))
+        self._tables.head.put("", head._replace(packed=prepared.last))
         return True
 
     def compact(self, state: Item, replaces: Sequence[int]) -> int:
@@ -198,7 +210,7 @@ class MemoryLog(MemoryPeers):
         for seq, row in gone:
             if row is None or row.record is None:
                 continue
-            self._tables.rows.put(seq, replace(row, record=None))
+            self._tables.rows.put(seq, row._replace(record=None))
             self._count(state.document, -1, -len(row.record), 0)
             pack = self.pack_at(seq)
             if pack is not None:
@@ -220,7 +232,11 @@ class MemoryLog(MemoryPeers):
         return self._tables.numbers.get((chain, n), self._inside) or ()
 
     def _add_to_runs(self, entry: EntryFacts) -> bool:
-        runs = self._runs(entry.chain)
+        runs = self._tables.runs.get(entry.chain, True) or ()
+        longer = continued(runs, entry)
+        if longer is not None:
+            self._tables.runs.put(entry.chain, (longer,))
+            return True
         if covers(runs, entry.n) and entry.link in self.links_at(entry.chain, entry.n):
             return False
         gone, new = add_entry(runs, entry, self._entries_at(entry.chain))

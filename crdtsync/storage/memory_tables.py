@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from crdtsync.ids import ZERO_HASH
 from crdtsync.storage.log import Acknowledged, Apart, Cursor, DocumentRow, PackRow, Refusal, Run
@@ -55,11 +55,10 @@ class Table(Generic[K, V]):
                 self.committed.pop(key, None)
             else:
                 self.committed[key] = value
-        self.pending.clear()
+        self.pending = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The end of a log, and its name. ``packed`` is the last seq that lies in a pack."""
 
     log_id: bytes
@@ -68,8 +67,7 @@ class Head:
     packed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryRow:
+class MemoryRow(NamedTuple):
     """One row of a log; ``record`` is None where its bytes are gone."""
 
     record: bytes | None

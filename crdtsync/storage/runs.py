@@ -45,6 +45,16 @@ def add_entry(runs: Sequence[Run], entry: EntryFacts, entries_at: EntriesAt) -> 
     return gone, new
 
 
+def continued(runs: Sequence[Run], entry: EntryFacts) -> Run | None:
+    """The common case: the one run of a chain, longer by the entry that follows it. None in any other."""
+    if len(runs) != 1:
+        return None
+    run = runs[0]
+    if run.hi != entry.n - 1 or run.hi_link != entry.prev:
+        return None
+    return Run(run.chain, run.lo, run.lo_prev, entry.n, entry.link)
+
+
 def covers(runs: Sequence[Run], n: int) -> bool:
     """Whether an entry with number ``n`` is held."""
     return any(run.lo <= n <= run.hi for run in runs)

@@ -24,7 +24,8 @@ CREATE TABLE shop (
     crc INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE chain (
-    no INTEGER PRIMARY KEY, shop INTEGER NOT NULL, link BLOB NOT NULL, UNIQUE (shop, link)
+    no INTEGER PRIMARY KEY, shop INTEGER NOT NULL, link BLOB NOT NULL, runs BLOB NOT NULL,
+    crc INTEGER NOT NULL, UNIQUE (shop, link)
 ) STRICT;
 CREATE TABLE document (
     no INTEGER PRIMARY KEY, shop INTEGER NOT NULL, name TEXT NOT NULL, records INTEGER NOT NULL,
@@ -47,11 +48,6 @@ CREATE INDEX stretch_by_origin ON stretch (origin);
 CREATE INDEX stretch_by_document ON stretch (document);
 CREATE TABLE held_update (
     shop INTEGER NOT NULL, digest BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (shop, digest)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE run (
-    chain INTEGER NOT NULL, lo INTEGER NOT NULL, hi_link BLOB NOT NULL, lo_prev BLOB NOT NULL,
-    hi INTEGER NOT NULL,
-    crc INTEGER NOT NULL, PRIMARY KEY (chain, lo, hi_link)
 ) STRICT, WITHOUT ROWID;
 """
 

@@ -11,19 +11,23 @@ few rows, never the log.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from crdtsync.errors import DamagedStore
 from crdtsync.ids import ZERO_HASH, EntryFacts, Position
-from crdtsync.storage.checksums import run_crc, shop_crc
+from crdtsync.storage.checksums import chain_crc, shop_crc
 from crdtsync.storage.database import Database, Row
 from crdtsync.storage.log import Run
+from crdtsync.storage.runs import continued
 from crdtsync.storage.schema import SEQ_BITS
 from crdtsync.storage.sqlite_shelf import PackShelf
 
-HEAD_LAG_MAX: Final = 64
+HEAD_LAG_MAX: Final = 256
+
+_RUN: Final = struct.Struct(">QQ32s32s")
 
 
 @dataclass(slots=True)
@@ -60,9 +64,8 @@ class Heads:
         self._chains: dict[bytes, int] = {}
         self._origins: dict[bytes, int] = {}
         self._runs: dict[int, list[Run]] = {}
-        self._runs_on_disk: dict[int, list[Run]] = {}
         self._documents: dict[str, Totals] = {}
-        self._changed_runs: set[int] = set()
+        self._changed_runs: set[bytes] = set()
         self._changed_documents: set[str] = set()
         self._must_flush = False
 
@@ -115,6 +118,7 @@ class Heads:
             self._grow(name, size)
             if chain is not None:
                 link = links.get(chain) or links.setdefault(chain, self._chain_link(chain))
+                self._chain_no(link)
                 if not self._continue_run(chain, EntryFacts(link, n, prev, digest, name, "")):
                     raise self._damaged_head()
         self._generation = self._db.generation
@@ -158,14 +162,12 @@ class Heads:
 
     def _continue_run(self, chain: int, entry: EntryFacts) -> bool:
         """Let an entry continue the one run of its chain; False where that is not all that it does."""
-        runs = self._chain_runs(chain, entry.chain)
-        if len(runs) != 1:
+        runs = self._runs[chain]
+        longer = continued(runs, entry)
+        if longer is None:
             return False
-        run = runs[0]
-        if run.hi != entry.n - 1 or run.hi_link != entry.prev:
-            return False
-        runs[0] = Run(run.chain, run.lo, run.lo_prev, entry.n, entry.link)
-        self._changed_runs.add(chain)
+        runs[0] = longer
+        self._changed_runs.add(entry.chain)
         return True
 
     def flush(self) -> None:
@@ -179,8 +181,12 @@ class Heads:
             (self._log_id, self._seq, self._h, shop_crc(self._log_id, self._seq, self._h), self._no),
         )
         self._seq_on_disk = self._seq
-        for chain in self._changed_runs:
-            self._write_runs(chain)
+        for link in self._changed_runs:
+            number = self._chains[link]
+            packed = _pack_runs(self._runs[number])
+            self._db.write(
+                "UPDATE chain SET runs = ?, crc = ? WHERE no = ?", (packed, chain_crc(link, packed), number)
+            )
         self._changed_runs.clear()
         for name in self._changed_documents:
             totals = self._documents[name]
@@ -200,36 +206,37 @@ class Heads:
         """The transaction ended, either way."""
         self._enlisted = False
 
-    def _write_runs(self, chain: int) -> None:
-        now, before = self._runs[chain], self._runs_on_disk[chain]
-        gone = set(before) - set(now)
-        new = set(now) - set(before)
-        self._db.write_many(
-            "DELETE FROM run WHERE chain = ? AND lo = ? AND hi_link = ?",
-            [(chain, run.lo, run.hi_link) for run in gone],
-        )
-        self._db.write_many(
-            "INSERT INTO run (chain, lo, hi_link, lo_prev, hi, crc) VALUES (?, ?, ?, ?, ?, ?)",
-            [(chain, run.lo, run.hi_link, run.lo_prev, run.hi, run_crc(chain, run)) for run in new],
-        )
-        self._runs_on_disk[chain] = list(now)
-
     # -- the numbers of names -----------------------------------------------------------------------------
 
     def _chain_no(self, link: bytes) -> int | None:
         number = self._chains.get(link)
         if number is None:
-            found = self._db.row("SELECT no FROM chain WHERE shop = ? AND link = ?", (self._no, link))
+            found = self._db.row(
+                "SELECT no, runs, crc FROM chain WHERE shop = ? AND link = ?", (self._no, link)
+            )
             if found is None:
                 return None
-            number = self._chains[link] = found[0]
+            number = self._read_chain(link, *found)
         return number
 
     def _add_chain(self, link: bytes) -> int:
         number = self._chain_no(link)
         if number is None:
-            found = self._db.row("INSERT INTO chain VALUES (NULL, ?, ?) RETURNING no", (self._no, link))
-            number = self._chains[link] = _number(found)
+            found = self._db.row(
+                "INSERT INTO chain VALUES (NULL, ?, ?, ?, ?) RETURNING no",
+                (self._no, link, b"", chain_crc(link, b"")),
+            )
+            number = self._read_chain(link, _number(found), b"", chain_crc(link, b""))
+        return number
+
+    def _read_chain(self, link: bytes, number: int, packed: bytes, crc: int) -> int:
+        if chain_crc(link, packed) != crc:
+            raise DamagedStore(
+                f"{self._db.path}: what is held of chain {link.hex()} is damaged", shop=self._shop
+            )
+        if number not in self._runs:
+            self._runs[number] = _unpack_runs(link, packed)
+        self._chains[link] = number
         return number
 
     def _origin_no(self, log_id: bytes | None) -> int:
@@ -280,22 +287,13 @@ class Heads:
             totals = self._documents[name] = Totals(_number(found), 0, 0, 0)
         return totals
 
-    def _chain_runs(self, number: int, link: bytes) -> list[Run]:
-        runs = self._runs.get(number)
-        if runs is None:
-            found = self._db.rows("SELECT lo, lo_prev, hi, hi_link, crc FROM run WHERE chain = ?", (number,))
-            runs = self._runs[number] = [self._checked_run(number, link, row) for row in found]
-            self._runs_on_disk[number] = list(runs)
-        return runs
 
-    def _checked_run(self, number: int, link: bytes, row: Row) -> Run:
-        run = Run(link, *row[:4])
-        if run_crc(number, run) != row[4]:
-            raise DamagedStore(
-                f"{self._db.path}: what is held of chain {link.hex()} from number {run.lo} is damaged",
-                shop=self._shop,
-            )
-        return run
+def _pack_runs(runs: list[Run]) -> bytes:
+    return b"".join(_RUN.pack(run.lo, run.hi, run.lo_prev, run.hi_link) for run in runs)
+
+
+def _unpack_runs(chain: bytes, packed: bytes) -> list[Run]:
+    return [Run(chain, lo, lo_prev, hi, hi_link) for lo, hi, lo_prev, hi_link in _RUN.iter_unpack(packed)]
 
 
 def _number(found: Row | None) -> int:

@@ -54,7 +54,9 @@ class SqliteLog(Writing, Peers):
         columns = pack_columns.from_rows(
             (PackedRow(row[1], row[2] or 0, row[3] or 0, row[4], row[5], row[8]), row[7]) for row in rows
         )
-        return NewPack(first, last, blob, columns, b"".join(row[9] for row in rows), h_before, fingerprint)
+        hashes = b"".join(row[9] for row in rows)
+        packed = pack_columns.encode(columns)
+        return NewPack(first, last, blob, columns, packed, hashes, h_before, fingerprint)
 
     def store_pack(self, prepared: PreparedPack) -> bool:
         """The quick half of ``pack``. False if the rows changed since, which then stay as they are."""

@@ -126,9 +126,10 @@ class Reading(Rows):
             self._refresh()
             if chain is not None:
                 number = self._chain_no(chain)
-                return sorted(self._chain_runs(number, chain), key=by_place) if number is not None else []
-            chains = self._db.rows("SELECT no, link FROM chain WHERE shop = ? ORDER BY link", (self._no,))
-            return [run for no, link in chains for run in sorted(self._chain_runs(no, link), key=by_place)]
+                return sorted(self._runs[number], key=by_place) if number is not None else []
+            chains = self._db.rows("SELECT link, no, runs, crc FROM chain WHERE shop = ?", (self._no,))
+            numbers = [self._read_chain(*row) for row in chains]
+            return sorted((run for number in numbers for run in self._runs[number]), key=by_place)
 
     # -- parts --------------------------------------------------------------------------------------------
 
@@ -149,7 +150,7 @@ class Reading(Rows):
     def _numbered(self, chain: bytes, n: int) -> list[tuple[int, bytes, bytes]]:
         self._refresh()
         number = self._chain_no(chain)
-        if number is None or not covers(self._chain_runs(number, chain), n):
+        if number is None or not covers(self._runs[number], n):
             return []
         return self._entries_at(number, n)
 

@@ -205,7 +205,36 @@ class Rows(Heads):
             return [(seq, record) for seq, record in found if record is not None]
 
     def _entries_at(self, chain: int, n: int) -> list[tuple[int, bytes, bytes]]:
-        """(seq, link, prev) of the entries held under a number, ascending by seq."""
+        """(seq, link, prev) of the entries held under a number, ascending by seq.
+
+        The runs say how many there are. Where less are found the file is damaged: to append what is not found
+        once more would look right and be wrong.
+        """
+        count = sum(run.lo <= n <= run.hi for run in self._runs[chain])
+        found = self._loose_entries_at(chain, n, count)
+        if len(found) < count:
+            found = self._packed_entries_at(chain, n) + found
+        if len(found) < count:
+            raise DamagedStore(
+                f"{self._db.path}: entry {n} of a chain of shop {self._shop.hex()} cannot be found",
+                shop=self._shop,
+            )
+        return found
+
+    def _loose_entries_at(self, chain: int, n: int, count: int) -> list[tuple[int, bytes, bytes]]:
+        found: list[tuple[int, bytes, bytes]] = []
+        for pos, begins in self._db.each(
+            "SELECT pos, n FROM stretch WHERE chain = ? AND n BETWEEN ? AND ? ORDER BY n DESC",
+            (chain, n - STRETCH_ROWS_MAX, n),
+        ):
+            if len(found) == count:
+                break
+            row = self._loose_row(pos - self._base + n - begins)
+            if row is not None and (row[2], row[3]) == (chain, n) and self._checked(row) is not None:
+                found.append((row[0] - self._base, row[7], row[8]))
+        return sorted(found)
+
+    def _packed_entries_at(self, chain: int, n: int) -> list[tuple[int, bytes, bytes]]:
         found: list[tuple[int, bytes, bytes]] = []
         for place in self._shelf.with_chain(chain, n, n):
             columns = self._shelf.columns(place)
@@ -217,28 +246,4 @@ class Rows(Heads):
                     found.append(
                         (place.first + number, record_digest(record), self._shelf.prev(place, number))
                     )
-        count = sum(run.lo <= n <= run.hi for run in self._runs[chain]) - len(found)
-        found += self._loose_entries_at(chain, n, count)
-        return found
-
-    def _loose_entries_at(self, chain: int, n: int, count: int) -> list[tuple[int, bytes, bytes]]:
-        """The ``count`` unpacked entries under a number. Where there are less, the file is damaged: to append
-        what is not found once more would look right and be wrong.
-        """
-        found: list[tuple[int, bytes, bytes]] = []
-        if count:
-            near = self._db.each(
-                "SELECT pos, n FROM stretch WHERE chain = ? AND n BETWEEN ? AND ? ORDER BY n DESC",
-                (chain, n - STRETCH_ROWS_MAX, n),
-            )
-            for pos, begins in near:
-                row = self._loose_row(pos - self._base + n - begins)
-                if row is not None and (row[2], row[3]) == (chain, n) and self._checked(row) is not None:
-                    found.append((row[0] - self._base, row[7], row[8]))
-                if len(found) == count:
-                    return sorted(found)
-            raise DamagedStore(
-                f"{self._db.path}: entry {n} of a chain of shop {self._shop.hex()} cannot be found",
-                shop=self._shop,
-            )
         return found

@@ -39,6 +39,7 @@ class NewPack(PreparedPack):
     """A prepared pack with what it is filed by; its rows must still be what they were (``fingerprint``)."""
 
     columns: PackColumns
+    columns_packed: bytes
     hashes: bytes
     h_before: bytes
     fingerprint: tuple[int, int, int]
@@ -153,7 +154,7 @@ class PackShelf:
                 new.h_before,
                 new.hashes[-LINK_BYTES:],
                 zlib.crc32(new.blob),
-                pack_columns.encode(columns),
+                new.columns_packed,
                 new.blob,
             ),
         )

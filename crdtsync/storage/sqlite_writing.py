@@ -75,7 +75,7 @@ class Writing(Rows):
         """False if the entry is held already."""
         if self._continue_run(chain, entry):
             return True
-        runs = self._chain_runs(chain, entry.chain)
+        runs = self._runs[chain]
         if covers(runs, entry.n) and entry.link in [link for _, link, _ in self._entries_at(chain, entry.n)]:
             return False
         gone, new = add_entry(
@@ -84,6 +84,6 @@ class Writing(Rows):
         for run in gone:
             runs.remove(run)
         runs.extend(new)
-        self._changed_runs.add(chain)
+        self._changed_runs.add(entry.chain)
         self._must_flush = True
         return True
