@@ -93,7 +93,7 @@ def join_shop(
                 _bring_along(before[0], log)
             save_identity(log, identity)
             save_relay(log, Relay(url, relay_key))
-            ViewTables(store.connection).prepare()
+            ViewTables(store.database).prepare()
         return identity
     finally:
         store.close()

@@ -46,6 +46,13 @@ class SqliteStore:
         self._created: list[bytes] = []
 
     @property
+    def database(self) -> Database:
+        """The open file, for tables derived from the log that live in it. Write to them inside
+        ``transaction()`` only.
+        """
+        return self._db
+
+    @property
     def connection(self) -> apsw.Connection:
         """The connection, for tables derived from the log that live in the same file. Write to them inside
         ``transaction()`` only.

@@ -1,0 +1,65 @@
+"""Private keys on disk: a file of their own, for the owner's eyes only, outside every store and document."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from crdtsync.errors import DiskFull, NoRegister, ReadOnlyStore, StorageError
+
+DEVICE_KEY = "device.key"
+OWNER_KEY = "owner.key"
+
+
+def write_key(path: Path, contents: bytes) -> None:
+    """Write a private key (``PrivateKey.to_bytes()``), readable by its owner alone; durable on return.
+
+    Raises ``StorageError`` if the file exists: a key is never replaced.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        # Unlike a rename, a link never replaces what is there.
+        os.link(draft, path)
+        _sync_folder(path.parent)
+    except FileExistsError as error:
+        raise StorageError(f"there is a key in {path} already; it was left as it is") from error
+    except OSError as error:
+        raise _as_storage_error(path, error) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_key(path: Path) -> bytes:
+    """Read a key file. Raises ``NoRegister`` if there is none, ``StorageError`` if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NoRegister(
+            f"the key {path} is missing",
+            hint="put the file back, or enrol this register again with `crdtsync join`: "
+            "its sales are in register.sqlite and stay there",
+        ) from error
+    except OSError as error:
+        raise _as_storage_error(path, error) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _as_storage_error(path: Path, error: OSError) -> StorageError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"no space left for {path}")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ReadOnlyStore(f"{path} cannot be opened: {error.strerror}")
+    return StorageError(f"{path}: {error.strerror}")

@@ -1,0 +1,146 @@
+"""Opening and closing a business day, the cash drawer, readings and reports."""
+
+from __future__ import annotations
+
+from crdtsync.errors import InvalidName
+from crdtsync.ids import ENTRY
+from crdtsync.model.chain import ChainHead
+from crdtsync.model.closing import build_close, reading
+from crdtsync.model.drawer import CashMove, build_cash, build_open
+from crdtsync.model.entry import Head, is_day, read_entry
+from crdtsync.model.jet import DAY_CONFIRMED, build_jet
+from crdtsync.model.period import Level
+from crdtsync.runtime.closing import DayReport, Figures, RegisterDay, RegisterState
+from crdtsync.runtime.replica import Replica
+from crdtsync.runtime.ticket import TicketVat
+from crdtsync.runtime.writer import Payload, Session
+from crdtsync.storage.view_queries import ChainRow, ClosingRow, DayRow
+
+
+class Days:
+    """The business days of one register, and reports over all registers of the shop."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    def open_day(self, float_minor: int, day: str | None) -> tuple[str, tuple[str, ...]]:
+        """See ``Register.open_day``."""
+        if day is not None and not is_day(day):
+            raise InvalidName(f"{day!r} is not a day: YYYY-MM-DD is expected")
+        opening = build_open(float_minor)
+
+        def payload(session: Session) -> Payload:
+            if day is not None and day != session.clock_day:
+                session.append("jet", build_jet(DAY_CONFIRMED, {"day": day, "clock": session.clock_day}))
+            return opening
+
+        written = self._replica.writer.write("open", payload, business_day=day)
+        return written.entry.body["bd"], written.notices
+
+    def cash(self, what: CashMove, amount_minor: int, reason: str) -> None:
+        """See ``Register.cash``."""
+        self._replica.writer.write("cash", build_cash(what, amount_minor, reason=reason))
+
+    def close(self, level: Level, counted_minor: int | None) -> Figures:
+        """See ``Register.close_day`` and ``Register.close_period``."""
+
+        def payload(session: Session) -> Payload:
+            return build_close(
+                session.head, level=level, counted_minor=counted_minor, witness=self._witness(session.head)
+            )
+
+        written = self._replica.writer.write("close", payload)
+        body = written.entry.body
+        return Figures.of(
+            body, business_day=body["bd"], grand_total_minor=body["gt"]["real"], notices=written.notices
+        )
+
+    def x_report(self) -> Figures:
+        """See ``Register.x_report``."""
+        head = self._replica.writer.head()
+        return Figures.of(reading(head), business_day=head.bd, grand_total_minor=head.gt_real)
+
+    def report(self, day: str) -> DayReport:
+        """See ``Register.report``."""
+        if not is_day(day):
+            raise InvalidName(f"{day!r} is not a day: YYYY-MM-DD is expected")
+        self._replica.views.catch_up()
+        queries = self._replica.queries
+        rows = queries.day(day)
+        return DayReport(
+            business_day=day,
+            registers=self._registers(day, rows),
+            tickets=sum(row.tickets for row in rows),
+            refunds=sum(row.refunds for row in rows),
+            total_minor=sum(row.ttc + row.oos for row in rows),
+            refunds_minor=sum(row.refunds_ttc for row in rows),
+            discounts_minor=sum(row.discounts for row in rows),
+            abandoned=sum(row.abandoned for row in rows),
+            abandoned_minor=sum(row.abandoned_ttc for row in rows),
+            vat=tuple(TicketVat(*row) for row in queries.day_vat(day)),
+            means={row.means: row.amount for row in queries.day_means(day)},
+        )
+
+    def _registers(self, day: str, rows: list[DayRow]) -> tuple[RegisterDay, ...]:
+        queries = self._replica.queries
+        devices = {device.device: device for device in queries.devices()}
+        sums = {row.chain: row for row in rows}
+        closings = {row.chain: row for row in queries.closings(day, level="day")}
+        registers = []
+        for chain in queries.chains():
+            row, closing = sums.get(chain.chain), closings.get(chain.chain)
+            state = self._state(day, chain, row, closing)
+            device = devices.get(chain.device)
+            gone = state == "unheard" and (device is None or device.revoked or self._replaced(chain))
+            if chain.series is None or chain.since > day or gone:
+                continue
+            name = device.name if device and device.name else chain.device.hex()[:8]
+            registers.append(_register_day(chain, name, state, row, closing))
+        return tuple(registers)
+
+    def _state(
+        self, day: str, chain: ChainRow, row: DayRow | None, closing: ClosingRow | None
+    ) -> RegisterState:
+        if closing is not None and self._holds_all(chain.chain, closing.n):
+            return "closed"
+        if row is not None or closing is not None:
+            return "open"
+        return "idle" if chain.day > day and self._holds_all(chain.chain, chain.n) else "unheard"
+
+    def _holds_all(self, chain: bytes, n: int) -> bool:
+        return any(run.lo == 1 and run.hi >= n for run in self._replica.log.runs(chain))
+
+    def _replaced(self, chain: ChainRow) -> bool:
+        """Whether the same device began another chain later."""
+        return any(
+            other.device == chain.device and other.since > chain.day
+            for other in self._replica.queries.chains()
+        )
+
+    def _witness(self, head: ChainHead) -> Head | None:
+        """The newest head of the own chain that the relay has confirmed to have on disk."""
+        log, relay = self._replica.log, self._replica.relay
+        if relay is None or relay.log_id is None or log.acknowledged(relay.log_id) is None:
+            return None
+        own = f'"chain":"{head.chain.hex()}"'.encode()
+        for _, record in log.unacknowledged(relay.log_id):
+            if record[:1] == ENTRY and own in record:
+                first = read_entry(record[1:]).facts
+                return Head(head.chain, first.prev, first.n - 1)
+        return head.known
+
+
+def _register_day(
+    chain: ChainRow, name: str, state: RegisterState, sums: DayRow | None, closing: ClosingRow | None
+) -> RegisterDay:
+    return RegisterDay(
+        device=chain.device,
+        name=name,
+        state=state,
+        closed_z=closing.z if closing else None,
+        closed_automatically=bool(closing and closing.automatic),
+        tickets=sums.tickets if sums else 0,
+        refunds=sums.refunds if sums else 0,
+        total_minor=sums.ttc + sums.oos if sums else 0,
+        last_heard_at_ms=chain.at_ms,
+    )

@@ -1,0 +1,154 @@
+"""CRDT documents as they live in the log: the catalogue, and any Yjs document of the user's own.
+
+A document in memory is made from its records and has a client id of its own, never used before or again
+(Yjs diverges for ever, in silence, where one is used twice). What is changed in it becomes one update
+record per transaction; what others changed is applied from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pycrdt import Array, Doc, Map, Text, TransactionEvent
+
+from crdtsync.errors import InvalidName
+from crdtsync.ids import (
+    ENTRY,
+    Item,
+    parse_document_name,
+    record_digest,
+    split_update_record,
+    update_record,
+)
+from crdtsync.protocol.scanner import scan_document
+from crdtsync.runtime.replica import Replica
+
+CLIENT_ID_BITS = 53
+BATCH_BYTES_MAX = 1 << 20
+
+
+class Document:
+    """One CRDT document of this register. Not for more than one thread.
+
+    ``with document.transaction() as doc:`` is how it is changed: when the block has ended, the change is on
+    disk, and syncing carries it on. Reading is free: ``document.doc`` is a plain ``pycrdt.Doc``.
+    """
+
+    def __init__(self, replica: Replica, name: str) -> None:
+        """Load the document. Raises ``InvalidName``, ``StorageError``; O(document)."""
+        parse_document_name(name)
+        if name.startswith(("ledger/", "owner")):
+            raise InvalidName(f"{name} is made of signed entries; it is not written as a document")
+        self.name = name
+        self.refused: list[bytes] = []
+        self._replica = replica
+        self._seq = 0
+        self._load()
+
+    @property
+    def doc(self) -> Doc[Any]:
+        """The document. Take it anew after an error: what could not be stored is not in it any more."""
+        return self._doc
+
+    @contextmanager
+    def transaction(self) -> Iterator[Doc[Any]]:
+        """Change the document; durable when the block has ended.
+
+        If the block raises, or its change is refused or cannot be stored, the document is as before, and
+        ``doc`` is another object. Raises ``UnsafeUpdate`` or ``RecordTooBig`` for a change that no replica
+        would admit (too big for one transaction, say), ``StorageError``.
+        """
+        self.refresh()
+        try:
+            with self._doc.transaction():
+                yield self._doc
+            self.save()
+        except BaseException:
+            # pycrdt commits what was done before the exception; only the log knows what is true.
+            self._load()
+            raise
+
+    def save(self) -> int:
+        """Store what was changed outside ``transaction``; the number of records. Durable on return."""
+        items = [self._item(update) for update in self._unsaved]
+        if items:
+            with self._replica.store.transaction():
+                for item in items:
+                    self._replica.log.append(item)
+        self._unsaved.clear()
+        return len(items)
+
+    def refresh(self) -> bool:
+        """Apply what came into the log since, from other processes or devices; whether anything did.
+
+        O(records that came). An update that the CRDT engine refuses is passed over; ``refused`` has its
+        digest, and `crdtsync verify` shows it.
+        """
+        log, changed = self._replica.log, False
+        while True:
+            batch = log.read(self._seq, bytes_max=BATCH_BYTES_MAX)
+            for _, record in batch.records:
+                changed |= self._apply(record)
+            if batch.to.seq == self._seq:
+                return changed
+            self._seq = batch.to.seq
+
+    def _load(self) -> None:
+        client_id = int.from_bytes(self._replica.random_bytes(8), "big") >> (64 - CLIENT_ID_BITS)
+        self._doc: Doc[Any] = Doc(client_id=client_id)
+        self._unsaved: list[bytes] = []
+        self._applying = False
+        # The end is read first: a record that arrives meanwhile is applied twice, which changes nothing.
+        self._seq = self._replica.log.end.seq
+        for _, record in self._replica.log.document_records(self.name):
+            self._apply(record)
+        self._subscription = self._doc.observe(self._changed)
+
+    def _apply(self, record: bytes) -> bool:
+        if record[:1] == ENTRY:
+            return False
+        name, update = split_update_record(record)
+        if name != self.name or record_digest(record) in self.refused:
+            return False
+        self._applying = True
+        try:
+            self._doc.apply_update(update)
+        except (ValueError, RuntimeError):
+            # The engine may have applied a part of it: begin again, without it.
+            self.refused.append(record_digest(record))
+            self._load()
+        finally:
+            self._applying = False
+        return True
+
+    def _changed(self, event: TransactionEvent) -> None:
+        # An observer only takes notes: raising here would look like a failed write to whoever wrote.
+        if not self._applying:
+            self._unsaved.append(event.update)
+
+    def _item(self, update: bytes) -> Item:
+        scan_document(self.name, update)
+        record = update_record(self.name, update)
+        return Item(record, self.name, record_digest(record))
+
+
+def content_of(update: bytes) -> dict[str, Any]:
+    """What a document holds, as plain values by root. The bytes do not tell the type of a root: it is taken
+    for a map, a text or a list, whichever shows something.
+    """
+    whole: Doc[Any] = Doc()
+    whole.apply_update(update)
+    return {root: _root_content(update, root) for root in sorted(whole.keys())}
+
+
+def _root_content(update: bytes, root: str) -> Any:
+    for kind in (Map, Text, Array):
+        # A root keeps the first type that it was asked as: each question needs a document of its own.
+        doc: Doc[Any] = Doc()
+        doc.apply_update(update)
+        content = doc.get(root, type=kind).to_py()
+        if content:
+            return content
+    return None

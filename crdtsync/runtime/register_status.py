@@ -1,0 +1,318 @@
+"""What is safe, what is not yet, why, and what to do: computed from the log, with no network.
+
+*Pending* is computed from the log and the relay's acknowledgements alone, never from a flag that somebody
+forgot to set: everything that the present relay has not said to have on its disk. A register that never
+met a relay has everything pending.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
+from crdtsync.runtime.identity import load_clock_offset
+from crdtsync.runtime.replica import STORE, Replica
+
+State = Literal["alone", "synced", "pending", "offline", "attention"]
+
+SYNC_LOCK = "sync.lock"
+"""Locked by the process that holds the role of syncing, see ``runtime.syncer``."""
+
+OFFLINE_AFTER_MS = 60_000
+"""Sales that wait for longer while a process synchronises: it does not reach the relay."""
+
+CLOCK_OFFSET_MAX_MS = 120_000
+
+_SIGNATURE_BYTES = 87
+"""The signature and the zero byte before it, see ``model.sealed``."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """Records that only this register may have: sales and refunds with their amount, and all records."""
+
+    sales: int = 0
+    amount_minor: int = 0
+    records: int = 0
+    oldest_at_ms: int | None = None
+
+    def add(self, record: bytes, body: dict[str, Any] | None) -> None:
+        """Count one more record; of an entry, ``body`` is what it says."""
+        self.records += 1
+        if body is None:
+            return
+        at_ms = body["ts"]
+        self.oldest_at_ms = at_ms if self.oldest_at_ms is None else min(at_ms, self.oldest_at_ms)
+        if body["kind"] in ("sale", "refund") and body["mode"] == "live":
+            self.sales += 1
+            self.amount_minor += _amount(body)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentStatus:
+    """One document: records and bytes in the log. ``fingerprint`` names the set of its entries; it is None
+    for documents that are no ledger, unless it was asked for.
+    """
+
+    name: str
+    entries: int
+    bytes: int
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """A device of the shop, and when its newest entry that is here was made."""
+
+    device: bytes
+    name: str
+    role: str
+    revoked: bool
+    last_entry_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a register. Times are Unix milliseconds, amounts minor units.
+
+    =============  ====================================================================================
+    state          meaning
+    =============  ====================================================================================
+    ``alone``      this register belongs to no relay: its disk has the only copy
+    ``synced``     the relay has everything on its disk
+    ``pending``    something is on its way to the relay
+    ``offline``    something waits, and nothing carries it to the relay at the moment
+    ``attention``  a person must look: ``concerns`` says why
+    =============  ====================================================================================
+
+    ``pending`` is all of it; ``pending_own`` was recorded here, ``pending_others`` came from other registers
+    and is not known to be at the relay (this register may have the only copy of a broken neighbour's sales).
+    """
+
+    state: State
+    device: bytes
+    name: str
+    shop_name: str
+    pending: Pending
+    pending_own: Pending
+    pending_others: Pending
+    last_ack_at_ms: int | None
+    relay_url: str | None
+    syncing: bool
+    devices: tuple[DeviceStatus, ...]
+    documents: tuple[DocumentStatus, ...]
+    store_bytes: int
+    clock_offset_ms: int | None
+    apart: int
+    held: int
+    refused_by_relay: int
+    concerns: tuple[str, ...] = field(default=())
+
+
+def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
+    """Compute the status. Reads only; O(pending + today)."""
+    own, others = Pending(), Pending()
+    relay = replica.relay
+    log = replica.log
+    relay_log = relay.log_id if relay is not None else None
+    device = replica.identity.device.hex()
+    if relay_log is None:
+        everything = _everything(replica)
+        own, others = everything
+    else:
+        for _, record in log.unacknowledged(relay_log):
+            body = _body(record)
+            (own if body is None or body["till"] == device else others).add(record, body)
+    apart = log.apart()
+    refused = log.refusals_received(relay_log) if relay_log else []
+    acknowledged = log.acknowledged(relay_log) if relay_log else None
+    offset = load_clock_offset(log)
+    syncing = is_syncing(replica.folder)
+    total = _sum(own, others)
+    concerns = (
+        *_apart_concerns(len(apart), sum(row.held for row in apart)),
+        *([f"the relay did not take {len(refused)} records: {refused[0].reason}"] if refused else []),
+        *_chain_concerns(replica),
+        *_clock_concerns(offset.offset_ms if offset else None),
+    )
+    return Status(
+        state=_state(replica, total, syncing, bool(concerns)),
+        device=replica.identity.device,
+        name=replica.identity.device_name,
+        shop_name=replica.identity.shop_name,
+        pending=total,
+        pending_own=own,
+        pending_others=others,
+        last_ack_at_ms=acknowledged.at_ms if acknowledged else None,
+        relay_url=relay.url if relay else None,
+        syncing=syncing,
+        devices=_devices(replica),
+        documents=tuple(_documents(replica, all_documents)),
+        store_bytes=store_bytes(replica.folder),
+        clock_offset_ms=offset.offset_ms if offset else None,
+        apart=len(apart),
+        held=sum(row.held for row in apart),
+        refused_by_relay=len(refused),
+        concerns=concerns,
+    )
+
+
+def is_syncing(folder: Path) -> bool:
+    """Whether some process holds the role of syncing this folder."""
+    try:
+        file = (folder / SYNC_LOCK).open("rb")
+    except OSError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def store_bytes(folder: Path) -> int:
+    """What the store takes on disk."""
+    total = 0
+    for suffix in ("", "-wal"):
+        try:
+            total += (folder / f"{STORE}{suffix}").stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def _everything(replica: Replica) -> tuple[Pending, Pending]:
+    """Own and others' records of a register whose log no relay has: all of them.
+
+    Totals come from the views as far as these reach, so that this costs the same at every age; what lies
+    beyond is read from the log.
+    """
+    log, device = replica.log, replica.identity.device
+    pending = {True: Pending(), False: Pending()}
+    for total in replica.queries.totals():
+        part = pending[total.device == device]
+        part.sales += total.tickets
+        part.amount_minor += total.amount
+        part.oldest_at_ms = min(total.oldest_at_ms, part.oldest_at_ms or total.oldest_at_ms)
+    seq = replica.tables.seq(log.shop)
+    # Records that the views have counted as tickets are records too; whose they are matters little here.
+    pending[True].records = seq
+    while True:
+        batch = log.read(seq, bytes_max=1 << 20)
+        for _, record in batch.records:
+            body = _body(record)
+            pending[body is None or body["till"] == device.hex()].add(record, body)
+        if batch.to.seq == seq:
+            return pending[True], pending[False]
+        seq = batch.to.seq
+
+
+def _body(record: bytes) -> dict[str, Any] | None:
+    """What an entry says, None for an update. Admitted entries have all common fields."""
+    if record[:1] != ENTRY:
+        return None
+    body: dict[str, Any] = orjson.loads(record[1:-_SIGNATURE_BYTES])
+    return body
+
+
+def _amount(body: dict[str, Any]) -> int:
+    """What a ticket comes to; nothing where it does not say."""
+    parts = (body.get("ttc"), body.get("oos", 0))
+    return sum(part for part in parts if type(part) is int)
+
+
+def _sum(own: Pending, others: Pending) -> Pending:
+    oldest = [part.oldest_at_ms for part in (own, others) if part.oldest_at_ms is not None]
+    return Pending(
+        own.sales + others.sales,
+        own.amount_minor + others.amount_minor,
+        own.records + others.records,
+        min(oldest, default=None),
+    )
+
+
+def _state(replica: Replica, pending: Pending, syncing: bool, needs_attention: bool) -> State:
+    if needs_attention:
+        return "attention"
+    if replica.relay is None:
+        return "alone"
+    if pending.records == 0:
+        return "synced"
+    waited_ms = replica.clock.now_ms() - (pending.oldest_at_ms or replica.clock.now_ms())
+    return "pending" if syncing and waited_ms < OFFLINE_AFTER_MS else "offline"
+
+
+def _devices(replica: Replica) -> tuple[DeviceStatus, ...]:
+    newest: dict[bytes, int] = {}
+    for chain in replica.queries.chains():
+        if chain.series is not None:
+            newest[chain.device] = max(chain.at_ms, newest.get(chain.device, 0))
+    certified = {row.device: row for row in replica.queries.devices()}
+    return tuple(
+        DeviceStatus(
+            device=device,
+            name=(certified[device].name if device in certified else None) or device.hex()[:8],
+            role=(certified[device].role if device in certified else None) or "unknown",
+            revoked=device in certified and certified[device].revoked,
+            last_entry_at_ms=newest.get(device),
+        )
+        for device in sorted(certified.keys() | newest.keys())
+    )
+
+
+def _documents(replica: Replica, all_documents: bool) -> Iterable[DocumentStatus]:
+    log = replica.log
+    if all_documents:
+        names = [row.name for row in log.documents()]
+    else:
+        newest = {(chain.device, chain.day) for chain in replica.queries.chains() if chain.series is not None}
+        names = [CATALOGUE_DOCUMENT, OWNER_DOCUMENT, *sorted(ledger_document(*pair) for pair in newest)]
+    for name in names:
+        entries = size = 0
+        digests = set()
+        for _, record in log.document_records(name):
+            entries, size = entries + 1, size + len(record)
+            digests.add(record_digest(record))
+        is_ledger = name == OWNER_DOCUMENT or name.startswith("ledger/")
+        if entries or all_documents:
+            yield DocumentStatus(name, entries, size, links_fingerprint(digests) if is_ledger else None)
+
+
+def links_fingerprint(links: set[bytes]) -> str:
+    """The name of a set of links, as ``model.ledger.fingerprint``, which needs pycrdt."""
+    return hashlib.sha256(b"".join(sorted(links))).hexdigest()
+
+
+def _apart_concerns(apart: int, held: int) -> Iterable[str]:
+    if held:
+        yield f"{held} received records are held until a certificate admits them: `crdtsync inspect apart`"
+    if apart - held:
+        yield f"{apart - held} records were set apart as refused or damaged: `crdtsync inspect apart`"
+
+
+def _chain_concerns(replica: Replica) -> Iterable[str]:
+    reached: dict[bytes, int] = {}
+    forked = set()
+    for run in replica.log.runs():
+        if run.lo <= reached.get(run.chain, 0):
+            forked.add(run.chain)
+        reached[run.chain] = max(run.hi, reached.get(run.chain, 0))
+    names = {device.device: device.name for device in replica.queries.devices()}
+    for chain in replica.queries.chains() if forked else ():
+        if chain.chain in forked:
+            name = names.get(chain.device) or chain.device.hex()[:8]
+            yield f"two versions of the register {name} exist: both are kept, `crdtsync verify` names them"
+
+
+def _clock_concerns(offset_ms: int | None) -> Iterable[str]:
+    if offset_ms is not None and abs(offset_ms) > CLOCK_OFFSET_MAX_MS:
+        way = "ahead of" if offset_ms > 0 else "behind"
+        yield f"the clock is {abs(offset_ms) // 1000} s {way} the relay's: set it right"

@@ -1,0 +1,192 @@
+"""Selling, refunding, abandoning; and finding tickets again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from crdtsync.errors import InvalidSale, UnknownProduct, UnknownTicket
+from crdtsync.ids import ENTRY
+from crdtsync.model import ticket as tickets
+from crdtsync.model.entry import Entry, read_entry
+from crdtsync.model.money import format_amount
+from crdtsync.model.ticket import Line, Payment
+from crdtsync.runtime.replica import Replica
+from crdtsync.runtime.ticket import Ticket
+from crdtsync.runtime.writer import Payload, Session, Written, entry_at
+from crdtsync.storage.view_queries import ProductRow, TicketRow
+
+
+@dataclass(frozen=True, slots=True)
+class BasketLine:
+    """A product as it goes over the counter. ``unit_price_minor``: the price that was shown to the customer,
+    when it is not today's of the catalogue.
+    """
+
+    sku: str
+    quantity_thousandths: int = 1000
+    unit_price_minor: int | None = None
+    discount_minor: int = 0
+
+
+SoldLine = str | BasketLine | Line
+"""A SKU (one of it), a basket line, or a complete line for what is in no catalogue."""
+
+PaidBy = str | Payment
+"""A means of payment for all that is left to pay, or a payment with its amount."""
+
+
+class Tickets:
+    """The tickets of one register."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    def sell(
+        self,
+        lines: Sequence[SoldLine],
+        payments: Sequence[PaidBy],
+        *,
+        request_id: str | None,
+        ticket_discount_minor: int,
+        delivered: str,
+    ) -> Ticket:
+        """See ``Register.sell``."""
+
+        def payload(session: Session) -> Payload:
+            sold = [self._line(line, session.moment.ts_ms) for line in lines]
+            due = tickets.amount_due(
+                tickets.build_abandon(sold, reason="-", ticket_discount_minor=ticket_discount_minor)
+            )
+            return tickets.build_sale(
+                sold,
+                tickets.with_change(due, _payments(payments, due)),
+                ticket_discount_minor=ticket_discount_minor,
+                delivered=delivered,
+            )
+
+        return _ticket(self._replica.writer.write("sale", payload, request_id=request_id))
+
+    def refund(
+        self,
+        number: str,
+        *,
+        lines: Mapping[int, int] | None,
+        payments: Sequence[PaidBy],
+        reason: str,
+        request_id: str | None,
+    ) -> Ticket:
+        """See ``Register.refund``."""
+        self._replica.views.catch_up()
+        original = self.entry_of(self.row(number))
+
+        def payload(_: Session) -> Payload:
+            earlier = self._refunds_of(original)
+            back = tickets.refund_lines(original, earlier, lines)
+            due = tickets.amount_due(tickets.totals_of(back))
+            return tickets.build_refund(
+                original, earlier, _payments(payments, due), reason=reason, quantities=lines
+            )
+
+        return _ticket(self._replica.writer.write("refund", payload, request_id=request_id))
+
+    def abandon(self, lines: Sequence[SoldLine], *, reason: str) -> Ticket:
+        """See ``Register.abandon``."""
+
+        def payload(session: Session) -> Payload:
+            sold = [self._line(line, session.moment.ts_ms) for line in lines]
+            return tickets.build_abandon(sold, reason=reason)
+
+        return _ticket(self._replica.writer.write("abandon", payload))
+
+    def row(self, number: str) -> TicketRow:
+        """The ticket with that number, of any register of the shop. Raises ``UnknownTicket``.
+
+        Two registers that used one series can have issued it twice: then this register's own is meant, and
+        if neither is, the caller must know better.
+        """
+        found = self._replica.queries.tickets_numbered(number)
+        if not found:
+            raise UnknownTicket(f"no ticket {number!r} is known on this register")
+        own = [row for row in found if row.device == self._replica.identity.device]
+        if len(found) > 1 and len(own) != 1:
+            raise UnknownTicket(
+                f"{len(found)} registers issued a ticket {number!r}", hint="name it by its link"
+            )
+        return own[0] if own else found[0]
+
+    def entry_of(self, row: TicketRow) -> Entry:
+        """The entry behind a row. Raises ``DamagedStore``."""
+        return entry_at(self._replica.log, row.seq)
+
+    def _refunds_of(self, original: Entry) -> list[Entry]:
+        """The refunds known in the transaction under way: from the views, and from the log beyond them."""
+        log, views = self._replica.log, self._replica.tables
+        known = [self.entry_of(row) for row in self._replica.queries.refunds_of(original.link)]
+        seq = views.seq(log.shop)
+        while True:
+            batch = log.read(seq, bytes_max=1 << 20)
+            known.extend(_refunds_among((record for _, record in batch.records), original))
+            if batch.to.seq == seq:
+                return known
+            seq = batch.to.seq
+
+    def _line(self, line: SoldLine, at_ms: int) -> Line:
+        if isinstance(line, Line):
+            return line
+        wanted = BasketLine(line) if isinstance(line, str) else line
+        product = self._replica.queries.product(wanted.sku, at_ms)
+        if product is None or product.archived:
+            raise UnknownProduct(f"no product {wanted.sku!r} is on sale")
+        return _line_of(product, wanted)
+
+
+def _line_of(product: ProductRow, wanted: BasketLine) -> Line:
+    price = product.price_minor if wanted.unit_price_minor is None else wanted.unit_price_minor
+    if price is None:
+        raise InvalidSale(f"{product.sku!r} has no price", hint="give it one with `crdtsync product set`")
+    details = orjson.loads(product.body)
+    return Line(
+        sku=product.sku,
+        label=product.name,
+        unit_price_minor=price,
+        vat_rate=details["vat_rate"],
+        vat_class=details["vat_class"],
+        quantity_thousandths=wanted.quantity_thousandths,
+        unit=details["unit"],
+        discount_minor=wanted.discount_minor,
+        extra=details.get("extra"),
+    )
+
+
+def _refunds_among(records: Iterable[bytes], original: Entry) -> list[Entry]:
+    name = original.link.hex().encode()
+    # Most records are not meant; a search for the link spares reading them.
+    candidates = [read_entry(record[1:]) for record in records if record[:1] == ENTRY and name in record]
+    return [
+        entry
+        for entry in candidates
+        if entry.kind == "refund" and entry.body.get("ref", {}).get("link") == original.link.hex()
+    ]
+
+
+def _payments(payments: Sequence[PaidBy], due_minor: int) -> list[Payment]:
+    """Complete the payments: one of them may take all that the others leave."""
+    named = [payment for payment in payments if isinstance(payment, Payment)]
+    rest = due_minor - sum(payment.amount_minor for payment in named)
+    open_ended = [payment for payment in payments if isinstance(payment, str)]
+    if len(open_ended) > 1:
+        raise InvalidSale("only one means of payment can take all the rest: give the others an amount")
+    if not open_ended or rest == 0:
+        return named
+    if (rest < 0) != (due_minor < 0):
+        raise InvalidSale(
+            f"nothing is left for {open_ended[0]}: the others pay {format_amount(due_minor - rest)} already"
+        )
+    return [*named, Payment(open_ended[0], rest)]
+
+
+def _ticket(written: Written) -> Ticket:
+    return Ticket.of(written.entry, again=written.again, notices=written.notices)

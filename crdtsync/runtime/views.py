@@ -1,0 +1,68 @@
+"""Keeping the views in step with the log.
+
+Views follow the log, in transactions of their own that are short, so that a sale never waits for one. Who
+reads a view calls ``catch_up`` first; `run` does so after every commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crdtsync.ids import ENTRY
+from crdtsync.storage.log import ShopLog, Store
+from crdtsync.storage.views import EntryRows, ViewTables
+
+BATCH_BYTES_MAX = 192 * 1024
+"""About 200 sales: they are filed in 20 ms."""
+
+
+class ViewKeeper:
+    """Fills the views of one shop from its log."""
+
+    def __init__(self, store: Store, log: ShopLog, tables: ViewTables) -> None:
+        self._store = store
+        self._log = log
+        self._tables = tables
+
+    def prepare(self) -> None:
+        """Make the tables if they are not there in this version's shape."""
+        if not self._tables.is_current():
+            with self._store.transaction():
+                self._tables.prepare()
+
+    def rebuild(self) -> None:
+        """Drop the views and make them again from the log."""
+        with self._store.transaction():
+            self._tables.drop()
+            self._tables.prepare()
+        self.catch_up()
+
+    def lag(self) -> int:
+        """How many records of the log are not in the views yet."""
+        return self._log.end.seq - self._tables.seq(self._log.shop)
+
+    def catch_up(self, progress: Callable[[int], None] = lambda _: None) -> None:
+        """File all entries that came since. ``progress`` is told the lag after each transaction.
+
+        A record that cannot be read is passed over: it is the log's to report.
+        """
+        while True:
+            start = self._tables.seq(self._log.shop)
+            batch = self._log.read(start, bytes_max=BATCH_BYTES_MAX)
+            if batch.to.seq == start:
+                return
+            rows = [(seq, entry_rows(record)) for seq, record in batch.records if record[:1] == ENTRY]
+            with self._store.transaction():
+                # Another process may have filed them meanwhile.
+                if self._tables.seq(self._log.shop) == start:
+                    self._tables.file_entries(self._log.shop, rows, through=batch.to.seq)
+            progress(self._log.end.seq - batch.to.seq)
+
+
+def entry_rows(record: bytes) -> EntryRows:
+    """The rows of an entry's record."""
+    # Reading an entry needs the signature module; commands that only look at the log do without it.
+    from crdtsync.model.entry import read_entry
+    from crdtsync.model.views import project
+
+    return project(read_entry(record[1:]))

@@ -1,0 +1,228 @@
+"""The pen of a register: the only place where entries of its own chain are made.
+
+Several processes may write one register. Each entry is numbered, signed and appended inside one immediate
+transaction that began by reading the head from disk, so that numbers have no gaps and no doubles whoever
+writes. When the transaction has ended, the entry is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from crdtsync.errors import DamagedStore, InvalidSale, StorageError
+from crdtsync.ids import Item, entry_record
+from crdtsync.model import chain as chains
+from crdtsync.model.chain import ChainHead, Moment
+from crdtsync.model.closing import build_close, closing_due
+from crdtsync.model.entry import Entry, read_entry
+from crdtsync.model.sealed import seal
+from crdtsync.model.signature import PrivateKey
+from crdtsync.runtime.clock import Clock
+from crdtsync.runtime.identity import HEAD, load_clock_offset
+from crdtsync.storage.log import ShopLog, Store
+
+Payload = Mapping[str, Any]
+
+REQUEST_ID_CHARACTERS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An entry that is on disk, its seq in the log, and what a person should be told about it.
+
+    ``again``: it had been made before, for the same request. ``notices``: questions about the clock and
+    the day, and that a forgotten day was closed.
+    """
+
+    entry: Entry
+    seq: int
+    again: bool = False
+    notices: tuple[str, ...] = ()
+
+
+class Writer:
+    """Makes entries of one chain. Blocks on the disk; not for more than one thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        log: ShopLog,
+        key: PrivateKey,
+        clock: Clock,
+        *,
+        operator: str = "system",
+        day_starts_min: int = 0,
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._key = key
+        self._clock = clock
+        self._operator = operator
+        self._day_starts_min = day_starts_min
+
+    def write(
+        self,
+        kind: str,
+        payload: Payload | Callable[[Session], Payload],
+        *,
+        request_id: str | None = None,
+        business_day: str | None = None,
+    ) -> Written:
+        """Make one entry; it is on disk when this returns, or an error says that it is not.
+
+        ``payload`` may be a function of the transaction under way: what it reads there is true when the
+        entry is made. With a ``request_id`` the call is idempotent: the same id gives the same entry.
+        ``business_day``: the day that a person said it is. Raises ``StorageError`` (then nothing was
+        recorded), and what making the payload raises.
+        """
+        session = None
+        try:
+            with self._session(business_day) as session:
+                made = self._made_for(request_id, kind)
+                if made is not None:
+                    return made
+                if kind != "close":
+                    session.close_forgotten_day()
+                body = payload(session) if callable(payload) else payload
+                session.append(kind, {**body, "req": request_id} if request_id else body)
+                if request_id:
+                    self._log.set_request(request_id, session.last.link, session.last_seq)
+        except StorageError:
+            # The commit may have reached the disk although it reported an error (an entry is never told
+            # to be lost, or made again, while it is there).
+            if session is None or not session.is_on_disk():
+                raise
+        return Written(session.last, session.last_seq, notices=tuple(session.notices))
+
+    def head(self) -> ChainHead:
+        """The end of the chain as it is on disk now."""
+        return read_head(self._log)
+
+    @contextmanager
+    def _session(self, business_day: str | None) -> Iterator[Session]:
+        with self._store.transaction():
+            head = self.head()
+            session = self._begin(head, business_day)
+            session.record_clock_step()
+            yield session
+            self._log.set_state(HEAD, session.head.to_bytes())
+
+    def _begin(self, head: ChainHead, business_day: str | None) -> Session:
+        now_ms = self._clock.now_ms()
+        offset_min = self._clock.utc_offset_min(now_ms)
+        today = local_date(now_ms, offset_min - self._day_starts_min)
+        trusted = business_day
+        offset = load_clock_offset(self._log)
+        if trusted is None and offset is not None:
+            trusted = local_date(now_ms - offset.offset_ms, offset_min - self._day_starts_min)
+        day, question = chains.business_day(head.bd, business_day or today, trusted)
+        session = Session(self._log, head, Moment(now_ms, offset_min, day, self._operator), self._key, today)
+        if question:
+            session.notices.append(question)
+        return session
+
+    def _made_for(self, request_id: str | None, kind: str) -> Written | None:
+        if request_id is None:
+            return None
+        if not 0 < len(request_id) <= REQUEST_ID_CHARACTERS_MAX or not request_id.isprintable():
+            raise InvalidSale(f"a request id is 1 to {REQUEST_ID_CHARACTERS_MAX} characters of plain text")
+        found = self._log.request(request_id)
+        if found is None:
+            return None
+        entry = entry_at(self._log, found[1])
+        if entry.kind != kind:
+            raise InvalidSale(f"the request id {request_id!r} was used for a {entry.kind}")
+        return Written(entry, found[1], again=True)
+
+
+class Session:
+    """Entries made in one transaction. Its moment is the same for all of them; ``clock_day`` is the day
+    that the clock says, which is not always the business day.
+    """
+
+    def __init__(
+        self, log: ShopLog, head: ChainHead, moment: Moment, key: PrivateKey, clock_day: str
+    ) -> None:
+        self.head = head
+        self.moment = moment
+        self.clock_day = clock_day
+        self.notices: list[str] = []
+        self._log = log
+        self._key = key
+        self._made: list[tuple[Entry, int]] = []
+
+    @property
+    def last(self) -> Entry:
+        """The newest entry made here."""
+        return self._made[-1][0]
+
+    @property
+    def last_seq(self) -> int:
+        """Its number in the log."""
+        return self._made[-1][1]
+
+    def append(self, kind: str, payload: Payload, *, moment: Moment | None = None) -> Entry:
+        """Number, sign and append an entry."""
+        body = chains.next_body(self.head, kind, payload, moment or self.moment)
+        entry = read_entry(seal(body, self._key))
+        seq = append_entry(self._log, entry)
+        assert seq is not None, "an entry that follows the head cannot be there already"
+        self.head = chains.advance(self.head, entry)
+        self._made.append((entry, seq))
+        return entry
+
+    def record_clock_step(self) -> None:
+        """If the clock went back, say so first: time may decrease only there."""
+        step = chains.clock_step(self.head, self.moment)
+        if step is not None:
+            self.append("jet", step)
+            self.notices.append("the clock went back; it is recorded, and sales go on")
+
+    def close_forgotten_day(self) -> None:
+        """Close the day before, if it was left open: its closing keeps its own business day."""
+        if not closing_due(self.head, self.moment.bd):
+            return
+        day = self.head.bd
+        late = Moment(self.moment.ts_ms, self.moment.tz_min, day, self.moment.op)
+        self.append("close", build_close(self.head, auto=True), moment=late)
+        self.notices.append(f"the day {day} had not been closed: it was closed now, cash not counted")
+
+    def is_on_disk(self) -> bool:
+        """Whether everything made here is in the log, asked anew."""
+        return bool(self._made) and all(
+            self._log.holds(entry.link, entry.facts.chain, entry.facts.n) for entry, _ in self._made
+        )
+
+
+def read_head(log: ShopLog) -> ChainHead:
+    """The end of the register's own chain. Raises ``DamagedStore``."""
+    data = log.state(HEAD)
+    if data is None:
+        raise DamagedStore("the head of the register's chain is missing")
+    return ChainHead.from_bytes(data)
+
+
+def append_entry(log: ShopLog, entry: Entry) -> int | None:
+    """Append an entry to a log, inside a transaction; its seq, or None when it is held already."""
+    item = Item(entry_record(entry.sealed), entry.facts.document, entry.link, entry.facts)
+    return log.append(item)
+
+
+def entry_at(log: ShopLog, seq: int) -> Entry:
+    """The entry that is record number ``seq``. Raises ``DamagedStore``."""
+    records = log.read(seq - 1, bytes_max=1).records
+    if not records or records[0][0] != seq:
+        raise DamagedStore(f"record {seq} of the log is not there any more")
+    return read_entry(records[0][1][1:])
+
+
+def local_date(at_ms: int, offset_min: int) -> str:
+    """The calendar day at a place that is ``offset_min`` minutes ahead of UTC."""
+    try:
+        return (datetime.fromtimestamp(at_ms / 1000, UTC) + timedelta(minutes=offset_min)).date().isoformat()
+    except (OverflowError, ValueError, OSError):
+        return date.max.isoformat()

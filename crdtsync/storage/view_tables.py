@@ -1,0 +1,150 @@
+"""The tables of the views: columns once, and the SQL that follows from them.
+
+Views are derived from the log and can be dropped and made again at any time. Rows are named by the number
+of their entry in the log (``seq``), chains by a small integer. Money is in minor units, quantities in
+thousandths, times in Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VERSION = 1
+"""Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table. ``sums`` are the columns that are added up when a row with the same key comes again."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    sums: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """Key first."""
+        return (*self.key, *self.columns, *self.sums)
+
+    @property
+    def sql_name(self) -> str:
+        """The table's name in the file."""
+        return f"view_{self.name}"
+
+    def create_sql(self) -> str:
+        """Make the table and its indexes, if they are not there."""
+        columns = ", ".join((*self.key, *self.columns, *(f"{name} NOT NULL DEFAULT 0" for name in self.sums)))
+        indexes = "".join(
+            f"CREATE INDEX IF NOT EXISTS {self.sql_name}_{number} ON {self.sql_name} {index};"
+            for number, index in enumerate(self.indexes)
+        )
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.sql_name} ({columns}, PRIMARY KEY ({', '.join(self.key)}))"
+            f" WITHOUT ROWID;{indexes}"
+        )
+
+    def insert_sql(self) -> str:
+        """Insert one row; if its key is there, add the sums to it, or else replace it."""
+        names = ", ".join(self.all_columns)
+        places = ", ".join("?" for _ in self.all_columns)
+        if not self.sums:
+            return f"INSERT OR REPLACE INTO {self.sql_name} ({names}) VALUES ({places})"  # noqa: S608
+        added = ", ".join(f"{name} = {name} + excluded.{name}" for name in self.sums)
+        return (
+            f"INSERT INTO {self.sql_name} ({names}) VALUES ({places})"  # noqa: S608
+            f" ON CONFLICT DO UPDATE SET {added}"
+        )
+
+
+_ENTRY = ("chain", "n", "link", "kind", "day", "at_ms", "tz_min", "operator", "mode")
+"""What the rows that stand for an entry begin with."""
+
+HEADS = (
+    Table(
+        "ticket",
+        ("shop", "seq"),
+        (*_ENTRY, "number", "ttc", "oos", "lines", "ref_link", "ref_number", "reason"),
+        indexes=(
+            "(chain, n)",
+            "(shop, number)",
+            "(shop, day)",
+            "(shop, ref_link) WHERE ref_link IS NOT NULL",
+        ),
+    ),
+    Table(
+        "cash", ("shop", "seq"), (*_ENTRY, "what", "amount", "reason"), indexes=("(chain, n)", "(shop, day)")
+    ),
+    Table(
+        "closing",
+        ("shop", "seq"),
+        (
+            *_ENTRY,
+            "level",
+            "z",
+            "first_n",
+            "last_n",
+            "tickets",
+            "ttc",
+            "refunds_ttc",
+            "gt_real",
+            "gt_abs",
+            "cash_expected",
+            "cash_counted",
+            "automatic",
+        ),
+        indexes=("(chain, n)", "(shop, day)"),
+    ),
+    Table("move", ("shop", "seq"), (*_ENTRY, "reason"), indexes=("(chain, n)",)),
+    Table("event", ("shop", "seq"), (*_ENTRY, "code", "detail"), indexes=("(chain, n)", "(shop, day)")),
+)
+"""Every entry has one row in one of these."""
+
+DETAILS = (
+    Table(
+        "line",
+        ("shop", "seq", "i"),
+        ("sku", "label", "qty", "unit", "pu", "disc", "ttc", "vat", "vc", "ht", "of"),
+    ),
+    Table("payment", ("shop", "seq", "i"), ("means", "amount")),
+    Table("movement", ("shop", "sku", "chain", "n", "seq", "i"), ("delta",)),
+    Table("count", ("shop", "sku", "seq", "i"), ("chain", "n", "link", "at_ms", "counted", "cut")),
+    Table("device", ("shop", "device", "seq"), ("n", "link", "name", "role", "series", "revoked")),
+)
+"""Rows that belong to an entry's row."""
+
+TOTALS = (
+    Table(
+        "day",
+        ("shop", "day", "chain"),
+        (),
+        sums=("tickets", "refunds", "ttc", "refunds_ttc", "oos", "discounts", "abandoned", "abandoned_ttc"),
+    ),
+    Table("day_vat", ("shop", "day", "chain", "vat", "vc"), (), sums=("ttc", "ht", "tva")),
+    Table("day_payment", ("shop", "day", "chain", "means"), (), sums=("amount", "times")),
+)
+"""Sums over the entries of one chain and one business day."""
+
+CATALOGUE = (
+    Table("product", ("shop", "sku"), ("name", "archived", "body")),
+    Table("price", ("shop", "sku", "from_ms"), ("amount", "change_id", "conflict")),
+)
+"""The catalogue as it is now. ``price`` is a timeline: the amount from ``from_ms`` on."""
+
+ALL = {table.name: table for table in (*HEADS, *DETAILS, *TOTALS, *CATALOGUE)}
+
+HEAD_NAMES = frozenset(table.name for table in HEADS)
+
+BASE_SQL = """
+CREATE TABLE IF NOT EXISTS view_version (version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS view_shop (
+    id INTEGER PRIMARY KEY, shop BLOB NOT NULL UNIQUE,
+    seq INTEGER NOT NULL DEFAULT 0, catalogue_seq INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS view_chain (
+    id INTEGER PRIMARY KEY, shop INTEGER NOT NULL, chain BLOB NOT NULL, device BLOB,
+    n INTEGER NOT NULL DEFAULT 0, link BLOB, at_ms INTEGER, day TEXT, UNIQUE (shop, chain)
+);
+"""
+"""Cursors, and the chains with their newest entry."""

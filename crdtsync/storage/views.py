@@ -1,0 +1,189 @@
+"""The views on disk: tables that follow the log, in the file of the log.
+
+A projection (a function of the model, passed in by the runtime) turns each entry into rows; here they are
+filed. Filing is idempotent per entry and does not depend on the order in which entries come, so that the
+tables always equal a fold over the set of entries below the cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from crdtsync.storage.database import Database
+from crdtsync.storage.view_tables import ALL, BASE_SQL, HEAD_NAMES, VERSION
+
+Value = int | str | bytes | None
+Row = tuple[str, Mapping[str, Value]]
+"""A table's name, without ``view_``, and values by column."""
+
+
+class EntryRows(Protocol):
+    """What a projection makes of one entry.
+
+    ``head`` is the row that stands for the entry, ``details`` belong to it, ``sums`` are added to the
+    totals of its chain and day, ``newest`` is what the chain's row shows if no later entry is known.
+    """
+
+    @property
+    def chain(self) -> bytes: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def link(self) -> bytes: ...
+    @property
+    def head(self) -> Row: ...
+    @property
+    def details(self) -> Sequence[Row]: ...
+    @property
+    def sums(self) -> Sequence[Row]: ...
+    @property
+    def newest(self) -> Mapping[str, Value]: ...
+
+
+class ViewTables:
+    """The views of all shops in one store file. Writing methods are called inside a transaction of that
+    store; reading ones see what is committed. Not for more than one thread.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._chains: dict[tuple[int, bytes], int] = {}
+
+    # -- the tables -----------------------------------------------------------------------------------
+
+    def is_current(self) -> bool:
+        """Whether the tables are there, in the shape that this version makes."""
+        found = self._one("SELECT count(*) FROM sqlite_master WHERE name = 'view_version'")
+        return bool(found) and self._one("SELECT version FROM view_version") == VERSION
+
+    def prepare(self) -> None:
+        """Make the tables where they are missing or of another version, to be filled again from the log."""
+        if not self.is_current():
+            self.drop()
+            self._database.write(BASE_SQL + "".join(table.create_sql() for table in ALL.values()))
+            self._database.write("INSERT INTO view_version VALUES (?)", (VERSION,))
+
+    def drop(self) -> None:
+        """Drop every view. Nothing is lost: the log is not touched."""
+        found = self._database.rows(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'view_*'"
+        )
+        for (name,) in found:
+            self._database.write(f'DROP TABLE "{name}"')
+
+    # -- cursors --------------------------------------------------------------------------------------
+
+    def seq(self, shop: bytes) -> int:
+        """The log's seq up to which entries are filed."""
+        return self._one("SELECT seq FROM view_shop WHERE shop = ?", shop) or 0
+
+    def catalogue_seq(self, shop: bytes) -> int:
+        """The log's seq up to which the products are filed."""
+        return self._one("SELECT catalogue_seq FROM view_shop WHERE shop = ?", shop) or 0
+
+    # -- filing, inside a transaction --------------------------------------------------------------------
+
+    def file_entries(self, shop: bytes, entries: Iterable[tuple[int, EntryRows]], *, through: int) -> None:
+        """File the rows of entries with their seq, and move the cursor to seq ``through``."""
+        self._chains.clear()  # Chains named in a transaction that was rolled back are not there any more.
+        number = self._shop(shop)
+        sums: dict[str, dict[tuple[Value, ...], list[int]]] = {}
+        for seq, rows in entries:
+            self._file_entry(number, seq, rows, sums)
+        for name, totals in sums.items():
+            self._database.write_many(
+                ALL[name].insert_sql(), [(*key, *amounts) for key, amounts in totals.items()]
+            )
+        self._database.write("UPDATE view_shop SET seq = ? WHERE id = ?", (through, number))
+
+    def file_products(
+        self, shop: bytes, products: Mapping[str, Sequence[Row]], *, through: int, complete: bool
+    ) -> None:
+        """Replace the rows of these products (with ``complete``: of all) and move the catalogue's cursor."""
+        number = self._shop(shop)
+        if complete:
+            for table in ("view_product", "view_price"):
+                self._database.write(f"DELETE FROM {table} WHERE shop = ?", (number,))  # noqa: S608
+        for sku, rows in products.items():
+            if not complete:
+                for table in ("view_product", "view_price"):
+                    self._database.write(
+                        f"DELETE FROM {table} WHERE shop = ? AND sku = ?",  # noqa: S608
+                        (number, sku),
+                    )
+            for row in rows:
+                self._insert(row, shop=number, sku=sku)
+        self._database.write("UPDATE view_shop SET catalogue_seq = ? WHERE id = ?", (through, number))
+
+    def _file_entry(
+        self, shop: int, seq: int, rows: EntryRows, sums: dict[str, dict[tuple[Value, ...], list[int]]]
+    ) -> None:
+        chain = self._chain(shop, rows.chain)
+        if self._is_filed(chain, rows):
+            return
+        self._insert(rows.head, shop=shop, seq=seq, chain=chain, n=rows.n, link=rows.link)
+        for row in rows.details:
+            self._insert(row, shop=shop, seq=seq, chain=chain, n=rows.n, link=rows.link)
+        for name, values in rows.sums:
+            table = ALL[name]
+            known = {**values, "shop": shop, "chain": chain}
+            amounts = sums.setdefault(name, {}).setdefault(
+                tuple(known[column] for column in table.key), [0] * len(table.sums)
+            )
+            for place, column in enumerate(table.sums):
+                amounts[place] += _integer(values.get(column))
+        self._show_newest(chain, rows)
+
+    def _is_filed(self, chain: int, rows: EntryRows) -> bool:
+        """An entry that was set apart and fetched again comes with another seq, but is one entry."""
+        name = rows.head[0]
+        assert name in HEAD_NAMES, name
+        links = self._database.rows(
+            f"SELECT link FROM view_{name} WHERE chain = ? AND n = ?",  # noqa: S608
+            (chain, rows.n),
+        )
+        return (rows.link,) in links
+
+    def _show_newest(self, chain: int, rows: EntryRows) -> None:
+        values = {**rows.newest, "n": rows.n, "link": rows.link}
+        columns = ", ".join(f"{name} = ?" for name in values)
+        self._database.write(
+            f"UPDATE view_chain SET {columns} WHERE id = ? AND (n, coalesce(link, x'')) < (?, ?)",  # noqa: S608
+            (*values.values(), chain, rows.n, rows.link),
+        )
+
+    def _insert(self, row: Row, **known: Value) -> None:
+        name, values = row
+        table = ALL[name]
+        self._database.write(
+            table.insert_sql(),
+            tuple(known[column] if column in known else values.get(column) for column in table.all_columns),
+        )
+
+    # -- small integers for shops and chains --------------------------------------------------------------
+
+    def _shop(self, shop: bytes) -> int:
+        self._database.write("INSERT OR IGNORE INTO view_shop (shop) VALUES (?)", (shop,))
+        return _integer(self._one("SELECT id FROM view_shop WHERE shop = ?", shop))
+
+    def _chain(self, shop: int, chain: bytes) -> int:
+        if (shop, chain) not in self._chains:
+            self._database.write(
+                "INSERT OR IGNORE INTO view_chain (shop, chain) VALUES (?, ?)", (shop, chain)
+            )
+            self._chains[shop, chain] = _integer(
+                self._one("SELECT id FROM view_chain WHERE shop = ? AND chain = ?", shop, chain)
+            )
+        return self._chains[shop, chain]
+
+    def _one(self, sql: str, *values: Value) -> int | None:
+        row = self._database.row(sql, values)
+        return None if row is None else row[0]
+
+
+def _integer(value: Value) -> int:
+    if value is None:
+        return 0
+    assert isinstance(value, int), value
+    return value
