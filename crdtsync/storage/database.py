@@ -28,6 +28,7 @@ from crdtsync.errors import (
 from crdtsync.storage import schema
 
 SYNCHRONOUS_FULL: Final = 2
+PAGE_BYTES_MIN: Final = 512
 WAL_BYTES_KEPT: Final = 64 << 20
 """What a long reader made the WAL grow beyond this is given back to the disk."""
 
@@ -61,9 +62,12 @@ class Database:
         self._busy_timeout_s = busy_timeout_s
         self._application_id = application_id
         self._migrations = migrations
-        exists = os.path.exists(path) and os.path.getsize(path) > 0
-        if not exists and (read_only or not create):
+        size = os.path.getsize(path) if os.path.exists(path) else 0
+        if not size and (read_only or not create):
             raise NotAStore(f"there is no store at {path}")
+        if 0 < size < PAGE_BYTES_MIN:
+            # SQLite takes a file of a few bytes for an empty one, and would write over it.
+            raise NotAStore(f"{path} is not a store of crdtsync, or is cut off")
         with self._translated():
             self.connection = self._connect(vfs)
         try:
