@@ -1,0 +1,306 @@
+"""The relay: where connections, shops and the one committer meet.
+
+Everything here runs on the event loop; the committer's thread has a store of its own. What a commit brought
+goes to every connection of its shop from memory (``Tail``); who lags reads the log from its own cursor, so a
+slow peer costs no queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from crdtsync.errors import AccessDenied, CrdtsyncError, LinkClosed
+from crdtsync.ids import ENTRY, ID_BYTES, Position
+from crdtsync.model.entry import SOFTWARE
+from crdtsync.model.signature import sign_with_purpose
+from crdtsync.protocol.heads import root_digest
+from crdtsync.protocol.messages import Hello
+from crdtsync.protocol.session import Session
+from crdtsync.protocol.work import Me
+from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.clock import SystemClock, system_random
+from crdtsync.runtime.committer import Committer, Growth
+from crdtsync.runtime.connection import Connection, refused
+from crdtsync.runtime.tail import Tail
+from crdtsync.storage.log import ShopLog
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync_server.access import Access
+from crdtsync_server.app import Health
+from crdtsync_server.config import RelayConfig
+from crdtsync_server.enrolment import EnrolmentDesk
+from crdtsync_server.folder import DataFolder
+from crdtsync_server.health import StoreHealth
+from crdtsync_server.logs import get_logger
+from crdtsync_server.metrics import RelayMetrics
+
+TAIL_BYTES_MAX = 4 << 20
+"""Newest rows of one shop kept in memory: what 50 registers sell in a busy minute."""
+
+LOOK_EVERY_S = 0.25
+"""How often the relay looks for what other processes wrote (a new pairing, a restored shop)."""
+
+RESTARTING = 1012
+
+
+class Relay:
+    """One relay's data folder, being served. Everything but the constructor runs on the event loop."""
+
+    def __init__(self, folder: DataFolder, config: RelayConfig) -> None:
+        self.metrics = RelayMetrics()
+        self.access = Access(folder)
+        self._folder = folder
+        self._config = config
+        self._store = SqliteStore(folder.store)
+        self.access.index_shops(self._store)
+        self._clock = SystemClock()
+        self._connections: dict[bytes, set[Connection]] = defaultdict(set)
+        self._all: set[Connection] = set()
+        self._tails: dict[bytes, Tail] = {}
+        self._admissions: dict[bytes, Admission] = {}
+        self._committer_admissions: dict[bytes, Admission] = {}
+        self._desk = EnrolmentDesk(folder, self.access.relay_device, self.access.relay_key)
+        self._data_version = -1
+        self._health = StoreHealth(folder, self.metrics, disk_free_mb_min=config.disk_free_mb_min)
+        self._watch: asyncio.Task[None] | None = None
+        self.committer = Committer(
+            lambda: SqliteStore(folder.store),
+            self._committer_admission,
+            self,
+            self._clock.now_ms,
+            time.monotonic,
+        )
+
+    @property
+    def shop_count(self) -> int:
+        """How many shops there are."""
+        return len(self._store.shops())
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to take connections."""
+        self.committer.start()
+        self._watch = asyncio.create_task(self._look_for_others())
+        self.metrics.shops.set(self.shop_count)
+
+    async def stop(self) -> None:
+        """Finish the commit under way, tell devices to come back, close the stores."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+        for connection in list(self._all):
+            connection.close(LinkClosed("the relay restarts", code=RESTARTING), RESTARTING)
+        await self.committer.stop()
+        self._desk.close()
+        self.access.close()
+        self._store.close()
+
+    async def serve_socket(self, websocket: WebSocket) -> None:
+        """Synchronise with one device until it is gone."""
+        nonce = system_random(16)
+        session = Session(connecting=False, nonce=nonce, sign=self._sign, now_ms=self.now_ms())
+        connection = Connection(self, WebSocketEnd(websocket, self.metrics), session)
+        self._all.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._all.discard(connection)
+            self._gone(connection)
+
+    async def serve_enrolment(self, websocket: WebSocket) -> None:
+        """Let one device in, if its pairing code is right."""
+        address = websocket.client.host if websocket.client else ""
+        result = await self._desk.serve(WebSocketEnd(websocket, self.metrics), address)
+        self.metrics.pairings.labels(result).inc()
+
+    def health(self) -> Health:
+        """Whether the relay can store. May block on the disk; called on a thread of its own."""
+        return self._health.look()
+
+    # -- what connections need (runtime.connection.Home) ---------------------------------------------------
+
+    def me(self, peer: Hello | None) -> Me:
+        """The relay in the shop of that peer."""
+        if peer is None:
+            raise AssertionError("a relay does not connect")
+        log = self.shop_log(peer.shop)
+        cursor = log.cursor(peer.log_id)
+        certificate = b""
+        return Me(
+            shop=peer.shop,
+            device=self.access.relay_device,
+            log_id=log.log_id,
+            end=log.end,
+            cursor_log=peer.log_id,
+            cursor=cursor.position if cursor else Position(0, bytes(32)),
+            wanted=(),
+            nonce=system_random(16),
+            certificate=certificate,
+            is_relay=True,
+            time_ms=self.now_ms(),
+            digest=root_digest(log.runs()),
+            software=SOFTWARE,
+        )
+
+    def shop_log(self, shop: bytes) -> ShopLog:
+        """Raises ``AccessDenied`` for a shop that is not on this relay."""
+        try:
+            return self._store.shop(shop)
+        except KeyError:
+            raise AccessDenied("this relay does not know the shop") from None
+
+    def admission(self, shop: bytes) -> Admission:
+        """For hellos, on the event loop."""
+        return self._admissions.setdefault(shop, Admission(shop))
+
+    def tail(self, shop: bytes) -> Tail | None:
+        """The newest rows of a shop."""
+        if shop not in self._tails:
+            self._tails[shop] = Tail(self.shop_log(shop).end, TAIL_BYTES_MAX)
+        return self._tails[shop]
+
+    def pinned_relay_key(self) -> bytes | None:
+        """Any certified device of the shop may come."""
+        return None
+
+    def went_live(self, connection: Connection) -> None:
+        """A device has proved who it is."""
+        peer = connection.session.peer
+        if peer is None:
+            return
+        self._connections[peer.shop].add(connection)
+        get_logger().info("device_connected", shop=peer.shop, device=peer.device, software=peer.software)
+
+    def acknowledged(self, connection: Connection, position: Position) -> Callable[[ShopLog], None] | None:
+        """What a device holds of the relay's log is its own business."""
+        return None
+
+    def presence(self, connection: Connection, facts: dict[str, Any]) -> None:
+        """Kept with the connection."""
+
+    def now_ms(self) -> int:
+        """Unix milliseconds."""
+        return self._clock.now_ms()
+
+    def rotated_log_id(self) -> bytes:
+        """A relay never changes its log id on one device's claim; the session does not ask for it."""
+        return system_random(ID_BYTES)
+
+    # -- commits -------------------------------------------------------------------------------------------
+
+    def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
+        """A commit is on disk, or failed: pass on what it brought."""
+        if error is not None:
+            self._health.failed(error)
+            get_logger().error("commit_failed", reason=str(error))
+            return
+        sizes = [len(row.record) for growth in growths for row in growth.rows]
+        self._health.committed(seconds=seconds, records=len(sizes), records_bytes=sum(sizes))
+        for growth in growths:
+            self._pass_on(growth)
+
+    def _pass_on(self, growth: Growth) -> None:
+        if not growth.rows:
+            return
+        tail = self.tail(growth.shop)
+        if tail is not None:
+            tail.extend(growth.start, growth.rows)
+        end = Position(growth.rows[-1].seq, growth.rows[-1].h)
+        if any(row.record[:1] == ENTRY and b'"kind":"revoke"' in row.record for row in growth.rows):
+            self._drop_revoked(growth.shop)
+        log = self.shop_log(growth.shop)
+        for connection in list(self._connections[growth.shop]):
+            peer = connection.session.peer
+            if peer is not None and peer.log_id in growth.admitted_anew:
+                refusals = [refused(refusal) for refusal in log.refusals_given(peer.log_id)]
+                connection.session.refusals_changed(refusals)
+            connection.log_grew(end)
+
+    async def _look_for_others(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            version = self._store.data_version()
+            if version == self._data_version:
+                continue
+            self._data_version = version
+            for shop in [shop for shop, live in self._connections.items() if live]:
+                end, tail = self.shop_log(shop).end, self._tails.get(shop)
+                if tail is not None and tail.end.seq < end.seq:
+                    self._drop_revoked(shop)
+                    for connection in list(self._connections[shop]):
+                        connection.log_grew(end)
+            self.metrics.shops.set(self.shop_count)
+
+    def _drop_revoked(self, shop: bytes) -> None:
+        admission = self.admission(shop)
+        admission.is_stale = True
+        admission.refresh(self.shop_log(shop))
+        for connection in list(self._connections[shop]):
+            peer = connection.session.peer
+            if peer is not None and admission.is_revoked(peer.device):
+                connection.close(AccessDenied("this device was revoked"), 4401)
+
+    def _gone(self, connection: Connection) -> None:
+        peer = connection.session.peer
+        if peer is not None:
+            self._connections[peer.shop].discard(connection)
+            get_logger().info(
+                "device_gone", shop=peer.shop, device=peer.device, reason=str(connection.error or "")
+            )
+        elif connection.error is not None:
+            get_logger().info("connection_refused", reason=str(connection.error))
+
+    def _committer_admission(self, shop: bytes) -> Admission:
+        return self._committer_admissions.setdefault(shop, Admission(shop))
+
+    def _sign(self, purpose: str, payload: bytes) -> bytes:
+        return sign_with_purpose(self.access.relay_key, purpose, payload)
+
+
+class WebSocketEnd:
+    """An accepted Starlette WebSocket, as a ``Socket`` of ``runtime.connection``."""
+
+    def __init__(self, websocket: WebSocket, metrics: RelayMetrics) -> None:
+        self._websocket = websocket
+        self._metrics = metrics
+        self._open = True
+
+    async def send(self, frame: bytes) -> None:
+        """Raises ``LinkClosed``."""
+        try:
+            await self._websocket.send_bytes(frame)
+            self._metrics.frames_sent.inc()
+            self._metrics.frames_sent_bytes.inc(len(frame))
+        except (RuntimeError, WebSocketDisconnect, OSError) as error:
+            self._open = False
+            raise LinkClosed("the connection broke", code=1006) from error
+
+    async def receive(self) -> bytes:
+        """The next frame. Raises ``LinkClosed``."""
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            self._open = False
+            raise LinkClosed("the device is gone", code=message.get("code") or 1006)
+        frame = message.get("bytes")
+        if frame is None:
+            raise LinkClosed("the device sent text where the protocol has bytes", code=4400)
+        self._metrics.frames_received.inc()
+        self._metrics.frames_received_bytes.inc(len(frame))
+        return bytes(frame)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close it, if it is still open."""
+        if not self._open:
+            return
+        self._open = False
+        self._metrics.closes.labels(code).inc()
+        with suppress(RuntimeError, WebSocketDisconnect, OSError):
+            await self._websocket.close(code, reason.encode()[:120].decode(errors="ignore"))
