@@ -37,6 +37,8 @@ class Outbound:
         self.held_back = True
         self.in_flight_bytes = 0
         self.advance_since_ms: int | None = None
+        self.catch_up_to = 0
+        """Where my log ended at hello: the peer is told at once when it has all up to here."""
         self._in_flight: deque[tuple[Position, int]] = deque()
         self._reading: tuple[Purpose, ReadRequest] | None = None
         self._covered: Covered | None = None
@@ -51,11 +53,11 @@ class Outbound:
 
     @property
     def is_quiet(self) -> bool:
-        """Everything was sent and acknowledged; nothing is being repaired."""
+        """Everything was sent and acknowledged (skipped rows need not be); nothing is being repaired."""
         return (
             not self.held_back
             and self.sent.seq == self.end.seq
-            and self.acked.seq == self.told.seq == self.sent.seq
+            and self.acked.seq == self.told.seq
             and self._repair_after is None
             and not self._fills
         )
@@ -102,7 +104,9 @@ class Outbound:
             self._send(Records(self._advance(to, size), to, seqs, data))
         else:
             self.sent = to
-            if self.advance_since_ms is None:
+            if self.told.seq < self.catch_up_to <= to.seq:
+                self.advance()
+            elif self.advance_since_ms is None:
                 self.advance_since_ms = now_ms
 
     def supply_pack(self, to: Position, blob: bytes) -> None:

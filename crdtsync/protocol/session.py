@@ -189,6 +189,7 @@ class Session:
             # An empty cursor fits every log; `fits` is about one that does not.
             self._say_hello(fits=standing.cursor_fits or not known)
         self.outbound.end = me.end
+        self.outbound.catch_up_to = me.end.seq
         if known and not standing.cursor_fits and not me.is_relay:
             self.state = State.PARTING
             self._ready.rotate = True

@@ -51,10 +51,12 @@ class Admission:
         """
         places = [place for place, record in enumerate(records) if record[:1] == ENTRY]
         judged: list[Item | Rejection | None] = [None] * len(records)
-        for place, verdict in zip(
-            places, judge_run([records[p][1:] for p in places], self.directory), strict=True
-        ):
-            judged[place] = self._entry(records[place], verdict)
+        directory = self.directory
+        verdicts = judge_run([records[place][1:] for place in places], directory)
+        for place, verdict in zip(places, verdicts, strict=True):
+            if verdict.admitted and verdict.entry is not None:
+                directory = directory.with_entry(verdict.entry, admitted=True)
+            judged[place] = _entry(records[place], verdict, directory)
         return [
             self._update(record, role) if found is None else found
             for record, found in zip(records, judged, strict=True)
@@ -89,15 +91,6 @@ class Admission:
         """Whether the device was revoked and not certified again."""
         return self.directory.is_revoked(device)
 
-    def _entry(self, record: bytes, verdict: Verdict) -> Item | Rejection:
-        entry = verdict.entry
-        if not verdict.admitted or entry is None:
-            return Rejection(record_digest(record), verdict.code, verdict.reason, verdict.held)
-        if verdict.awaits_check and not signature_holds(entry, self.directory):
-            reason = f"the signature of entry {entry.link.hex()[:8]} is not that of its author"
-            return Rejection(entry.link, "bad-signature", reason, held=False)
-        return entry_item(entry, record)
-
     def _update(self, record: bytes, role: str) -> Item | Rejection:
         try:
             document, update = split_update_record(record)
@@ -107,6 +100,16 @@ class Admission:
         except RecordError as error:
             return Rejection(record_digest(record), error.code, str(error), held=False)
         return Item(record, document, record_digest(record))
+
+
+def _entry(record: bytes, verdict: Verdict, directory: Directory) -> Item | Rejection:
+    entry = verdict.entry
+    if not verdict.admitted or entry is None:
+        return Rejection(record_digest(record), verdict.code, verdict.reason, verdict.held)
+    if verdict.awaits_check and not signature_holds(entry, directory):
+        reason = f"the signature of entry {entry.link.hex()[:8]} is not that of its author"
+        return Rejection(entry.link, "bad-signature", reason, held=False)
+    return entry_item(entry, record)
 
 
 def entry_item(entry: Entry, record: bytes) -> Item:
