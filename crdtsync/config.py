@@ -29,6 +29,7 @@ class RegisterConfig:
     day_starts_min    CRDTSYNC_DAY_STARTS        minute of the day at which a new business day may begin,
                                                  written ``HH:MM``: a sale at half past midnight belongs to
                                                  the evening before
+    tls_ca            CRDTSYNC_TLS_CA            file of certificates to trust besides the system's
     sync_timeout_s    CRDTSYNC_SYNC_TIMEOUT_S    how long `open` and `close` wait for the relay before they
                                                  go on without it
     ================  =========================  ==========================================================
@@ -38,6 +39,7 @@ class RegisterConfig:
     operator: str = "system"
     day_starts_min: int = 4 * 60
     sync_timeout_s: float = 5.0
+    tls_ca: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -65,4 +67,5 @@ class RegisterConfig:
             operator=environment.get("CRDTSYNC_OPERATOR", "system"),
             day_starts_min=int(match[1]) * 60 + int(match[2]),
             sync_timeout_s=timeout_s,
+            tls_ca=environment.get("CRDTSYNC_TLS_CA"),
         )

@@ -342,7 +342,10 @@ class ReadOnlyStore(StorageError):
 
 
 class DamagedStore(StorageError):
-    """Bytes on disk are not what was written. ``shop``, ``seq`` and ``document`` say where, as far as known."""
+    """Bytes on disk are not what was written. ``shop``, ``seq`` to ``last_seq`` (a whole pack) and
+    ``document``
+    say where, as far as known.
+    """
 
     exit_code = 64
     hint = "`crdtsync verify` says where; `crdtsync resync` fetches it again"
@@ -353,12 +356,14 @@ class DamagedStore(StorageError):
         *,
         shop: bytes | None = None,
         seq: int | None = None,
+        last_seq: int | None = None,
         document: str | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.shop = shop
         self.seq = seq
+        self.last_seq = seq if last_seq is None else last_seq
         self.document = document
 
 

@@ -1,4 +1,4 @@
-"""How hard Hypothesis looks. ``HYPOTHESIS_PROFILE=deep`` for long searches; every profile but that is repeatable."""
+"""How hard Hypothesis looks: ``HYPOTHESIS_PROFILE=deep`` for long searches. All but that are repeatable."""
 
 import os
 

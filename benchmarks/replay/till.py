@@ -109,7 +109,8 @@ class Till:
         """Whether it says that nothing is under way any more."""
         state = self.state
         rows = (state.get("pending"), state.get("to_receive"))
-        return self.is_done and bool(state.get("connected")) and rows == (0, 0)
+        is_well = bool(state.get("connected")) and state.get("error") is None
+        return self.is_done and is_well and rows == (0, 0)
 
     async def _run_once(self) -> bool:
         """Whether it was killed."""

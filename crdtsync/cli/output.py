@@ -10,10 +10,13 @@ import click
 import orjson
 
 from crdtsync.errors import CrdtsyncError
+from crdtsync.model.money import format_amount, format_quantity, format_rate
+
+NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document. Bytes are printed as lower-case hex."""
+    """Print one JSON document. Dataclasses are objects, bytes lower-case hex."""
     click.echo(orjson.dumps(document, default=_plain, option=orjson.OPT_INDENT_2).decode())
 
 
@@ -32,6 +35,12 @@ def print_error(error: CrdtsyncError, *, as_json: bool) -> None:
     click.echo(f"crdtsync: {error}" + (f". {_sentence(error.hint)}" if error.hint else ""), err=True)
 
 
+def print_notices(notices: Sequence[str]) -> None:
+    """Tell what a person should know beside the result, on standard error."""
+    for notice in notices:
+        click.echo(f"note: {notice}", err=True)
+
+
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
     """Print columns under their titles; the columns numbered in ``right`` are set to the right."""
     table = [titles, *rows]
@@ -44,11 +53,42 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: 
         click.echo("  ".join(cells).rstrip())
 
 
-def local_time(at_ms: int, utc_offset_min: int) -> str:
-    """A moment as it is written in France: ``24/11/2026 14:32``."""
-    return (datetime.fromtimestamp(at_ms / 1000, UTC) + timedelta(minutes=utc_offset_min)).strftime(
-        "%d/%m/%Y %H:%M"
-    )
+def money(amount_minor: int | None) -> str:
+    """An amount as it is written in France: ``12 345,60 €``; a dash for none."""
+    if amount_minor is None:
+        return "–"
+    whole, _, cents = format_amount(abs(amount_minor), mark=",").partition(",")
+    groups = f"{int(whole):,}".replace(",", NARROW_SPACE)
+    return f"{'-' if amount_minor < 0 else ''}{groups},{cents}{NO_BREAK_SPACE}€"
+
+
+def quantity(quantity_thousandths: int) -> str:
+    """A quantity without trailing zeros: ``2``, ``0,125``."""
+    return format_quantity(quantity_thousandths, mark=",")
+
+
+def rate(vat_rate: int) -> str:
+    """A VAT rate: ``5,5 %``."""
+    return f"{format_rate(vat_rate, mark=',')}{NO_BREAK_SPACE}%"
+
+
+def local_time(at_ms: int | None, utc_offset_min: int) -> str:
+    """A moment as it is written in France: ``24/11/2026 14:32``; a dash for none."""
+    if at_ms is None:
+        return "–"
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC) + timedelta(minutes=utc_offset_min)
+    return moment.strftime("%d/%m/%Y %H:%M")
+
+
+def local_day(day: str) -> str:
+    """A business day as it is written in France: ``24/11/2026``."""
+    year, month, of_month = day.split("-")
+    return f"{of_month}/{month}/{year}"
+
+
+def many(count: int, what: str, plural: str | None = None) -> str:
+    """``1 sale``, ``2 sales``."""
+    return f"{count} {what if count == 1 else plural or what + 's'}"
 
 
 def _sentence(text: str) -> str:
@@ -58,4 +98,6 @@ def _sentence(text: str) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, frozenset):
+        return sorted(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from crdtsync.model.arithmetic import RULE
-from crdtsync.model.period import LEVELS
-from crdtsync.model.ticket import VAT_CLASSES
+
+VAT_CLASSES: Final = ("N", "R1", "R2", "Z", "S", "O")
+"""Normal, reduced, second reduced, zero, special, and outside the scope of VAT."""
 
 Check = Callable[[object], bool]
 Fields = Mapping[str, Check]
@@ -98,7 +99,7 @@ _KINDS: Final[Mapping[str, Fields]] = {
     "open": {"amt": _integer},
     "cash": {"amt": _integer, "what": _one_of("in", "out", "deposit")},
     "close": {
-        "level": _one_of(*LEVELS),
+        "level": _one_of("day", "month", "year"),
         "z": _integer,
         "from": _integer,
         "to": _integer,

@@ -23,11 +23,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from crdtsync.errors import InvalidSale, NotRefundable
-from crdtsync.model import arithmetic, money
-from crdtsync.model.entry import Entry
-
-VAT_CLASSES: Final = ("N", "R1", "R2", "Z", "S", "O")
-"""Normal, reduced, second reduced, zero, special, and outside the scope of VAT."""
+from crdtsync.model import arithmetic, canonical, money
+from crdtsync.model.entry import ENTRY_BYTES_MAX, Entry
+from crdtsync.model.form import VAT_CLASSES, payload_problem
 
 OUTSIDE_VAT: Final = "O"
 
@@ -40,6 +38,10 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 DELIVERIES: Final = ("none", "print", "email")
 LINES_MAX: Final = 200
+
+_LINES_SURE_TO_FIT: Final = 30
+_COMMON_BYTES_MAX: Final = 4096
+"""More than the common fields, number, totals and signature of any entry take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def build_sale(
     """
     payload = totals_of([_line_json(line) for line in _discounted(lines, ticket_discount_minor)])
     payload |= {"pay": _payments(payments, amount_due(payload)), "deliv": _delivery(delivered)}
-    return _with_extra(payload, extra)
+    return _fitting(_with_extra(payload, extra))
 
 
 def build_refund(
@@ -115,13 +117,13 @@ def build_refund(
     }
     if not lines and not payments:
         raise NotRefundable("nothing is returned and no payment is changed")
-    return _with_extra(payload, extra)
+    return _fitting(_with_extra(payload, extra))
 
 
 def build_abandon(lines: Sequence[Line], *, reason: str, ticket_discount_minor: int = 0) -> dict[str, Any]:
     """The payload of a sale that was started and dropped before payment. Raises ``InvalidSale``."""
     payload = totals_of([_line_json(line) for line in _discounted(lines, ticket_discount_minor)])
-    return payload | {"reason": plain_text(reason, "the reason", 200)}
+    return _fitting(payload | {"reason": plain_text(reason, "the reason", 200)})
 
 
 def build_print(original: Entry, rank: int, *, delivered: str = "print") -> dict[str, Any]:
@@ -135,12 +137,6 @@ def build_training(what: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     It has a number of its own (``X-…``), and never moves a total or the stock.
     """
     return {"what": what, **payload}
-
-
-def sale_total(lines: Sequence[Line], *, ticket_discount_minor: int = 0) -> int:
-    """What is to be paid for these lines. Raises ``InvalidSale`` and ``InvalidAmount`` as ``build_sale``."""
-    discounted = _discounted(lines, ticket_discount_minor)
-    return amount_due(totals_of([_line_json(line) for line in discounted]))
 
 
 def totals_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -169,6 +165,13 @@ def amount_due(payload: Mapping[str, Any]) -> int:
     """What is to be paid for a ticket: turnover and what is outside the scope of VAT."""
     total: int = payload["ttc"] + payload.get("oos", 0)
     return total
+
+
+def due_of(lines: Iterable[Line]) -> int:
+    """What is to be paid for lines before a discount on the whole ticket, whether or not they make a
+    ticket.
+    """
+    return sum(_amount(line) for line in lines)
 
 
 def with_change(due_minor: int, payments: Sequence[Payment]) -> tuple[Payment, ...]:
@@ -200,6 +203,8 @@ def refund_lines(
     """
     if original.kind != "sale":
         raise NotRefundable(f"a {original.kind} cannot be refunded, only a sale")
+    if payload_problem(original.body):
+        raise NotRefundable("the ticket was admitted but makes no sense: it cannot be refunded")
     done = refunded(original, earlier)
     lines = {line["i"]: line for line in original.body["lines"]}
     left = {i: abs(line["qty"]) - done.get(i, (0, 0))[0] for i, line in lines.items()}
@@ -223,7 +228,9 @@ def refunded(original: Entry, earlier: Iterable[Entry]) -> dict[int, tuple[int, 
     """
     done: dict[int, tuple[int, int]] = {}
     for entry in earlier:
-        if entry.kind == "refund" and entry.body["ref"]["link"] == original.link.hex():
+        if entry.kind != "refund" or payload_problem(entry.body):
+            continue
+        if entry.body["ref"]["link"] == original.link.hex():
             for line in entry.body["lines"]:
                 quantity, amount = done.get(line["of"], (0, 0))
                 done[line["of"]] = (quantity + abs(line["qty"]), amount - line["ttc"])
@@ -282,7 +289,7 @@ def _line_json(line: Line) -> dict[str, Any]:
     money.check_amount(line.unit_price_minor)
     money.check_rate(line.vat_rate)
     money.check_amount(line.discount_minor)
-    gross = arithmetic.line_gross(line.unit_price_minor, line.quantity_thousandths)
+    gross = money.check_amount(arithmetic.line_gross(line.unit_price_minor, line.quantity_thousandths))
     outside = line.vat_class == OUTSIDE_VAT
     if line.vat_class not in VAT_CLASSES or (outside and line.vat_rate):
         raise InvalidSale(f"{line.label!r}: no VAT class {line.vat_class!r} at that rate")
@@ -345,6 +352,16 @@ def plain_text(text: str, what: str, characters_max: int) -> str:
     if not 0 < len(words) <= characters_max or _CONTROL.search(words):
         raise InvalidSale(f"{what} is 1 to {characters_max} characters of plain text, not {text!r}")
     return words
+
+
+def _fitting(payload: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a ticket that would be too much for one entry, now and not when it is sealed."""
+    money.check_amount(amount_due(payload))
+    if len(payload["lines"]) > _LINES_SURE_TO_FIT:
+        size = len(canonical.encode(payload))
+        if size > ENTRY_BYTES_MAX - _COMMON_BYTES_MAX:
+            raise InvalidSale(f"a ticket of {size} bytes is too long for one entry: make two of it")
+    return payload
 
 
 def _with_extra(payload: dict[str, Any], extra: Mapping[str, Any] | None) -> dict[str, Any]:

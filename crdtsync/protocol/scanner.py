@@ -2,22 +2,32 @@
 
 The format is read strictly by ``protocol.yjs``; here is what each document may hold. Admitting is a fact
 about the bytes alone: the same bytes get the same answer on every replica. Only what depends on the state
-of a document (a block whose parent or origin is missing, or is no container) is left to the engine.
+of a document is left to the engine (a block whose parent lies in an earlier update and is no container);
+the catalogue has no such blocks.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from crdtsync.errors import NotPermitted, UnsafeUpdate
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.protocol.yjs import (
     ANY,
+    BINARY,
     DELETED,
+    EMBED,
+    FORMAT,
+    GC,
     HAS_KEY,
+    JSON,
     SKIP,
     STATE_LIMITS,
+    STRING,
+    TYPE,
     UPDATE_LIMITS,
+    Block,
     Id,
     Limits,
     UpdateReader,
@@ -25,6 +35,16 @@ from crdtsync.protocol.yjs import (
 
 CATALOGUE_ROOTS = frozenset(("products",))
 _SCALARS = frozenset(b"\x77\x78\x79\x7a\x7b\x7c\x7d\x7e\x74")
+
+_LISTED = frozenset((DELETED, JSON, BINARY, TYPE, ANY))
+_WRITTEN = frozenset((DELETED, STRING, EMBED, FORMAT, TYPE))
+_MARKED_UP = frozenset((DELETED, TYPE))
+_INSIDE = {0: _LISTED, 1: frozenset(), 2: _WRITTEN, 3: _MARKED_UP, 4: _MARKED_UP, 6: _WRITTEN}
+"""What may lie in a container, by its type, other than under a key. Reading an array that holds text never
+ends in the engine.
+"""
+
+_GONE = frozenset((DELETED, GC, SKIP))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +71,13 @@ def scan_update(
     ``roots`` are the root names that may be written, None allows any. ``flat`` allows nothing but map
     entries directly in a root, each one plain value (text, number, boolean, null or bytes), as the
     catalogue has them: ``root[key] = value``, or an overwrite (then it has a left origin alone, and takes
-    root and key from there); what was overwritten is ``DELETED``.
-    Raises ``RecordTooBig`` and ``UnsafeUpdate``. Idempotent; touches nothing.
+    root and key from there); what was overwritten is ``DELETED``. Raises ``RecordTooBig`` and
+    ``UnsafeUpdate``. Idempotent; touches nothing.
     """
     reader = UpdateReader(update, limits)
     clients: list[tuple[int, int, int]] = []
-    named: set[str | Id | None] = set()
+    named: set[str] = set()
+    tree = _Tree(update)
     blocks = 0
     has_holes = False
     client = start = end = -1
@@ -70,32 +91,59 @@ def scan_update(
         end = clock + length
         if kind == SKIP:
             has_holes = True
-        named.add(parent)
-        if flat and not (
+        if isinstance(parent, str):
+            named.add(parent)
+        if not flat:
+            tree.add(block)
+        elif not (
             info & HAS_KEY
             and right_origin is None
+            and parent.__class__ is not tuple
             and (kind == DELETED or (kind == ANY and length == 1 and update[content] in _SCALARS))
         ):
-            raise UnsafeUpdate(
-                f"client {of}, clock {clock}: only plain values of map entries are allowed here"
-            )
+            raise UnsafeUpdate(f"client {of}, clock {clock}: only plain values of map entries are allowed")
     if blocks:
         clients.append((client, start, end))
-    names = _root_names(named, roots, flat=flat)
-    return Scan(tuple(clients), tuple(reader.deletions()), blocks, names, has_holes)
+    if roots is not None and not named <= roots:
+        raise UnsafeUpdate(f"the update writes to {sorted(named - roots)}: {sorted(roots)} is allowed")
+    tree.check()
+    return Scan(tuple(clients), tuple(reader.deletions()), blocks, frozenset(named), has_holes)
 
 
-def _root_names(
-    parents: set[str | Id | None], allowed: frozenset[str] | None, *, flat: bool
-) -> frozenset[str]:
-    names = frozenset(parent for parent in parents if isinstance(parent, str))
-    if flat and any(isinstance(parent, tuple) for parent in parents):
-        raise UnsafeUpdate(
-            "the update writes into a container inside a root: only map entries are allowed here"
-        )
-    if allowed is not None and not names <= allowed:
-        raise UnsafeUpdate(f"the update writes to {sorted(names - allowed)}: {sorted(allowed)} is allowed")
-    return names
+class _Tree:
+    """Containers and what names them as its parent, as far as both lie in one update."""
+
+    def __init__(self, update: bytes) -> None:
+        self._update = update
+        self._children: list[tuple[Id, Block]] = []
+        self._blocks: dict[int, tuple[list[int], list[Block]]] = {}
+
+    def add(self, block: Block) -> None:
+        """Take note of a block."""
+        clocks, blocks = self._blocks.setdefault(block.client, ([], []))
+        clocks.append(block.clock)
+        blocks.append(block)
+        if isinstance(block.parent, tuple):
+            self._children.append((block.parent, block))
+
+    def check(self) -> None:
+        """Refuse a parent that is no container, and contents that its type does not hold."""
+        for name, child in self._children:
+            parent = self._find(name)
+            if parent is None or parent.kind in _GONE:
+                continue
+            if parent.kind != TYPE or not (
+                child.key is not None or child.kind in _INSIDE[self._update[parent.start]]
+            ):
+                raise UnsafeUpdate(f"client {child.client}, clock {child.clock}: does not fit in its parent")
+
+    def _find(self, name: Id) -> Block | None:
+        client, clock = name
+        clocks, blocks = self._blocks.get(client, ([], []))
+        place = bisect_right(clocks, clock) - 1
+        if place < 0 or clock >= clocks[place] + blocks[place].length:
+            return None
+        return blocks[place]
 
 
 def scan_document(document: str, yjs: bytes, *, state: bool = False) -> Scan:

@@ -25,6 +25,7 @@ from crdtsync.protocol.lib0 import (
     read_varuint,
     refuse,
 )
+from crdtsync.protocol.limits import RECORD_BYTES_MAX, STATE_BYTES_MAX
 
 Id = tuple[int, int]
 """Client and clock of one item."""
@@ -58,11 +59,17 @@ class Limits:
     """Length of a root's name and of a map key."""
 
 
-UPDATE_LIMITS = Limits(update_bytes=64 << 10, clients=256, blocks=2048, deleted_ranges=2048, values=4096)
+UPDATE_LIMITS = Limits(
+    update_bytes=RECORD_BYTES_MAX, clients=256, blocks=2048, deleted_ranges=2048, values=4096
+)
 """For one update, as a device makes it in one transaction."""
 
 STATE_LIMITS = Limits(
-    update_bytes=32 << 20, clients=100_000, blocks=2_000_000, deleted_ranges=1_000_000, values=4_000_000
+    update_bytes=STATE_BYTES_MAX,
+    clients=100_000,
+    blocks=2_000_000,
+    deleted_ranges=1_000_000,
+    values=4_000_000,
 )
 """For a compacted state of a document."""
 
@@ -256,7 +263,7 @@ class UpdateReader(ValueReader):
             for _ in range(count):
                 end = self._json(end, undefined=True)
             return count, begin, end
-        refuse(pos, f"content of kind {kind} is not allowed")
+        return refuse(pos, f"content of kind {kind} is not allowed")
 
     def _type(self, pos: int) -> int:
         kind = self._data[pos]

@@ -1,7 +1,7 @@
 """Synchronising beside the register: a thread with an event loop of its own, and a short way to use it once.
 
-The thread has stores of its own; the register and the syncer meet only on disk. The register stays synchronous
-and never waits for the network.
+The thread has stores of its own; the register and the syncer meet only on disk. The register stays
+synchronous and never waits for the network.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ class BackgroundSync:
         self._thread = threading.Thread(target=self._run, name="crdtsync", daemon=True)
         self._thread.start()
         self._ready.wait()
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
         if self._failure is not None:
-            self._thread.join()
             raise self._failure
 
     @property

@@ -173,7 +173,7 @@ class Connection:
             while self.error is None:
                 ready = self.session.take_ready()
                 self._do(ready)
-                if not (ready.judge or self._serve_read(ready.to_read)):
+                if not (_is_answered(ready) or self._serve_read(ready.to_read)):
                     break
         except Exception as error:  # The boundary of a connection, see `_fail`.
             self._fail(error)
@@ -232,7 +232,11 @@ class Connection:
     def _stored(self, outcome: Outcome) -> None:
         if outcome.error is not None:
             self._fail(outcome.error)
+        if self.error is not None:  # Also what came after a delivery that failed: nobody is told of it.
             return
+        if self._tail is not None and any(delivery.restart for delivery in self.session.inbound.under_way):
+            # Its rows still say that they came from the log that has just been forgotten.
+            self._tail.clear()
         for number, refused in outcome.stored:
             self.session.stored(number, refused)
         self.pump()
@@ -290,11 +294,23 @@ class Connection:
         peer = self.session.peer
         if peer is None:
             raise AssertionError("a log id is rotated for a peer")
-        also: Callable[[ShopLog], None] = lambda log: log.rotate_log_id(fresh)  # noqa: E731
+        peer_log = peer.log_id
+
+        def also(log: ShopLog) -> None:
+            log.rotate_log_id(fresh)
+            # The peer left out what came from our old id. If that was another disk with the same id, a cursor
+            # that lies behind it would hide it from us for ever: begin again with that log.
+            log.void_origin(peer_log)
+
         again = LinkClosed(
             "this register's log goes on under a new id: its disk was restored or copied", code=4512
         )
-        done: Callable[[Outcome], None] = lambda outcome: self._fail(outcome.error or again)  # noqa: E731
+
+        def done(outcome: Outcome) -> None:
+            if self._tail is not None:
+                self._tail.clear()  # Its rows still say that they came from the log that was forgotten.
+            self._fail(outcome.error or again)
+
         role = self.certificate.role if self.certificate else ""
         self.home.committer.submit(Work(peer.shop, peer.log_id, role, done, also=also))
 
@@ -337,6 +353,19 @@ class Connection:
         if self._log is None:
             raise AssertionError("no log is read before the peer is known")
         return self._log
+
+
+def _is_answered(ready: Ready) -> bool:
+    """Whether the session was told something, so that there may be more to do."""
+    return (
+        ready.judge is not None
+        or ready.certificates_wanted
+        or ready.heads_wanted
+        or ready.heads is not None
+        or ready.digest_due
+        or ready.digest is not None
+        or ready.cut_due
+    )
 
 
 def refused(refusal: Refusal) -> RefusedRecord:

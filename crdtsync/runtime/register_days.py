@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from crdtsync.errors import InvalidName
 from crdtsync.ids import ENTRY
 from crdtsync.model.chain import ChainHead
@@ -17,13 +19,22 @@ from crdtsync.runtime.writer import Payload, Session
 from crdtsync.storage.view_queries import ChainRow, ClosingRow, DayRow
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedDay:
+    """A business day that was opened. ``notices`` are for a person to read."""
+
+    business_day: str
+    float_minor: int
+    notices: tuple[str, ...]
+
+
 class Days:
     """The business days of one register, and reports over all registers of the shop."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
-    def open_day(self, float_minor: int, day: str | None) -> tuple[str, tuple[str, ...]]:
+    def open_day(self, float_minor: int, day: str | None) -> OpenedDay:
         """See ``Register.open_day``."""
         if day is not None and not is_day(day):
             raise InvalidName(f"{day!r} is not a day: YYYY-MM-DD is expected")
@@ -35,7 +46,7 @@ class Days:
             return opening
 
         written = self._replica.writer.write("open", payload, business_day=day)
-        return written.entry.body["bd"], written.notices
+        return OpenedDay(written.entry.body["bd"], float_minor, written.notices)
 
     def cash(self, what: CashMove, amount_minor: int, reason: str) -> None:
         """See ``Register.cash``."""

@@ -77,6 +77,7 @@ class Document:
             with self._replica.store.transaction():
                 for item in items:
                     self._replica.log.append(item)
+            self._replica.wrote()
         self._unsaved.clear()
         return len(items)
 
@@ -132,6 +133,13 @@ class Document:
         scan_document(self.name, update)
         record = update_record(self.name, update)
         return Item(record, self.name, record_digest(record))
+
+
+def open_document(replica: Replica, name: str) -> Document:
+    """A document of the user's own. Raises ``InvalidName`` for the others, which have rules of their own."""
+    if not name.startswith("x/"):
+        raise InvalidName(f"{name!r} is not a document of your own: x/<name> is expected")
+    return Document(replica, name)
 
 
 def content_of(update: bytes) -> dict[str, Any]:

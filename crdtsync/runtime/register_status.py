@@ -17,8 +17,10 @@ from typing import Any, Literal
 import orjson
 
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
-from crdtsync.runtime.identity import load_clock_offset
+from crdtsync.model.entry import SOFTWARE
+from crdtsync.runtime.identity import load_clock_offset, load_relay
 from crdtsync.runtime.replica import STORE, Replica
+from crdtsync.storage.log import ShopLog
 
 State = Literal["alone", "synced", "pending", "offline", "attention"]
 
@@ -43,7 +45,7 @@ class Pending:
     records: int = 0
     oldest_at_ms: int | None = None
 
-    def add(self, record: bytes, body: dict[str, Any] | None) -> None:
+    def add(self, body: dict[str, Any] | None) -> None:
         """Count one more record; of an entry, ``body`` is what it says."""
         self.records += 1
         if body is None:
@@ -118,18 +120,13 @@ class Status:
 
 def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     """Compute the status. Reads only; O(pending + today)."""
-    own, others = Pending(), Pending()
     relay = replica.relay
     log = replica.log
     relay_log = relay.log_id if relay is not None else None
-    device = replica.identity.device.hex()
     if relay_log is None:
-        everything = _everything(replica)
-        own, others = everything
+        own, others = _everything(replica)
     else:
-        for _, record in log.unacknowledged(relay_log):
-            body = _body(record)
-            (own if body is None or body["till"] == device else others).add(record, body)
+        own, others = pending_at(log, relay_log, replica.identity.device)
     apart = log.apart()
     refused = log.refusals_received(relay_log) if relay_log else []
     acknowledged = log.acknowledged(relay_log) if relay_log else None
@@ -162,6 +159,30 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         refused_by_relay=len(refused),
         concerns=concerns,
     )
+
+
+def pending_at(log: ShopLog, relay_log: bytes, device: bytes) -> tuple[Pending, Pending]:
+    """What the relay with that log has not acknowledged: recorded by this device, and by others."""
+    own, others = Pending(), Pending()
+    for _, record in log.unacknowledged(relay_log):
+        body = _body(record)
+        (own if body is None or body["till"] == device.hex() else others).add(body)
+    return own, others
+
+
+def presence_of(log: ShopLog, device: bytes) -> dict[str, Any]:
+    """What this register tells its relay of itself, for the back office to show. O(pending)."""
+    relay, offset = load_relay(log), load_clock_offset(log)
+    if relay is None or relay.log_id is None:
+        return {}
+    own, others = pending_at(log, relay.log_id, device)
+    return {
+        "pending_sales": own.sales + others.sales,
+        "pending_amount_minor": own.amount_minor + others.amount_minor,
+        "pending_records": own.records + others.records,
+        "clock_offset_ms": offset.offset_ms if offset else 0,
+        "software": SOFTWARE,
+    }
 
 
 def is_syncing(folder: Path) -> bool:
@@ -209,7 +230,7 @@ def _everything(replica: Replica) -> tuple[Pending, Pending]:
         batch = log.read(seq, bytes_max=1 << 20)
         for _, record in batch.records:
             body = _body(record)
-            pending[body is None or body["till"] == device.hex()].add(record, body)
+            pending[body is None or body["till"] == device.hex()].add(body)
         if batch.to.seq == seq:
             return pending[True], pending[False]
         seq = batch.to.seq

@@ -57,9 +57,7 @@ class Tickets:
 
         def payload(session: Session) -> Payload:
             sold = [self._line(line, session.moment.ts_ms) for line in lines]
-            due = tickets.amount_due(
-                tickets.build_abandon(sold, reason="-", ticket_discount_minor=ticket_discount_minor)
-            )
+            due = tickets.due_of(sold) - ticket_discount_minor
             return tickets.build_sale(
                 sold,
                 tickets.with_change(due, _payments(payments, due)),
@@ -101,6 +99,11 @@ class Tickets:
 
         return _ticket(self._replica.writer.write("abandon", payload))
 
+    def ticket(self, number: str) -> Ticket:
+        """See ``Register.ticket``."""
+        self._replica.views.catch_up()
+        return Ticket.of(self.entry_of(self.row(number)))
+
     def row(self, number: str) -> TicketRow:
         """The ticket with that number, of any register of the shop. Raises ``UnknownTicket``.
 
@@ -137,6 +140,7 @@ class Tickets:
         if isinstance(line, Line):
             return line
         wanted = BasketLine(line) if isinstance(line, str) else line
+        self._replica.file_catalogue()
         product = self._replica.queries.product(wanted.sku, at_ms)
         if product is None or product.archived:
             raise UnknownProduct(f"no product {wanted.sku!r} is on sale")

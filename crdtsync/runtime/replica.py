@@ -6,12 +6,14 @@ key is read when the first entry is signed, so that `status` needs no cryptograp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import NoRegister
+from crdtsync.ids import STATE, UPDATE
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.identity import Relay, load_relay, present_shop
 from crdtsync.runtime.keyfile import DEVICE_KEY, read_key
@@ -35,6 +37,8 @@ class Replica:
         self.config = config
         self.clock = clock
         self.random_bytes = random_bytes
+        self.on_write: Callable[[], None] = lambda: None
+        """Called after every commit made here: whoever syncs in this process is told by it."""
         if not (self.folder / STORE).exists():
             raise NoRegister(f"there is no register in {self.folder}")
         self.store = SqliteStore(self.folder / STORE)
@@ -47,6 +51,27 @@ class Replica:
         except BaseException:
             self.store.close()
             raise
+
+    def file_catalogue(self) -> None:
+        """Bring the view of the products up to date: O(records that came since), unless one changed it."""
+        filed = self.tables.catalogue_seq(self.log.shop)
+        after, changed = filed, False
+        name = b"\x00\x09catalogue"
+        while True:
+            batch = self.log.read(after, bytes_max=1 << 20)
+            changed |= any(r[:1] in (UPDATE, STATE) and r[1:12] == name for _, r in batch.records)
+            if batch.to.seq == after:
+                break
+            after = batch.to.seq
+        if changed:
+            from crdtsync.runtime.register_products import product_rows
+
+            rows = product_rows(self)
+            with self.store.transaction():
+                self.tables.file_products(self.log.shop, rows, through=after, complete=True)
+        elif after - filed > 256:
+            with self.store.transaction():
+                self.tables.file_products(self.log.shop, {}, through=after, complete=False)
 
     @property
     def folder(self) -> Path:
@@ -77,7 +102,12 @@ class Replica:
             self.clock,
             operator=self.config.operator,
             day_starts_min=self.config.day_starts_min,
+            wrote=self.wrote,
         )
+
+    def wrote(self) -> None:
+        """Tell that something of this process is on disk."""
+        self.on_write()
 
     def close(self) -> None:
         """Close the store. Idempotent; everything recorded is on disk already."""

@@ -294,7 +294,7 @@ class Syncer:
             nonce=self._random(16),
             certificate=b"",
             is_relay=False,
-            time_ms=self.now_ms(),
+            time_ms=self._clock.now_ms(),
             digest=root_digest(self._log.runs()),
             software=SOFTWARE,
         )
@@ -319,10 +319,11 @@ class Syncer:
 
     def went_live(self, connection: Connection) -> None:
         """The relay has proved who it is: remember its log, and how far our clock is from its own."""
+        self.error = None
         peer, relay = connection.session.peer, self._relay
         if peer is None or relay is None:
             return
-        now_ms = self.now_ms()
+        now_ms = self._clock.now_ms()
         offset = ClockOffset(now_ms - peer.time_ms, now_ms)
         known = load_clock_offset(self._log)
         moved = known is None or abs(known.offset_ms - offset.offset_ms) > CLOCK_TOLERANCE_MS
@@ -346,7 +347,7 @@ class Syncer:
         peer = connection.session.peer
         if peer is None:
             return None
-        log_id, now_ms = peer.log_id, self.now_ms()
+        log_id, now_ms = peer.log_id, self._clock.now_ms()
         return lambda log: log.set_acknowledged(log_id, position, now_ms)
 
     def presence(self, connection: Connection, facts: dict[str, Any]) -> None:
@@ -363,8 +364,10 @@ class Syncer:
         self._wake.set()
 
     def now_ms(self) -> int:
-        """Unix milliseconds by this machine's clock."""
-        return self._clock.now_ms()
+        """The time of connections, in milliseconds: never set, never stepped, unlike the wall clock. A till
+        whose clock is put right by an hour must not think that its relay was silent for that hour.
+        """
+        return time.monotonic_ns() // 1_000_000
 
     def rotated_log_id(self) -> bytes:
         """A fresh log id."""

@@ -32,8 +32,8 @@ class Tail:
     def extend(self, start: Position, rows: list[Row]) -> None:
         """Add the rows of one commit, after ``start``. A gap (another process wrote) empties the tail."""
         if start.seq != self.end.seq:
-            self._rows.clear()
-            self._bytes, self._start = 0, start
+            self.clear()
+            self._start = start
         self._rows.extend(rows)
         self._bytes += sum(len(row.record) for row in rows)
         self.end = Position(rows[-1].seq, rows[-1].h) if rows else self.end
@@ -41,6 +41,11 @@ class Tail:
             row = self._rows.popleft()
             self._bytes -= len(row.record)
             self._start = Position(row.seq, row.h)
+
+    def clear(self) -> None:
+        """Forget the rows; they are read from disk."""
+        self._rows.clear()
+        self._bytes, self._start = 0, self.end
 
     def read(self, after: int, *, bytes_max: int, skip_origin: bytes | None) -> Batch | None:
         """Rows after seq ``after`` as ``ShopLog.read`` gives them, or None if the disk has to be asked."""

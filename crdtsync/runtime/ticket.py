@@ -77,8 +77,18 @@ class Ticket:
         return -sum(payment.amount_minor for payment in self.payments if payment.means == "change")
 
     @classmethod
+    def read(cls, entry: Entry) -> Self | None:
+        """As ``of``, for an entry of anybody: None if it is no ticket, or not one that makes sense."""
+        if entry.kind not in ("sale", "refund", "abandon"):
+            return None
+        try:
+            return cls.of(entry)
+        except (KeyError, TypeError, AttributeError):
+            return None
+
+    @classmethod
     def of(cls, entry: Entry, *, again: bool = False, notices: tuple[str, ...] = ()) -> Self:
-        """Read a ticket from its entry, which this register made or whose rows the views could read."""
+        """Read a ticket from its entry, which this register made."""
         body = entry.body
         return cls(
             number=body.get("num", ""),

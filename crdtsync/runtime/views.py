@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from crdtsync.errors import DamagedStore
 from crdtsync.ids import ENTRY
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync.storage.views import EntryRows, ViewTables
@@ -44,19 +45,32 @@ class ViewKeeper:
     def catch_up(self, progress: Callable[[int], None] = lambda _: None) -> None:
         """File all entries that came since. ``progress`` is told the lag after each transaction.
 
-        A record that cannot be read is passed over: it is the log's to report.
+        A record that is damaged is passed over: `verify` reports it, and the rest is shown.
         """
         while True:
             start = self._tables.seq(self._log.shop)
-            batch = self._log.read(start, bytes_max=BATCH_BYTES_MAX)
-            if batch.to.seq == start:
+            records, through = self._read(start)
+            if through == start:
                 return
-            rows = [(seq, entry_rows(record)) for seq, record in batch.records if record[:1] == ENTRY]
+            rows = [(seq, entry_rows(record)) for seq, record in records if record[:1] == ENTRY]
             with self._store.transaction():
                 # Another process may have filed them meanwhile.
                 if self._tables.seq(self._log.shop) == start:
-                    self._tables.file_entries(self._log.shop, rows, through=batch.to.seq)
-            progress(self._log.end.seq - batch.to.seq)
+                    self._tables.file_entries(self._log.shop, rows, through=through)
+            progress(self._log.end.seq - through)
+
+    def _read(self, after: int) -> tuple[tuple[tuple[int, bytes], ...], int]:
+        """Some records after seq ``after``, and the seq up to which they reach; past what is damaged."""
+        try:
+            batch = self._log.read(after, bytes_max=BATCH_BYTES_MAX)
+        except DamagedStore as error:
+            if error.seq is None or error.seq <= after:
+                raise
+            if error.seq == after + 1:
+                return (), error.seq
+            # One record at a time up to the damage.
+            batch = self._log.read(after, bytes_max=1)
+        return batch.records, batch.to.seq
 
 
 def entry_rows(record: bytes) -> EntryRows:

@@ -56,6 +56,7 @@ class Writer:
         *,
         operator: str = "system",
         day_starts_min: int = 0,
+        wrote: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._log = log
@@ -63,6 +64,8 @@ class Writer:
         self._clock = clock
         self._operator = operator
         self._day_starts_min = day_starts_min
+        self._wrote = wrote
+        self._read: tuple[bytes, ChainHead] | None = None
 
     def write(
         self,
@@ -96,11 +99,15 @@ class Writer:
             # to be lost, or made again, while it is there).
             if session is None or not session.is_on_disk():
                 raise
+        self._wrote()
         return Written(session.last, session.last_seq, notices=tuple(session.notices))
 
     def head(self) -> ChainHead:
         """The end of the chain as it is on disk now."""
-        return read_head(self._log)
+        data = self._log.state(HEAD)
+        if self._read is None or self._read[0] != data:
+            self._read = data or b"", read_head(self._log)
+        return self._read[1]
 
     @contextmanager
     def _session(self, business_day: str | None) -> Iterator[Session]:
@@ -109,7 +116,10 @@ class Writer:
             session = self._begin(head, business_day)
             session.record_clock_step()
             yield session
-            self._log.set_state(HEAD, session.head.to_bytes())
+            data = session.head.to_bytes()
+            self._log.set_state(HEAD, data)
+            # Only what is found on disk again is believed next time: the commit may still fail.
+            self._read = data, session.head
 
     def _begin(self, head: ChainHead, business_day: str | None) -> Session:
         now_ms = self._clock.now_ms()

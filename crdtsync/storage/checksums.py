@@ -31,11 +31,11 @@ def chain_crc(link: bytes, runs: bytes) -> int:
     return zlib.crc32(runs, zlib.crc32(link))
 
 
-def shop_crc(log_id: bytes, seq: int, h: bytes) -> int:
-    """Of a row of ``shop``."""
-    return zlib.crc32(b"%b%d %b" % (log_id, seq, h))
+def pack_crc(pos: int, last: int, h_before: bytes, h: bytes, blob: bytes) -> int:
+    """Of a row of ``pack``, but for its columns, which have their own."""
+    return zlib.crc32(blob, checksum(pos, last, h_before, h))
 
 
-def cursor_crc(log_id: bytes, seq: int, h: bytes, wanted: bytes) -> int:
-    """Of a row of ``cursor``."""
-    return zlib.crc32(b"%b%d %b%b" % (log_id, seq, h, wanted))
+def checksum(*values: bytes | str | int | None) -> int:
+    """Of a row of any of the small tables."""
+    return zlib.crc32(repr(values).encode())

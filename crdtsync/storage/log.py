@@ -293,6 +293,13 @@ class ShopLog(Protocol):
         """The quick half of ``pack``, inside a transaction. False if the rows changed since."""
         ...
 
+    def set_damaged_apart(self, seq: int, at_ms: int) -> bool:
+        """Set record ``seq`` apart (with its whole pack, if it is packed), if its bytes are not what was
+        written; False if they are. It is held no more, and the log that it came from is asked for it again.
+        The number and its running hash stay.
+        """
+        ...
+
     def compact(self, state: Item, replaces: Sequence[int]) -> int:
         """Append a compacted state of a document and drop the bytes of the rows that it replaces; its seq.
         Raises ``ValueError`` if one of them is an entry or of another document.

@@ -192,6 +192,11 @@ class MemoryLog(MemoryPeers):
         self._tables.head.put("", head._replace(packed=prepared.last))
         return True
 
+    def set_damaged_apart(self, seq: int, at_ms: int) -> bool:
+        """See ``ShopLog.set_damaged_apart``: memory does not decay."""
+        self._begin_writing()
+        return False
+
     def compact(self, state: Item, replaces: Sequence[int]) -> int:
         """See ``ShopLog.compact``."""
         self._begin_writing()

@@ -9,7 +9,7 @@ entry which two or more held entries follow (a fork): each of those starts a run
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from crdtsync.ids import EntryFacts
 from crdtsync.storage.log import Interval, Run
@@ -53,6 +53,21 @@ def continued(runs: Sequence[Run], entry: EntryFacts) -> Run | None:
     if run.hi != entry.n - 1 or run.hi_link != entry.prev:
         return None
     return Run(run.chain, run.lo, run.lo_prev, entry.n, entry.link)
+
+
+def runs_of(entries: Iterable[EntryFacts]) -> list[Run]:
+    """The runs of a whole chain's held entries."""
+    runs: list[Run] = []
+    held: dict[int, list[tuple[bytes, bytes]]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.n):
+        longer = continued(runs, entry)
+        if longer is not None:
+            runs[0] = longer
+        else:
+            gone, new = add_entry(runs, entry, lambda n: held.get(n, []))
+            runs = [run for run in runs if run not in gone] + new
+        held.setdefault(entry.n, []).append((entry.link, entry.prev))
+    return runs
 
 
 def covers(runs: Sequence[Run], n: int) -> bool:

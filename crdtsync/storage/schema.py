@@ -20,8 +20,7 @@ SEQ_BITS: Final = 40
 _LOG: Final = """
 CREATE TABLE shop (
     no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, log_id BLOB NOT NULL, seq INTEGER NOT NULL,
-    h BLOB NOT NULL,
-    crc INTEGER NOT NULL
+    h BLOB NOT NULL, crc INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE chain (
     no INTEGER PRIMARY KEY, shop INTEGER NOT NULL, link BLOB NOT NULL, runs BLOB NOT NULL,
@@ -29,7 +28,7 @@ CREATE TABLE chain (
 ) STRICT;
 CREATE TABLE document (
     no INTEGER PRIMARY KEY, shop INTEGER NOT NULL, name TEXT NOT NULL, records INTEGER NOT NULL,
-    records_bytes INTEGER NOT NULL, last_seq INTEGER NOT NULL, UNIQUE (shop, name)
+    records_bytes INTEGER NOT NULL, last_seq INTEGER NOT NULL, crc INTEGER NOT NULL, UNIQUE (shop, name)
 ) STRICT;
 CREATE TABLE origin (
     no INTEGER PRIMARY KEY, shop INTEGER NOT NULL, log_id BLOB, void INTEGER NOT NULL
@@ -58,39 +57,38 @@ CREATE TABLE cursor (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE acknowledged (
     shop INTEGER NOT NULL, log_id BLOB NOT NULL, our_log_id BLOB NOT NULL, seq INTEGER NOT NULL,
-    h BLOB NOT NULL,
-    at_ms INTEGER NOT NULL, PRIMARY KEY (shop, log_id)
+    h BLOB NOT NULL, at_ms INTEGER NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (shop, log_id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE refusal_given (
     shop INTEGER NOT NULL, log_id BLOB NOT NULL, seq INTEGER NOT NULL, digest BLOB NOT NULL,
-    code TEXT NOT NULL,
-    reason TEXT NOT NULL, held INTEGER NOT NULL, PRIMARY KEY (shop, log_id, seq)
+    code TEXT NOT NULL, reason TEXT NOT NULL, held INTEGER NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (shop, log_id, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX refusal_by_digest ON refusal_given (shop, digest);
 CREATE TABLE refusal_received (
     shop INTEGER NOT NULL, log_id BLOB NOT NULL, seq INTEGER NOT NULL, digest BLOB NOT NULL,
-    code TEXT NOT NULL,
-    reason TEXT NOT NULL, held INTEGER NOT NULL, PRIMARY KEY (shop, log_id, seq)
+    code TEXT NOT NULL, reason TEXT NOT NULL, held INTEGER NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (shop, log_id, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE apart (
     no INTEGER PRIMARY KEY, shop INTEGER NOT NULL, digest BLOB NOT NULL, log_id BLOB, log_seq INTEGER,
     code TEXT NOT NULL, reason TEXT NOT NULL, held INTEGER NOT NULL, at_ms INTEGER NOT NULL,
-    bytes BLOB NOT NULL,
-    UNIQUE (shop, digest)
+    bytes_crc INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE (shop, digest)
 ) STRICT;
 CREATE TABLE state (
-    shop INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (shop, key)
+    shop INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (shop, key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE request (
-    shop INTEGER NOT NULL, id TEXT NOT NULL, link BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (shop, id)
+    shop INTEGER NOT NULL, id TEXT NOT NULL, link BLOB NOT NULL, seq INTEGER NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (shop, id)
 ) STRICT, WITHOUT ROWID;
 """
 
 _PACKS: Final = """
 CREATE TABLE pack (
-    pos INTEGER PRIMARY KEY, last INTEGER NOT NULL, h_before BLOB NOT NULL, h BLOB NOT NULL,
-    crc INTEGER NOT NULL,
-    columns BLOB NOT NULL, bytes BLOB NOT NULL
+    pos INTEGER PRIMARY KEY, last INTEGER NOT NULL, crc INTEGER NOT NULL, h_before BLOB NOT NULL,
+    h BLOB NOT NULL, columns BLOB NOT NULL, bytes BLOB NOT NULL
 ) STRICT;
 CREATE TABLE pack_hashes (pos INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 CREATE TABLE pack_chain (

@@ -10,7 +10,7 @@ from types import TracebackType
 import apsw
 
 from crdtsync.ids import ZERO_HASH
-from crdtsync.storage.checksums import shop_crc
+from crdtsync.storage.checksums import checksum
 from crdtsync.storage.database import Database
 from crdtsync.storage.sqlite_heads import Heads
 from crdtsync.storage.sqlite_packing import SqliteLog
@@ -79,7 +79,7 @@ class SqliteStore:
             raise RuntimeError("a shop is created inside Store.transaction() only")
         found = self._db.row(
             "INSERT INTO shop VALUES (NULL, ?, ?, 0, ?, ?) ON CONFLICT DO NOTHING RETURNING no",
-            (shop, log_id, ZERO_HASH, shop_crc(log_id, 0, ZERO_HASH)),
+            (shop, log_id, ZERO_HASH, checksum(log_id, 0, ZERO_HASH)),
         )
         if found is not None:
             self._db.write("INSERT INTO origin VALUES (NULL, ?, NULL, 0)", found)

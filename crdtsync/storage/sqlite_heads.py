@@ -18,14 +18,14 @@ from typing import Final
 
 from crdtsync.errors import DamagedStore
 from crdtsync.ids import ZERO_HASH, EntryFacts, Position
-from crdtsync.storage.checksums import chain_crc, shop_crc
+from crdtsync.storage.checksums import chain_crc, checksum
 from crdtsync.storage.database import Database, Row
 from crdtsync.storage.log import Run
 from crdtsync.storage.runs import continued
 from crdtsync.storage.schema import SEQ_BITS
 from crdtsync.storage.sqlite_shelf import PackShelf
 
-HEAD_LAG_MAX: Final = 256
+HEAD_LAG_MAX: Final = 128
 
 _RUN: Final = struct.Struct(">QQ32s32s")
 
@@ -54,6 +54,7 @@ class Heads:
         self._enlist = enlist
         self._generation = -1
         self._enlisted = False
+        self._mends = False
         self._forget()
 
     def _forget(self) -> None:
@@ -77,15 +78,16 @@ class Heads:
     @property
     def log_id(self) -> bytes:
         """The name of this log, as it is on disk now."""
-        self._refresh()
-        return self._log_id
+        with self._db.snapshot():
+            self._refresh()
+            return self._log_id
 
     @property
     def end(self) -> Position:
         """After the newest record, as it is on disk now (or in the transaction under way)."""
         with self._db.snapshot():
             self._refresh()
-        return Position(self._seq, self._h)
+            return Position(self._seq, self._h)
 
     # -- loading ----------------------------------------------------------------------------------------
 
@@ -96,49 +98,28 @@ class Heads:
 
     def _load(self) -> None:
         self._forget()
-        found = self._db.row("SELECT log_id, seq, h, crc FROM shop WHERE no = ?", (self._no,))
         if self._no < 0:
             raise KeyError(self._shop.hex())
-        if found is None or shop_crc(*found[:3]) != found[3]:
-            raise self._damaged_head()
+        found = self._db.row("SELECT log_id, seq, h, crc FROM shop WHERE no = ?", (self._no,))
+        if found is None:
+            raise self._damage("the head of the log")
+        self._trust(found[3], "the head of the log", *found[:3])
         self._log_id, self._seq, self._h = found[:3]
         self._seq_on_disk = self._seq
-        names: dict[int, str] = {}
-        links: dict[int, bytes] = {}
-        rows = self._db.rows(
-            "SELECT pos, document, chain, n, digest, prev, h, length(bytes) FROM record"
-            " WHERE pos > ? AND pos < ? ORDER BY pos",
-            (self._base + self._seq, self._base + (1 << SEQ_BITS)),
-        )
-        for pos, document, chain, n, digest, prev, h, size in rows:
-            if pos != self._base + self._seq + 1 or size is None:
-                raise self._damaged_head()
-            self._seq, self._h = pos - self._base, h
-            name = names.get(document) or names.setdefault(document, self._document_name(document))
-            self._grow(name, size)
-            if chain is not None:
-                link = links.get(chain) or links.setdefault(chain, self._chain_link(chain))
-                self._chain_no(link)
-                if not self._continue_run(chain, EntryFacts(link, n, prev, digest, name, "")):
-                    raise self._damaged_head()
+        self._load_rows_beyond_head()
         self._generation = self._db.generation
 
-    def _document_name(self, number: int) -> str:
-        found = self._db.row("SELECT name FROM document WHERE no = ?", (number,))
-        if found is None:
-            raise self._damaged_head()
-        return str(found[0])
+    def _load_rows_beyond_head(self) -> None:
+        raise NotImplementedError
 
-    def _chain_link(self, number: int) -> bytes:
-        found = self._db.row("SELECT link FROM chain WHERE no = ?", (number,))
-        if found is None:
-            raise self._damaged_head()
-        return bytes(found[0])
+    def _trust(self, crc: int, what: str, *values: bytes | str | int | None) -> None:
+        """Raise ``DamagedStore`` where values do not have their checksum."""
+        if checksum(*values) != crc:
+            raise self._damage(what)
 
-    def _damaged_head(self) -> DamagedStore:
-        return DamagedStore(
-            f"{self._db.path}: the head of the log of shop {self._shop.hex()} is damaged", shop=self._shop
-        )
+    def _damage(self, what: str) -> DamagedStore:
+        shop = self._shop
+        return DamagedStore(f"{self._db.path}: {what} is damaged (shop {shop.hex()})", shop=shop)
 
     # -- changing ---------------------------------------------------------------------------------------
 
@@ -160,6 +141,12 @@ class Heads:
         self._changed_documents.add(document)
         return totals
 
+    def _set_totals(
+        self, document: str, number: int, records: int, records_bytes: int, last_seq: int
+    ) -> None:
+        self._documents[document] = Totals(number, records, records_bytes, last_seq)
+        self._changed_documents.add(document)
+
     def _continue_run(self, chain: int, entry: EntryFacts) -> bool:
         """Let an entry continue the one run of its chain; False where that is not all that it does."""
         runs = self._runs[chain]
@@ -178,7 +165,7 @@ class Heads:
     def _write_head(self) -> None:
         self._db.write(
             "UPDATE shop SET log_id = ?, seq = ?, h = ?, crc = ? WHERE no = ?",
-            (self._log_id, self._seq, self._h, shop_crc(self._log_id, self._seq, self._h), self._no),
+            (self._log_id, self._seq, self._h, checksum(self._log_id, self._seq, self._h), self._no),
         )
         self._seq_on_disk = self._seq
         for link in self._changed_runs:
@@ -191,8 +178,12 @@ class Heads:
         for name in self._changed_documents:
             totals = self._documents[name]
             self._db.write(
-                "UPDATE document SET records = ?, records_bytes = ?, last_seq = ? WHERE no = ?",
-                (totals.records, totals.records_bytes, totals.last_seq, totals.no),
+                "UPDATE document SET records = ?, records_bytes = ?, last_seq = ?, crc = ? WHERE no = ?",
+                (
+                    *(row := (totals.records, totals.records_bytes, totals.last_seq)),
+                    checksum(name, *row),
+                    totals.no,
+                ),
             )
         self._changed_documents.clear()
         self._must_flush = False
@@ -231,9 +222,7 @@ class Heads:
 
     def _read_chain(self, link: bytes, number: int, packed: bytes, crc: int) -> int:
         if chain_crc(link, packed) != crc:
-            raise DamagedStore(
-                f"{self._db.path}: what is held of chain {link.hex()} is damaged", shop=self._shop
-            )
+            raise self._damage(f"what is held of chain {link.hex()}")
         if number not in self._runs:
             self._runs[number] = _unpack_runs(link, packed)
         self._chains[link] = number
@@ -270,19 +259,21 @@ class Heads:
         totals = self._documents.get(name)
         if totals is None:
             found = self._db.row(
-                "SELECT no, records, records_bytes, last_seq FROM document WHERE shop = ? AND name = ?",
+                "SELECT no, records, records_bytes, last_seq, crc FROM document WHERE shop = ? AND name = ?",
                 (self._no, name),
             )
             if found is None:
                 return None
-            totals = self._documents[name] = Totals(*found)
+            self._trust(found[4], f"the totals of {name}", name, *found[1:4])
+            totals = self._documents[name] = Totals(*found[:4])
         return totals
 
     def _add_document(self, name: str) -> Totals:
         totals = self._totals(name)
         if totals is None:
             found = self._db.row(
-                "INSERT INTO document VALUES (NULL, ?, ?, 0, 0, 0) RETURNING no", (self._no, name)
+                "INSERT INTO document VALUES (NULL, ?, ?, 0, 0, 0, ?) RETURNING no",
+                (self._no, name, checksum(name, 0, 0, 0)),
             )
             totals = self._documents[name] = Totals(_number(found), 0, 0, 0)
         return totals

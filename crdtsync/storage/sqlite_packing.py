@@ -13,13 +13,13 @@ from crdtsync.storage.log import PreparedPack
 from crdtsync.storage.pack import PACK_BYTES_MAX, ROWS_MAX, decode_pack, encode_pack
 from crdtsync.storage.pack_columns import PackedRow
 from crdtsync.storage.sqlite_heads import Totals
-from crdtsync.storage.sqlite_peers import Peers
+from crdtsync.storage.sqlite_mending import Mending
 from crdtsync.storage.sqlite_rows import ROW
 from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX, NewPack, PackPlace
 from crdtsync.storage.sqlite_writing import Writing
 
 
-class SqliteLog(Writing, Peers):
+class SqliteLog(Writing, Mending):
     """``ShopLog`` in SQLite."""
 
     def pack(self, rows_max: int, keep_after: int) -> bool:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import heapq
 import struct
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain as chained
 from typing import Final
 
-from crdtsync.errors import DamagedStore
 from crdtsync.ids import Origin, Position
-from crdtsync.storage.checksums import cursor_crc
-from crdtsync.storage.database import Row
+from crdtsync.storage.checksums import checksum
 from crdtsync.storage.log import Acknowledged, Apart, Cursor, Interval, Refusal
 from crdtsync.storage.sqlite_reading import Reading
 from crdtsync.storage.sqlite_shelf import PackPlace
 
 _INTERVAL: Final = struct.Struct(">QQ")
-_REFUSAL: Final = "seq, digest, code, reason, held"
+_REFUSAL: Final = "seq, digest, code, reason, held, crc"
 
 
 class Peers(Reading):
@@ -32,22 +31,20 @@ class Peers(Reading):
         if found is None:
             return None
         seq, h, wanted, crc = found
-        if crc != cursor_crc(log_id, seq, h, wanted):
-            raise DamagedStore(
-                f"{self._db.path}: how far log {log_id.hex()} is held is damaged", shop=self._shop
-            )
+        self._trust(crc, f"how far log {log_id.hex()} is held", log_id, seq, h, wanted)
         return Cursor(Position(seq, h), _unpack_intervals(wanted))
 
     def acknowledged(self, log_id: bytes) -> Acknowledged | None:
         """What that peer last acknowledged of our log under its present log id."""
-        if self._db.in_transaction:
-            self.flush()
         found = self._db.row(
-            "SELECT acknowledged.seq, acknowledged.h, at_ms FROM acknowledged JOIN shop ON no = shop"
-            " AND shop.log_id = our_log_id WHERE shop = ? AND acknowledged.log_id = ?",
+            "SELECT a.our_log_id, a.seq, a.h, a.at_ms, a.crc FROM acknowledged AS a"
+            " JOIN shop ON shop.no = a.shop AND shop.log_id = a.our_log_id WHERE a.shop = ? AND a.log_id = ?",
             (self._no, log_id),
         )
-        return Acknowledged(Position(found[0], found[1]), found[2]) if found else None
+        if found is None:
+            return None
+        self._trust(found[4], f"what log {log_id.hex()} acknowledged", log_id, *found[:4])
+        return Acknowledged(Position(found[1], found[2]), found[3])
 
     def refusals_given(self, log_id: bytes) -> list[Refusal]:
         """What we did not admit of that peer's log, by seq."""
@@ -76,34 +73,30 @@ class Peers(Reading):
     def apart(self) -> list[Apart]:
         """Everything that was set apart here, oldest first."""
         rows = self._db.rows(
-            "SELECT bytes, digest, log_id, log_seq, code, reason, held, at_ms FROM apart WHERE shop = ?"
-            " ORDER BY no",
+            "SELECT bytes, digest, log_id, log_seq, code, reason, held, at_ms, bytes_crc FROM apart"
+            " WHERE shop = ? ORDER BY no",
             (self._no,),
         )
-        return [
-            Apart(
-                record,
-                digest,
-                Origin(log_id, seq) if log_id is not None else None,
-                code,
-                reason,
-                bool(held),
-                at_ms,
-            )
-            for record, digest, log_id, seq, code, reason, held, at_ms in rows
-        ]
+        return [self._as_apart(*row) for row in rows]
 
     def state(self, key: str) -> bytes | None:
         """A value kept beside the log."""
-        found = self._db.row("SELECT value FROM state WHERE shop = ? AND key = ?", (self._no, key))
-        return found[0] if found else None
+        found = self._db.row("SELECT value, crc FROM state WHERE shop = ? AND key = ?", (self._no, key))
+        if found is None:
+            return None
+        self._trust(found[1], f"the value of {key}", key, found[0])
+        value: bytes = found[0]
+        return value
 
     def request(self, request_id: str) -> tuple[bytes, int] | None:
         """(link, seq) of the entry that was made for that request, if it was."""
         found = self._db.row(
-            "SELECT link, seq FROM request WHERE shop = ? AND id = ?", (self._no, request_id)
+            "SELECT link, seq, crc FROM request WHERE shop = ? AND id = ?", (self._no, request_id)
         )
-        return (found[0], found[1]) if found else None
+        if found is None:
+            return None
+        self._trust(found[2], f"what was made for request {request_id}", request_id, *found[:2])
+        return (found[0], found[1])
 
     # -- writing ------------------------------------------------------------------------------------------
 
@@ -113,36 +106,25 @@ class Peers(Reading):
         seq, h, wanted = cursor.position.seq, cursor.position.h, _pack_intervals(cursor.wanted)
         self._db.write(
             "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?, ?, ?)",
-            (self._no, log_id, seq, h, wanted, cursor_crc(log_id, seq, h, wanted)),
+            (self._no, log_id, seq, h, wanted, checksum(log_id, seq, h, wanted)),
         )
 
     def set_acknowledged(self, log_id: bytes, position: Position, at_ms: int) -> None:
         """Remember an acknowledgement; it replaces the last one, downwards too."""
         self._begin_writing()
+        values = (self._log_id, position.seq, position.h, at_ms)
         self._db.write(
-            "INSERT OR REPLACE INTO acknowledged VALUES (?, ?, ?, ?, ?, ?)",
-            (self._no, log_id, self._log_id, position.seq, position.h, at_ms),
+            "INSERT OR REPLACE INTO acknowledged VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (self._no, log_id, *values, checksum(log_id, *values)),
         )
 
     def refuse(self, log_id: bytes, refusal: Refusal, record: bytes, at_ms: int) -> None:
         """Set a received record apart. Idempotent per (log, seq) and per digest."""
         self._begin_writing()
         self._put_refusal("refusal_given", log_id, refusal)
-        self._db.write(
-            "INSERT INTO apart VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (shop, digest) DO UPDATE SET code = excluded.code, reason = excluded.reason,"
-            " held = excluded.held",
-            (
-                self._no,
-                refusal.digest,
-                log_id,
-                refusal.seq,
-                refusal.code,
-                refusal.reason,
-                refusal.held,
-                at_ms,
-                record,
-            ),
+        origin = Origin(log_id, refusal.seq)
+        self._put_apart(
+            Apart(record, refusal.digest, origin, refusal.code, refusal.reason, refusal.held, at_ms)
         )
 
     def settle_refusals(self, log_id: bytes, seqs: Iterable[int]) -> None:
@@ -174,12 +156,16 @@ class Peers(Reading):
         if value is None:
             self._db.write("DELETE FROM state WHERE shop = ? AND key = ?", (self._no, key))
         else:
-            self._db.write("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (self._no, key, value))
+            crc = checksum(key, value)
+            self._db.write("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", (self._no, key, value, crc))
 
     def set_request(self, request_id: str, link: bytes, seq: int) -> None:
         """Remember which entry was made for a request. The first one stays."""
         self._begin_writing()
-        self._db.write("INSERT OR IGNORE INTO request VALUES (?, ?, ?, ?)", (self._no, request_id, link, seq))
+        crc = checksum(request_id, link, seq)
+        self._db.write(
+            "INSERT OR IGNORE INTO request VALUES (?, ?, ?, ?, ?)", (self._no, request_id, link, seq, crc)
+        )
 
     # -- parts --------------------------------------------------------------------------------------------
 
@@ -188,21 +174,45 @@ class Peers(Reading):
             f"SELECT {_REFUSAL} FROM {table} WHERE shop = ? AND log_id = ? ORDER BY seq",  # noqa: S608
             (self._no, log_id),
         )
-        return [_refusal(row) for row in rows]
+        for row in rows:
+            self._trust(row[5], "a refusal", log_id, *row[:5])
+        return [Refusal(seq, digest, code, reason, bool(held)) for seq, digest, code, reason, held, _ in rows]
 
     def _put_refusal(self, table: str, log_id: bytes, refusal: Refusal) -> None:
+        values = (refusal.seq, refusal.digest, refusal.code, refusal.reason, int(refusal.held))
         self._db.write(
-            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            (self._no, log_id, *values, checksum(log_id, *values)),
+        )
+
+    def _put_apart(self, apart: Apart) -> None:
+        log_id, seq = (apart.origin.log_id, apart.origin.seq) if apart.origin else (None, None)
+        self._db.write(
+            "INSERT INTO apart VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (shop, digest) DO UPDATE SET code = excluded.code, reason = excluded.reason,"
+            " held = excluded.held",
             (
-                self._no,
-                log_id,
-                refusal.seq,
-                refusal.digest,
-                refusal.code,
-                refusal.reason,
-                refusal.held,
+                *(self._no, apart.digest, log_id, seq, apart.code, apart.reason, int(apart.held)),
+                *(apart.at_ms, zlib.crc32(apart.record), apart.record),
             ),
         )
+
+    def _as_apart(
+        self,
+        record: bytes,
+        digest: bytes,
+        log_id: bytes | None,
+        seq: int,
+        code: str,
+        reason: str,
+        held: int,
+        at_ms: int,
+        crc: int,
+    ) -> Apart:
+        if zlib.crc32(record) != crc:
+            raise self._damage("a record that was set apart")
+        origin = Origin(log_id, seq) if log_id is not None else None
+        return Apart(record, digest, origin, code, reason, bool(held), at_ms)
 
     def _acknowledged_seq(self, log_id: bytes | None) -> int:
         """How far that log's acknowledgement reaches. One that does not fit our log counts as none: what is
@@ -232,11 +242,6 @@ def _distinct(seqs: Iterable[int]) -> Iterator[int]:
         if seq != last:
             yield seq
         last = seq
-
-
-def _refusal(row: Row) -> Refusal:
-    seq, digest, code, reason, held = row
-    return Refusal(seq, digest, code, reason, bool(held))
 
 
 def _pack_intervals(intervals: Iterable[Interval]) -> bytes:

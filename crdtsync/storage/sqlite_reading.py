@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain as chained
 
-from crdtsync.ids import LINK_BYTES, ZERO_HASH, Position
+from crdtsync.errors import DamagedStore
+from crdtsync.ids import LINK_BYTES, ZERO_HASH, Position, next_hash
 from crdtsync.storage.log import ROWS_SCANNED_MAX, Batch, DocumentRow, Interval, PackRow, Run
 from crdtsync.storage.runs import by_place, covers, inside, merged
-from crdtsync.storage.sqlite_rows import ROW, Rows
+from crdtsync.storage.sqlite_rows import CHAIN, DOCUMENT, ROW, Rows
 from crdtsync.storage.sqlite_shelf import PackPlace, ints
 
 _RowSeen = tuple[int, int, int, int, bytes, bytes | None]
@@ -91,7 +92,8 @@ class Reading(Rows):
             number = self._chain_no(chain)
             places = self._places_in_chain(number, lo, hi) if number is not None else []
         places.sort()
-        return ((seq, record[1:]) for seq, record in self._fetch(seq for _, seq in places))
+        found = self._fetch((seq for _, seq in places), CHAIN, number or 0)
+        return ((seq, record[1:]) for seq, record in found)
 
     def document_records(self, document: str) -> Iterator[tuple[int, bytes]]:
         """(seq, record) of one document, ascending by seq; what a state replaced is left out."""
@@ -104,17 +106,20 @@ class Reading(Rows):
             packs = self._shelf.with_document(number)
             loose = self._loose_seqs("document", number)
         packed = (seq for place in packs for seq in self._packed_seqs(place, number))
-        return self._fetch(chained(packed, loose))
+        return self._fetch(chained(packed, loose), DOCUMENT, number)
 
     def documents(self) -> list[DocumentRow]:
         """All documents, by name."""
         with self._db.snapshot():
             self._refresh()
             rows = self._db.rows(
-                "SELECT name, records, records_bytes, last_seq FROM document WHERE shop = ? ORDER BY name",
+                "SELECT name, records, records_bytes, last_seq, crc FROM document WHERE shop = ?"
+                " ORDER BY name",
                 (self._no,),
             )
-        found = {row[0]: DocumentRow(*row) for row in rows}
+        for row in rows:
+            self._trust(row[4], f"the totals of {row[0]}", *row[:4])
+        found = {row[0]: DocumentRow(*row[:4]) for row in rows}
         for name in self._changed_documents:
             totals = self._documents[name]
             found[name] = DocumentRow(name, totals.records, totals.records_bytes, totals.last_seq)
@@ -139,13 +144,26 @@ class Reading(Rows):
             return ZERO_HASH
         row = self._loose_row(seq)
         if row is not None:
-            self._checked(row)
+            try:
+                self._checked(row)
+            except DamagedStore:
+                if not self._is_hash_before(seq + 1, row[9]):
+                    raise
             h: bytes = row[9]
             return h
         place = self._shelf.find(self._no, seq)
         if place is None:
             raise self._damaged(seq)
         return self._shelf.hash_at(place, seq)
+
+    def _is_hash_before(self, seq: int, h: bytes) -> bool:
+        """Whether the row ``seq`` confirms the running hash of the one before it, which is damaged."""
+        row = self._loose_row(seq)
+        try:
+            record = self._checked(row) if row is not None else None
+            return row is not None and record is not None and next_hash(h, record) == row[9]
+        except (DamagedStore, TypeError):
+            return False
 
     def _numbered(self, chain: bytes, n: int) -> list[tuple[int, bytes, bytes]]:
         self._refresh()

@@ -11,16 +11,20 @@ import struct
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from crdtsync.errors import DamagedStore
-from crdtsync.ids import record_digest
+from crdtsync.ids import EntryFacts, record_digest
 from crdtsync.storage.checksums import row_crc
 from crdtsync.storage.database import Row
 from crdtsync.storage.schema import SEQ_BITS
 from crdtsync.storage.sqlite_heads import Heads
 
 ROW: Final = "pos, document, chain, n, origin, origin_seq, crc, digest, prev, h, bytes"
+DOCUMENT: Final = 1
+CHAIN: Final = 2
+"""Places in ``ROW``."""
+
 SLICE: Final = 256
 """Rows that an iterator reads at once; between slices no statement is open."""
 
@@ -57,6 +61,39 @@ class Rows(Heads):
     def _forget(self) -> None:
         super()._forget()
         self._open: OpenStretch | None = None
+
+    def _load_rows_beyond_head(self) -> None:
+        names: dict[int, str] = {}
+        links: dict[int, bytes] = {}
+        rows = self._db.rows(
+            f"SELECT {ROW} FROM record WHERE pos > ? AND pos < ? ORDER BY pos",  # noqa: S608
+            (self._base + self._seq, self._base + (1 << SEQ_BITS)),
+        )
+        for row in rows:
+            _, document, chain, n, _, _, _, digest, prev, h, _ = row
+            if self._mends and not self._is_whole(row):
+                self._seq, self._h = row[0] - self._base, h
+                continue
+            record = self._checked(row)
+            if row[0] != self._base + self._seq + 1 or record is None:
+                raise self._damaged(self._seq + 1)
+            self._seq, self._h = row[0] - self._base, h
+            if document not in names:
+                names[document] = str(self._named("document", "name", document))
+            self._grow(names[document], len(record))
+            if chain is not None:
+                if chain not in links:
+                    links[chain] = self._named("chain", "link", chain)
+                    self._chain_no(links[chain])
+                entry = EntryFacts(links[chain], n, prev, digest, names[document], "")
+                if not self._continue_run(chain, entry) and not self._mends:
+                    raise self._damaged(self._seq, document)
+
+    def _named(self, table: str, column: str, number: int) -> Any:
+        found = self._db.row(f"SELECT {column} FROM {table} WHERE no = ?", (number,))  # noqa: S608
+        if found is None:
+            raise self._damage(f"the {table} with number {number}")
+        return found[0]
 
     # -- stretches --------------------------------------------------------------------------------------
 
@@ -165,6 +202,13 @@ class Rows(Heads):
         found: bytes | None = record
         return found
 
+    def _is_whole(self, row: Row) -> bool:
+        try:
+            self._checked(row)
+        except DamagedStore:
+            return False
+        return True
+
     def _damaged(self, seq: int, document: int | None = None) -> DamagedStore:
         named = self._db.row("SELECT name FROM document WHERE no = ?", (document,)) if document else None
         name = named[0] if named else None
@@ -179,29 +223,35 @@ class Rows(Heads):
     def _loose_row(self, seq: int) -> Row | None:
         return self._db.row(f"SELECT {ROW} FROM record WHERE pos = ?", (self._base + seq,))  # noqa: S608
 
-    def _record(self, seq: int) -> bytes | None:
-        """The record with that seq, wherever it lies; None where its bytes are gone."""
+    def _record(self, seq: int, column: int | None = None, value: int = 0) -> bytes | None:
+        """The record with that seq, wherever it lies; None where its bytes are gone. With ``column`` (a place
+        in ``ROW``) an unpacked row must have that value: what it was found by has no checksum.
+        """
         row = self._loose_row(seq)
         if row is not None:
+            if column is not None and row[column] != value:
+                raise self._damaged(seq)
             return self._checked(row)
         place = self._shelf.find(self._no, seq)
         if place is None:
             raise self._damaged(seq)
         return self._shelf.records(place)[seq - place.first]
 
-    def _fetch(self, seqs: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    def _fetch(
+        self, seqs: Iterable[int], column: int | None = None, value: int = 0
+    ) -> Iterator[tuple[int, bytes]]:
         """(seq, record) of rows that have bytes, read in slices of one state each."""
         wanted = array("q")
         for seq in seqs:
             wanted.append(seq)
             if len(wanted) == SLICE:
-                yield from self._fetch_slice(wanted)
+                yield from self._fetch_slice(wanted, column, value)
                 wanted = array("q")
-        yield from self._fetch_slice(wanted)
+        yield from self._fetch_slice(wanted, column, value)
 
-    def _fetch_slice(self, seqs: Sequence[int]) -> list[tuple[int, bytes]]:
+    def _fetch_slice(self, seqs: Sequence[int], column: int | None, value: int) -> list[tuple[int, bytes]]:
         with self._db.snapshot():
-            found = ((seq, self._record(seq)) for seq in seqs)
+            found = ((seq, self._record(seq, column, value)) for seq in seqs)
             return [(seq, record) for seq, record in found if record is not None]
 
     def _entries_at(self, chain: int, n: int) -> list[tuple[int, bytes, bytes]]:
@@ -215,10 +265,7 @@ class Rows(Heads):
         if len(found) < count:
             found = self._packed_entries_at(chain, n) + found
         if len(found) < count:
-            raise DamagedStore(
-                f"{self._db.path}: entry {n} of a chain of shop {self._shop.hex()} cannot be found",
-                shop=self._shop,
-            )
+            raise self._damage(f"what entry {n} of a chain is found by")
         return found
 
     def _loose_entries_at(self, chain: int, n: int, count: int) -> list[tuple[int, bytes, bytes]]:

@@ -12,10 +12,11 @@ from typing import Final, TypeVar
 from crdtsync.errors import DamagedStore, MalformedRecord
 from crdtsync.ids import LINK_BYTES, Position, record_digest
 from crdtsync.storage import pack_columns
+from crdtsync.storage.checksums import pack_crc
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import PackRow, PreparedPack
 from crdtsync.storage.pack import decode_pack, encode_pack
-from crdtsync.storage.pack_columns import PackColumns, PackedRow
+from crdtsync.storage.pack_columns import PackColumns
 from crdtsync.storage.schema import SEQ_BITS
 
 UNPACKED_KEPT: Final = 4
@@ -109,31 +110,11 @@ class PackShelf:
     def blob(self, place: PackPlace) -> PackRow:
         """The pack as it lies on disk. Raises ``DamagedStore``."""
         found = self._db.row("SELECT h_before, h, bytes FROM pack WHERE pos = ?", (place.pos,))
-        if found is None or zlib.crc32(found[2]) != place.crc:
+        if found is None or pack_crc(place.pos, place.last, *found) != place.crc:
             raise self._damaged(place)
         h_before, h, blob = found
         start, to = Position(place.first - 1, h_before), Position(place.last, h)
         return PackRow(start, to, place.last - place.first + 1, blob)
-
-    def packed_rows(self, place: PackPlace) -> list[PackedRow]:
-        """What is known of its rows, one by one."""
-        columns, records = self.columns(place), self.records(place)
-        rows = []
-        for number in range(len(columns)):
-            prev = None
-            if columns.chains[number]:
-                prev = columns.prevs.get(number) or self._digest(records, columns.place_before(number))
-            rows.append(
-                PackedRow(
-                    columns.documents[number],
-                    columns.chains[number],
-                    columns.ns[number],
-                    columns.origins[number],
-                    columns.origin_seqs[number],
-                    prev,
-                )
-            )
-        return rows
 
     def prev(self, place: PackPlace, number: int) -> bytes:
         """The link before the entry at a place of a pack."""
@@ -145,15 +126,15 @@ class PackShelf:
     def put(self, shop: int, new: NewPack) -> None:
         """Store a pack and what it is found by."""
         pos = (shop << SEQ_BITS) + new.first
-        columns = new.columns
+        columns, h = new.columns, new.hashes[-LINK_BYTES:]
         self._db.write(
             "INSERT INTO pack VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 pos,
                 new.last,
+                pack_crc(pos, new.last, new.h_before, h, new.blob),
                 new.h_before,
-                new.hashes[-LINK_BYTES:],
-                zlib.crc32(new.blob),
+                h,
                 new.columns_packed,
                 new.blob,
             ),
@@ -186,9 +167,9 @@ class PackShelf:
         blob = encode_pack(rows, first=place.first, last=place.last)
         if decode_pack(blob, bytes_max=UNPACKED_BYTES_MAX) != rows:
             raise self._damaged(place)
-        self._db.write(
-            "UPDATE pack SET crc = ?, bytes = ? WHERE pos = ?", (zlib.crc32(blob), blob, place.pos)
-        )
+        before = self.blob(place)
+        crc = pack_crc(place.pos, place.last, before.start.h, before.to.h, blob)
+        self._db.write("UPDATE pack SET crc = ?, bytes = ? WHERE pos = ?", (crc, blob, place.pos))
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -254,7 +235,9 @@ class PackShelf:
 
     def _damaged(self, place: PackPlace) -> DamagedStore:
         return DamagedStore(
-            f"{self._db.path}: the pack of records {place.first} to {place.last} is damaged", seq=place.first
+            f"{self._db.path}: the pack of records {place.first} to {place.last} is damaged",
+            seq=place.first,
+            last_seq=place.last,
         )
 
 

@@ -22,8 +22,8 @@ from crdtsync.model.ticket import (
     amount_due,
     build_refund,
     build_sale,
+    due_of,
     refund_lines,
-    sale_total,
     totals_of,
 )
 
@@ -102,7 +102,7 @@ class MemoryTill(MemoryChain):
     ) -> Entry:
         """Sell the lines (one bottle of wine by default), paid in cash unless said otherwise."""
         lines = lines or (WINE,)
-        due = sale_total(lines, ticket_discount_minor=ticket_discount_minor)
+        due = due_of(lines) - ticket_discount_minor
         payments = in_cash(due) if paid is None else paid
         payload = build_sale(lines, payments, ticket_discount_minor=ticket_discount_minor)
         return self.append("sale", payload, **moment)

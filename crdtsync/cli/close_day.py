@@ -1,0 +1,53 @@
+"""``crdtsync close``: close the business day, the month or the year."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crdtsync.cli.figures_text import print_figures
+from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.output import print_json, print_notices
+from crdtsync.cli.syncing import sync_on_the_way
+
+if TYPE_CHECKING:
+    from crdtsync.model.period import Level
+
+
+@click.command("close", epilog="Example: crdtsync close --counted 1234.50")
+@click.option("--counted", "counted_text", metavar="AMOUNT", help="The cash found in the drawer.")
+@click.option(
+    "--level",
+    type=click.Choice(["day", "month", "year"]),
+    default="day",
+    show_default=True,
+    help="What to close.",
+)
+@click.option("--read", is_flag=True, help="Only read the running day (X): nothing is recorded.")
+@common_options
+def command(counted_text: str | None, level: Level, read: bool, data: Path, as_json: bool) -> None:
+    """Close the business day (Z), and synchronise.
+
+    Without a network the day closes all the same. The figures of all registers: `crdtsync report`.
+    """
+    from crdtsync.model.money import parse_amount
+
+    counted_minor = None if counted_text is None else parse_amount(counted_text)
+    with open_register(data) as register:
+        if read:
+            figures, outcome = register.x_report(), ""
+        elif level == "day":
+            figures = register.close_day(counted_minor)
+            outcome = sync_on_the_way(register)
+        else:
+            figures = register.close_period(level)
+            outcome = sync_on_the_way(register)
+    if as_json:
+        print_json({"figures": figures, "cash_gap_minor": figures.cash_gap_minor, "sync": outcome})
+        return
+    print_figures(figures)
+    if outcome:
+        click.echo(outcome)
+    print_notices(figures.notices)

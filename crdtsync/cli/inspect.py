@@ -1,0 +1,42 @@
+"""``crdtsync inspect``: a document as it lies on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.output import print_json, print_table
+
+
+@click.command("inspect", epilog="Example: crdtsync inspect catalogue CM-19")
+@click.argument("document", required=False)
+@click.argument("key", required=False)
+@common_options
+def command(document: str | None, key: str | None, data: Path, as_json: bool) -> None:
+    """Look into a document as it lies on disk.
+
+    Without DOCUMENT: the documents. DOCUMENT is `catalogue`, `owner`, `ledger/DEVICE/DAY`, `x/NAME`, or
+    `apart` for what was set apart. KEY is a ticket number, a number along the chain, the beginning of a
+    link, a SKU, or a key of the document.
+    """
+    with open_register(data) as register:
+        facts = register.inspect(document, key)
+    if as_json:
+        print_json(facts)
+    elif key is not None and facts and "body" in facts[0]:
+        for fact in facts:
+            click.echo(orjson.dumps(fact, option=orjson.OPT_INDENT_2).decode())
+    elif facts:
+        titles = list(facts[0])
+        print_table(titles, [[_cell(fact.get(title)) for title in titles] for fact in facts])
+    else:
+        click.echo("Nothing there.")
+
+
+def _cell(value: Any) -> str:
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text if len(text) <= 64 else f"{text[:61]}…"

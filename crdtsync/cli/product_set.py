@@ -1,0 +1,47 @@
+"""``crdtsync product set``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.output import money, print_json
+from crdtsync.cli.product_add import detail_options
+
+
+@click.command("set", epilog="Example: crdtsync product set CM-19 --price 19.50")
+@click.argument("sku")
+@click.option("--name", help="As it stands on the ticket.")
+@click.option("--price", help="Tax included, from now on.")
+@click.option("--vat", help="Rate in percent, from now on.")
+@click.option("--archive/--restore", "archived", default=None, help="Take it off sale, or put it back.")
+@detail_options
+@common_options
+def command(
+    sku: str,
+    price: str | None,
+    vat: str | None,
+    archived: bool | None,
+    data: Path,
+    as_json: bool,
+    **details: Any,
+) -> None:
+    """Change a product; what is not named stays. A sale keeps the price that it was made at."""
+    from crdtsync.model.money import parse_amount, parse_rate
+
+    given = {key: value for key, value in details.items() if value is not None}
+    with open_register(data) as register:
+        product = register.products.set(
+            sku,
+            price_minor=None if price is None else parse_amount(price),
+            vat_rate=None if vat is None else parse_rate(vat),
+            archived=archived,
+            **given,
+        )
+    if as_json:
+        print_json(product._asdict())
+        return
+    click.echo(f"{product.sku}  {product.name}  {money(product.price_minor)}")

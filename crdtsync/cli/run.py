@@ -1,0 +1,64 @@
+"""``crdtsync run``: keep in step until stopped."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.output import print_json
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.register import Register
+
+LOOK_EVERY_S = 0.5
+
+
+@click.command("run", epilog="Example: crdtsync run --data ./till-1")
+@common_options
+def command(data: Path, as_json: bool) -> None:
+    """Keep this register in step with its relay until stopped (Ctrl-C, SIGTERM).
+
+    Other commands work beside it. Connections come and go; each change is told in one line.
+    """
+    with open_register(data) as register:
+        stopped = Stop()
+        background = register.start_sync()
+        told = ""
+        while not stopped.requested and background.is_running:
+            if register.poll(LOOK_EVERY_S):
+                register.replica.views.catch_up()
+                register.products.refresh()
+            now = (
+                "connected" if background.is_connected else f"not connected: {background.error or 'waiting'}"
+            )
+            if now != told:
+                told = now
+                _tell(register, now, as_json)
+        error = background.error
+        register.stop_sync()
+        if error is not None and not stopped.requested:
+            raise error
+
+
+class Stop:
+    """Remembers that a signal asked for the end."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._request)
+
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
+
+
+def _tell(register: Register, now: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"link": now, "pending": register.status().pending})
+    else:
+        click.echo(now)

@@ -1,0 +1,44 @@
+"""``crdtsync sales``: the tickets of the shop, as far as they are known here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.output import local_time, money, print_json, print_table
+
+
+@click.command("sales", epilog="Example: crdtsync sales --day 2026-11-24 --own")
+@click.option("--day", metavar="YYYY-MM-DD", help="Only this business day.")
+@click.option("--own", is_flag=True, help="Only tickets of this register.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many.")
+@common_options
+def command(day: str | None, own: bool, limit: int, data: Path, as_json: bool) -> None:
+    """List sales and refunds, the newest first."""
+    with open_register(data) as register:
+        device = register.identity.device if own else None
+        rows = register.sales(day=day, device=device, rows_max=limit)
+        names = {row.device: row.name for row in register.replica.queries.devices()}
+    if as_json:
+        print_json([row._asdict() | {"register": names.get(row.device)} for row in rows])
+        return
+    if not rows:
+        click.echo("No tickets yet.")
+        return
+    print_table(
+        ["ticket", "", "when", "register", "lines", "total"],
+        [
+            [
+                row.number,
+                f"refund of {row.ref_number}" if row.kind == "refund" else "",
+                local_time(row.at_ms, row.tz_min),
+                names.get(row.device) or row.device.hex()[:8],
+                str(row.lines),
+                money(row.total),
+            ]
+            for row in rows
+        ],
+        right=(4, 5),
+    )

@@ -1,0 +1,133 @@
+"""``crdtsync status``: what is safe, what is not yet, and why."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.output import local_time, many, money, print_json, print_table
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.register_status import Pending, Status
+
+WATCH_EVERY_S = 1.0
+
+
+@click.command("status", epilog="Example: crdtsync status --watch")
+@click.option("--documents", is_flag=True, help="All documents, not only today's.")
+@click.option("--watch", is_flag=True, help="Again every second, until stopped.")
+@common_options
+def command(documents: bool, watch: bool, data: Path, as_json: bool) -> None:
+    """Say what is safe, what is not yet, why, and what to do. Needs no network.
+
+    Pending is what the relay has not said to have on its disk: as a number of sales and as money.
+    """
+    with open_register(data) as register:
+        while True:
+            _show(register, documents, as_json)
+            if not watch:
+                return
+            time.sleep(WATCH_EVERY_S)
+            click.clear()
+
+
+def _show(register: Register, documents: bool, as_json: bool) -> None:
+    status = register.status(all_documents=documents)
+    if as_json:
+        print_json(status_facts(status))
+        return
+    clock = register.replica.clock
+    print_status(status, clock.utc_offset_min(clock.now_ms()), documents=documents)
+
+
+def status_facts(status: Status) -> dict[str, Any]:
+    """A status as JSON. Fields may be added, never changed."""
+    return {
+        "state": status.state,
+        "device": status.device,
+        "name": status.name,
+        "shop_name": status.shop_name,
+        "pending_sales": status.pending.sales,
+        "pending_amount_minor": status.pending.amount_minor,
+        "pending_records": status.pending.records,
+        "pending_own": _pending_facts(status.pending_own),
+        "pending_others": _pending_facts(status.pending_others),
+        "oldest_pending_at": status.pending.oldest_at_ms,
+        "last_ack_at": status.last_ack_at_ms,
+        "relay": status.relay_url,
+        "syncing": status.syncing,
+        "devices": status.devices,
+        "documents": status.documents,
+        "store_bytes": status.store_bytes,
+        "clock_offset_ms": status.clock_offset_ms,
+        "apart": status.apart,
+        "held": status.held,
+        "refused_by_relay": status.refused_by_relay,
+        "concerns": status.concerns,
+    }
+
+
+def print_status(status: Status, utc_offset_min: int, *, documents: bool) -> None:
+    """A status for a person: what is safe, what is not, what to do."""
+    click.echo(f"{status.name}, {status.shop_name}: {_headline(status)}")
+    click.echo(f"  {_advice(status)}")
+    if status.pending_others.records:
+        others = status.pending_others
+        click.echo(
+            "  of these, recorded by other registers: "
+            f"{many(others.sales, 'sale')}, {money(others.amount_minor)}"
+        )
+    for concern in status.concerns:
+        click.echo(f"  ! {concern}")
+    if status.pending.oldest_at_ms is not None:
+        click.echo(f"  oldest pending  {local_time(status.pending.oldest_at_ms, utc_offset_min)}")
+    click.echo(f"  relay           {status.relay_url or 'none'}")
+    click.echo(f"  last confirmed  {local_time(status.last_ack_at_ms, utc_offset_min)}")
+    for device in status.devices:
+        revoked = ", revoked" if device.revoked else ""
+        heard = local_time(device.last_entry_at_ms, utc_offset_min)
+        click.echo(f"  {device.role:<15} {device.name}{revoked}, last entry {heard}")
+    if documents:
+        print_table(
+            ["document", "records", "bytes", "fingerprint"],
+            [
+                [row.name, str(row.entries), str(row.bytes), (row.fingerprint or "–")[:16]]
+                for row in status.documents
+            ],
+            right=(1, 2),
+        )
+
+
+def _headline(status: Status) -> str:
+    pending = f"{many(status.pending.sales, 'sale')} pending, {money(status.pending.amount_minor)}"
+    if not status.pending.records:
+        return "up to date"
+    if status.state == "alone":
+        amount = money(status.pending.amount_minor)
+        return f"works alone – {many(status.pending.sales, 'sale')}, {amount}, here only"
+    if not status.pending.sales:
+        pending = f"{many(status.pending.records, 'record')} pending"
+    return f"offline – {pending}" if status.state == "offline" else pending
+
+
+def _advice(status: Status) -> str:
+    if status.state == "alone":
+        return (
+            "Sales are on this register's disk, and nowhere else. Enrol it with `crdtsync join`, or copy the "
+            "data folder to a safe place."
+        )
+    if not status.pending.records:
+        return "The relay has everything on its disk."
+    if status.state == "offline":
+        start = "" if status.syncing else " Start `crdtsync run`, or `crdtsync sync`."
+        return f"Sales are recorded and safe on this register; they go out when the relay is reached.{start}"
+    return "Sales are recorded and safe on this register; they are on their way to the relay."
+
+
+def _pending_facts(pending: Pending) -> dict[str, int]:
+    return {"sales": pending.sales, "amount_minor": pending.amount_minor, "records": pending.records}

@@ -1,0 +1,42 @@
+"""``crdtsync stock count``: what lies on the shelf."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.output import print_json, quantity
+from crdtsync.errors import InvalidAmount
+
+
+@click.command("count", epilog="Example: crdtsync stock count CM-19=34 TER-01=12")
+@click.argument("counted", nargs=-1, required=True, metavar="SKU=QTY…")
+@click.option("--request-id", metavar="ID", help="Makes repeating safe.")
+@common_options
+def command(counted: tuple[str, ...], request_id: str | None, data: Path, as_json: bool) -> None:
+    """Record what lies on the shelf.
+
+    Everything that this register knows counts as included. What was sold elsewhere before the count and
+    arrives later is not subtracted again.
+    """
+    quantities = dict(_counted(text) for text in counted)
+    with open_register(data) as register:
+        for sku in quantities:
+            register.products.get(sku)
+        register.stock.count(quantities, request_id=request_id)
+    if as_json:
+        print_json(quantities)
+        return
+    for sku, found in quantities.items():
+        click.echo(f"{sku}: {quantity(found)} counted.")
+
+
+def _counted(text: str) -> tuple[str, int]:
+    from crdtsync.model.money import parse_quantity
+
+    sku, sign, amount = text.rpartition("=")
+    if not sign or not sku:
+        raise InvalidAmount(f"{text!r} is not SKU=QUANTITY")
+    return sku, parse_quantity(amount)

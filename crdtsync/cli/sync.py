@@ -1,0 +1,39 @@
+"""``crdtsync sync``: synchronise once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.output import many, money, print_json
+from crdtsync.cli.syncing import progress_on_terminal
+
+
+@click.command("sync", epilog="Example: crdtsync sync --timeout 120")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1, 86_400),
+    default=60,
+    show_default=True,
+    help="Seconds.",
+)
+@common_options
+def command(timeout_s: float, data: Path, as_json: bool) -> None:
+    """Synchronise now. Done means: the relay has everything of this register on its disk.
+
+    Ends with an error (and loses nothing) when that was not reached.
+    """
+    with open_register(data) as register:
+        before = register.status().pending
+        register.sync(timeout_s, progress_on_terminal())
+        register.replica.views.catch_up()
+        register.products.refresh()
+    if as_json:
+        print_json({"state": "synced", "sent_sales": before.sales, "sent_amount_minor": before.amount_minor})
+        return
+    if before.sales:
+        click.echo(f"Sent: {many(before.sales, 'sale')}, {money(before.amount_minor)}.")
+    click.echo("Synchronised: the relay has everything on its disk.")

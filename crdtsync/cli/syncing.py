@@ -1,0 +1,49 @@
+"""Synchronising on the way, as opening and closing a day do: a short try, and what came of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from crdtsync.cli.output import many
+from crdtsync.errors import LinkError, NoRegister, RemoteProtocolError, RoleTaken
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.syncer import Progress
+
+
+def sync_on_the_way(register: Register) -> str:
+    """Synchronise for a short time at most; one sentence of what came of it. The network never fails a
+    day.
+    """
+    if register.replica.relay is None:
+        return "This register belongs to no relay: it works alone."
+    try:
+        register.sync()
+    except RoleTaken:
+        return "Another process keeps this register in step."
+    except (LinkError, RemoteProtocolError, NoRegister) as error:
+        return f"Not synchronised: {error}. Everything recorded is safe on this register."
+    return "Synchronised: the relay has everything on its disk."
+
+
+def progress_on_terminal() -> Callable[[Progress], None] | None:
+    """Shows how far it is on standard error, if that is a terminal."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(progress: Progress) -> None:
+        if not progress.is_connected:
+            text = "connecting…"
+        else:
+            left = f", {progress.left_s:.0f} s left" if progress.left_s else ""
+            text = f"{progress.to_receive} to receive, {many(progress.to_send, 'record')} to send{left}"
+        click.echo(f"\r{text:<60}", nl=False, err=True)
+        if progress.is_connected and not progress.to_receive and not progress.to_send:
+            click.echo(err=True)
+
+    return show

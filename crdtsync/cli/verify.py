@@ -1,0 +1,49 @@
+"""``crdtsync verify``: check everything that this register holds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.output import many, print_json
+from crdtsync.errors import IntegrityDefect
+
+
+@click.command("verify", epilog="Example: crdtsync verify --json")
+@common_options
+def command(data: Path, as_json: bool) -> None:
+    """Check every checksum, link, number, total and signature.
+
+    Ends with exit code 67, naming each entry that fails, if anything does not hold.
+    """
+    with open_register(data) as register:
+        found = register.verify(_progress())
+    if as_json:
+        print_json(found)
+    else:
+        for finding in found.findings:
+            name = finding.number or f"entry {finding.seq}"
+            link = f" ({finding.link.hex()[:8]})" if finding.link else ""
+            click.echo(f"{finding.place}: {name}{link}: {finding.code}: {finding.message}")
+        click.echo(
+            f"{many(found.records, 'record')}, {many(found.entries, 'entry', 'entries')} of "
+            f"{many(found.chains, 'chain')}: "
+            + (f"{many(len(found.findings), 'defect')}." if found.findings else "everything holds.")
+        )
+    if found.findings:
+        first = found.findings[0]
+        name = first.number or f"entry {first.seq}"
+        raise IntegrityDefect(
+            f"{many(len(found.findings), 'defect')}, the first in {first.place}, {name}: {first.message}",
+            hint="keep the data folder as it is and compare with another register or the relay",
+        )
+
+
+def _progress() -> Callable[[int, int], None]:
+    if not sys.stderr.isatty():
+        return lambda *_: None
+    return lambda done, total: click.echo(f"\r{done} of {total} records", nl=done == total, err=True)

@@ -1,0 +1,108 @@
+"""Looking into documents as they lie on disk, one record or one key at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crdtsync.errors import InvalidName
+from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, parse_document_name, record_digest
+from crdtsync.model.entry import Entry, read_entry
+from crdtsync.runtime.replica import Replica
+
+APART = "apart"
+"""Not a document: the records that were set apart as refused, held or damaged."""
+
+Fact = dict[str, Any]
+
+
+def inspect(replica: Replica, document: str | None, key: str | None) -> list[Fact]:
+    """What there is, as plain facts.
+
+    Without a document: the documents. Of a ledger or ``owner``: its entries; ``key`` picks some by ticket
+    number, by number along the chain, or by the beginning of a link, and shows all of them. Of another
+    document: its content by key, or its records where ``key`` begins a digest. ``apart``: the records
+    that were set apart, with their bytes. Raises ``InvalidName``, ``StorageError``.
+    """
+    if document is None:
+        return [
+            {
+                "document": row.name,
+                "records": row.records,
+                "bytes": row.records_bytes,
+                "last_seq": row.last_seq,
+            }
+            for row in replica.log.documents()
+        ]
+    if document == APART:
+        return [fact for fact in _apart(replica) if key is None or fact["digest"].startswith(key)]
+    parse_document_name(document)
+    if document == OWNER_DOCUMENT or document.startswith("ledger/"):
+        return _entries(replica, document, key)
+    return _content(replica, document, key)
+
+
+def _entries(replica: Replica, document: str, key: str | None) -> list[Fact]:
+    facts = []
+    for seq, record in replica.log.document_records(document):
+        entry = read_entry(record[1:])
+        if key is None:
+            facts.append(_summary(seq, entry))
+        elif _matches(entry, key):
+            facts.append({**_summary(seq, entry), "chain": entry.facts.chain.hex(), "body": entry.body})
+    if key is not None and not facts:
+        raise InvalidName(f"no entry {key!r} in {document}")
+    return facts
+
+
+def _summary(seq: int, entry: Entry) -> Fact:
+    return {
+        "seq": seq,
+        "n": entry.facts.n,
+        "kind": entry.kind,
+        "number": entry.body.get("num"),
+        "at_ms": entry.body["ts"],
+        "amount_minor": entry.body.get("ttc", entry.body.get("amt")),
+        "link": entry.link.hex(),
+        "bytes": len(entry.sealed),
+    }
+
+
+def _matches(entry: Entry, key: str) -> bool:
+    return key in (str(entry.facts.n), entry.body.get("num")) or (
+        len(key) >= 6 and entry.link.hex().startswith(key)
+    )
+
+
+def _content(replica: Replica, document: str, key: str | None) -> list[Fact]:
+    # pycrdt is slow to import, and most commands do without it.
+    from crdtsync.runtime.register_documents import Document, content_of
+
+    loaded = Document(replica, document)
+    roots = content_of(loaded.doc.get_update())
+    facts: list[Fact] = []
+    for root, content in roots.items():
+        entries = content.items() if isinstance(content, dict) else enumerate([content])
+        facts.extend({"root": root, "key": str(name), "value": value} for name, value in entries)
+    if document == CATALOGUE_DOCUMENT and key is not None:
+        # Keys are `<sku>/<field>`: a SKU stands for all its fields.
+        facts = [fact for fact in facts if fact["key"] == key or fact["key"].startswith(f"{key}/")]
+    elif key is not None:
+        facts = [fact for fact in facts if fact["key"] == key]
+    if key is not None and not facts:
+        raise InvalidName(f"no key {key!r} in {document}")
+    return facts
+
+
+def _apart(replica: Replica) -> list[Fact]:
+    return [
+        {
+            "digest": record_digest(row.record).hex() if row.record else row.digest.hex(),
+            "kind": "entry" if row.record[:1] == ENTRY else "update",
+            "code": row.code,
+            "reason": row.reason,
+            "held": row.held,
+            "at_ms": row.at_ms,
+            "bytes": row.record.hex(),
+        }
+        for row in replica.log.apart()
+    ]

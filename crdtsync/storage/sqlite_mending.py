@@ -1,0 +1,256 @@
+"""Setting damaged rows apart, so that the rest of a log works and what was lost is fetched again.
+
+What is written here is found out anew from the rows that are whole; that costs the length of the chains and
+documents concerned, and happens only after damage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from array import array
+from collections.abc import Iterable
+from typing import Final
+
+from crdtsync.errors import DamagedStore
+from crdtsync.ids import LINK_BYTES, ZERO_HASH, EntryFacts, Origin, next_hash, record_digest
+from crdtsync.storage import pack_columns
+from crdtsync.storage.checksums import pack_crc, row_crc
+from crdtsync.storage.database import Row
+from crdtsync.storage.log import Apart, Cursor, Interval
+from crdtsync.storage.pack import encode_pack
+from crdtsync.storage.pack_columns import PackColumns
+from crdtsync.storage.runs import inside, merged, runs_of
+from crdtsync.storage.schema import SEQ_BITS
+from crdtsync.storage.sqlite_peers import Peers
+from crdtsync.storage.sqlite_shelf import PackPlace
+
+_NUMBERS: Final = 1 << 62
+
+
+class Mending(Peers):
+    """The part of ``ShopLog`` that deals with damage."""
+
+    def set_damaged_apart(self, seq: int, at_ms: int) -> bool:
+        """See ``ShopLog.set_damaged_apart``. Raises ``DamagedStore`` where even the place of the row is
+        lost.
+        """
+        self._begin_mending()
+        if not 1 <= seq <= self._seq:
+            raise ValueError(f"the log ends at {self._seq}, there is no record {seq}")
+        self._must_flush = True
+        place = self._shelf.find(self._no, seq)
+        if place is not None:
+            return self._set_pack_apart(place, at_ms)
+        row = self._loose_row(seq)
+        if row is not None and self._is_whole(row):
+            return False
+        self._set_row_apart(seq, row, at_ms)
+        return True
+
+    def _begin_mending(self) -> None:
+        if not self._db.in_transaction:
+            raise RuntimeError("a log is written inside Store.transaction() only")
+        self._mends = True
+        try:
+            self._load()
+        finally:
+            self._mends = False
+        self._begin_writing()
+
+    # -- one row ----------------------------------------------------------------------------------------
+
+    def _set_row_apart(self, seq: int, row: Row | None, at_ms: int) -> None:
+        pos = self._base + seq
+        stretch = self._db.row(
+            "SELECT pos, document, chain, n, origin FROM stretch WHERE pos > ? AND pos <= ?"
+            " ORDER BY pos DESC LIMIT 1",
+            (self._base, pos),
+        )
+        if stretch is None:
+            raise self._damaged(seq)
+        first, document, chain, first_n, origin = stretch
+        n = None if first_n is None else first_n + pos - first
+        found = row[10] if row is not None and isinstance(row[10], bytes) else b""
+        h = (
+            row[9]
+            if row is not None and isinstance(row[9], bytes) and len(row[9]) == LINK_BYTES
+            else ZERO_HASH
+        )
+        origin_seq = row[5] if row is not None and row[4] == origin else 0
+        if found:
+            reason = f"record {seq} was damaged on this disk"
+            self._put_apart(
+                Apart(
+                    found,
+                    record_digest(found),
+                    self._origin(origin, origin_seq),
+                    "damaged",
+                    reason,
+                    False,
+                    at_ms,
+                )
+            )
+        crc = row_crc(pos, document, chain, n, origin, origin_seq, ZERO_HASH, None, h, None)
+        self._db.write(
+            "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (pos, document, chain, n, origin, origin_seq, crc, ZERO_HASH, None, h, None),
+        )
+        self._forget_updates(seq, seq)
+        self._count_again([document])
+        self._follow_again([chain] if chain is not None else [])
+        self._want(origin, [(origin_seq, origin_seq)])
+
+    # -- one pack ---------------------------------------------------------------------------------------
+
+    def _set_pack_apart(self, place: PackPlace, at_ms: int) -> bool:
+        columns, hashes, records = self._columns_or_none(place), self._hashes_or_none(place), None
+        try:
+            records = self._shelf.records(place)
+        except DamagedStore:
+            pass
+        if records is not None and columns is not None:
+            if hashes is None:
+                self._mend_hashes(place, records)
+            return hashes is None
+        self._put_damaged_pack_apart(place, at_ms)
+        chains, documents, origins = (self._filed_in(place, what) for what in ("chain", "document", "origin"))
+        count = place.last - place.first + 1
+        if hashes is None:
+            self._write_hashes(place, ZERO_HASH * count)
+        wanted = _wanted(columns) if columns is not None else {origin: [(1, _NUMBERS)] for origin in origins}
+        self._empty_pack(place, columns or _unknown_columns(count, documents[0], self._own()))
+        self._forget_updates(place.first, place.last)
+        self._count_again(documents)
+        self._follow_again(chains)
+        for origin, intervals in wanted.items():
+            self._want(origin, intervals)
+        return True
+
+    def _columns_or_none(self, place: PackPlace) -> PackColumns | None:
+        try:
+            return self._shelf.columns(place)
+        except DamagedStore:
+            return None
+
+    def _hashes_or_none(self, place: PackPlace) -> bytes | None:
+        try:
+            return self._shelf.hashes(place)
+        except DamagedStore:
+            return None
+
+    def _filed_in(self, place: PackPlace, what: str) -> list[int]:
+        found = self._db.rows(f"SELECT {what} FROM pack_{what} WHERE pos = ?", (place.pos,))  # noqa: S608
+        return [number for (number,) in found]
+
+    def _put_damaged_pack_apart(self, place: PackPlace, at_ms: int) -> None:
+        found = self._db.row("SELECT bytes FROM pack WHERE pos = ?", (place.pos,))
+        if found is not None and found[0]:
+            digest = hashlib.sha256(found[0]).digest()
+            reason = f"the pack of records {place.first} to {place.last} was damaged on this disk"
+            self._put_apart(Apart(found[0], digest, None, "damaged", reason, False, at_ms))
+
+    def _empty_pack(self, place: PackPlace, columns: PackColumns) -> None:
+        h_before = self._hash(place.first - 1)
+        h = self._shelf.hash_at(place, place.last)
+        blob = encode_pack([], first=place.first, last=place.last)
+        crc = pack_crc(place.pos, place.last, h_before, h, blob)
+        self._db.write(
+            "UPDATE pack SET crc = ?, h_before = ?, h = ?, columns = ?, bytes = ? WHERE pos = ?",
+            (crc, h_before, h, pack_columns.encode(columns), blob, place.pos),
+        )
+
+    def _mend_hashes(self, place: PackPlace, records: list[bytes | None]) -> None:
+        """Hash the records again; after a row whose bytes are gone nothing is known until the pack ends."""
+        h: bytes | None = self._hash(place.first - 1)
+        hashes = []
+        for record in records:
+            h = next_hash(h, record) if h is not None and record is not None else None
+            hashes.append(h or ZERO_HASH)
+        hashes[-1] = self._shelf.blob(place).to.h
+        self._write_hashes(place, b"".join(hashes))
+
+    def _write_hashes(self, place: PackPlace, hashes: bytes) -> None:
+        checksum = zlib.crc32(hashes).to_bytes(4, "big")
+        self._db.write("INSERT OR REPLACE INTO pack_hashes VALUES (?, ?)", (place.pos, checksum + hashes))
+
+    # -- what follows from a loss -----------------------------------------------------------------------
+
+    def _origin(self, number: int, seq: int) -> Origin | None:
+        found = self._db.row("SELECT log_id FROM origin WHERE no = ?", (number,))
+        return Origin(found[0], seq) if found is not None and found[0] is not None else None
+
+    def _forget_updates(self, first: int, last: int) -> None:
+        self._db.write(
+            "DELETE FROM held_update WHERE shop = ? AND seq BETWEEN ? AND ?", (self._no, first, last)
+        )
+
+    def _count_again(self, documents: Iterable[int]) -> None:
+        for number in documents:
+            name = str(self._named("document", "name", number))
+            found = self._db.row(
+                "SELECT count(bytes), total(length(bytes)), max(pos) FROM record"
+                " WHERE document = ? AND pos BETWEEN ? AND ?",
+                (number, self._base, self._base + (1 << SEQ_BITS)),
+            )
+            if found is None:
+                raise AssertionError("an aggregate gives one row")
+            records, size = found[0], int(found[1])
+            last_seq = found[2] - self._base if found[2] is not None else 0
+            for place in self._shelf.with_document(number):
+                columns = self._columns_or_none(place)
+                for at, record in enumerate(self._whole_records(place)):
+                    if columns is not None and columns.documents[at] == number:
+                        last_seq = max(last_seq, place.first + at)
+                        records += record is not None
+                        size += len(record or b"")
+            self._set_totals(name, number, records, size, last_seq)
+
+    def _whole_records(self, place: PackPlace) -> list[bytes | None]:
+        try:
+            return self._shelf.records(place)
+        except DamagedStore:
+            return []
+
+    def _follow_again(self, chains: Iterable[int]) -> None:
+        for number in chains:
+            link: bytes = self._named("chain", "link", number)
+            entries = []
+            for place in self._shelf.with_chain(number, 0, _NUMBERS):
+                columns = self._columns_or_none(place)
+                for at, record in enumerate(self._whole_records(place)):
+                    if columns is not None and record is not None and columns.chains[at] == number:
+                        prev, digest = self._shelf.prev(place, at), record_digest(record)
+                        entries.append(EntryFacts(link, columns.ns[at], prev, digest, "", ""))
+            for _, seq in self._loose_places(number, 0, _NUMBERS):
+                row = self._loose_row(seq)
+                if row is not None and row[2] == number and self._is_whole(row) and row[10] is not None:
+                    entries.append(EntryFacts(link, row[3], row[8], row[7], "", ""))
+            self._chains[link] = number
+            self._runs[number] = runs_of(entries)
+            self._changed_runs.add(link)
+
+    def _want(self, origin: int, intervals: Iterable[Interval]) -> None:
+        """Ask the log that lost rows came from for them again."""
+        found = self._db.row("SELECT log_id FROM origin WHERE no = ? AND void = 0", (origin,))
+        cursor = self.cursor(found[0]) if found is not None and found[0] is not None else None
+        if found is None or cursor is None:
+            return
+        known = merged(cursor.wanted)
+        end = cursor.position.seq
+        new = [(max(lo, 1), min(hi, end)) for lo, hi in intervals]
+        new = [(lo, hi) for lo, hi in new if lo <= hi and not (inside(known, lo) and inside(known, hi))]
+        self.set_cursor(found[0], Cursor(cursor.position, (*cursor.wanted, *new)))
+
+
+def _wanted(columns: PackColumns) -> dict[int, list[Interval]]:
+    """Origin seqs by origin, as intervals."""
+    seqs: dict[int, list[Interval]] = {}
+    for origin, seq in zip(columns.origins, columns.origin_seqs, strict=True):
+        seqs.setdefault(origin, []).append((seq, seq))
+    return {origin: merged(intervals) for origin, intervals in seqs.items()}
+
+
+def _unknown_columns(count: int, document: int, origin: int) -> PackColumns:
+    zeros = array("q", [0]) * count
+    return PackColumns(array("q", [document]) * count, zeros, zeros, array("q", [origin]) * count, zeros, {})
