@@ -173,6 +173,8 @@ class Committer:
                 commit.begin()
             outcomes = [commits[work.shop].apply(work) for work in batch]
             growths = [commit.finish() for commit in commits.values()]
+        for work, outcome in zip(batch, outcomes, strict=True):
+            commits[work.shop].leave_out_admitted(work, outcome)
         return outcomes, growths
 
 
@@ -189,6 +191,7 @@ class _ShopCommit:
         self._judged: dict[int, list[Judged]] = {}
         self._rows: list[Row] = []
         self._anew: set[bytes] = set()
+        self._admitted: set[Origin] = set()
         self._start = START
         self._h = b""
 
@@ -241,6 +244,13 @@ class _ShopCommit:
             self._rejudge()
         return Growth(self._log.shop, self._start, self._rows, frozenset(self._anew))
 
+    def leave_out_admitted(self, work: Work, outcome: Outcome) -> None:
+        """A record that was held, and came in with a certificate of the same commit, was never refused."""
+        outcome.stored = [
+            (number, tuple(one for one in refused if Origin(work.peer_log, one.seq) not in self._admitted))
+            for number, refused in outcome.stored
+        ]
+
     def _store(self, peer_log: bytes, delivery: Delivery, judged: Judged) -> tuple[RefusedRecord, ...]:
         if delivery.restart:
             self._log.void_origin(peer_log)
@@ -280,3 +290,4 @@ class _ShopCommit:
                 self._append(verdict, apart.origin)
                 self._log.settle_refusals(apart.origin.log_id, [apart.origin.seq])
                 self._anew.add(apart.origin.log_id)
+                self._admitted.add(apart.origin)

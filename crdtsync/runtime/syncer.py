@@ -40,7 +40,7 @@ from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committer import Committer, Growth, Outcome, Work
-from crdtsync.runtime.connection import Connection, Socket
+from crdtsync.runtime.connection import Connection, Socket, refused
 from crdtsync.runtime.identity import (
     ClockOffset,
     Identity,
@@ -359,9 +359,17 @@ class Syncer:
             if growth.rows:
                 self._tail.extend(growth.start, growth.rows)
                 if self.connection is not None:
+                    self._tell_admitted(self.connection, growth)
                     self.connection.log_grew(self._tail.end)
                 self._changed()
         self._wake.set()
+
+    def _tell_admitted(self, connection: Connection, growth: Growth) -> None:
+        """If something was held and is held no more, the relay must not think that it still is."""
+        peer = connection.session.peer
+        if peer is not None and peer.log_id in growth.admitted_anew:
+            refusals = [refused(refusal) for refusal in self._log.refusals_given(peer.log_id)]
+            connection.session.refusals_changed(refusals)
 
     def now_ms(self) -> int:
         """The time of connections, in milliseconds: never set, never stepped, unlike the wall clock. A till

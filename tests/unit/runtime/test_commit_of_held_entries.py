@@ -1,0 +1,77 @@
+"""Entries that come before their certificate, in one commit with it: nobody is told that they are held."""
+
+import asyncio
+
+import pytest
+
+from crdtsync.ids import ENTRY, Position
+from crdtsync.protocol.work import Delivery
+from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.register import Register
+from crdtsync.storage.sqlite import SqliteStore
+
+PEER = b"p" * 16
+
+
+@pytest.fixture
+def sold(tmp_path):
+    """Shop, the owner's entries, and the register's own, of a register that works alone."""
+    with Register.init(tmp_path / "till", name="Caisse 1") as register:
+        register.open_day(10_000)
+        rows = list(register.replica.log.read(0, bytes_max=1 << 20).records)
+        owners = [row for row in rows if b'"kind":"owner"' in row[1] or b'"kind":"certify"' in row[1]]
+        assert all(record[:1] == ENTRY for _, record in rows)
+        return register.identity.shop, owners, [row for row in rows if row not in owners]
+
+
+class Growths(list):
+    def committed(self, growths, seconds, error):
+        assert error is None
+        self.extend(growths)
+
+
+async def commit(path, shop, *works):
+    """Commit these works one after the other; their outcomes."""
+    growths = Growths()
+    admission = Admission(shop)
+    committer = Committer(lambda: SqliteStore(path), lambda _: admission, growths, lambda: 0, lambda: 0.0)
+    committer.start()
+    outcomes = []
+    for deliveries in works:
+        done = asyncio.get_running_loop().create_future()
+        committer.submit(Work(shop, PEER, "relay", done.set_result, deliveries))
+        outcomes.append(await done)
+    await committer.stop()
+    return outcomes, growths
+
+
+def delivery(number, start, rows):
+    end = Position(start.seq + len(rows), bytes([number]) * 32)
+    records = tuple((start.seq + place, record) for place, (_, record) in enumerate(rows, start=1))
+    return Delivery(number, start, end, records)
+
+
+@pytest.fixture
+def path(tmp_path, sold):
+    path = tmp_path / "other.sqlite"
+    store = SqliteStore(path)
+    with store.transaction():
+        store.create_shop(sold[0], b"l" * 16)
+    store.close()
+    return path
+
+
+async def test_entries_that_their_certificate_follows_in_the_same_commit_are_not_told_to_be_held(sold, path):
+    shop, owners, own = sold
+    first = delivery(1, Position(0, bytes(32)), own)
+    (outcome,), _ = await commit(path, shop, [first, delivery(2, first.cursor, owners)])
+    assert outcome.stored == [(1, ()), (2, ())]
+
+
+async def test_entries_whose_certificate_comes_later_are_told_to_be_held_until_then(sold, path):
+    shop, owners, own = sold
+    first = delivery(1, Position(0, bytes(32)), own)
+    outcomes, growths = await commit(path, shop, [first], [delivery(2, first.cursor, owners)])
+    assert [refusal.held for refusal in outcomes[0].stored[0][1]] == [True] * len(own)
+    assert growths[-1].admitted_anew == {PEER}
