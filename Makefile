@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 SEED ?= 1
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test fix lint types deep bench replay lock coverage clean
+.PHONY: help env demo check test fix lint types lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+demo: $(STAMP)  ## a relay and three registers that sell live; KEEP=1 stays up
+	$(BIN)/python -m crdtsync.testing.demo $(if $(KEEP),--keep)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -343,8 +343,7 @@ class ReadOnlyStore(StorageError):
 
 class DamagedStore(StorageError):
     """Bytes on disk are not what was written. ``shop``, ``seq`` to ``last_seq`` (a whole pack) and
-    ``document``
-    say where, as far as known.
+    ``document`` say where, as far as known.
     """
 
     exit_code = 64

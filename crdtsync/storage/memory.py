@@ -30,6 +30,11 @@ class MemoryDisk:
         if self.writer is not None:
             self.writer.discard()
 
+    def damage(self, shop: bytes, seq: int) -> None:
+        """Let the bytes of a record rot: reading it raises ``DamagedStore`` from now on."""
+        rows = self.shops[shop].rows.committed
+        rows[seq] = rows[seq]._replace(damaged=True)
+
     def copy(self) -> MemoryDisk:
         """What is committed, on another disk: a backup, a clone. Costs the number of rows."""
         twin = MemoryDisk()

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from crdtsync.ids import ZERO_HASH, EntryFacts, Item, Position, next_hash
+from crdtsync.ids import ZERO_HASH, EntryFacts, Item, Origin, Position, next_hash, record_digest
 from crdtsync.storage.log import (
     ROWS_SCANNED_MAX,
+    Apart,
     Batch,
+    Cursor,
     DocumentRow,
     Interval,
     PackRow,
@@ -20,7 +22,7 @@ from crdtsync.storage.log import (
 from crdtsync.storage.memory_peers import MemoryPeers
 from crdtsync.storage.memory_tables import Head, MemoryRow, OriginKey
 from crdtsync.storage.pack import PACK_BYTES_MAX, ROWS_MAX, decode_pack, encode_pack
-from crdtsync.storage.runs import add_entry, by_place, continued, covers, inside, merged
+from crdtsync.storage.runs import add_entry, by_place, continued, covers, inside, merged, runs_of
 
 _UNPACKED_BYTES_MAX: Final = 256 << 20
 _OWN: Final[OriginKey] = (None, 0)
@@ -141,7 +143,10 @@ class MemoryLog(MemoryPeers):
             tables.updates.put(item.digest, seq)
         h = next_hash(head.h, record)
         origin = self._origin(item.origin.log_id) if item.origin is not None else _OWN
-        tables.rows.put(seq, MemoryRow(record, item.document, item.digest, chain, n, prev, origin, h))
+        origin_seq = item.origin.seq if item.origin is not None else 0
+        tables.rows.put(
+            seq, MemoryRow(record, item.document, item.digest, chain, n, prev, origin, origin_seq, h)
+        )
         tables.head.put("", Head(head.log_id, seq, h, head.packed))
         self._count(item.document, 1, len(record), seq)
         return seq
@@ -193,9 +198,46 @@ class MemoryLog(MemoryPeers):
         return True
 
     def set_damaged_apart(self, seq: int, at_ms: int) -> bool:
-        """See ``ShopLog.set_damaged_apart``: memory does not decay."""
+        """See ``ShopLog.set_damaged_apart``. Packed rows are set apart one by one here."""
         self._begin_writing()
-        return False
+        row = self._row_or_none(seq)
+        if row is None:
+            raise ValueError(f"the log ends at {self._head().seq}, there is no record {seq}")
+        if not row.damaged or row.record is None:
+            return False
+        log_id = row.origin[0]
+        origin = Origin(log_id, row.origin_seq) if log_id is not None else None
+        found = bytes([row.record[0] ^ 0xFF]) + row.record[1:]
+        digest = record_digest(found)
+        tables, reason = self._tables, f"record {seq} was damaged on this disk"
+        tables.apart.put(digest, Apart(found, digest, origin, "damaged", reason, False, at_ms))
+        tables.rows.put(seq, row._replace(record=None, damaged=False))
+        self._count(row.document, -1, -len(row.record), 0)
+        if row.chain is None:
+            tables.updates.put(row.digest, None)
+        else:
+            tables.runs.put(row.chain, tuple(self._runs_without(row.chain, row.digest)))
+            left = tuple(held for held in self._seqs_at(row.chain, row.n) if held != seq)
+            tables.numbers.put((row.chain, row.n), left)
+        if origin is not None and row.origin == self._origin(log_id):
+            self._want(origin)
+        return True
+
+    def _runs_without(self, chain: bytes, link: bytes) -> list[Run]:
+        numbers = {n for run in self._runs(chain) for n in range(run.lo, run.hi + 1)}
+        rows = [self._row_or_none(seq) for n in numbers for seq in self._seqs_at(chain, n)]
+        return runs_of(
+            EntryFacts(chain, row.n, row.prev, row.digest, row.document, "")
+            for row in rows
+            if row is not None and row.digest != link
+        )
+
+    def _want(self, origin: Origin) -> None:
+        cursor = self.cursor(origin.log_id)
+        if cursor is not None and 1 <= origin.seq <= cursor.position.seq:
+            if not inside(merged(cursor.wanted), origin.seq):
+                wanted = (*cursor.wanted, (origin.seq, origin.seq))
+                self.set_cursor(origin.log_id, Cursor(cursor.position, wanted))
 
     def compact(self, state: Item, replaces: Sequence[int]) -> int:
         """See ``ShopLog.compact``."""
@@ -226,9 +268,6 @@ class MemoryLog(MemoryPeers):
         return new
 
     # -- parts ------------------------------------------------------------------------------------------
-
-    def _row_or_none(self, seq: int) -> MemoryRow | None:
-        return self._tables.rows.get(seq, self._inside)
 
     def _runs(self, chain: bytes) -> tuple[Run, ...]:
         return self._tables.runs.get(chain, self._inside) or ()

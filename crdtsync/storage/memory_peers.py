@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from crdtsync.errors import DamagedStore
 from crdtsync.ids import ZERO_HASH, Origin, Position
 from crdtsync.storage.log import Acknowledged, Apart, Cursor, Refusal
 from crdtsync.storage.memory_tables import Head, MemoryRow, OriginKey, ShopTables, Table
@@ -171,12 +172,21 @@ class MemoryPeers:
         row = self._tables.rows.get(seq, self._inside)
         if row is None:
             raise AssertionError(f"row {seq} of a log in memory is missing")
+        if row.damaged:
+            raise DamagedStore(
+                f"record {seq} of shop {self._shop.hex()} is damaged",
+                shop=self._shop,
+                seq=seq,
+                document=row.document,
+            )
         return row
 
+    def _row_or_none(self, seq: int) -> MemoryRow | None:
+        return self._tables.rows.get(seq, self._inside)
+
     def _hash_at(self, seq: int) -> bytes | None:
-        if not 1 <= seq <= self._head().seq:
-            return ZERO_HASH if seq == 0 else None
-        return self._row(seq).h
+        row = self._row_or_none(seq)
+        return row.h if row is not None else (ZERO_HASH if seq == 0 else None)
 
     def _origin(self, log_id: bytes | None) -> OriginKey:
         if log_id is None:

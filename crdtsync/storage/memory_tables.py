@@ -68,7 +68,7 @@ class Head(NamedTuple):
 
 
 class MemoryRow(NamedTuple):
-    """One row of a log; ``record`` is None where its bytes are gone."""
+    """One row of a log; ``record`` is None where its bytes are gone. Reading a damaged one raises."""
 
     record: bytes | None
     document: str
@@ -77,7 +77,9 @@ class MemoryRow(NamedTuple):
     n: int
     prev: bytes
     origin: OriginKey
+    origin_seq: int
     h: bytes
+    damaged: bool = False
 
 
 @dataclass(slots=True)

@@ -47,6 +47,15 @@ class World:
         with self.transaction() as log:
             return [log.append(item) for item in items]
 
+    def damage(self, seq: int) -> None:
+        """Let the bytes of an unpacked record rot on the disk."""
+        if isinstance(self.store, MemoryStore):
+            self.store.disk.damage(SHOP, seq)
+        else:
+            change = "UPDATE record SET bytes = CAST('?' || substr(bytes, 2) AS BLOB) WHERE pos & 0xffff = ?"
+            self.store.connection.execute(change, (seq,))
+            self.reopen()
+
     def close(self) -> None:
         for store in self._open:
             store.close()

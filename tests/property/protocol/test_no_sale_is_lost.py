@@ -1,5 +1,7 @@
 """Any history of a small shop: nothing acknowledged is anywhere but on the relay's disk, nothing is lost."""
 
+import re
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -34,6 +36,11 @@ SMALL = {
 
 OUTBOX_BYTES_MAX = 1200
 CLONES_MAX = 2
+
+
+def words(records):
+    """What tells records apart, for a failure."""
+    return sorted(re.findall(rb"#\d+|permit.*\"", record)[0].decode() for record in records)
 
 
 class Truth:
@@ -258,7 +265,8 @@ class AnyShop(RuleBasedStateMachine):
             assert admitted - self.bad - held <= replica.records()
         for register in self.shop.registers:
             pending = {record for _, record in register.log.unacknowledged(self.shop.relay.log.log_id)}
-            assert pending == (self.bad | held) & register.records()
+            expected = (self.bad | held) & register.records()
+            assert pending == expected, (register, words(pending - expected), words(expected - pending))
 
 
 TestAnyShop = AnyShop.TestCase

@@ -1,0 +1,245 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from crdtsync.errors import DamagedStore, IntegrityDefect
+from crdtsync.model.chain import (
+    CLOCK_STEP_CODE,
+    ChainHead,
+    Moment,
+    Shop,
+    advance,
+    business_day,
+    clock_step,
+    next_body,
+    rebuild,
+    series_of,
+    start,
+    ticket_counter,
+    ticket_number,
+)
+from crdtsync.model.drawer import build_cash, build_open
+from crdtsync.model.entry import Entry, Head, first_prev, is_series
+from crdtsync.model.jet import build_jet
+from crdtsync.model.movement import Moved, build_count, build_move
+from crdtsync.model.ticket import build_abandon, build_print, build_training
+from crdtsync.testing.till import TERRINE, WINE, MemoryTill
+
+
+def day_of_every_kind() -> MemoryTill:
+    """A till that made two entries of every kind."""
+    till = MemoryTill()
+    for _ in range(2):
+        till.append("open", build_open(15000))
+        sale = till.sell(WINE, TERRINE)
+        till.refund(sale, {2: 1000})
+        till.append("abandon", build_abandon([WINE], reason="client parti"))
+        till.append("cash", build_cash("out", 2000, reason="monnaie"))
+        till.append("print", build_print(sale, 1))
+        till.append("move", build_move([Moved("cm-2019-75", 12000, "delivery")]))
+        till.append("count", build_count({"cm-2019-75": 11000}, cut={till.author: till.end.n}))
+        till.append("train", build_training("sale", {"ttc": 5}))
+        till.append("jet", build_jet(170))
+        till.close()
+        till.close(level="month")
+        till.close(level="year")
+    return till
+
+
+TILL = day_of_every_kind()
+KINDS = sorted({entry.kind for entry in TILL.entries} - {"register"})
+
+
+def entries_of(kind: str) -> list[Entry]:
+    return [entry for entry in TILL.entries if entry.kind == kind]
+
+
+def test_entries_follow_one_another_without_a_gap() -> None:
+    assert [entry.facts.n for entry in TILL.entries] == list(range(1, len(TILL.entries) + 1))
+    assert [entry.facts.prev for entry in TILL.entries[1:]] == [entry.link for entry in TILL.entries[:-1]]
+    assert {entry.facts.chain for entry in TILL.entries} == {TILL.entries[0].link}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_entries_of_every_kind_are_counted(kind: str) -> None:
+    assert [entry.body["n"] for entry in entries_of(kind)] == list(range(1, len(entries_of(kind)) + 1))
+    assert len(entries_of(kind)) >= 2
+
+
+def test_sales_and_refunds_share_one_series_of_numbers() -> None:
+    numbers = [entry.body["num"] for entry in TILL.entries if entry.kind in ("sale", "refund")]
+    assert numbers == ["01-26-000001", "01-26-000002", "01-26-000003", "01-26-000004"]
+
+
+def test_grand_totals_follow_sales_and_refunds_only() -> None:
+    totals = [(e.kind, e.body["gt"]["real"], e.body["gt"]["abs"]) for e in TILL.entries if "gt" in e.body]
+    first, second = (1850, 3240), (3700, 6480)
+    assert totals == [
+        *[("sale", 2545, 2545), ("refund", *first), ("close", *first), ("close", *first), ("close", *first)],
+        *[
+            ("sale", 4395, 5785),
+            ("refund", *second),
+            ("close", *second),
+            ("close", *second),
+            ("close", *second),
+        ],
+    ]
+
+
+def test_training_has_numbers_of_its_own_and_its_mode() -> None:
+    assert [e.body["num"] for e in entries_of("train")] == ["X-01-26-000001", "X-01-26-000002"]
+    assert {(e.kind == "train") == (e.body["mode"] == "train") for e in TILL.entries} == {True}
+
+
+def test_a_head_is_rebuilt_from_the_entries() -> None:
+    assert rebuild(TILL.entries) == TILL.head
+    assert rebuild([]) is None
+
+
+def test_a_head_survives_the_disk() -> None:
+    again = ChainHead.from_bytes(TILL.end.to_bytes())
+    assert again == TILL.end
+    assert again.to_bytes() == TILL.end.to_bytes()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", TILL.end.to_bytes().replace(b'"gt"', b'"gx"'), b'{"periods":[1]}']
+)
+def test_a_damaged_head_is_named(data: bytes) -> None:
+    with pytest.raises(DamagedStore, match="head"):
+        ChainHead.from_bytes(data)
+
+
+def test_other_chains_name_this_one_by_its_head() -> None:
+    assert TILL.end.known == Head(TILL.entries[0].link, TILL.entries[-1].link, len(TILL.entries))
+
+
+def test_a_register_begins_with_what_names_its_chain() -> None:
+    moment = Moment(5, 60, "2026-11-24")
+    shop = Shop(b"\2" * 16, "Cave", siret="12345678200010")
+    head = Head(b"\3" * 32, b"\4" * 32, 9)
+    body = start(b"\1" * 16, b"\5" * 33, shop, series="07", nonce=b"\6" * 16, moment=moment, heads=[head])
+    assert body["prev"] == first_prev(b"\1" * 16).hex()
+    assert body["shop"] == {"id": "02" * 16, "name": "Cave", "siret": "12345678200010"}
+    assert body["heads"] == [{"chain": "03" * 32, "link": "04" * 32, "seq": 9}]
+    assert (body["nonce"], body["series"], body["cur"], body["seq"]) == ("06" * 16, "07", "EUR", 1)
+    assert "chain" not in body
+
+
+def test_an_entry_that_does_not_follow_is_refused() -> None:
+    till = MemoryTill()
+    till.sell()
+    with pytest.raises(IntegrityDefect, match="does not follow"):
+        advance(till.head, till.entries[-1])
+    with pytest.raises(IntegrityDefect, match="first"):
+        advance(None, till.entries[-1])
+
+
+def test_a_number_that_was_skipped_is_never_given_again() -> None:
+    till = MemoryTill()
+    body = till.sell().body
+    till.seal({**body, "prev": till.end.link.hex(), "seq": till.end.n + 1, "n": 2, "num": "01-26-000005"})
+    assert till.sell().body["num"] == "01-26-000006"
+
+
+class TestClock:
+    def at(self, till: MemoryTill, back_ms: int) -> Moment:
+        return replace(till.moment, ts_ms=till.end.ts_ms - back_ms)
+
+    def test_a_small_step_back_is_clamped(self) -> None:
+        till = MemoryTill()
+        moment = self.at(till, 1999)
+        assert clock_step(till.end, moment) is None
+        assert next_body(till.end, "jet", build_jet(80), moment)["ts"] == till.end.ts_ms
+
+    def test_a_larger_step_back_is_recorded_first(self) -> None:
+        till = MemoryTill()
+        moment = self.at(till, 2000)
+        payload = clock_step(till.end, moment)
+        assert payload == {
+            "code": CLOCK_STEP_CODE,
+            "data": {"from": till.end.ts_ms, "to": moment.ts_ms},
+        }
+        with pytest.raises(ValueError, match="clock"):
+            next_body(till.end, "sale", {"ttc": 1}, moment)
+        note = till.append("jet", payload, ts_ms=moment.ts_ms)
+        assert note.body["ts"] == moment.ts_ms
+        assert clock_step(till.end, moment) is None
+
+    def test_the_business_day_is_not_taken_back(self) -> None:
+        till = MemoryTill()
+        with pytest.raises(ValueError, match="business day"):
+            next_body(till.end, "jet", build_jet(80), replace(till.moment, bd="2026-11-23"))
+
+    def test_a_payload_has_no_common_fields(self) -> None:
+        till = MemoryTill()
+        with pytest.raises(ValueError, match="common"):
+            next_body(till.end, "jet", {"code": 80, "seq": 7}, till.moment)
+
+
+DAYS: list[tuple[str | None, str, str | None, str, bool]] = [
+    # head, clock, trusted -> business day, question?
+    ("2026-11-24", "2026-11-24", None, "2026-11-24", False),
+    ("2026-11-24", "2026-11-25", None, "2026-11-25", False),
+    ("2026-11-24", "2026-11-26", None, "2026-11-24", True),
+    ("2026-11-24", "2026-11-26", "2026-11-24", "2026-11-24", True),
+    ("2026-11-24", "2026-11-26", "2026-11-25", "2026-11-26", False),
+    ("2026-11-24", "2026-12-24", "2026-12-24", "2026-12-24", False),
+    ("2026-11-24", "2031-11-24", "2026-11-24", "2026-11-24", True),
+    ("2026-11-24", "2026-11-23", None, "2026-11-24", False),
+    ("2026-11-24", "2026-11-22", None, "2026-11-24", True),
+    ("2026-11-20", "2026-11-21", "2026-11-24", "2026-11-21", True),
+    ("2026-12-31", "2027-01-01", None, "2027-01-01", False),
+    (None, "2026-11-24", None, "2026-11-24", False),
+    (None, "2026-11-24", "2026-11-24", "2026-11-24", False),
+    (None, "2031-11-24", "2026-11-24", "2026-11-24", True),
+    (None, "2001-01-01", "2026-11-24", "2001-01-01", True),
+    ("9999-12-31", "9999-12-31", None, "9999-12-31", False),
+]
+
+
+@pytest.mark.parametrize(("head", "clock", "trusted", "day", "asks"), DAYS)
+def test_the_business_day_moves_by_itself_one_day_at_most(
+    head: str | None, clock: str, trusted: str | None, day: str, asks: bool
+) -> None:
+    found, question = business_day(head, clock, trusted)
+    assert (found, question is not None) == (day, asks)
+
+
+def test_the_question_names_both_days() -> None:
+    _, question = business_day("2026-11-24", "2031-05-01", None)
+    assert question is not None
+    assert "2026-11-24" in question
+    assert "2031-05-01" in question
+
+
+def test_a_series_of_its_own_follows_from_the_device() -> None:
+    assert is_series(series_of(TILL.author))
+    assert series_of(TILL.author) != series_of(MemoryTill("till 2").author)
+
+
+@pytest.mark.parametrize(
+    ("num", "counter"),
+    [
+        ("01-26-000001", 1),
+        ("K7Q-26-1234567", 1234567),
+        ("01-26-x", 0),
+        ("", 0),
+        ("01-2-1", 0),
+        ("01-26-" + "9" * 16, 0),
+    ],
+)
+def test_the_counter_of_a_ticket_number(num: str, counter: int) -> None:
+    assert ticket_counter(num) == counter
+
+
+def test_numbers_have_six_digits_or_more() -> None:
+    assert ticket_number("01", "2026-11-24", 7) == "01-26-000007"
+    assert ticket_number("01", "2027-01-01", 1234567) == "01-27-1234567"
+
+
+def test_the_counter_goes_on_over_new_year() -> None:
+    till = MemoryTill()
+    numbers: list[Any] = [till.sell(bd=day).body["num"] for day in ("2026-12-31", "2027-01-01")]
+    assert numbers == ["01-26-000001", "01-27-000002"]
