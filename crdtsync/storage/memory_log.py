@@ -234,10 +234,11 @@ class MemoryLog(MemoryPeers):
 
     def _want(self, origin: Origin) -> None:
         cursor = self.cursor(origin.log_id)
-        if cursor is not None and 1 <= origin.seq <= cursor.position.seq:
-            if not inside(merged(cursor.wanted), origin.seq):
-                wanted = (*cursor.wanted, (origin.seq, origin.seq))
-                self.set_cursor(origin.log_id, Cursor(cursor.position, wanted))
+        if cursor is None or not 1 <= origin.seq <= cursor.position.seq:
+            return
+        if not inside(merged(cursor.wanted), origin.seq):
+            wanted = (*cursor.wanted, (origin.seq, origin.seq))
+            self.set_cursor(origin.log_id, Cursor(cursor.position, wanted))
 
     def compact(self, state: Item, replaces: Sequence[int]) -> int:
         """See ``ShopLog.compact``."""
