@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 
 
 class RelayFailed(Exception):
-    """The relay did not do what it should."""
+    """The relay, or a command, did not do what it should."""
 
 
 class RelayProcess:
@@ -83,7 +83,7 @@ class RelayProcess:
             self._process.kill()
 
 
-async def command(name: str, *arguments: str, may_fail: bool = False) -> Any:
+async def command(name: str, *arguments: str) -> Any:
     """Run one of the product's commands with ``--json``; what it printed. Raises ``RelayFailed``."""
     process = await asyncio.create_subprocess_exec(
         BIN / name,
@@ -94,9 +94,10 @@ async def command(name: str, *arguments: str, may_fail: bool = False) -> Any:
         env={**os.environ, "CRDTSYNC_DAY_STARTS": "04:00"},
     )
     out, err = await process.communicate()
-    if process.returncode and not may_fail:
-        raise RelayFailed(f"{name} {' '.join(arguments)} ended with {process.returncode}: {err.decode()}")
-    return json.loads(out) if out.strip() else None
+    if process.returncode:
+        said = (out + err).decode(errors="replace")
+        raise RelayFailed(f"{name} {' '.join(arguments)} ended with {process.returncode}: {said}")
+    return json.loads(out)
 
 
 def _free_port() -> int:

@@ -81,6 +81,7 @@ class Till:
     peaks_kb: list[int] = field(default_factory=list)
     sell_ms: list[float] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
+    may_go: bool = False
 
     async def run(self) -> None:
         """Start it, and again after each kill, until it ends by itself. Raises ``TillFailed``."""
@@ -89,10 +90,18 @@ class Till:
             if not killed:
                 return
 
+    def go(self) -> None:
+        """Let it begin to sell; also when it was killed and comes again."""
+        self.may_go = True
+        self._say(b"go\n")
+
     def stop(self) -> None:
         """Ask it to end."""
+        self._say(b"stop\n")
+
+    def _say(self, word: bytes) -> None:
         if self.process is not None and self.process.stdin is not None:
-            self.process.stdin.write(b"stop\n")
+            self.process.stdin.write(word)
 
     def abandon(self) -> None:
         """Leave no process behind, whatever happened."""
@@ -143,12 +152,14 @@ class Till:
 
     def _hear(self, said: dict[str, Any]) -> None:
         self.sold = said["sold"]
+        self.sell_ms += said["sell_ms"]
         if said["event"] == "ended":
             self.peaks_kb.append(said["peak_kb"])
-            self.sell_ms = said["sell_ms"]
         else:
             self.state = said
             self._watch_windows()
+            if said["event"] == "opened" and self.may_go:
+                self._say(b"go\n")
         self.changed.set()
 
     def _happen(self) -> bool:

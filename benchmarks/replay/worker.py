@@ -4,7 +4,8 @@ It can be killed at any moment. What it told to be paid is in ``told.jsonl`` (wr
 as a till prints a ticket); whoever starts it again goes on with the basket after that. The basket's id is the
 request id, so that a basket whose sale was on disk but not told gets the same ticket, not a second one.
 
-On standard output it tells, one JSON object a line, how far it is; ``stop`` on standard input ends it.
+On standard output it tells, one JSON object a line, how far it is. On standard input, ``go`` lets it begin,
+and the next word ends it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from crdtsync.runtime.clock import system_random
 from crdtsync.runtime.join import join_shop
 from crdtsync.runtime.register import Register
 
-TELL_EVERY_S: Final = 0.05
+WAIT_S: Final = 0.05
 PENDING_TOLD_MAX: Final = 100
 FLOAT_MINOR: Final = 10_000
 """Cash in the drawer in the morning."""
@@ -50,11 +51,12 @@ class Till:
         self._clock.set(self._head.ts_ms)
         self._sync: BackgroundSync = self._register.start_sync()
         self._last_told_s = 0.0
-        self._sell_s: list[float] = []
+        self._sell_ms: list[float] = []
 
     def run(self) -> None:
         """Sell everything, close everything, stay in step until stopped."""
         self._tell("opened")
+        sys.stdin.readline()
         for basket in self._left():
             self._begin_day(business_day(basket.at_ms))
             self._sell(basket)
@@ -97,9 +99,9 @@ class Till:
         lines, payments = lines_of(basket), payments_of(basket)
         began_s = time.perf_counter()
         ticket = self._register.sell(lines, payments, request_id=str(basket.basket_id))
-        self._sell_s.append(time.perf_counter() - began_s)
+        self._sell_ms.append(round((time.perf_counter() - began_s) * 1000, 3))
         self._told.tell(basket.basket_id, ticket.number, ticket.link)
-        if time.monotonic() - self._last_told_s > TELL_EVERY_S:
+        if time.monotonic() - self._last_told_s >= self._options.tell_every_s:
             self._tell("sold")
 
     def _begin_day(self, day: str) -> None:
@@ -137,7 +139,7 @@ class Till:
         while True:
             digest = root_digest(self._register.replica.log.runs()).hex()
             self._tell("waiting", digest=digest, seq=self._register.end.seq)
-            if self._is_stopped(TELL_EVERY_S):
+            if self._is_stopped(WAIT_S):
                 return
 
     def _tell(self, event: str, **facts: Any) -> None:
@@ -151,8 +153,10 @@ class Till:
             pending=self._pending(PENDING_TOLD_MAX),
             to_receive=progress.to_receive,
             error=f"{type(error).__name__}: {error}" if error else None,
+            sell_ms=self._sell_ms,
             **facts,
         )
+        self._sell_ms = []
 
     def _pending(self, most: int) -> int:
         """How many records the relay has not acknowledged; no more than ``most`` are counted."""
@@ -163,12 +167,7 @@ class Till:
         return sum(1 for _ in islice(replica.log.unacknowledged(relay.log_id), most))
 
     def _tell_end(self) -> None:
-        _print(
-            event="ended",
-            sold=self._told.count,
-            peak_kb=peak_kb(os.getpid()),
-            sell_ms=[round(seconds * 1000, 3) for seconds in self._sell_s],
-        )
+        _print(event="ended", sold=self._told.count, peak_kb=peak_kb(os.getpid()), sell_ms=self._sell_ms)
 
     def _is_stopped(self, wait_s: float = 0.0) -> bool:
         return bool(select.select([sys.stdin], [], [], wait_s)[0])
@@ -203,6 +202,7 @@ def main() -> None:
     parser.add_argument("--code", required=True, help="a pairing code, for the first start")
     parser.add_argument("--start-ms", type=int, required=True, help="the clock before the first basket")
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--tell-every-s", type=float, default=0.05, help="the least time between two words")
     Till(parser.parse_args()).run()
 
 
