@@ -42,6 +42,7 @@ class Admission:
             if seq > self._seen_seq:
                 self.directory = self.directory.with_entry(read_entry(record[1:]), admitted=True)
                 self._seen_seq = seq
+                self._has_new_certificates = True
         self.is_stale = False
 
     def judge(self, records: Sequence[bytes], role: str) -> list[Item | Rejection]:
@@ -69,7 +70,7 @@ class Admission:
             self._has_new_certificates = True
 
     def take_new_certificates(self) -> bool:
-        """Whether certificates were stored since the last call: then held entries are judged again."""
+        """Whether somebody stored certificates since the last call: then held entries are judged again."""
         found, self._has_new_certificates = self._has_new_certificates, False
         return found
 

@@ -288,6 +288,6 @@ class _ShopCommit:
         for apart, verdict in zip(held, verdicts, strict=True):
             if isinstance(verdict, Item) and apart.origin is not None:
                 self._append(verdict, apart.origin)
-                self._log.settle_refusals(apart.origin.log_id, [apart.origin.seq])
-                self._anew.add(apart.origin.log_id)
-                self._admitted.add(apart.origin)
+                for origin in self._log.settle_refusals(apart.digest):
+                    self._anew.add(origin.log_id)
+                    self._admitted.add(origin)

@@ -14,7 +14,7 @@ implementation passes ``tests/contract/test_log.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -253,8 +253,10 @@ class ShopLog(Protocol):
         """Set a received record apart. Idempotent per (log, seq) and per digest."""
         ...
 
-    def settle_refusals(self, log_id: bytes, seqs: Iterable[int]) -> None:
-        """Drop the refusals we gave for these seqs (they were admitted after all), and their bytes."""
+    def settle_refusals(self, digest: bytes) -> list[Origin]:
+        """Drop every refusal that we gave for this record (it was admitted after all), and its bytes. The
+        places in other logs that these refusals were about, by (log, seq).
+        """
         ...
 
     def set_refusals_received(self, log_id: bytes, refusals: Sequence[Refusal], *, complete: bool) -> None:

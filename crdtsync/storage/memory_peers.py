@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from crdtsync.errors import DamagedStore
@@ -118,15 +118,18 @@ class MemoryPeers:
             ),
         )
 
-    def settle_refusals(self, log_id: bytes, seqs: Iterable[int]) -> None:
+    def settle_refusals(self, digest: bytes) -> list[Origin]:
         """See ``ShopLog.settle_refusals``."""
         self._begin_writing()
-        known = dict(self._tables.given.get(log_id, True) or {})
-        settled = {known.pop(seq).digest for seq in seqs if seq in known}
-        self._tables.given.put(log_id, known)
-        left = {refusal.digest for _, given in self._tables.given.items(True) for refusal in given.values()}
-        for digest in settled - left:
-            self._tables.apart.put(digest, None)
+        settled = []
+        for log_id, given in list(self._tables.given.items(True)):
+            seqs = [seq for seq, refusal in given.items() if refusal.digest == digest]
+            if seqs:
+                left = {seq: refusal for seq, refusal in given.items() if seq not in seqs}
+                self._tables.given.put(log_id, left)
+                settled += [Origin(log_id, seq) for seq in seqs]
+        self._tables.apart.put(digest, None)
+        return sorted(settled, key=lambda origin: (origin.log_id, origin.seq))
 
     def set_refusals_received(self, log_id: bytes, refusals: Sequence[Refusal], *, complete: bool) -> None:
         """See ``ShopLog.set_refusals_received``."""

@@ -127,20 +127,15 @@ class Peers(Reading):
             Apart(record, refusal.digest, origin, refusal.code, refusal.reason, refusal.held, at_ms)
         )
 
-    def settle_refusals(self, log_id: bytes, seqs: Iterable[int]) -> None:
-        """Drop the refusals we gave for these seqs, and the bytes that no other refusal is about."""
+    def settle_refusals(self, digest: bytes) -> list[Origin]:
+        """Drop every refusal that we gave for this record, and the bytes that were set apart."""
         self._begin_writing()
-        for seq in seqs:
-            found = self._db.row(
-                "DELETE FROM refusal_given WHERE shop = ? AND log_id = ? AND seq = ? RETURNING digest",
-                (self._no, log_id, seq),
-            )
-            if found is not None:
-                self._db.write(
-                    "DELETE FROM apart WHERE shop = ?1 AND digest = ?2 AND NOT EXISTS"
-                    " (SELECT 1 FROM refusal_given WHERE shop = ?1 AND digest = ?2)",
-                    (self._no, found[0]),
-                )
+        settled = self._db.rows(
+            "DELETE FROM refusal_given WHERE shop = ? AND digest = ? RETURNING log_id, seq",
+            (self._no, digest),
+        )
+        self._db.write("DELETE FROM apart WHERE shop = ? AND digest = ?", (self._no, digest))
+        return [Origin(log_id, seq) for log_id, seq in sorted(settled)]
 
     def set_refusals_received(self, log_id: bytes, refusals: Sequence[Refusal], *, complete: bool) -> None:
         """Add to what a peer refused of our log or, with ``complete``, replace it."""

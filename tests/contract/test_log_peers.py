@@ -240,22 +240,29 @@ def test_a_settled_refusal_is_gone_with_its_bytes(world):
         for seq, sale in enumerate(sales):
             log.refuse(PEER, refusal(seq, sale, held=True), sale.record, 1)
     with world.transaction() as log:
-        log.settle_refusals(PEER, [0, 55])
+        assert log.settle_refusals(sales[0].digest) == [Origin(PEER, 0)]
     assert [r.seq for r in world.log.refusals_given(PEER)] == [1]
     assert [apart.digest for apart in world.log.apart()] == [sales[1].digest]
 
 
-def test_the_bytes_stay_while_another_refusal_is_about_them(world):
+def test_a_record_is_settled_with_everybody_who_had_sent_it(world):
     sale = MadeUpChain(1).entry()
     with world.transaction() as log:
         log.refuse(PEER, refusal(9, sale), sale.record, 1)
         log.refuse(OTHER, refusal(4, sale), sale.record, 2)
+        log.refuse(OTHER, refusal(3, sale), sale.record, 2)
     with world.transaction() as log:
-        log.settle_refusals(PEER, [9])
-    assert [apart.digest for apart in world.log.apart()] == [sale.digest]
-    with world.transaction() as log:
-        log.settle_refusals(OTHER, [4])
+        settled = log.settle_refusals(sale.digest)
+    assert settled == sorted(
+        [Origin(PEER, 9), Origin(OTHER, 3), Origin(OTHER, 4)], key=lambda o: (o.log_id, o.seq)
+    )
+    assert world.log.refusals_given(PEER) == world.log.refusals_given(OTHER) == []
     assert world.log.apart() == []
+
+
+def test_what_nobody_refused_needs_no_settling(world):
+    with world.transaction() as log:
+        assert log.settle_refusals(bytes(32)) == []
 
 
 # -- refusals received -------------------------------------------------------------------------------------

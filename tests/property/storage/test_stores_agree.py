@@ -146,9 +146,11 @@ class StoresAgree(RuleBasedStateMachine):
         refusal = Refusal(seq, item.digest, "code", "reason", held)
         self.both(shop, lambda log: log.refuse(peer, refusal, item.record, seq))
 
-    @rule(shop=shops, peer=peers, seqs=st.lists(places, max_size=4))
-    def settle(self, shop, peer, seqs):
-        self.both(shop, lambda log: log.settle_refusals(peer, seqs))
+    @precondition(lambda self: self.items)
+    @rule(shop=shops, choice=st.integers(0, 10_000))
+    def settle(self, shop, choice):
+        digest = self.items[choice % len(self.items)].digest
+        self.both(shop, lambda log: log.settle_refusals(digest))
 
     @rule(shop=shops, peer=peers, seqs=st.lists(places, max_size=4), complete=st.booleans())
     def be_refused(self, shop, peer, seqs, complete):
