@@ -63,6 +63,7 @@ class Wire:
                 me=near.process.me_towards(far.device),
             ),
         )
+        near.process.life_met[self.near.connection] = far.life
         for end in self.ends:
             end.connection.pump()
         self.settle_errors()
@@ -151,11 +152,10 @@ class SteppedShop:
         self.wires: list[Wire] = []
         self._texts = 0
         self.relay = Replica(self, "relay", is_relay=True)
-        self.registers = [Replica(self, f"till {number + 1}") for number in range(registers)]
-        for replica in self.replicas:
-            role = "relay" if replica.is_relay else "register"
-            certificate = Certificate(replica.device, replica.name, role, replica.key.public, SHOP)
-            self.certificates[replica.device] = certificate
+        self._certify(self.relay, "relay")
+        self.registers: list[Replica] = []
+        for _ in range(registers):
+            self.enrol()
 
     @property
     def replicas(self) -> list[Replica]:
@@ -166,6 +166,17 @@ class SteppedShop:
         """Words that nobody has used before."""
         self._texts += 1
         return f"#{self._texts}"
+
+    def enrol(self) -> Replica:
+        """A new register with an empty disk."""
+        register = Replica(self, f"till {len(self.registers) + 1}")
+        self.registers.append(register)
+        self._certify(register, "register")
+        return register
+
+    def _certify(self, replica: Replica, role: str) -> None:
+        certificate = Certificate(replica.device, replica.name, role, replica.key.public, SHOP)
+        self.certificates[replica.device] = certificate
 
     def connect(self, near: Replica, far: Replica | None = None) -> Wire:
         """``near`` connects to ``far`` (to the relay), and hangs up what it had with it before. The far end
@@ -183,7 +194,6 @@ class SteppedShop:
     def clone(self, register: Replica) -> Replica:
         """A second machine with a copy of the register's disk, its key included."""
         twin = Replica(self, register.name, disk=register.disk.copy())
-        twin.knows_life_of_relay = register.knows_life_of_relay
         self.registers.append(twin)
         return twin
 

@@ -81,6 +81,7 @@ class Process:
         self.steps = SteppedCommitter(self)
         self.committer: Committer = self.steps
         self.connections: list[Connection] = []
+        self.life_met: dict[Connection, int] = {}
         self._log = MemoryStore(replica.disk).shop(SHOP)
         self._admission = SlipAdmission(SHOP, replica.shop.certificates)
         self._tail = Tail(self._log.end, TAIL_BYTES_MAX)
@@ -154,13 +155,13 @@ class Process:
         peer = connection.session.peer
         if self.replica.is_relay or peer is None:
             return None
-        log_id, replica, relay = peer.log_id, self.replica, self.replica.shop.relay
-        life = relay.life if peer.device == relay.device else None
+        log_id, relay = peer.log_id, self.replica.shop.relay
+        life = self.life_met.get(connection) if peer.device == relay.device else None
 
         def remember(log: ShopLog) -> None:
             log.set_acknowledged(log_id, position, 0)
             if life is not None:
-                replica.knows_life_of_relay = life
+                log.set_state("life of the relay", str(life).encode())
 
         return remember
 
@@ -191,7 +192,7 @@ class Process:
             connection.log_grew(Position(growth.rows[-1].seq, growth.rows[-1].h))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Replica:
     """A register or the relay: an identity, a disk, and the process that runs on it."""
 
@@ -201,8 +202,6 @@ class Replica:
     disk: MemoryDisk = field(default_factory=MemoryDisk)
     life: int = 0
     """Counts up whenever this disk is put back or lost."""
-    knows_life_of_relay: int = 0
-    """Which life of the relay the acknowledgement on this disk is about."""
 
     def __post_init__(self) -> None:
         self.device = record_digest(b"U device " + self.name.encode())[:16]
@@ -210,6 +209,9 @@ class Replica:
         if not self.disk.shops:
             self.format()
         self.process = Process(self)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
 
     def format(self) -> None:
         """Begin an empty log under a new id."""
@@ -221,6 +223,12 @@ class Replica:
     def log(self) -> ShopLog:
         """What is on the disk at this moment."""
         return MemoryStore(self.disk).shop(SHOP)
+
+    @property
+    def knows_life_of_relay(self) -> int | None:
+        """Which life of the relay the acknowledgement on this disk is about."""
+        life = self.log.state("life of the relay")
+        return None if life is None else int(life)
 
     def records(self) -> set[bytes]:
         """All records in the log."""
@@ -284,13 +292,12 @@ class Replica:
         self.disk.cut_power()
         self.process = Process(self)
 
-    def put_back(self, disk: MemoryDisk, knows_life_of_relay: int = 0) -> None:
+    def put_back(self, disk: MemoryDisk) -> None:
         """An older copy of the disk takes its place."""
         self.shop.hang_up(self)
         self.disk.cut_power()
         self.disk = disk.copy()
         self.life += 1
-        self.knows_life_of_relay = knows_life_of_relay
         self.process = Process(self)
 
     def wipe(self) -> None:
