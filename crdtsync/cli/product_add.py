@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from crdtsync.cli.options import common_options, open_register
-from crdtsync.cli.output import money, print_json, rate
+from crdtsync.cli.output import print_json
+from crdtsync.cli.product_show import product_facts, product_line
 
 
 def detail_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,6 +41,6 @@ def command(
             sku, price_minor=parse_amount(price), vat_rate=parse_rate(vat), name=name, **given
         )
     if as_json:
-        print_json(product._asdict())
+        print_json(product_facts(product))
         return
-    click.echo(f"{product.sku}  {product.name}  {money(product.price_minor)}  {rate(parse_rate(vat))}")
+    click.echo(product_line(product))

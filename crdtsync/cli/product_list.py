@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from crdtsync.cli.options import common_options, open_register
-from crdtsync.cli.output import money, print_json, print_table
+from crdtsync.cli.output import money, print_json, print_table, rate
+from crdtsync.cli.product_show import product_facts
 
 
 @click.command("list", epilog="Example: crdtsync product list --archived")
@@ -18,7 +19,22 @@ def command(archived: bool, data: Path, as_json: bool) -> None:
     with open_register(data) as register:
         products = list(register.products.list(archived=archived))
     if as_json:
-        print_json([product._asdict() for product in products])
+        print_json([product_facts(product) for product in products])
         return
-    rows = [(product.sku, product.name, money(product.price_minor)) for product in products]
-    print_table(("SKU", "Product", "Price"), rows, right=(2,))
+    if not products:
+        click.echo("No products yet.")
+        return
+    print_table(
+        ("SKU", "product", "price", "VAT", ""),
+        [
+            (
+                product.sku,
+                product.name,
+                money(product.price_minor),
+                "" if product.vat_rate is None else rate(product.vat_rate),
+                "archived" if product.archived else "price disputed" if product.disputed else "",
+            )
+            for product in products
+        ],
+        right=(2, 3),
+    )

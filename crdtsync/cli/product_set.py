@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from crdtsync.cli.options import common_options, open_register
-from crdtsync.cli.output import money, print_json
+from crdtsync.cli.output import print_json
 from crdtsync.cli.product_add import detail_options
+from crdtsync.cli.product_show import product_facts, product_line
 
 
 @click.command("set", epilog="Example: crdtsync product set CM-19 --price 19.50")
@@ -42,6 +43,6 @@ def command(
             **given,
         )
     if as_json:
-        print_json(product._asdict())
+        print_json(product_facts(product))
         return
-    click.echo(f"{product.sku}  {product.name}  {money(product.price_minor)}")
+    click.echo(product_line(product))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
 
 from crdtsync.cli.options import common_options, open_register
-from crdtsync.cli.output import money, print_json
+from crdtsync.cli.output import money, print_json, rate
+from crdtsync.storage.view_queries import ProductRow
 
 
 @click.command("show", epilog="Example: crdtsync product show CM-19")
@@ -18,12 +20,26 @@ def command(sku: str, data: Path, as_json: bool) -> None:
     """Show one product with its price now."""
     with open_register(data) as register:
         product = register.products.get(sku)
-    facts = orjson.loads(product.body)
     if as_json:
-        print_json({**product._asdict(), "body": facts})
+        print_json(product_facts(product))
         return
-    click.echo(f"{product.sku}  {product.name}  {money(product.price_minor)}")
-    for name, value in sorted(facts.items()):
+    click.echo(product_line(product))
+    for name, value in sorted(orjson.loads(product.body).items()):
         click.echo(f"  {name}: {value}")
+    if product.archived:
+        click.echo("  not on sale any more")
     if product.disputed:
         click.echo("  two people changed its price without seeing one another: the later one is used")
+
+
+def product_facts(product: ProductRow) -> dict[str, Any]:
+    """A product as JSON."""
+    return {**product._asdict(), "archived": bool(product.archived), "disputed": bool(product.disputed)} | {
+        "body": orjson.loads(product.body)
+    }
+
+
+def product_line(product: ProductRow) -> str:
+    """A product in one line."""
+    vat = "" if product.vat_rate is None else f"  {rate(product.vat_rate)}"
+    return f"{product.sku}  {product.name}  {money(product.price_minor)}{vat}"

@@ -71,6 +71,6 @@ def basket_line(register: Register, text: str) -> BasketLine:
     from crdtsync.runtime.register_tickets import BasketLine
 
     match = _TIMES.fullmatch(text)
-    if match is None or register.products.find(text) is not None:
+    if match is None or register.replica.queries.product(text, 0) is not None:
         return BasketLine(text)
     return BasketLine(match["sku"], parse_quantity(match["quantity"]))

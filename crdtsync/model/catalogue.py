@@ -1,10 +1,9 @@
 """The catalogue: one Yjs map with flat keys, each value one canonical JSON text.
 
-``<sku>/<field>`` holds a field of a product; ``<sku>/price/<change id>`` one change of its price, for
-ever. Flat
-keys, because two devices that make one nested map at once lose one side's whole map; JSON texts, because Yjs
-values do not keep integers. A price is a set of changes, because the engine lets the higher client id win a
-concurrent write, and that must not decide about money.
+``<sku>/<field>`` holds a field of a product; ``<sku>/price/<change id>`` one change of its price, for ever.
+Flat keys, because two devices that make one nested map at once lose one side's whole map; JSON texts,
+because Yjs values do not keep integers. A price is a set of changes, because the engine lets the higher
+client id win a concurrent write, and that must not decide about money.
 """
 
 from __future__ import annotations
@@ -88,6 +87,20 @@ class Product:
         replaced = {key for change in valid.values() for key in change.replaces}
         heads = [(c.at_ms, c.by, key) for key, c in valid.items() if key not in replaced]
         return [valid[key] for _, _, key in sorted(heads, reverse=True)]
+
+    def price_at(self, at_ms: int) -> PriceChange | None:
+        """The change whose price holds at that time; None before the first."""
+        heads = self.heads(at_ms)
+        return heads[0] if heads else None
+
+    def replaced_from(self, valid_from_ms: int) -> tuple[str, ...]:
+        """What a new change replaces that is valid from then on: all that would hold beside it, then or
+        later. What these replace themselves need not be named again.
+        """
+        moments = {valid_from_ms} | {
+            change.valid_from_ms for change in self.changes.values() if change.valid_from_ms > valid_from_ms
+        }
+        return tuple(sorted({change.id for moment in moments for change in self.heads(moment)}))
 
     def _at(self, moment_ms: int) -> Price:
         heads = self.heads(moment_ms)

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from crdtsync.model.period import Level
     from crdtsync.runtime.background import BackgroundSync
     from crdtsync.runtime.closing import DayReport, Figures
+    from crdtsync.runtime.filer import Filer
     from crdtsync.runtime.register_changes import Change, Changes
     from crdtsync.runtime.register_days import Days, OpenedDay
     from crdtsync.runtime.register_documents import Document
     from crdtsync.runtime.register_products import Products
+    from crdtsync.runtime.register_resync import ResyncPlan
     from crdtsync.runtime.register_status import Status
     from crdtsync.runtime.register_stock import Stock
     from crdtsync.runtime.register_tickets import PaidBy, SoldLine, Tickets
@@ -48,6 +50,7 @@ class Register:
         """Use ``Register.open`` or ``Register.init``."""
         self._replica = replica
         self._background: BackgroundSync | None = None
+        self._filer: Filer | None = None
         replica.on_write = self._wake
 
     # -- making and opening -----------------------------------------------------------------------------
@@ -298,16 +301,38 @@ class Register:
         from crdtsync.runtime.background import sync_once
 
         timeout_s = self.config.sync_timeout_s if timeout_s is None else timeout_s
-        sync_once(self._replica.folder, self._make_syncer, timeout_s=timeout_s, progress=progress)
+        try:
+            sync_once(self._replica.folder, self._make_syncer, timeout_s=timeout_s, progress=progress)
+        finally:
+            self._replica.views.catch_up()
+            self._replica.file_catalogue()
+
+    def plan_resync(self, document: str | None = None) -> ResyncPlan:
+        """What a resync would mend, as far as it is known here. Raises ``NoRegister`` without a relay."""
+        from crdtsync.runtime.register_resync import plan_resync
+
+        return plan_resync(self._replica, document)
+
+    def resync(
+        self, timeout_s: float | None = None, progress: Callable[[Progress], None] | None = None
+    ) -> None:
+        """Compare everything with the relay, and fetch or send what differs. Drops nothing; as ``sync``."""
+        from crdtsync.runtime.register_resync import begin_resync
+
+        begin_resync(self._replica)
+        self.sync(timeout_s, progress)
 
     def start_sync(self) -> BackgroundSync:
         """Keep in step from now on, on a thread of its own. Raises ``RoleTaken``, ``StorageError``."""
         from crdtsync.runtime.background import BackgroundSync
+        from crdtsync.runtime.filer import Filer
 
         if self._background is None:
             background = BackgroundSync(self._replica.folder, self._make_syncer)
             background.start()
             self._background = background
+            self._filer = Filer(lambda: Replica(self.config, self._replica.clock, self._replica.random_bytes))
+            self._filer.start()
         return self._background
 
     def stop_sync(self) -> None:
@@ -315,6 +340,9 @@ class Register:
         if self._background is not None:
             self._background.stop()
             self._background = None
+        if self._filer is not None:
+            self._filer.stop()
+            self._filer = None
 
     def _make_syncer(self) -> Syncer:
         from crdtsync.runtime.register_status import presence_of
@@ -329,7 +357,7 @@ class Register:
             clock=self._replica.clock,
             random=self._replica.random_bytes,
             presence=lambda log: presence_of(log, device),
-            changed=self._arrived.set,
+            changed=self._something_arrived,
             tls_ca=self.config.tls_ca,
         )
 
@@ -361,6 +389,12 @@ class Register:
         from crdtsync.runtime.register_changes import Changes
 
         return Changes(self._replica, self._arrived)
+
+    def _something_arrived(self) -> None:
+        """Called in the syncer's thread, after each commit of records from elsewhere."""
+        self._arrived.set()
+        if self._filer is not None:
+            self._filer.wake()
 
     def _wake(self) -> None:
         """Something was recorded: a syncer of this process sends it at once."""

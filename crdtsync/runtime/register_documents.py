@@ -52,6 +52,11 @@ class Document:
         """The document. Take it anew after an error: what could not be stored is not in it any more."""
         return self._doc
 
+    @property
+    def seq(self) -> int:
+        """The log's seq up to which the document is applied."""
+        return self._seq
+
     @contextmanager
     def transaction(self) -> Iterator[Doc[Any]]:
         """Change the document; durable when the block has ended.
@@ -103,9 +108,12 @@ class Document:
         self._applying = False
         # The end is read first: a record that arrives meanwhile is applied twice, which changes nothing.
         self._seq = self._replica.log.end.seq
+        self._load_records()
+        self._subscription = self._doc.observe(self._changed)
+
+    def _load_records(self) -> None:
         for _, record in self._replica.log.document_records(self.name):
             self._apply(record)
-        self._subscription = self._doc.observe(self._changed)
 
     def _apply(self, record: bytes) -> bool:
         if record[:1] == ENTRY:

@@ -161,7 +161,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     )
 
 
-def pending_at(log: ShopLog, relay_log: bytes, device: bytes) -> tuple[Pending, Pending]:
+def pending_at(log: ShopLog, relay_log: bytes | None, device: bytes) -> tuple[Pending, Pending]:
     """What the relay with that log has not acknowledged: recorded by this device, and by others."""
     own, others = Pending(), Pending()
     for _, record in log.unacknowledged(relay_log):

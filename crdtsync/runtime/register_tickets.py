@@ -54,6 +54,7 @@ class Tickets:
         delivered: str,
     ) -> Ticket:
         """See ``Register.sell``."""
+        self._look_up(lines)
 
         def payload(session: Session) -> Payload:
             sold = [self._line(line, session.moment.ts_ms) for line in lines]
@@ -92,6 +93,7 @@ class Tickets:
 
     def abandon(self, lines: Sequence[SoldLine], *, reason: str) -> Ticket:
         """See ``Register.abandon``."""
+        self._look_up(lines)
 
         def payload(session: Session) -> Payload:
             sold = [self._line(line, session.moment.ts_ms) for line in lines]
@@ -136,11 +138,20 @@ class Tickets:
                 return known
             seq = batch.to.seq
 
+    def _look_up(self, lines: Sequence[SoldLine]) -> None:
+        """Bring the products up to date if one of these is not among them; else they stay as shown."""
+        skus = {line if isinstance(line, str) else line.sku for line in lines if not isinstance(line, Line)}
+        now_ms = self._replica.clock.now_ms()
+        for sku in skus:
+            product = self._replica.queries.product(sku, now_ms)
+            if product is None or product.price_minor is None:
+                self._replica.file_catalogue()
+                return
+
     def _line(self, line: SoldLine, at_ms: int) -> Line:
         if isinstance(line, Line):
             return line
         wanted = BasketLine(line) if isinstance(line, str) else line
-        self._replica.file_catalogue()
         product = self._replica.queries.product(wanted.sku, at_ms)
         if product is None or product.archived:
             raise UnknownProduct(f"no product {wanted.sku!r} is on sale")
@@ -149,19 +160,18 @@ class Tickets:
 
 def _line_of(product: ProductRow, wanted: BasketLine) -> Line:
     price = product.price_minor if wanted.unit_price_minor is None else wanted.unit_price_minor
-    if price is None:
+    if price is None or product.vat_rate is None or product.vat_class is None:
         raise InvalidSale(f"{product.sku!r} has no price", hint="give it one with `crdtsync product set`")
     details = orjson.loads(product.body)
     return Line(
         sku=product.sku,
         label=product.name,
         unit_price_minor=price,
-        vat_rate=details["vat_rate"],
-        vat_class=details["vat_class"],
+        vat_rate=product.vat_rate,
+        vat_class=product.vat_class,
         quantity_thousandths=wanted.quantity_thousandths,
         unit=details["unit"],
         discount_minor=wanted.discount_minor,
-        extra=details.get("extra"),
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import NoRegister
-from crdtsync.ids import STATE, UPDATE
+from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.identity import Relay, load_relay, present_shop
 from crdtsync.runtime.keyfile import DEVICE_KEY, read_key
@@ -24,6 +24,7 @@ from crdtsync.storage.views import ViewTables
 
 if TYPE_CHECKING:
     from crdtsync.model.signature import PrivateKey
+    from crdtsync.runtime.catalogue import Catalogue
     from crdtsync.runtime.writer import Writer
 
 STORE = "register.sqlite"
@@ -32,7 +33,13 @@ STORE = "register.sqlite"
 class Replica:
     """One register's data in one process. Use it from the thread that opened it."""
 
-    def __init__(self, config: RegisterConfig, clock: Clock, random_bytes: RandomBytes) -> None:
+    def __init__(
+        self,
+        config: RegisterConfig,
+        clock: Clock,
+        random_bytes: RandomBytes,
+        open_store: Callable[[Path], SqliteStore] = SqliteStore,
+    ) -> None:
         """Open the folder ``config.data``. Raises ``NoRegister``, ``StorageError``."""
         self.config = config
         self.clock = clock
@@ -41,7 +48,7 @@ class Replica:
         """Called after every commit made here: whoever syncs in this process is told by it."""
         if not (self.folder / STORE).exists():
             raise NoRegister(f"there is no register in {self.folder}")
-        self.store = SqliteStore(self.folder / STORE)
+        self.store = open_store(self.folder / STORE)
         try:
             self.log, self.identity = present_shop(self.store)
             self.tables = ViewTables(self.store.database)
@@ -53,25 +60,19 @@ class Replica:
             raise
 
     def file_catalogue(self) -> None:
-        """Bring the view of the products up to date: O(records that came since), unless one changed it."""
-        filed = self.tables.catalogue_seq(self.log.shop)
-        after, changed = filed, False
-        name = b"\x00\x09catalogue"
-        while True:
-            batch = self.log.read(after, bytes_max=1 << 20)
-            changed |= any(r[:1] in (UPDATE, STATE) and r[1:12] == name for _, r in batch.records)
-            if batch.to.seq == after:
-                break
-            after = batch.to.seq
-        if changed:
-            from crdtsync.runtime.register_products import product_rows
+        """Bring the view of the products up to date. Costs nothing unless the catalogue has changed, and
+        then pycrdt and the whole catalogue once per process. Not inside a transaction.
+        """
+        row = self.log.document(CATALOGUE_DOCUMENT)
+        if row is not None and row.last_seq > self.tables.catalogue_seq(self.log.shop):
+            self.catalogue.file()
 
-            rows = product_rows(self)
-            with self.store.transaction():
-                self.tables.file_products(self.log.shop, rows, through=after, complete=True)
-        elif after - filed > 256:
-            with self.store.transaction():
-                self.tables.file_products(self.log.shop, {}, through=after, complete=False)
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The catalogue document. O(catalogue) when first asked for."""
+        from crdtsync.runtime.catalogue import Catalogue
+
+        return Catalogue(self)
 
     @property
     def folder(self) -> Path:

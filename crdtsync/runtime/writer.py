@@ -203,9 +203,12 @@ class Session:
 
     def is_on_disk(self) -> bool:
         """Whether everything made here is in the log, asked anew."""
-        return bool(self._made) and all(
-            self._log.holds(entry.link, entry.facts.chain, entry.facts.n) for entry, _ in self._made
-        )
+        try:
+            return bool(self._made) and all(
+                self._log.holds(entry.link, entry.facts.chain, entry.facts.n) for entry, _ in self._made
+            )
+        except StorageError:
+            return False  # The disk does not even answer: the first error is the one to tell.
 
 
 def read_head(log: ShopLog) -> ChainHead:

@@ -198,6 +198,10 @@ class ShopLog(Protocol):
         """All documents, by name."""
         ...
 
+    def document(self, name: str) -> DocumentRow | None:
+        """One document, None while it has no records. Costs the same however many there are."""
+        ...
+
     def runs(self, chain: bytes | None = None) -> list[Run]:
         """The maximal runs of all chains or of one, by (chain, lo, hi_link)."""
         ...

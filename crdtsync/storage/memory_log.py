@@ -114,6 +114,10 @@ class MemoryLog(MemoryPeers):
             (row for _, row in self._tables.documents.items(self._inside)), key=lambda row: row.name
         )
 
+    def document(self, name: str) -> DocumentRow | None:
+        """See ``ShopLog.document``."""
+        return self._tables.documents.get(name, self._inside)
+
     def runs(self, chain: bytes | None = None) -> list[Run]:
         """See ``ShopLog.runs``."""
         if chain is not None:

@@ -125,6 +125,15 @@ class Reading(Rows):
             found[name] = DocumentRow(name, totals.records, totals.records_bytes, totals.last_seq)
         return [row for row in found.values() if row.last_seq]
 
+    def document(self, name: str) -> DocumentRow | None:
+        """One document; None while it has no records."""
+        with self._db.snapshot():
+            self._refresh()
+            totals = self._totals(name)
+        if totals is None or not totals.last_seq:
+            return None
+        return DocumentRow(name, totals.records, totals.records_bytes, totals.last_seq)
+
     def runs(self, chain: bytes | None = None) -> list[Run]:
         """The maximal runs of all chains or of one, by (chain, lo, hi_link)."""
         with self._db.snapshot():

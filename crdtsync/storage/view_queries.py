@@ -115,13 +115,17 @@ class MeansRow(NamedTuple):
 
 
 class ProductRow(NamedTuple):
-    """A product and its price at the time that was asked for. ``body`` is JSON."""
+    """A product, and its price at the time that was asked for: None before the first. ``body`` holds the
+    other fields as JSON; ``disputed``: two people changed the price without seeing one another.
+    """
 
     sku: str
     name: str
     archived: bool
     body: str
     price_minor: int | None
+    vat_rate: int | None
+    vat_class: str | None
     disputed: bool
 
 
@@ -177,7 +181,8 @@ _TICKET = (
     " WHERE t.shop = (SELECT id FROM view_shop WHERE shop = :shop)"
 )
 _PRODUCT = (
-    "SELECT p.sku, p.name, p.archived, p.body, r.amount, coalesce(r.conflict, 0) FROM view_product p"
+    "SELECT p.sku, p.name, p.archived, p.body, r.amount, r.vat_rate, r.vat_class,"
+    " coalesce(r.conflict, 0) FROM view_product p"
     " LEFT JOIN view_price r ON r.shop = p.shop AND r.sku = p.sku AND r.from_ms ="
     " (SELECT max(from_ms) FROM view_price WHERE shop = p.shop AND sku = p.sku AND from_ms <= :at_ms)"
     " WHERE p.shop = (SELECT id FROM view_shop WHERE shop = :shop)"

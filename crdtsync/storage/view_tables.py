@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
 """Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
 
 
@@ -128,7 +128,7 @@ TOTALS = (
 
 CATALOGUE = (
     Table("product", ("shop", "sku"), ("name", "archived", "body")),
-    Table("price", ("shop", "sku", "from_ms"), ("amount", "change_id", "conflict")),
+    Table("price", ("shop", "sku", "from_ms"), ("amount", "vat_rate", "vat_class", "change_id", "conflict")),
 )
 """The catalogue as it is now. ``price`` is a timeline: the amount from ``from_ms`` on."""
 

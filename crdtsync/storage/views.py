@@ -7,7 +7,7 @@ tables always equal a fold over the set of entries below the cursor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from crdtsync.storage.database import Database
@@ -97,24 +97,27 @@ class ViewTables:
             )
         self._database.write("UPDATE view_shop SET seq = ? WHERE id = ?", (through, number))
 
-    def file_products(
-        self, shop: bytes, products: Mapping[str, Sequence[Row]], *, through: int, complete: bool
-    ) -> None:
-        """Replace the rows of these products (with ``complete``: of all) and move the catalogue's cursor."""
+    def file_products(self, shop: bytes, products: Mapping[str, Sequence[Row]]) -> None:
+        """Replace the rows of these products; of one without rows nothing is left."""
         number = self._shop(shop)
-        if complete:
-            for table in ("view_product", "view_price"):
-                self._database.write(f"DELETE FROM {table} WHERE shop = ?", (number,))  # noqa: S608
         for sku, rows in products.items():
-            if not complete:
-                for table in ("view_product", "view_price"):
-                    self._database.write(
-                        f"DELETE FROM {table} WHERE shop = ? AND sku = ?",  # noqa: S608
-                        (number, sku),
-                    )
+            self._drop_product(number, sku)
             for row in rows:
                 self._insert(row, shop=number, sku=sku)
+
+    def end_products(self, shop: bytes, *, through: int, only: Collection[str] | None) -> None:
+        """All products are filed up to seq ``through``. With ``only``, there are no others than these."""
+        number = self._shop(shop)
+        if only is not None:
+            found = self._database.rows("SELECT sku FROM view_product WHERE shop = ?", (number,))
+            for (sku,) in found:
+                if sku not in only:
+                    self._drop_product(number, sku)
         self._database.write("UPDATE view_shop SET catalogue_seq = ? WHERE id = ?", (through, number))
+
+    def _drop_product(self, shop: int, sku: str) -> None:
+        for table in ("view_product", "view_price"):
+            self._database.write(f"DELETE FROM {table} WHERE shop = ? AND sku = ?", (shop, sku))  # noqa: S608
 
     def _file_entry(
         self, shop: int, seq: int, rows: EntryRows, sums: dict[str, dict[tuple[Value, ...], list[int]]]

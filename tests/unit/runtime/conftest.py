@@ -1,0 +1,39 @@
+"""A register on a real disk, with a clock that the test moves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crdtsync.runtime.register import Register
+from crdtsync.testing.clock import ManualClock, seeded_bytes
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, clock: ManualClock) -> Path:
+    """A register's folder with two products."""
+    folder = tmp_path / "till-1"
+    with Register.init(
+        folder, name="Caisse 1", shop_name="Cave du Port", clock=clock, random_bytes=seeded_bytes(1)
+    ) as till:
+        till.products.add("CM-19", name="Crozes-Hermitage 2019", price_minor=1850, vat_rate=2000, unit="btl")
+        till.products.add("TER-01", name="Terrine de campagne", price_minor=695, vat_rate=550)
+    return folder
+
+
+@pytest.fixture
+def till(folder: Path, clock: ManualClock) -> Iterator[Register]:
+    with Register.open(folder, clock=clock, random_bytes=seeded_bytes(2), operator="u-lea") as till:
+        yield till
+
+
+@pytest.fixture
+def same_till(folder: Path, clock: ManualClock) -> Iterator[Register]:
+    """The same register, as another process has it."""
+    with Register.open(folder, clock=clock, random_bytes=seeded_bytes(3)) as till:
+        yield till

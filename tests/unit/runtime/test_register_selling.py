@@ -1,0 +1,231 @@
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from crdtsync.config import RegisterConfig
+from crdtsync.errors import DiskFull, InvalidAmount, InvalidSale, StorageError, StoreBusy, UnknownProduct
+from crdtsync.model.ticket import Line, Payment
+from crdtsync.runtime.register import Register
+from crdtsync.runtime.register_tickets import BasketLine
+from crdtsync.runtime.replica import Replica
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.clock import seeded_bytes
+from crdtsync.testing.disk import SimulatedDisk
+
+
+def numbers(till):
+    return [row.number for row in reversed(till.sales(rows_max=1000))]
+
+
+def test_a_sale_is_on_disk_when_it_was_told(till, same_till):
+    ticket = till.sell(["CM-19", "TER-01"], ["card"])
+    assert same_till.ticket(ticket.number).total_minor == 2545
+
+
+def test_a_sale_takes_label_price_and_vat_from_the_catalogue(till):
+    [line] = till.sell([BasketLine("CM-19", 2000)], ["card"]).lines
+    assert (
+        line.label,
+        line.unit,
+        line.unit_price_minor,
+        line.total_minor,
+        line.vat_rate,
+        line.vat_class,
+    ) == (
+        "Crozes-Hermitage 2019",
+        "btl",
+        1850,
+        3700,
+        2000,
+        "N",
+    )
+
+
+def test_the_price_that_was_shown_is_the_price_that_is_paid(till):
+    assert till.sell([BasketLine("CM-19", unit_price_minor=1500)], ["card"]).total_minor == 1500
+
+
+def test_what_is_in_no_catalogue_is_sold_by_a_complete_line(till):
+    assert till.sell([Line("SAC", "Sac", 20, 2000)], ["cash"]).total_minor == 20
+
+
+def test_more_cash_than_is_due_makes_change(till):
+    ticket = till.sell(["CM-19"], [Payment("cash", 5000)])
+    assert (ticket.total_minor, ticket.change_minor) == (1850, 3150)
+
+
+def test_one_means_of_payment_takes_what_the_others_leave(till):
+    ticket = till.sell(["CM-19"], [Payment("voucher", 1000), "card"])
+    assert [(payment.means, payment.amount_minor) for payment in ticket.payments] == [
+        ("voucher", 1000),
+        ("card", 850),
+    ]
+
+
+def test_a_discount_on_the_ticket_lowers_what_is_paid(till):
+    assert till.sell(["CM-19"], ["card"], ticket_discount_minor=150).total_minor == 1700
+
+
+@pytest.mark.parametrize(
+    ("lines", "payments", "error"),
+    [
+        (["NOPE"], ["card"], UnknownProduct),
+        ([], ["card"], InvalidSale),
+        (["CM-19"], [], InvalidSale),
+        (["CM-19"], [Payment("card", 1849)], InvalidSale),
+        (["CM-19"], [Payment("card", 1851)], InvalidSale),
+        (["CM-19"], ["card", "cash"], InvalidSale),
+        (["CM-19"], ["gold"], InvalidSale),
+        (["CM-19"], [Payment("card", 2000), "cash"], InvalidSale),
+        ([BasketLine("CM-19", 0)], ["card"], InvalidSale),
+        ([BasketLine("CM-19", -1000)], ["card"], InvalidSale),
+        ([BasketLine("CM-19", 10**12)], ["card"], InvalidAmount),
+        ([BasketLine("CM-19", discount_minor=1851)], ["card"], InvalidSale),
+        ([BasketLine("CM-19", unit_price_minor=-1)], ["card"], InvalidSale),
+    ],
+)
+def test_what_makes_no_ticket_is_refused_and_leaves_no_gap(till, lines, payments, error):
+    before = till.end
+    with pytest.raises(error):
+        till.sell(lines, payments)
+    assert till.end == before
+    assert till.sell(["CM-19"], ["card"]).number.endswith("-000001")
+
+
+def test_an_archived_product_is_not_sold(till):
+    till.products.archive("CM-19")
+    with pytest.raises(UnknownProduct):
+        till.sell(["CM-19"], ["card"])
+
+
+def test_numbers_have_no_gap_and_no_double_whoever_sells(till, same_till):
+    made = [register.sell(["CM-19"], ["card"]).number for register in (till, same_till) * 5]
+    assert [number.rpartition("-")[2] for number in made] == [f"{n:06d}" for n in range(1, 11)]
+    assert numbers(till) == made
+
+
+def test_sales_go_on_however_far_the_views_lag(till):
+    made = [till.sell(["TER-01"], ["cash"]).number for _ in range(300)]
+    assert numbers(till) == made
+
+
+def test_a_product_added_by_another_process_can_be_sold_at_once(till, same_till):
+    till.sell(["CM-19"], ["card"])
+    same_till.products.add("MAG-1", name="Magnum", price_minor=4200, vat_rate=2000)
+    assert till.sell(["MAG-1"], ["card"]).total_minor == 4200
+
+
+# -- the same request ----------------------------------------------------------------------------------
+
+
+def test_the_same_request_gives_the_same_ticket_and_is_recorded_once(till, same_till):
+    first = till.sell(["CM-19"], ["card"], request_id="basket-7")
+    again = same_till.sell(["CM-19"], ["card"], request_id="basket-7")
+    assert (again.link, again.again, first.again) == (first.link, True, False)
+    assert numbers(till) == [first.number]
+
+
+def test_the_same_request_is_answered_although_the_product_is_gone(till):
+    first = till.sell(["CM-19"], ["card"], request_id="basket-7")
+    till.products.archive("CM-19")
+    assert till.sell(["CM-19"], ["card"], request_id="basket-7").link == first.link
+
+
+def test_a_request_id_of_a_sale_does_not_pass_for_a_refund(till):
+    sold = till.sell(["CM-19"], ["card"], request_id="basket-7")
+    with pytest.raises(InvalidSale):
+        till.refund(sold.number, request_id="basket-7")
+
+
+@pytest.mark.parametrize("request_id", ["", "x" * 65, "a\nb"])
+def test_a_request_id_that_cannot_be_kept_is_refused(till, request_id):
+    with pytest.raises(InvalidSale):
+        till.sell(["CM-19"], ["card"], request_id=request_id)
+
+
+class CommitsThenFails(SqliteStore):
+    """A store whose commit reports an error although it is on the disk."""
+
+    fails = False
+
+    @contextmanager
+    def transaction(self):
+        with super().transaction():
+            yield
+        if self.fails:
+            raise StoreBusy("the disk answered too late")
+
+
+@pytest.fixture
+def doubtful_till(folder, clock):
+    config = RegisterConfig(folder)
+    with Register(Replica(config, clock, seeded_bytes(4), open_store=CommitsThenFails)) as till:
+        yield till
+
+
+@pytest.mark.parametrize("request_id", [None, "basket-7"])
+def test_a_sale_whose_commit_failed_but_is_on_disk_is_told_and_not_made_twice(doubtful_till, request_id):
+    doubtful_till.replica.store.fails = True
+    ticket = doubtful_till.sell(["CM-19"], ["card"], request_id=request_id)
+    doubtful_till.replica.store.fails = False
+    assert numbers(doubtful_till) == [ticket.number]
+    assert doubtful_till.sell(["CM-19"], ["card"]).number.endswith("-000002")
+
+
+# -- the disk ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk(folder):
+    return SimulatedDisk(folder, name="register.sqlite")
+
+
+@pytest.fixture
+def till_on_that_disk(folder, clock, disk):
+    config = RegisterConfig(folder)
+    replica = Replica(config, clock, seeded_bytes(4), open_store=lambda path: SqliteStore(path, vfs=disk.vfs))
+    with Register(replica) as till:
+        yield till
+
+
+def test_on_a_full_disk_a_sale_is_refused_and_the_next_takes_its_number(till_on_that_disk, disk):
+    till = till_on_that_disk
+    disk.free_bytes = 0
+    with pytest.raises(DiskFull):
+        till.sell(["CM-19"], ["card"], request_id="basket-7")
+    disk.free_bytes = None
+    assert till.sell(["CM-19"], ["card"], request_id="basket-7").number.endswith("-000001")
+
+
+def test_on_a_disk_that_became_read_only_selling_fails_with_a_word_and_reading_goes_on(
+    till_on_that_disk, disk
+):
+    till = till_on_that_disk
+    till.sell(["CM-19"], ["card"])
+    known = numbers(till)
+    disk.read_only = True
+    with pytest.raises(StorageError):
+        till.sell(["CM-19"], ["card"])
+    assert (numbers(till), till.status().pending.sales) == (known, 1)
+
+
+def test_a_sale_that_could_not_be_synced_to_disk_is_refused(till_on_that_disk, disk):
+    disk.failing_syncs = True
+    with pytest.raises(StorageError):
+        till_on_that_disk.sell(["CM-19"], ["card"])
+    disk.failing_syncs = False
+    assert till_on_that_disk.sell(["CM-19"], ["card"]).number.endswith("-000001")
+
+
+def test_selling_loads_neither_the_crdt_engine_nor_the_network(folder):
+    script = (
+        "import sys; from crdtsync import Register\n"
+        "with Register.open(sys.argv[1]) as till: till.sell(['CM-19'], ['card'])\n"
+        "print(sorted({'pycrdt', 'asyncio', 'websockets', 'msgpack'} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "[]\n"
