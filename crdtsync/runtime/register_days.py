@@ -41,7 +41,7 @@ class Days:
         opening = build_open(float_minor)
 
         def payload(session: Session) -> Payload:
-            if day is not None and day != session.clock_day:
+            if session.day_was_confirmed:
                 session.append("jet", build_jet(DAY_CONFIRMED, {"day": day, "clock": session.clock_day}))
             return opening
 

@@ -125,12 +125,16 @@ class Writer:
         now_ms = self._clock.now_ms()
         offset_min = self._clock.utc_offset_min(now_ms)
         today = local_date(now_ms, offset_min - self._day_starts_min)
-        trusted = business_day
         offset = load_clock_offset(self._log)
-        if trusted is None and offset is not None:
+        trusted = None
+        if offset is not None:
             trusted = local_date(now_ms - offset.offset_ms, offset_min - self._day_starts_min)
-        day, question = chains.business_day(head.bd, business_day or today, trusted)
+        day, question = chains.business_day(head.bd, today, trusted)
+        by_itself = day
+        if business_day is not None:
+            day, question = chains.business_day(head.bd, business_day, business_day)
         session = Session(self._log, head, Moment(now_ms, offset_min, day, self._operator), self._key, today)
+        session.day_was_confirmed = day != by_itself
         if question:
             session.notices.append(question)
         return session
@@ -151,7 +155,8 @@ class Writer:
 
 class Session:
     """Entries made in one transaction. Its moment is the same for all of them; ``clock_day`` is the day
-    that the clock says, which is not always the business day.
+    that the clock says; ``day_was_confirmed``: the business day is another than it would be without the
+    person who said which it is.
     """
 
     def __init__(
@@ -160,6 +165,7 @@ class Session:
         self.head = head
         self.moment = moment
         self.clock_day = clock_day
+        self.day_was_confirmed = False
         self.notices: list[str] = []
         self._log = log
         self._key = key
