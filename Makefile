@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+REPLAY_STAMP := $(VENV)/.replay-ready
 SEED ?= 1
+STORE ?= 367
+REGISTERS ?= 4
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test fix lint types lock clean
+.PHONY: help env demo check test replay fix lint types lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,8 +36,16 @@ types: $(STAMP)
 check: lint types  ## format, lint, types, layers, fast tests (under a minute)
 	$(BIN)/pytest -q -m "not slow and not deep" -n 2
 
-test: lint types  ## everything that CI runs (under ten minutes)
+test: lint types $(REPLAY_STAMP)  ## everything that CI runs (under ten minutes)
 	$(BIN)/pytest -q -m "not deep" -n 2
+
+replay: $(REPLAY_STAMP)  ## a grocer's year sold again, with faults: STORE=367 REGISTERS=4 SEED=1
+	$(BIN)/python -m benchmarks.replay.run --store-id $(STORE) --registers $(REGISTERS) --seed $(SEED)
+
+# Data of a grocer, and pandas to read it: needed by `replay` and by its tests, never by the product.
+$(REPLAY_STAMP): requirements/replay.txt $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/replay.txt
+	@touch $@
 
 fix: $(STAMP)  ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -22,6 +22,7 @@ import zstandard
 APPLICATION_ID: Final = 0x43724474
 SEQ_BITS: Final = 40
 SIGNATURE_CHARS: Final = 86
+CHECKSUM_BYTES: Final = 4
 
 _PACK_HEADER: Final = struct.Struct(">8sBQQIII32s")
 _ABSENT, _RAW, _SEALED, _LINKED = range(4)
@@ -138,9 +139,10 @@ def _unpacked(
 def _stored_hash(seq: int, first: int, last: int, h: bytes, hashes: bytes | None) -> bytes | None:
     if seq == last:
         return h
-    if hashes is None or len(hashes) < 32 * (last - first):
+    if hashes is None:
         return None
-    return hashes[32 * (seq - first) : 32 * (seq - first + 1)]
+    start = CHECKSUM_BYTES + 32 * (seq - first)
+    return hashes[start : start + 32]
 
 
 def unpack(blob: bytes) -> dict[int, bytes]:
