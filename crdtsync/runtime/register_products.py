@@ -149,6 +149,8 @@ class Products:
         amount, rate = line.price()
         fields = line.fields
         if known is None:
+            if "name" not in fields:
+                raise InvalidProduct(f"{line.sku} has no name")
             draft.texts |= self._texts(line.sku, None, amount, rate, 0, fields)
             draft.added.append(line.sku)
             return
