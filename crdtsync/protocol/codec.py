@@ -351,7 +351,7 @@ _ENCODERS: dict[type, Callable[[Any], tuple[int, list[Any]]]] = {
     Records: lambda m: (5, [*_place(m.start), *_place(m.to), _deltas(m.seqs), m.records, m.fills or []]),
     Pack: lambda m: (6, [*_place(m.start), *_place(m.to), m.blob, m.fills or []]),
     Ack: lambda m: (7, [*_place(m.position)]),
-    Refused: lambda m: (8, [_refusals(m), m.complete]),
+    Refused: lambda m: (8, [_refusals(m), m.complete, m.last]),
     HeadsWanted: lambda m: (9, []),
     Heads: lambda m: (10, [[[r.chain, r.lo, r.hi, r.marks] for r in m.runs], m.last]),
     Cut: lambda m: (11, [*_place(m.to), m.first, _deltas(m.seqs), m.records]),
@@ -384,10 +384,11 @@ _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
     ),
     7: (2, lambda f: Ack(_position(f[1], f[2], "an acknowledgement"))),
     8: (
-        2,
+        3,
         lambda f: Refused(
             tuple(_read_refusal(r) for r in _list(f[1], "refusals", REFUSALS_PER_MESSAGE_MAX)),
             _bool(f[2], "refusals"),
+            _bool(f[3], "refusals"),
         ),
     ),
     9: (0, lambda f: HeadsWanted()),

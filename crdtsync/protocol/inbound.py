@@ -51,6 +51,11 @@ class Inbound:
         return not self.under_way and not self.wanted
 
     @property
+    def is_restarting(self) -> bool:
+        """The peer's log is to be begun again, and that is not on disk yet."""
+        return any(delivery.restart for delivery in self.under_way)
+
+    @property
     def bytes_under_way(self) -> int:
         """What was received and is not stored yet. A driver that stops reading beyond some bound cannot be
         flooded, whatever the peer thinks of its own bound.

@@ -63,6 +63,9 @@ MARKS_MAX = 24
 REFUSALS_PER_MESSAGE_MAX = 1000
 """Refusals told in one message."""
 
+REFUSALS_MAX = 100_000
+"""Refusals in one list, told in several messages."""
+
 PRESENCE_BYTES_MAX = 4096
 """A presence message: a dozen small facts."""
 

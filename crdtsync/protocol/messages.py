@@ -104,10 +104,15 @@ class RefusedRecord:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Records of yours that I did not admit. ``complete``: these and no others, forget what I said before."""
+    """Records of yours that I did not admit. ``complete``: these and no others, forget what I said before.
+
+    A list may take several messages, all but the last with ``last`` false; it counts as a whole, so that
+    nothing looks admitted in between.
+    """
 
     refusals: tuple[RefusedRecord, ...]
     complete: bool = False
+    last: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ from crdtsync.protocol.messages import (
 )
 from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.parts import Parts
+from crdtsync.protocol.refusals import RefusedList, refused_messages
 from crdtsync.protocol.work import Covered, Delivery, Me, Ready, Standing
 
 
@@ -103,6 +104,7 @@ class Session:
         self._my_hello = b""
         self._ready = Ready()
         self._parts = Parts()
+        self._refused = RefusedList()
         self._heads: list[HeldRun] = []
         self._heads_asked: HeadsFor | None = None
         self._opened_ms = self._heard_ms = self._now_ms = self._compared_ms = now_ms
@@ -123,6 +125,7 @@ class Session:
         return (
             self.is_live
             and peer is not None
+            and self._refused.is_known
             and self.outbound.is_quiet
             and self.inbound.is_quiet
             and self.inbound.stored.seq >= peer.end.seq
@@ -305,7 +308,8 @@ class Session:
 
     def _start_outbound(self, peer: Hello) -> None:
         outbound = self.outbound
-        self._ready.acknowledged = outbound.acked
+        if self._refused.is_known:
+            self._ready.acknowledged = outbound.acked
         if outbound.acked.seq > 0 or outbound.end.seq == 0:
             outbound.held_back = False
         elif peer.end.seq > limits.HEADS_ROWS_MIN and outbound.end.seq > limits.HEADS_ROWS_MIN:
@@ -345,9 +349,8 @@ class Session:
         return self.peer
 
     def _tell_refused(self, refused: Sequence[RefusedRecord], *, complete: bool) -> None:
-        step = limits.REFUSALS_PER_MESSAGE_MAX
-        for start in range(0, len(refused) or 1, step):
-            self._send(Refused(tuple(refused[start : start + step]), complete=complete and start == 0))
+        for message in refused_messages(refused, complete=complete):
+            self._send(message)
 
     # -- handlers ------------------------------------------------------------------------------------------
 
@@ -379,11 +382,19 @@ class Session:
         self.inbound.on_cut(message)
 
     def _on_ack(self, message: Ack) -> None:
+        if not self._refused.is_known:
+            raise UnexpectedMessage("an acknowledgement of what may have been refused")
         if self.outbound.on_ack(message):
             self._ready.acknowledged = message.position
 
     def _on_refused(self, message: Refused) -> None:
-        self._ready.refused.append(message)
+        was_known = self._refused.is_known
+        whole = self._refused.add(message)
+        if whole is not None:
+            self._ready.refused.append(whole)
+        if self._refused.is_known and not was_known and not self.inbound.is_restarting:
+            # Only now does the cursor of the peer's hello count: it may lie behind something refused.
+            self._ready.acknowledged = self.outbound.acked
 
     def _on_heads_wanted(self, _: HeadsWanted) -> None:
         self._ready.heads_wanted = True

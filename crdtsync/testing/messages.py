@@ -117,7 +117,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     records_messages(),
     st.builds(Pack, positions, positions, st.binary(max_size=99), st.none() | intervals),
     st.builds(Ack, positions),
-    st.builds(Refused, st.lists(refused_records, max_size=5).map(tuple), st.booleans()),
+    st.builds(Refused, st.lists(refused_records, max_size=5).map(tuple), st.booleans(), st.booleans()),
     st.just(HeadsWanted()),
     st.builds(Heads, st.lists(runs(), max_size=5).map(tuple), st.booleans()),
     cuts(),
