@@ -20,6 +20,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.replay import source
+from benchmarks.replay.assortment import most_sold
 from benchmarks.replay.clock import business_day
 from benchmarks.replay.plan import Plan, make_plan
 from benchmarks.replay.progress import Shown
@@ -76,6 +77,7 @@ class Replay:
         parts = source.by_register(baskets, options.registers)
         for number, part in enumerate(parts, start=1):
             source.write_baskets(self._folder / f"baskets-{number}.jsonl", part)
+        (self._folder / "assortment.txt").write_text("\n".join(most_sold(baskets)))
         self._plan = make_plan(options.seed, [len(part) for part in parts])
         self.facts = {
             "store": options.store_id,
@@ -111,6 +113,7 @@ class Replay:
             )
             till.arguments = [
                 *("--folder", str(till.folder), "--baskets", str(till.baskets_file)),
+                *("--assortment", str(self._folder / "assortment.txt")),
                 *("--number", str(number), "--relay", f"ws://127.0.0.1:{port}", "--code", code),
                 *("--start-ms", str(start_ms), "--seed", str(self._options.seed)),
                 *("--tell-every-s", "0" if self.facts["baskets"] < FEW_BASKETS else "0.05"),
@@ -187,6 +190,7 @@ class Replay:
 
     async def judge(self) -> None:
         """The product's own word, then the checker's. Raises ``ReplayFailed``, ``RelayFailed``."""
+        catalogues: list[Any] = []
         for till in self.tills:
             data = ("--data", str(till.folder))
             verified = await command("crdtsync", "verify", *data)
@@ -194,6 +198,11 @@ class Replay:
                 raise ReplayFailed(f"crdtsync verify on till {till.number}: {verified['findings']}")
             status = await command("crdtsync", "status", "--documents", *data)
             (till.folder / "documents.json").write_text(json.dumps(status))
+            catalogues.append(await command("crdtsync", "product", "list", *data))
+        if any(catalogue != catalogues[0] for catalogue in catalogues):
+            raise ReplayFailed("the registers do not have the same products and prices")
+        self.facts["products"] = len(catalogues[0])
+        self.facts["prices_disputed"] = sum(product["disputed"] for product in catalogues[0])
         shops = (await command("crdtsync-relay", "status", "--data", str(self.relay.folder)))["shops"]
         if shops[0]["set_apart"]:
             raise ReplayFailed(f"the relay has set {shops[0]['set_apart']} records apart")

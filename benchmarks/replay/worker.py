@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.replay.assortment import Assortment
 from benchmarks.replay.clock import DAY_STARTS_MIN, SourceClock, business_day
 from benchmarks.replay.mapping import lines_of, payments_of
 from benchmarks.replay.memory import peak_kb
@@ -49,6 +50,7 @@ class Till:
         self._clock = SourceClock(options.start_ms)
         self._register = self._open()
         self._clock.set(self._head.ts_ms)
+        self._assortment = Assortment(self._register, options.assortment.read_text().split())
         self._sync: BackgroundSync = self._register.start_sync()
         self._last_told_s = 0.0
         self._sell_ms: list[float] = []
@@ -96,7 +98,7 @@ class Till:
 
     def _sell(self, basket: Basket) -> None:
         self._clock.set(basket.at_ms)
-        lines, payments = lines_of(basket), payments_of(basket)
+        lines, payments = self._assortment.sold_lines(lines_of(basket)), payments_of(basket)
         began_s = time.perf_counter()
         ticket = self._register.sell(lines, payments, request_id=str(basket.basket_id))
         self._sell_ms.append(round((time.perf_counter() - began_s) * 1000, 3))
@@ -197,6 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay.worker", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--baskets", type=Path, required=True, help="the register's file of baskets")
+    parser.add_argument("--assortment", type=Path, required=True, help="the SKUs of the catalogue")
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--relay", required=True, help="ws://… of the relay, as the register sees it")
     parser.add_argument("--code", required=True, help="a pairing code, for the first start")

@@ -51,6 +51,7 @@ class Copy:
     end: int = 0
     entries: dict[str, Entry] = field(default_factory=dict)
     updates: dict[str, set[str]] = field(default_factory=dict)
+    compacted: set[str] = field(default_factory=set)
     apart: int = 0
     refused: int = 0
     packs: int = 0
@@ -201,7 +202,10 @@ def _take(record: bytes, copy: Copy, known: dict[str, Entry]) -> None:
         copy.entries[link] = known[link]
         return
     end = 3 + int.from_bytes(record[1:3], "big")
-    copy.updates.setdefault(record[3:end].decode(), set()).add(hashlib.sha256(record).hexdigest())
+    name = record[3:end].decode()
+    copy.updates.setdefault(name, set()).add(hashlib.sha256(record).hexdigest())
+    if record[:1] == b"C":
+        copy.compacted.add(name)
 
 
 def _no_float(text: str) -> None:
