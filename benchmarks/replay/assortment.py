@@ -1,8 +1,9 @@
 """The catalogue of the replay: the products that the store sells most, kept up by whoever sells them.
 
-A register that is about to sell one of them puts it into the catalogue if it is not there, and changes its
-price if the shelf price of the source is another one. So registers that are offline add the same product, and
-change the same price, without seeing one another: in the end all must have the same catalogue.
+A register that sells one of them for the first time in a month puts it into the catalogue if it is not there,
+and changes its price if the shelf price of the source is another one. So registers that are offline add the
+same product, and change the same price, without seeing one another: in the end all must have the same
+catalogue. (A sale keeps the price that the source has, whatever the catalogue says: the one that was shown.)
 """
 
 from __future__ import annotations
@@ -38,17 +39,17 @@ class Assortment:
     def __init__(self, register: Register, skus: Sequence[str]) -> None:
         self._register = register
         self._skus = frozenset(skus)
-        self._prices: dict[str, int] = {}
+        self._month_of: dict[str, str] = {}
         self.changes = 0
 
-    def sold_lines(self, lines: Sequence[Line]) -> list[SoldLine]:
-        """The lines as they are sold: by SKU where the catalogue has the product by now."""
-        return [self._sold(line) if line.sku in self._skus else line for line in lines]
+    def sold_lines(self, lines: Sequence[Line], day: str) -> list[SoldLine]:
+        """The lines as they are sold on a day: by SKU where the catalogue has the product by now."""
+        return [self._sold(line, day[:7]) if line.sku in self._skus else line for line in lines]
 
-    def _sold(self, line: Line) -> SoldLine:
-        if self._prices.get(line.sku) != line.unit_price_minor:
+    def _sold(self, line: Line, month: str) -> SoldLine:
+        if self._month_of.get(line.sku) != month:
             self._keep_up(line)
-            self._prices[line.sku] = line.unit_price_minor
+            self._month_of[line.sku] = month
         return BasketLine(
             line.sku,
             quantity_thousandths=line.quantity_thousandths,

@@ -60,8 +60,9 @@ class Till:
         self._tell("opened")
         sys.stdin.readline()
         for basket in self._left():
-            self._begin_day(business_day(basket.at_ms))
-            self._sell(basket)
+            day = business_day(basket.at_ms)
+            self._begin_day(day)
+            self._sell(basket, day)
             if self._is_stopped():
                 break
         else:
@@ -96,9 +97,10 @@ class Till:
 
     # -- selling -------------------------------------------------------------------------------------------
 
-    def _sell(self, basket: Basket) -> None:
+    def _sell(self, basket: Basket, day: str) -> None:
         self._clock.set(basket.at_ms)
-        lines, payments = self._assortment.sold_lines(lines_of(basket)), payments_of(basket)
+        lines = self._assortment.sold_lines(lines_of(basket), day)
+        payments = payments_of(basket)
         began_s = time.perf_counter()
         ticket = self._register.sell(lines, payments, request_id=str(basket.basket_id))
         self._sell_ms.append(round((time.perf_counter() - began_s) * 1000, 3))
