@@ -1,0 +1,178 @@
+import pytest
+
+from crdtsync.ids import Item, Position, entry_record
+from crdtsync.runtime.identity import ClockOffset, Relay, save_clock_offset, save_relay
+from crdtsync.runtime.syncer import sync_role
+from crdtsync.storage.log import Refusal
+from crdtsync.testing.clock import HOUR_MS
+from crdtsync.testing.till import MemoryTill
+
+RELAY_LOG = b"relay-log-id-001"
+
+
+@pytest.fixture
+def enrolled(till):
+    """The register, as if it belonged to a relay that has everything so far."""
+    with till.replica.store.transaction():
+        save_relay(till.replica.log, Relay("ws://relay", b"\x02" * 33, RELAY_LOG))
+    acknowledge_all(till)
+    return till
+
+
+def acknowledge_all(till, at_ms=1):
+    log = till.replica.log
+    with till.replica.store.transaction():
+        log.set_acknowledged(RELAY_LOG, log.end, at_ms)
+
+
+def receive(till, entries):
+    with till.replica.store.transaction():
+        for entry in entries:
+            record = entry_record(entry.sealed)
+            till.replica.log.append(Item(record, entry.facts.document, entry.link, entry.facts))
+
+
+def pending(till):
+    status = till.status()
+    return status.pending.sales, status.pending.amount_minor
+
+
+def test_a_register_that_never_met_a_relay_has_everything_pending(till):
+    till.sell(["CM-19"], ["card"])
+    till.sell(["TER-01"], ["card"])
+    status = till.status()
+    assert (status.state, status.pending.sales, status.pending.amount_minor) == ("alone", 2, 2545)
+    assert status.pending.records == till.end.seq
+
+
+def test_the_figures_are_the_same_whether_or_not_the_views_have_them(till):
+    for _ in range(3):
+        till.sell(["CM-19"], ["card"])
+    behind = till.status()
+    till.replica.views.catch_up()
+    assert till.status() == behind
+
+
+def test_a_register_is_up_to_date_when_the_relay_has_all_of_it(enrolled):
+    enrolled.sell(["CM-19"], ["card"])
+    acknowledge_all(enrolled, at_ms=77)
+    status = enrolled.status()
+    assert (status.state, status.pending.records, status.last_ack_at_ms) == ("synced", 0, 77)
+
+
+def test_what_was_not_acknowledged_is_pending_in_sales_and_in_money(enrolled, clock):
+    first_ms = clock.now_ms()
+    enrolled.sell(["CM-19"], ["card"])
+    clock.pass_ms(5000)
+    enrolled.sell(["TER-01"], ["card"])
+    status = enrolled.status()
+    assert (status.pending.sales, status.pending.amount_minor) == (2, 2545)
+    assert status.pending.oldest_at_ms == first_ms
+
+
+def test_a_refund_is_pending_with_its_negative_amount(enrolled):
+    sold = enrolled.sell(["CM-19"], ["card"])
+    enrolled.refund(sold.number)
+    assert pending(enrolled) == (2, 0)
+
+
+def test_an_acknowledgement_taken_back_makes_sales_pending_again(enrolled):
+    before = enrolled.end
+    enrolled.sell(["CM-19"], ["card"])
+    acknowledge_all(enrolled)
+    with enrolled.replica.store.transaction():
+        enrolled.replica.log.set_acknowledged(RELAY_LOG, before, 1)
+    assert pending(enrolled) == (1, 1850)
+
+
+def test_an_acknowledgement_of_another_history_counts_for_nothing(enrolled):
+    enrolled.sell(["CM-19"], ["card"])
+    with enrolled.replica.store.transaction():
+        enrolled.replica.log.set_acknowledged(RELAY_LOG, Position(enrolled.end.seq, b"?" * 32), 1)
+    assert pending(enrolled) == (1, 1850)
+
+
+def test_under_a_new_log_id_everything_is_pending_again(enrolled):
+    enrolled.sell(["CM-19"], ["card"])
+    acknowledge_all(enrolled)
+    with enrolled.replica.store.transaction():
+        enrolled.replica.log.rotate_log_id(b"another-log-id-1")
+    assert pending(enrolled) == (1, 1850)
+
+
+def test_sales_of_a_neighbour_that_the_relay_may_not_have_are_told_apart(enrolled):
+    neighbour = MemoryTill("Caisse 2")
+    sale = neighbour.sell()
+    receive(enrolled, neighbour.entries)
+    enrolled.sell(["CM-19"], ["card"])
+    status = enrolled.status()
+    assert (status.pending_own.sales, status.pending_own.amount_minor) == (1, 1850)
+    assert (status.pending_others.sales, status.pending_others.amount_minor) == (1, sale.body["ttc"])
+    assert status.pending.sales == 2
+
+
+def test_sales_that_wait_while_nothing_synchronises_are_offline(enrolled):
+    enrolled.sell(["CM-19"], ["card"])
+    assert (enrolled.status().state, enrolled.status().syncing) == ("offline", False)
+
+
+def test_sales_that_wait_a_moment_while_a_process_synchronises_are_pending_and_then_offline(enrolled, clock):
+    enrolled.sell(["CM-19"], ["card"])
+    with sync_role(enrolled.replica.folder):
+        assert (enrolled.status().state, enrolled.status().syncing) == ("pending", True)
+        clock.pass_ms(HOUR_MS)
+        assert enrolled.status().state == "offline"
+
+
+def test_what_the_relay_refused_is_pending_and_needs_a_person(enrolled):
+    enrolled.sell(["CM-19"], ["card"])
+    seq = enrolled.end.seq
+    acknowledge_all(enrolled)
+    refusal = Refusal(seq, b"d" * 32, "bad-signature", "the signature does not hold", held=False)
+    with enrolled.replica.store.transaction():
+        enrolled.replica.log.set_refusals_received(RELAY_LOG, [refusal], complete=True)
+    status = enrolled.status()
+    assert (status.state, status.pending.sales, status.refused_by_relay) == ("attention", 1, 1)
+    assert "the signature does not hold" in status.concerns[0]
+
+
+def test_a_record_that_was_set_apart_here_needs_a_person(enrolled):
+    refusal = Refusal(9, b"d" * 32, "unknown-device", "no certificate", held=True)
+    with enrolled.replica.store.transaction():
+        enrolled.replica.log.refuse(RELAY_LOG, refusal, b"Ebytes", 1)
+    status = enrolled.status()
+    assert (status.state, status.apart, status.held) == ("attention", 1, 1)
+
+
+def test_a_clock_that_is_wrong_needs_a_person(enrolled):
+    with enrolled.replica.store.transaction():
+        save_clock_offset(enrolled.replica.log, ClockOffset(-600_000, 1))
+    status = enrolled.status()
+    assert (status.state, status.clock_offset_ms) == ("attention", -600_000)
+
+
+def test_two_versions_of_a_register_need_a_person(enrolled):
+    neighbour, clone = MemoryTill("Caisse 2"), MemoryTill("Caisse 2")
+    neighbour.sell()
+    clone.sell(ts_ms=neighbour.moment.ts_ms + 60_000)
+    receive(enrolled, [*neighbour.entries, clone.entries[-1]])
+    acknowledge_all(enrolled)
+    enrolled.replica.views.catch_up()
+    assert any("two versions" in concern for concern in enrolled.status().concerns)
+
+
+def test_todays_documents_are_shown_and_all_when_asked(till):
+    till.sell(["CM-19"], ["card"])
+    till.replica.views.catch_up()
+    shown = {row.name.split("/")[0]: row for row in till.status().documents}
+    assert set(shown) == {"catalogue", "owner", "ledger"}
+    assert (shown["ledger"].entries, len(shown["ledger"].fingerprint)) == (2, 64)
+    assert [row.name for row in till.status(all_documents=True).documents] == sorted(
+        row.name for row in till.replica.log.documents()
+    )
+
+
+def test_a_revoked_device_is_shown_as_such(till):
+    till.replica.views.catch_up()
+    [device] = till.status().devices
+    assert (device.name, device.role, device.revoked) == ("Caisse 1", "register", False)
