@@ -189,6 +189,17 @@ class Database:
             raise self.storage_error(error) from error
         return int(found[0]) if found else 0
 
+    def check_structure(self) -> Iterator[DamagedStore]:
+        """What SQLite itself finds wrong with the file. O(everything)."""
+        try:
+            found = self.rows("PRAGMA integrity_check")
+        except DamagedStore as damage:
+            yield damage
+            return
+        for (line,) in found:
+            if line != "ok":
+                yield DamagedStore(f"{self.path} is damaged: {line}")
+
     def close(self) -> None:
         """Close the connection. Idempotent; an unfinished transaction is undone."""
         self.in_transaction = False

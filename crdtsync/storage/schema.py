@@ -16,6 +16,7 @@ APPLICATION_ID: Final = 0x43724474
 """``CrDt`` in the header of the file: it is a store of crdtsync."""
 
 SEQ_BITS: Final = 40
+SEQ_MAX: Final = (1 << SEQ_BITS) - 1
 
 _LOG: Final = """
 CREATE TABLE shop (

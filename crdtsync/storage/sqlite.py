@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
 import apsw
 
+from crdtsync.errors import DamagedStore
 from crdtsync.ids import ZERO_HASH
 from crdtsync.storage.checksums import checksum
 from crdtsync.storage.database import Database
@@ -89,6 +91,22 @@ class SqliteStore:
     def transaction(self) -> AbstractContextManager[None]:
         """The only way to write; see ``Store.transaction``."""
         return _Transaction(self._db, self._logs, self._written, self._created)
+
+    def check(self) -> Iterator[DamagedStore]:
+        """Check everything: the structure of the file, then every log (see ``SqliteLog.check``). Yields what
+        is damaged as errors; nothing is changed. O(everything).
+        """
+        yield from self._db.check_structure()
+        try:
+            shops = self.shops()
+        except DamagedStore as damage:
+            yield damage
+            return
+        for shop in shops:
+            try:
+                yield from self.shop(shop).check()
+            except DamagedStore as damage:
+                yield damage
 
     def data_version(self) -> int:
         """Changes when another connection has committed. Costs microseconds."""

@@ -12,6 +12,7 @@ from crdtsync.storage.database import Row
 from crdtsync.storage.log import PreparedPack
 from crdtsync.storage.pack import PACK_BYTES_MAX, ROWS_MAX, decode_pack, encode_pack
 from crdtsync.storage.pack_columns import PackedRow
+from crdtsync.storage.sqlite_check import Checking
 from crdtsync.storage.sqlite_heads import Totals
 from crdtsync.storage.sqlite_mending import Mending
 from crdtsync.storage.sqlite_rows import ROW
@@ -19,7 +20,7 @@ from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX, NewPack, PackPlace
 from crdtsync.storage.sqlite_writing import Writing
 
 
-class SqliteLog(Writing, Mending):
+class SqliteLog(Writing, Mending, Checking):
     """``ShopLog`` in SQLite."""
 
     def pack(self, rows_max: int, keep_after: int) -> bool:

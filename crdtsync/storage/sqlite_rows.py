@@ -17,7 +17,7 @@ from crdtsync.errors import DamagedStore
 from crdtsync.ids import EntryFacts, record_digest
 from crdtsync.storage.checksums import row_crc
 from crdtsync.storage.database import Row
-from crdtsync.storage.schema import SEQ_BITS
+from crdtsync.storage.schema import SEQ_BITS, SEQ_MAX
 from crdtsync.storage.sqlite_heads import Heads
 
 ROW: Final = "pos, document, chain, n, origin, origin_seq, crc, digest, prev, h, bytes"
@@ -31,7 +31,6 @@ SLICE: Final = 256
 STRETCH_ROWS_MAX: Final = 4096
 """So that what may hold a number lies in a known neighbourhood of it."""
 
-_SEQ_MASK: Final = (1 << SEQ_BITS) - 1
 _ENDS: Final = "(SELECT min(next.pos) - 1 FROM stretch AS next WHERE next.pos > stretch.pos AND next.pos < ?)"
 
 
@@ -198,7 +197,7 @@ class Rows(Heads):
         except (TypeError, struct.error):
             good = False
         if not good:
-            raise self._damaged(pos & _SEQ_MASK, document)
+            raise self._damaged(pos & SEQ_MAX, document)
         found: bytes | None = record
         return found
 

@@ -65,6 +65,14 @@ class PackShelf:
         place = self._place("pos < ? ORDER BY pos DESC", (shop + 1) << SEQ_BITS)
         return place.last if place and place.pos >> SEQ_BITS == shop else 0
 
+    def of_shop(self, shop: int) -> list[PackPlace]:
+        """All packs of a shop, in order of the log."""
+        found = self._db.rows(
+            "SELECT pos, last, crc FROM pack WHERE pos BETWEEN ? AND ? ORDER BY pos",
+            (shop << SEQ_BITS, (shop + 1) << SEQ_BITS),
+        )
+        return [_as_place(*row) for row in found]
+
     def at(self, pos: int) -> PackPlace:
         """The pack whose first row is at ``pos``."""
         place = self._place("pos = ?", pos)

@@ -433,6 +433,14 @@ def test_a_request_keeps_the_entry_that_was_made_for_it(world):
     assert world.log.request("sale-2") is None
 
 
+def test_a_new_log_id_is_seen_by_others_at_once(world):
+    other = world.another_handle().shop(SHOP)
+    assert other.log_id == LOG
+    with world.transaction() as log:
+        log.rotate_log_id(b"our-own-log-id-2")
+    assert other.log_id == b"our-own-log-id-2"
+
+
 def test_a_log_goes_on_under_a_new_id(world):
     sales = MadeUpChain(1).entries(2)
     world.append(sales[0])

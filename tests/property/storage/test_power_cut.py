@@ -127,6 +127,7 @@ def test_after_a_power_cut_every_returned_transaction_is_there(acts, operations,
         with store.transaction():
             store.create_shop(SHOP, LOG)
             store.shop(SHOP).append(TILL[-1])
+        assert list(store.check()) == []
         assert store.shop(SHOP).holds(TILL[-1].digest, TILL[-1].entry.chain, TILL[-1].entry.n)
         store.close()
 

@@ -46,7 +46,9 @@ class StoresAgree(RuleBasedStateMachine):
 
     def teardown(self):
         if hasattr(self, "sqlite"):
+            damages = list(self.sqlite.check())
             self.sqlite.close()
+            assert damages == []
             shutil.rmtree(self.folder)
 
     def both(self, shop, act, *, abandoned=False):
