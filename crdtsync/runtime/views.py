@@ -47,6 +47,9 @@ class ViewKeeper:
 
         A record that is damaged is passed over: `verify` reports it, and the rest is shown.
         """
+        if self.lag() < 0:
+            # Made from another log than this one: nothing of them is believed.
+            self.rebuild()
         while True:
             start = self._tables.seq(self._log.shop)
             records, through = self._read(start)
@@ -61,6 +64,8 @@ class ViewKeeper:
         """
         try:
             start = self._tables.seq(self._log.shop)
+            if self.lag() <= 0:
+                return
             records, through = self._read(start)
             if start < through:
                 self._file(start, records, through)
