@@ -233,6 +233,13 @@ def test_documents_have_totals(world):
     ]
 
 
+def test_one_document_can_be_asked_for(world):
+    tea = made_up_update("catalogue", b"tea")
+    world.append(MadeUpChain(1).entry(), tea)
+    assert world.log.document("catalogue") == DocumentRow("catalogue", 1, len(tea.record), 2)
+    assert world.log.document("x/nothing") is None
+
+
 # -- reading -----------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,151 @@
+"""How the log in SQLite lies on disk: what is found by what, and what each thing costs."""
+
+import pytest
+
+from crdtsync.ids import Origin, Position
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.records import MadeUpChain, interleaved, made_up_update
+
+SHOP, LOG, PEER = b"s" * 16, b"l" * 16, b"p" * 16
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = SqliteStore(tmp_path / "shop.db")
+    with store.transaction():
+        store.create_shop(SHOP, LOG)
+    yield store
+    assert list(store.check()) == []
+    store.close()
+
+
+def append(store, *items):
+    with store.transaction():
+        for item in items:
+            store.shop(SHOP).append(item)
+
+
+def count(store, table):
+    return store.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
+def test_a_till_that_sells_writes_one_stretch(store):
+    till = MadeUpChain(1)
+    for _ in range(5):
+        append(store, till.entry(), till.entry())
+        again = SqliteStore(store.path)
+        append(again, till.entry())
+        again.close()
+    assert count(store, "stretch") == 1
+
+
+def test_a_stretch_ends_where_anything_but_the_number_changes(store):
+    till, other = MadeUpChain(1), MadeUpChain(2)
+    append(store, till.entry(), till.entry(), other.entry(), till.entry(Origin(PEER, 1)), till.entry())
+    append(store, made_up_update("x/a", b"1"), made_up_update("x/a", b"2"), made_up_update("x/b", b"3"))
+    till.day = "2026-11-25"
+    append(store, till.entry())
+    assert count(store, "stretch") == 7
+
+
+def test_a_long_stretch_is_divided_so_that_a_number_is_near_what_holds_it(store):
+    till = MadeUpChain(1)
+    sales = till.entries(9000)
+    append(store, *sales)
+    log = store.shop(SHOP)
+    assert count(store, "stretch") == 3
+    for n in (1, 4096, 4097, 8192, 8193, 9000):
+        assert log.entry(till.chain, n) == (sales[n - 1].record[1:],)
+    assert [seq for seq, _ in log.chain_entries(till.chain, 8190, 8195)] == list(range(8190, 8196))
+
+
+@pytest.mark.parametrize("packed", [1, 5, 6])
+def test_a_stretch_goes_on_beyond_a_pack(store, packed):
+    till = MadeUpChain(1)
+    sales = till.entries(8)
+    append(store, *sales[:6])
+    with store.transaction():
+        assert store.shop(SHOP).pack(packed, 99)
+    append(store, *sales[6:])
+    log = store.shop(SHOP)
+    assert [log.entry(till.chain, n) for n in range(1, 9)] == [(sale.record[1:],) for sale in sales]
+    assert len(list(log.document_records(sales[0].document))) == 8
+    assert count(store, "stretch") == 1
+
+
+def test_selling_one_by_one_writes_the_head_now_and_then_only(store):
+    head = "SELECT seq FROM shop"
+    till = MadeUpChain(1)
+    append(store, till.entry())
+    written = set()
+    for _ in range(300):
+        append(store, till.entry())
+        written.add(store.connection.execute(head).fetchone()[0])
+    assert len(written) == 3
+
+
+def test_a_head_that_lags_is_made_up_from_the_rows(store):
+    till = MadeUpChain(1)
+    append(store, till.entry())
+    sizes = 0
+    for number in range(50):
+        append(store, made_up_update("x/a", b"%d" % number), till.entry())
+    again = SqliteStore(store.path)
+    log, ours = again.shop(SHOP), store.shop(SHOP)
+    assert (log.end, log.runs(), log.documents()) == (ours.end, ours.runs(), ours.documents())
+    assert log.runs()[0].hi == 51
+    sizes = {row.name: row.records for row in log.documents()}
+    assert sizes["x/a"] == 50
+    again.close()
+
+
+def test_the_pending_of_a_peer_costs_no_look_at_what_came_from_it(store):
+    with store.transaction():
+        log = store.shop(SHOP)
+        for item in interleaved(3, 3000):
+            log.append(type(item)(item.record, item.document, item.digest, item.entry, Origin(PEER, 1)))
+        mine = MadeUpChain(99).entry()
+        log.append(mine)
+        log.set_acknowledged(PEER, Position(5, log.hash_at(5)), 1)
+    steps = 0
+
+    def count_steps():
+        nonlocal steps
+        steps += 1
+        return False
+
+    store.connection.set_progress_handler(count_steps, 100)
+    pending = list(store.shop(SHOP).unacknowledged(PEER))
+    store.connection.set_progress_handler(None)
+    assert pending == [(3001, mine.record)]
+    # 3,000 rows looked at would be 20,000 instructions and more.
+    assert steps < 20
+
+
+def test_what_was_prepared_by_one_store_is_not_taken_by_another(store):
+    append(store, *MadeUpChain(1).entries(2))
+    from crdtsync.storage.memory import MemoryStore
+
+    memory = MemoryStore()
+    with memory.transaction():
+        log = memory.create_shop(SHOP, LOG)
+        for sale in MadeUpChain(1).entries(2):
+            log.append(sale)
+    prepared = memory.shop(SHOP).prepare_pack(2, 2)
+    with pytest.raises(TypeError), store.transaction():
+        store.shop(SHOP).store_pack(prepared)
+
+
+def test_a_pack_has_a_number_of_rows_that_a_pack_can_have(store):
+    for rows in (0, 70_000):
+        with pytest.raises(ValueError):
+            store.shop(SHOP).prepare_pack(rows, 99)
+
+
+def test_a_log_written_by_two_handles_of_one_process_stays_whole(store):
+    other = SqliteStore(store.path)
+    till = MadeUpChain(1)
+    for number in range(300):
+        append(store if number % 3 else other, till.entry())
+    assert [run.hi for run in other.shop(SHOP).runs()] == [300]
+    other.close()
