@@ -7,12 +7,13 @@ key is read when the first entry is signed, so that `status` needs no cryptograp
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crdtsync.config import RegisterConfig
-from crdtsync.errors import NoRegister
+from crdtsync.errors import DamagedStore, NoRegister, StorageError
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.identity import Relay, load_relay, present_shop
@@ -56,12 +57,38 @@ class Replica:
         try:
             self.log, self.identity = present_shop(self.store)
             self.tables = ViewTables(self.store.database)
-            self.views = ViewKeeper(self.store, self.log, self.tables)
+            self.views = ViewKeeper(self.store, self.log, self.tables, self.mend)
             self.queries = ViewQueries(self.store.database, self.log.shop)
+            self._mend_head()
             self.views.prepare()
         except BaseException:
             self.store.close()
             raise
+
+    def mend(self, damage: DamagedStore) -> bool:
+        """Set a damaged record apart: the rest works, and whoever sent it is asked again. That it happened
+        stands in the register's own chain. False if that did not help.
+        """
+        from crdtsync.model.jet import INTEGRITY_DEFECT, build_jet
+
+        if damage.seq is None:
+            return False
+        with self.store.transaction():
+            if not self.log.set_damaged_apart(damage.seq, self.clock.now_ms()):
+                return False
+        with suppress(StorageError, NoRegister):
+            self.writer.write("jet", build_jet(INTEGRITY_DEFECT, {"record": damage.seq}))
+        return True
+
+    def _mend_head(self) -> None:
+        """Set apart the damaged records that keep the log from being opened at all."""
+        while True:
+            try:
+                self.log.end  # noqa: B018
+                return
+            except DamagedStore as damage:
+                if not self.mend(damage):
+                    raise
 
     def file_catalogue(self) -> None:
         """Bring the view of the products up to date. Costs nothing unless the catalogue has changed, and

@@ -20,8 +20,15 @@ BATCH_BYTES_MAX = 192 * 1024
 class ViewKeeper:
     """Fills the views of one shop from its log."""
 
-    def __init__(self, store: Store, log: ShopLog, tables: ViewTables) -> None:
+    def __init__(
+        self,
+        store: Store,
+        log: ShopLog,
+        tables: ViewTables,
+        mend: Callable[[DamagedStore], bool] = lambda _: False,
+    ) -> None:
         self._store = store
+        self._mend = mend
         self._log = log
         self._tables = tables
 
@@ -45,7 +52,7 @@ class ViewKeeper:
     def catch_up(self, progress: Callable[[int], None] = lambda _: None) -> None:
         """File all entries that came since. ``progress`` is told the lag after each transaction.
 
-        A record that is damaged is passed over: `verify` reports it, and the rest is shown.
+        A record that is damaged is set apart or else passed over: the rest is shown.
         """
         if self.lag() < 0:
             # Made from another log than this one: nothing of them is believed.
@@ -84,6 +91,8 @@ class ViewKeeper:
         try:
             batch = self._log.read(after, bytes_max=BATCH_BYTES_MAX)
         except DamagedStore as error:
+            if self._mend(error):
+                return self._read(after)
             if error.seq is None or error.seq <= after:
                 raise
             if error.seq == after + 1:

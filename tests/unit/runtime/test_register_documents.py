@@ -1,0 +1,116 @@
+import pytest
+from pycrdt import Array, Map, Text
+
+from crdtsync.errors import InvalidName, RecordError, StorageError
+from crdtsync.ids import Item, record_digest, update_record
+from crdtsync.runtime.register import Register
+from crdtsync.testing.clock import seeded_bytes
+
+
+def points(document, name="points"):
+    return dict(document.doc.get(name, type=Map).items())
+
+
+def test_what_is_written_in_a_transaction_is_there_for_other_processes(till, same_till):
+    with till.document("x/loyalty").transaction() as doc:
+        doc.get("points", type=Map)["c-17"] = "120"
+    assert points(same_till.document("x/loyalty")) == {"c-17": "120"}
+
+
+def test_one_transaction_is_one_record(till):
+    before = till.end.seq
+    with till.document("x/loyalty").transaction() as doc:
+        for n in range(20):
+            doc.get("points", type=Map)[f"c-{n}"] = "1"
+    assert till.end.seq == before + 1
+
+
+def test_a_transaction_that_changes_nothing_leaves_no_record(till):
+    before = till.end
+    with till.document("x/loyalty").transaction():
+        pass
+    assert till.end == before
+
+
+def test_what_others_wrote_comes_in_on_refresh(till, same_till):
+    here, there = till.document("x/loyalty"), same_till.document("x/loyalty")
+    with there.transaction() as doc:
+        doc.get("points", type=Map)["c-17"] = "120"
+    assert points(here) == {}
+    assert here.refresh()
+    assert points(here) == {"c-17": "120"}
+    assert not here.refresh()
+
+
+def test_two_processes_that_write_at_once_lose_nothing(till, same_till):
+    here, there = till.document("x/loyalty"), same_till.document("x/loyalty")
+    with here.transaction() as doc:
+        doc.get("points", type=Map)["a"] = "1"
+    with there.transaction() as doc:
+        doc.get("points", type=Map)["b"] = "2"
+    here.refresh()
+    assert points(here) == points(there) == {"a": "1", "b": "2"}
+
+
+def test_a_transaction_that_raises_leaves_the_document_as_it_was(till):
+    document = till.document("x/loyalty")
+    before = till.end
+    with pytest.raises(ZeroDivisionError), document.transaction() as doc:
+        doc.get("points", type=Map)["a"] = "1"
+        raise ZeroDivisionError
+    assert (points(document), till.end) == ({}, before)
+
+
+def test_a_change_that_no_replica_would_take_is_refused_here(till):
+    document = till.document("x/loyalty")
+    before = till.end
+    with pytest.raises(RecordError), document.transaction() as doc:
+        doc.get("points", type=Map)["a"] = "x" * 100_000
+    assert (points(document), till.end) == ({}, before)
+
+
+def test_a_change_that_could_not_be_stored_is_not_in_the_document(till):
+    document = till.document("x/loyalty")
+    till.replica.store.connection.pragma("query_only", True)
+    with pytest.raises(StorageError), document.transaction() as doc:
+        doc.get("points", type=Map)["a"] = "1"
+    till.replica.store.connection.pragma("query_only", False)
+    assert points(document) == {}
+
+
+def test_what_was_changed_outside_a_transaction_is_stored_by_save(till, same_till):
+    document = till.document("x/loyalty")
+    document.doc.get("points", type=Map)["a"] = "1"
+    assert document.save() == 1
+    assert points(same_till.document("x/loyalty")) == {"a": "1"}
+
+
+def test_every_handle_has_a_client_id_of_its_own(till, folder, clock):
+    with Register.open(folder, clock=clock, random_bytes=seeded_bytes(77)) as again:
+        ids = {register.document("x/a").doc.client_id for register in (till, again) for _ in range(5)}
+    assert len(ids) == 10
+
+
+def test_any_type_of_the_format_can_be_kept(till, same_till):
+    with till.document("x/notes").transaction() as doc:
+        doc.get("text", type=Text).insert(0, "Bonjour")
+        doc.get("list", type=Array).append("rouge")
+    other = same_till.document("x/notes").doc
+    assert (str(other.get("text", type=Text)), list(other.get("list", type=Array))) == ("Bonjour", ["rouge"])
+
+
+@pytest.mark.parametrize("name", ["loyalty", "x/", "x/Loyalty", "catalogue", "owner", "ledger/x", "x/../a"])
+def test_only_documents_of_ones_own_are_handed_out(till, name):
+    with pytest.raises(InvalidName):
+        till.document(name)
+
+
+def test_an_update_that_the_engine_refuses_hides_nothing_else(till):
+    bad = update_record("x/loyalty", b"\x01\x02garbage")
+    with till.replica.store.transaction():
+        till.replica.log.append(Item(bad, "x/loyalty", record_digest(bad)))
+    with till.document("x/loyalty").transaction() as doc:
+        doc.get("points", type=Map)["a"] = "1"
+    document = till.document("x/loyalty")
+    assert (points(document), document.refused) == ({"a": "1"}, [record_digest(bad)])
+    assert [finding.code for finding in till.verify().findings] == ["update"]

@@ -1,0 +1,135 @@
+import apsw
+import pytest
+
+from crdtsync.errors import InvalidName
+from crdtsync.ids import Item, entry_record
+from crdtsync.runtime.register import Register
+from crdtsync.runtime.replica import STORE
+from crdtsync.storage.log import Refusal
+from crdtsync.testing.clock import seeded_bytes
+from crdtsync.testing.till import MemoryTill
+
+
+def receive(till, entries):
+    with till.replica.store.transaction():
+        for entry in entries:
+            record = entry_record(entry.sealed)
+            till.replica.log.append(Item(record, entry.facts.document, entry.link, entry.facts))
+
+
+def codes(till):
+    return sorted(finding.code for finding in till.verify().findings)
+
+
+def test_what_a_register_made_itself_holds(till):
+    till.open_day(10000)
+    till.refund(till.sell(["CM-19"], ["card"]).number)
+    till.close_day()
+    found = till.verify()
+    assert (found.findings, found.records) == ((), till.end.seq)
+    assert (found.entries, found.chains) == (7, 2)
+
+
+def test_a_chain_without_a_certificate_is_named(till):
+    receive(till, MemoryTill("Caisse 2").entries)
+    assert codes(till) == ["key"]
+
+
+def test_a_missing_entry_is_named(till):
+    till.sell(["CM-19"], ["card"])
+    other = MemoryTill("Caisse 2")
+    other.sell()
+    other.sell()
+    receive(till, [other.entries[0], other.entries[2]])
+    assert "gap" in codes(till)
+
+
+def test_an_end_that_another_entry_names_and_that_is_missing_is_named(till):
+    other = MemoryTill("Caisse 2")
+    other.sell()
+    witness = MemoryTill("Caisse 3", heads=[other.end.known])
+    receive(till, [other.entries[0], *witness.entries])
+    tails = [finding for finding in till.verify().findings if finding.code == "tail"]
+    assert [finding.seq for finding in tails] == [2]
+
+
+def change_on_disk(folder, old, new):
+    connection = apsw.Connection(str(folder / STORE))
+    connection.execute(
+        "UPDATE record SET bytes = CAST(replace(CAST(bytes AS TEXT), ?, ?) AS BLOB)"
+        " WHERE CAST(bytes AS TEXT) LIKE '%' || ? || '%'",
+        (old, new, old),
+    )
+    connection.close()
+
+
+@pytest.fixture
+def damaged(folder, clock):
+    """A register of whose three sales the first was changed behind its back."""
+    with Register.open(folder, clock=clock, random_bytes=seeded_bytes(5)) as till:
+        number = till.sell(["CM-19"], ["card"]).number
+        till.sell(["TER-01"], ["card"])
+        till.sell(["TER-01"], ["card"])
+    change_on_disk(folder, f'"num":"{number}"', f'"num":"{number[:-1]}9"')
+    with Register.open(folder, clock=clock, random_bytes=seeded_bytes(6)) as till:
+        yield till
+
+
+def test_a_sale_that_was_changed_on_the_disk_is_set_apart_and_selling_goes_on(damaged):
+    assert damaged.status().apart == 1
+    assert damaged.sell(["CM-19"], ["card"]).number.endswith("-000004")
+    assert len(damaged.sales()) == 3
+
+
+def test_that_a_sale_was_changed_on_the_disk_stands_in_the_chain_and_is_found(damaged):
+    assert "jet" in {fact["kind"] for fact in damaged.inspect(damaged.status().documents[-1].name)}
+    assert "gap" in codes(damaged)
+
+
+def test_documents_are_listed_and_entries_found_by_number_link_and_ticket(till):
+    ticket = till.sell(["CM-19"], ["card"])
+    documents = {row["document"]: row for row in till.inspect()}
+    [name] = [name for name in documents if name.startswith("ledger/")]
+    assert documents[name]["records"] == 2
+    assert [fact["kind"] for fact in till.inspect(name)] == ["register", "sale"]
+    for key in (ticket.number, "2", ticket.link.hex()[:8]):
+        [fact] = till.inspect(name, key)
+        assert (fact["link"], fact["body"]["num"]) == (ticket.link.hex(), ticket.number)
+
+
+def test_a_key_that_is_not_there_is_told(till):
+    with pytest.raises(InvalidName):
+        till.inspect("owner", "nothing")
+    with pytest.raises(InvalidName):
+        till.inspect("catalogue", "NOPE")
+    with pytest.raises(InvalidName):
+        till.inspect("nowhere")
+
+
+def test_a_product_is_inspected_by_its_sku(till):
+    facts = till.inspect("catalogue", "CM-19")
+    assert facts
+    assert all(fact["key"].startswith("CM-19/") for fact in facts)
+
+
+def test_a_document_of_ones_own_is_inspected_whatever_its_types(till):
+    from pycrdt import Array, Map, Text
+
+    with till.document("x/notes").transaction() as doc:
+        doc.get("text", type=Text).insert(0, "Bonjour")
+        doc.get("list", type=Array).append("rouge")
+        doc.get("map", type=Map)["a"] = "1"
+    facts = {(fact["root"], fact["key"]): fact["value"] for fact in till.inspect("x/notes")}
+    assert facts == {("text", "0"): "Bonjour", ("list", "0"): ["rouge"], ("map", "a"): "1"}
+
+
+def test_what_was_set_apart_is_shown_with_its_bytes_and_its_reason(till):
+    refusal = Refusal(9, b"d" * 32, "unknown-device", "no certificate", held=True)
+    with till.replica.store.transaction():
+        till.replica.log.refuse(b"relay-log-id-001", refusal, b"Ebytes", 1)
+    [fact] = till.inspect("apart")
+    assert (fact["code"], fact["reason"], fact["bytes"]) == (
+        "unknown-device",
+        "no certificate",
+        b"Ebytes".hex(),
+    )
