@@ -10,7 +10,12 @@ from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import print_json, quantity
 
 
-@click.command("add", epilog="Example: crdtsync stock add CM-19 36 --reference BL-4711")
+@click.command(
+    "add",
+    epilog="Example: crdtsync stock add CM-19 36 --reference BL-4711",
+    # A negative quantity is no option.
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("sku")
 @click.argument("amount", metavar="QTY")
 @click.option(
@@ -25,7 +30,7 @@ from crdtsync.cli.output import print_json, quantity
 def command(
     sku: str, amount: str, why: str, reference: str | None, request_id: str | None, data: Path, as_json: bool
 ) -> None:
-    """Record that some came or, with a negative QTY (after `--`), went."""
+    """Record that some came or, with a negative QTY, went."""
     from crdtsync.model.money import parse_quantity
 
     with open_register(data) as register:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from crdtsync.config import RegisterConfig
+from crdtsync.errors import NoRegister
 from crdtsync.ids import Position
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.identity import Identity
@@ -83,7 +84,9 @@ class Register:
             random_bytes=random_bytes,
             day_starts_min=config.day_starts_min,
         )
-        return cls(Replica(config, clock, random_bytes))
+        replica = Replica(config, clock, random_bytes)
+        replica.views.catch_up()
+        return cls(replica)
 
     @classmethod
     def open(
@@ -323,11 +326,18 @@ class Register:
         self.sync(timeout_s, progress)
 
     def start_sync(self) -> BackgroundSync:
-        """Keep in step from now on, on a thread of its own. Raises ``RoleTaken``, ``StorageError``."""
+        """Keep in step from now on, on a thread of its own.
+
+        Raises ``NoRegister`` (no relay yet), ``RoleTaken``, ``StorageError``.
+        """
         from crdtsync.runtime.background import BackgroundSync
         from crdtsync.runtime.filer import Filer
 
         if self._background is None:
+            if self._replica.relay is None:
+                raise NoRegister(
+                    "this register belongs to no relay yet", hint="enrol it with `crdtsync join URL CODE`"
+                )
             background = BackgroundSync(self._replica.folder, self._make_syncer)
             background.start()
             self._background = background

@@ -1,0 +1,308 @@
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from crdtsync import errors
+from crdtsync.cli import group, main, product, stock
+
+COMMANDS = {
+    **{name: f"crdtsync.cli.{module}" for name, (module, _) in group.COMMANDS.items()},
+    **{f"product {name}": f"crdtsync.cli.{module}" for name, (module, _) in product.COMMANDS.items()},
+    **{f"stock {name}": f"crdtsync.cli.{module}" for name, (module, _) in stock.COMMANDS.items()},
+}
+LEAVES = {name: module for name, module in COMMANDS.items() if name not in ("product", "stock")}
+
+
+# -- the first day ---------------------------------------------------------------------------------------
+
+
+def test_a_register_is_made_sells_and_says_so(till):
+    ticket = till.json("sell", "CM-19x2", "TER-01", "--pay", "card")
+    assert (ticket["total_minor"], ticket["number"].rpartition("-")[2]) == (4395, "000001")
+    [row] = till.json("sales")
+    assert (row["number"], row["total"], row["register"]) == (ticket["number"], 4395, "Caisse 1")
+    status = till.json("status")
+    assert (status["state"], status["pending_sales"], status["pending_amount_minor"]) == ("alone", 1, 4395)
+
+
+def test_a_ticket_is_printed_with_its_lines_its_vat_and_its_change(till):
+    printed = till.ok("sell", "CM-19x2", "--pay", "cash=50").replace("\u202f", " ").replace("\u00a0", " ")
+    for text in (
+        "Cave du Port – Caisse 1",
+        "2 × Crozes-Hermitage 2019",
+        "37,00 €",
+        "TVA 20 %",
+        "Hand back 13,00 €",
+    ):
+        assert text in printed
+
+
+def test_quantities_have_decimals_and_a_sku_may_look_like_one(till):
+    till.ok("product", "add", "BOX2", "--name", "Coffret", "--price", "30", "--vat", "20")
+    till.ok("product", "add", "MAGx3", "--name", "Trois magnums", "--price", "99", "--vat", "20")
+    assert (
+        till.json("sell", "BOX2", "MAGx3", "TER-01x0,5", "--pay", "card")["total_minor"] == 3000 + 9900 + 348
+    )
+
+
+def test_the_same_request_sells_once(till):
+    first, again = (till.json("sell", "CM-19", "--pay", "card", "--request-id", "b-1") for _ in range(2))
+    assert (again["number"], again["again"]) == (first["number"], True)
+    assert len(till.json("sales")) == 1
+
+
+def test_a_ticket_is_refunded_by_line_and_then_no_further(till):
+    number = till.json("sell", "CM-19x3", "TER-01", "--pay", "card")["number"]
+    back = till.json("refund", number, "--line", "1=2", "--pay", "card", "--reason", "corked")
+    assert (back["total_minor"], back["refund_of"], back["reason"]) == (-3700, number, "corked")
+    result = till.run("refund", number, "--line", "1=2")
+    assert result.exit_code == errors.NotRefundable.exit_code
+
+
+def test_a_day_is_opened_and_closed_without_a_network(till):
+    opened = till.json("open", "--float", "150")
+    till.ok("sell", "CM-19", "--pay", "cash")
+    till.ok("cash", "out", "20", "--reason", "window cleaner")
+    closed = till.json("close", "--counted", "148.50")
+    assert "alone" in opened["sync"]
+    assert (closed["figures"]["z"], closed["cash_gap_minor"], closed["figures"]["total_minor"]) == (
+        1,
+        0,
+        1850,
+    )
+
+
+def test_a_closing_and_a_report_are_printed(till):
+    till.ok("sell", "CM-19", "--pay", "card")
+    assert "X of" in till.ok("close", "--read")
+    assert "Z1 of the day" in till.ok("close")
+    assert "Caisse 1" in till.ok("report")
+    [register] = till.json("report")["report"]["registers"]
+    assert (register["state"], register["total_minor"]) == ("closed", 1850)
+
+
+def test_stock_is_added_counted_and_listed(till):
+    till.ok("stock", "add", "CM-19", "12", "--reference", "BL-1")
+    till.ok("sell", "CM-19x2", "--pay", "card")
+    assert {row["sku"]: row["quantity"] for row in till.json("stock", "list")} == {"CM-19": 10_000}
+    till.ok("stock", "count", "CM-19=9", "TER-01=4")
+    till.ok("stock", "add", "CM-19", "-1", "--why", "breakage")
+    assert {row["sku"]: row["quantity"] for row in till.json("stock", "list")} == {
+        "CM-19": 8000,
+        "TER-01": 4000,
+    }
+    assert "CM-19" in till.ok("stock", "list")
+
+
+def test_products_are_shown_changed_and_archived(till):
+    till.ok("product", "set", "CM-19", "--price", "19.50")
+    assert till.json("product", "show", "CM-19")["price_minor"] == 1950
+    till.ok("product", "set", "TER-01", "--archive")
+    assert [row["sku"] for row in till.json("product", "list")] == ["CM-19"]
+    assert "TER-01" in till.ok("product", "list", "--archived")
+
+
+def test_a_product_file_is_imported_and_every_refused_line_is_reported(till, tmp_path):
+    file = tmp_path / "tarif.csv"
+    file.write_text("sku;name;price;vat\nA-1;Premier;12,50;20\nA-2;Deux;free;20\nA-3;;1;20\n")
+    dry = till.json("product", "import", str(file), "--dry-run")
+    assert (dry["added"], len(till.json("product", "list"))) == (["A-1"], 2)
+    report = till.json("product", "import", str(file))
+    assert (report["added"], [line["line"] for line in report["refused"]]) == (["A-1"], [3, 4])
+    assert "line 3" in till.ok("product", "import", str(file))
+
+
+def test_documents_are_inspected(till):
+    number = till.json("sell", "CM-19", "--pay", "card")["number"]
+    [ledger] = [row["document"] for row in till.json("inspect") if row["document"].startswith("ledger/")]
+    assert [row["kind"] for row in till.json("inspect", ledger)] == ["register", "sale"]
+    assert till.json("inspect", ledger, number)[0]["body"]["num"] == number
+    assert number in till.ok("inspect", ledger)
+    assert "CM-19/name" in till.ok("inspect", "catalogue", "CM-19")
+    assert "Nothing" in till.ok("inspect", "apart")
+
+
+def test_everything_holds_after_a_day(till):
+    till.ok("sell", "CM-19", "--pay", "card")
+    assert till.json("verify")["findings"] == []
+    assert "everything holds" in till.ok("verify")
+
+
+def test_verify_names_the_entry_that_fails_and_ends_with_its_code(till):
+    import apsw
+
+    number = till.json("sell", "CM-19", "--pay", "card")["number"]
+    till.ok("sell", "TER-01", "--pay", "card")
+    connection = apsw.Connection(str(till.folder / "register.sqlite"))
+    connection.execute(
+        "UPDATE record SET bytes = CAST(replace(CAST(bytes AS TEXT), '\"ttc\":1850', '\"ttc\":1800') AS BLOB)"
+        " WHERE CAST(bytes AS TEXT) LIKE '%' || ? || '%'",
+        (number,),
+    )
+    connection.close()
+    result = till.run("verify")
+    assert result.exit_code == errors.IntegrityDefect.exit_code
+    assert "Caisse 1" in result.stdout
+    assert result.stderr.startswith("crdtsync: ")
+
+
+def test_status_is_told_to_a_person(till):
+    till.ok("sell", "CM-19", "--pay", "card")
+    told = till.ok("status", "--documents")
+    for text in ("Caisse 1", "works alone", "1 sale", "18,50", "here only", "crdtsync join", "catalogue"):
+        assert text in told
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["sell", "NOPE", "--pay", "card"], errors.UnknownProduct),
+        (["sell", "CM-19", "--pay", "gold"], errors.InvalidSale),
+        (["sell", "CM-19", "--pay", "card=12,345"], errors.InvalidAmount),
+        (["sell", "CM-19", "--pay", "card=1"], errors.InvalidSale),
+        (["sell", "CM-19x0", "--pay", "card"], errors.InvalidSale),
+        (["refund", "NOPE-26-000001"], errors.UnknownTicket),
+        (["product", "add", "b d", "--name", "x", "--price", "1", "--vat", "20"], errors.InvalidProduct),
+        (["product", "add", "CM-19", "--name", "x", "--price", "1", "--vat", "20"], errors.InvalidProduct),
+        (["product", "add", "X", "--name", "x", "--price", "1.234", "--vat", "20"], errors.InvalidAmount),
+        (["product", "set", "NOPE", "--price", "1"], errors.UnknownProduct),
+        (["product", "import", "nowhere.csv"], errors.InvalidImport),
+        (["open", "--float", "much"], errors.InvalidAmount),
+        (["open", "--day", "tomorrow"], errors.InvalidName),
+        (["report", "--day", "2026-13-01"], errors.InvalidName),
+        (["cash", "out", "0", "--reason", "x"], errors.InvalidAmount),
+        (["stock", "add", "NOPE", "1"], errors.UnknownProduct),
+        (["stock", "count", "CM-19"], errors.InvalidAmount),
+        (["inspect", "nowhere"], errors.InvalidName),
+        (["init", "--name", "again"], errors.AlreadyARegister),
+        (["sync"], errors.NoRegister),
+        (["run"], errors.NoRegister),
+        (["resync", "--dry-run"], errors.NoRegister),
+        (["join", "ws://127.0.0.1:1", "not-a-code", "--name", "x"], errors.InvalidName),
+    ],
+)
+def test_an_error_is_one_line_for_a_person_and_an_exit_code_for_a_script(till, arguments, error):
+    result = till.run(*arguments)
+    assert (result.exit_code, result.stdout) == (error.exit_code, "")
+    assert re.fullmatch(r"crdtsync: [^\n]+\n", result.stderr)
+
+
+def test_with_json_an_error_is_one_document_on_standard_error(till):
+    result = till.run("sell", "NOPE", "--pay", "card", "--json")
+    told = json.loads(result.stderr)
+    assert (result.stdout, told["error"], told["exit_code"]) == ("", "UnknownProduct", 14)
+    assert told["hint"]
+
+
+@pytest.mark.parametrize("command", ["status", "sales", "verify", "sync", "inspect"])
+def test_where_no_register_is_the_way_to_one_is_told(empty, command):
+    result = empty.run(command)
+    assert result.exit_code == errors.NoRegister.exit_code
+    assert "crdtsync init" in result.stderr
+
+
+def test_a_setting_that_makes_no_sense_names_its_variable(till, monkeypatch):
+    monkeypatch.setenv("CRDTSYNC_DAY_STARTS", "four")
+    result = till.run("status")
+    assert result.exit_code == errors.UsageError.exit_code
+    assert "CRDTSYNC_DAY_STARTS" in result.stderr
+
+
+def test_the_data_folder_may_come_from_the_environment(till, monkeypatch):
+    monkeypatch.setenv("CRDTSYNC_DATA", str(till.folder))
+    assert CliRunner().invoke(main, ["status", "--json"]).exit_code == 0
+
+
+def test_the_operator_stands_in_the_ticket(till, monkeypatch):
+    monkeypatch.setenv("CRDTSYNC_OPERATOR", "u-lea")
+    assert till.json("sell", "CM-19", "--pay", "card")["operator"] == "u-lea"
+
+
+# -- what every command has --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "module"), LEAVES.items())
+def test_every_command_has_its_options_and_an_example(name, module):
+    command = importlib.import_module(module).command
+    told = CliRunner().invoke(main, [*name.split(), "--help"]).output
+    assert {"data", "as_json"} <= {parameter.name for parameter in command.params}
+    assert f"crdtsync {name}" in told
+    assert "Example:" in told
+    assert all(parameter.help for parameter in command.params if isinstance(parameter, click.Option))
+
+
+@pytest.mark.parametrize("commands", [group.COMMANDS, product.COMMANDS, stock.COMMANDS])
+def test_every_command_that_is_listed_is_there(commands):
+    for name, (module, summary) in commands.items():
+        command = importlib.import_module(f"crdtsync.cli.{module}").command
+        assert (command.name, bool(summary)) == (name, True)
+
+
+# -- as a process ------------------------------------------------------------------------------------------
+
+
+def test_python_m_crdtsync_is_the_command_line(till):
+    ran = subprocess.run(
+        [sys.executable, "-m", "crdtsync", "status", "--data", str(till.folder), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ran.stdout)["name"] == "Caisse 1"
+
+
+def test_a_terminal_that_cannot_show_the_euro_sign_loses_no_ticket(till):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "crdtsync", "sell", "CM-19", "--pay", "card", "--data", str(till.folder)],
+        capture_output=True,
+        check=True,
+        env=environment,
+    )
+    assert b"18,50" in ran.stdout
+
+
+def test_status_needs_neither_the_crdt_engine_nor_cryptography_nor_the_network(till):
+    script = (
+        "import sys; from crdtsync.cli import main\n"
+        "main(['status', '--data', sys.argv[1], '--json'], standalone_mode=False)\n"
+        "print(sorted({'pycrdt', 'cryptography', 'asyncio', 'websockets', 'rich'} & set(sys.modules)),"
+        " file=sys.stderr)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(till.folder)], capture_output=True, text=True, check=True
+    )
+    assert ran.stderr == "[]\n"
+
+
+def test_run_ends_when_it_is_told_to(till):
+    from crdtsync.runtime.identity import Relay, save_relay
+    from crdtsync.runtime.register import Register
+
+    with Register.open(till.folder) as register, register.replica.store.transaction():
+        save_relay(register.replica.log, Relay("ws://127.0.0.1:1", b"\x02" * 33))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crdtsync", "run", "--data", str(till.folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "not connected" in process.stdout.readline()
+    sold_at = time.monotonic()
+    till.ok("sell", "CM-19", "--pay", "card")
+    assert time.monotonic() - sold_at < 5
+    assert till.run("sync").exit_code == errors.RoleTaken.exit_code
+    process.terminate()
+    assert process.wait(20) == 0
+    process.stdout.close()
