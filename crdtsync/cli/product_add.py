@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,41 @@ from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import print_json
 from crdtsync.cli.product_show import product_facts, product_line
 
+_DETAILS = {
+    "producer": "Domaine, château, maison.",
+    "appellation": "Appellation of origin.",
+    "region": "Wine region.",
+    "country": "Country.",
+    "colour": "red, white, rose, orange or grey; French words are understood.",
+    "vintage": "Year, or NV.",
+    "volume": "Size with its unit: 75cl, 0.75l, 750ml.",
+    "abv": "Strength in % vol: 13.5.",
+    "category": "One or two levels: Wine/Red.",
+    "unit": "Unit of sale: pce, btl, kg.",
+}
+
 
 def detail_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The describing fields of a product, for ``add`` and ``set``."""
-    for name in ("producer", "appellation", "category", "barcode", "unit"):
-        command = click.option(f"--{name}", help=f"The product's {name}.")(command)
+    command = click.option(
+        "--barcode", "barcodes", multiple=True, help="EAN or UPC; may be given several times, replaces all."
+    )(command)
+    for name, words in reversed(_DETAILS.items()):
+        command = click.option(f"--{name}", help=words)(command)
     return command
+
+
+def details_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that were given, read as a product file's cells are. Raises ``UsageError``."""
+    from crdtsync.model.product_columns import read_cell
+
+    fields: dict[str, Any] = {}
+    for option, text in given.items():
+        if not text:
+            continue
+        name = "volume_ml" if option == "volume" else option
+        fields[name] = tuple(text) if option == "barcodes" else read_cell(name, text.strip())
+    return fields
 
 
 @click.command(
@@ -29,13 +58,11 @@ def detail_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--vat", required=True, help="Rate in percent: 20, 10, 5.5, 2.1 or 0.")
 @detail_options
 @common_options
-def command(
-    sku: str, name: str, price: str, vat: str, data: Path, as_json: bool, **details: str | None
-) -> None:
+def command(sku: str, name: str, price: str, vat: str, data: Path, as_json: bool, **details: Any) -> None:
     """Add a product to the catalogue of the shop."""
     from crdtsync.model.money import parse_amount, parse_rate
 
-    given = {key: value for key, value in details.items() if value is not None}
+    given = details_of(details)
     with open_register(data) as register:
         product = register.products.add(
             sku, price_minor=parse_amount(price), vat_rate=parse_rate(vat), name=name, **given

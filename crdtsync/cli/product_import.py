@@ -17,7 +17,7 @@ from crdtsync.cli.output import many, print_json
 def command(file: Path, dry_run: bool, data: Path, as_json: bool) -> None:
     """Import products from a CSV file with titles like sku;name;price;vat.
 
-    English and French titles are understood, with ; , or a tab between the columns. A product that exists
+    English and French titles are understood, with ; , | or a tab between the columns. A product that exists
     is changed where the file differs. A line that cannot be taken is reported with its number and the
     reason; the others are imported. Importing again changes nothing.
     """
@@ -26,8 +26,14 @@ def command(file: Path, dry_run: bool, data: Path, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
+    for difference in report.differences if dry_run else ():
+        click.echo(f"{difference.sku}: {difference.field} {difference.old!r} becomes {difference.new!r}")
+    for number, words in report.warnings:
+        click.echo(f"line {number}: {words} (imported all the same)")
     for line in report.refused:
         click.echo(f"line {line.line}: {line.reason}")
+    if report.ignored_columns:
+        click.echo(f"columns passed over: {', '.join(report.ignored_columns)}")
     done = "would be " if dry_run else ""
     click.echo(
         f"{many(len(report.added), 'product')} {done}added, {len(report.changed)} {done}changed, "

@@ -9,7 +9,7 @@ import click
 
 from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import print_json
-from crdtsync.cli.product_add import detail_options
+from crdtsync.cli.product_add import detail_options, details_of
 from crdtsync.cli.product_show import product_facts, product_line
 
 
@@ -33,7 +33,7 @@ def command(
     """Change a product; what is not named stays. A sale keeps the price that it was made at."""
     from crdtsync.model.money import parse_amount, parse_rate
 
-    given = {key: value for key, value in details.items() if value is not None}
+    given = details_of(details)
     with open_register(data) as register:
         product = register.products.set(
             sku,

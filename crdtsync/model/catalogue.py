@@ -1,187 +1,333 @@
-"""The catalogue: one Yjs map with flat keys, each value one canonical JSON text.
+"""The catalogue of a shop: a typed view of one Yjs document, and the only way to change it.
 
-``<sku>/<field>`` holds a field of a product; ``<sku>/price/<change id>`` one change of its price, for ever.
-Flat keys, because two devices that make one nested map at once lose one side's whole map; JSON texts,
-because Yjs values do not keep integers. A price is a set of changes, because the engine lets the higher
-client id win a concurrent write, and that must not decide about money.
+The document has one map, ``products``, with flat keys and plain values (see ``model.values``):
+
+========================  ==================================================================
+``<sku>/<field>``         one field of a product; two writers at once: one of the two values
+``<sku>/barcode/<code>``  true or false; barcodes that two people add both stay
+``<sku>/price/<id>``      one change of the price, for ever (see ``model.price``)
+========================  ==================================================================
+
+Flat, because two devices that make one nested map at once lose one side's whole map. By SKU, so that two
+imports of one product, made apart, merge field by field. Products are archived, never deleted.
+
+The engine does not roll back: everything is checked before anything is changed, and each operation is one
+transaction that gives one update. The caller stores that update; until it did, nothing is durable.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from crdtsync.errors import InvalidProduct, MalformedRecord
-from crdtsync.model import canonical
+from pycrdt import Doc, Map, TransactionEvent
+
+from crdtsync.errors import InvalidProduct, UnknownProduct
+from crdtsync.model.engine import apply_update, lies_beyond
+from crdtsync.model.listing import BARCODE, PRICE, Listing, read_listing
+from crdtsync.model.price import Price, PriceChange, PriceHistory, WantedPrice, make_changes
+from crdtsync.model.product import (
+    DEFAULT_UNIT,
+    RULES,
+    SKU,
+    Product,
+    check_barcodes,
+    check_field,
+    check_product,
+    year_of,
+)
+from crdtsync.model.values import Plain, encode_value
 
 ROOT: Final = "products"
-SKU: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
-TEXT_FIELDS: Final = ("name", "unit", "vat_class", "producer", "appellation", "category", "barcode")
-VAT_CLASSES: Final = {2000: "N", 1000: "R2", 550: "R1", 210: "S", 0: "Z"}
-AMOUNT_MINOR_MAX: Final = 10**9
+
+_UNWRITTEN: Final[Mapping[str, Any]] = {"unit": DEFAULT_UNIT, "archived": False}
+"""What a field without a key is read as, where that is not None."""
+
+Entries = dict[str, Plain]
+"""Keys of the map and what is to stand there."""
 
 
 @dataclass(frozen=True, slots=True)
-class PriceChange:
-    """One change: the amount (cents, tax included) and the VAT rate (1/100 %) from ``valid_from_ms`` on.
-
-    ``replaces`` are the changes that its author saw and meant to replace: a clock that is years ahead does
-    not win for ever.
+class Conflict:
+    """Changes of one price that did not see one another: ``price.change`` is used, ``price.others`` are not.
+    ``from_ms`` is when it begins to matter.
     """
-
-    amount_minor: int
-    vat_rate: int
-    valid_from_ms: int
-    by: str
-    at_ms: int
-    replaces: tuple[str, ...] = ()
-
-    def to_text(self) -> str:
-        """As it stands in the map."""
-        return canonical.encode(
-            {
-                "amount": self.amount_minor,
-                "vat": self.vat_rate,
-                "from": self.valid_from_ms,
-                "by": self.by,
-                "at": self.at_ms,
-                "replaces": sorted(self.replaces),
-            }
-        ).decode()
-
-    @property
-    def id(self) -> str:
-        """Its name, the hash of its content: nobody can make two that replace each other."""
-        return hashlib.sha256(self.to_text().encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """The price from ``from_ms`` on. ``disputed``: several changes are valid that did not see one another."""
-
-    from_ms: int
-    change: PriceChange
-    disputed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A product as the map holds it; ``prices`` is its timeline, oldest first."""
 
     sku: str
-    fields: Mapping[str, Any]
-    changes: Mapping[str, PriceChange]
-    archived: bool
+    price: Price
 
     @property
-    def prices(self) -> list[Price]:
-        """The price from each moment on at which one becomes valid."""
-        return [self._at(moment) for moment in sorted({c.valid_from_ms for c in self.changes.values()})]
-
-    def heads(self, at_ms: int) -> list[PriceChange]:
-        """The changes valid by then that no other valid change replaces; the one that is used first."""
-        valid = {key: c for key, c in self.changes.items() if c.valid_from_ms <= at_ms}
-        replaced = {key for change in valid.values() for key in change.replaces}
-        heads = [(c.at_ms, c.by, key) for key, c in valid.items() if key not in replaced]
-        return [valid[key] for _, _, key in sorted(heads, reverse=True)]
-
-    def price_at(self, at_ms: int) -> PriceChange | None:
-        """The change whose price holds at that time; None before the first."""
-        heads = self.heads(at_ms)
-        return heads[0] if heads else None
-
-    def replaced_from(self, valid_from_ms: int) -> tuple[str, ...]:
-        """What a new change replaces that is valid from then on: all that would hold beside it, then or
-        later. What these replace themselves need not be named again.
-        """
-        moments = {valid_from_ms} | {
-            change.valid_from_ms for change in self.changes.values() if change.valid_from_ms > valid_from_ms
-        }
-        return tuple(sorted({change.id for moment in moments for change in self.heads(moment)}))
-
-    def _at(self, moment_ms: int) -> Price:
-        heads = self.heads(moment_ms)
-        return Price(moment_ms, heads[0], len(heads) > 1)
+    def from_ms(self) -> int:
+        """Unix milliseconds."""
+        return self.price.from_ms
 
 
-def check_sku(sku: str) -> str:
-    """Raises ``InvalidProduct``."""
-    if not SKU.fullmatch(sku):
-        raise InvalidProduct(f"the SKU {sku!r} is not 1 to 40 letters, digits, '.', '_' or '-'")
-    return sku
+class Catalogue:
+    """The products of one shop, in memory. Not for more than one thread.
 
-
-def check_fields(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Map texts of the given fields. Raises ``InvalidProduct`` naming field, value and rule."""
-    texts = {}
-    for name, value in fields.items():
-        if name not in TEXT_FIELDS:
-            raise InvalidProduct(f"a product has no field {name!r}: {', '.join(TEXT_FIELDS)}")
-        if not isinstance(value, str) or not 0 < len(value) <= 200 or not value.isprintable():
-            raise InvalidProduct(f"{name} {value!r} is not 1 to 200 characters of plain text")
-        if name == "barcode" and not is_gtin(value):
-            raise InvalidProduct(f"barcode {value!r} is no EAN: its check digit does not fit")
-        try:
-            texts[name] = canonical.encode({"v": value}).decode()
-        except MalformedRecord as error:
-            raise InvalidProduct(f"{name} {value!r} cannot be kept: {error}") from error
-    return texts
-
-
-def check_price(amount_minor: int, vat_rate: int) -> None:
-    """Raises ``InvalidProduct`` for a price or a rate that cannot be."""
-    if not 0 <= amount_minor <= AMOUNT_MINOR_MAX:
-        raise InvalidProduct(f"a price of {amount_minor} cents is not between 0 and {AMOUNT_MINOR_MAX}")
-    if vat_rate not in VAT_CLASSES:
-        known = ", ".join(f"{rate / 100:g}" for rate in VAT_CLASSES)
-        raise InvalidProduct(f"{vat_rate / 100:g} % is no VAT rate here: {known}")
-
-
-def is_gtin(code: str) -> bool:
-    """Whether a code is a GTIN-8, -12, -13 or -14 with the right check digit."""
-    if not re.fullmatch(r"\d{8}|\d{12,14}", code):
-        return False
-    digits = [int(digit) for digit in reversed(code)]
-    return sum(digit * (3 if place % 2 else 1) for place, digit in enumerate(digits)) % 10 == 0
-
-
-def read_products(content: Iterable[tuple[str, Any]]) -> dict[str, Product]:
-    """All products by SKU, from the keys and values of the map. What cannot be read is left out: one bad
-    value never hides the others.
+    Operations return the Yjs update to be logged, or None where nothing would change. Each is a ``draft_…``,
+    which checks everything and changes nothing, and a ``write``; drafts of several products can be written
+    together. After an error from the engine (``UnsafeUpdate``) the object is of no more use: open another.
     """
-    fields: dict[str, dict[str, Any]] = {}
-    changes: dict[str, dict[str, PriceChange]] = {}
-    for key, text in content:
-        sku, _, name = key.partition("/")
-        if not SKU.fullmatch(sku) or not name or not isinstance(text, str):
-            continue
+
+    def __init__(self, doc: Doc[Any]) -> None:
+        """A view of a document, which follows what is applied to it from now on. O(catalogue)."""
+        self._doc = doc
+        self._map: Map[Any] = doc.get(ROOT, type=Map)
+        self._update = b""
+        self._waiting: list[bytes] = []
+        self._plain: dict[str, dict[str, Any]] = {}
+        self._listings: dict[str, Listing] = {}
+        self._changed: set[str] = set()
+        for key, plain in (self._map.to_py() or {}).items():
+            self._file(key, plain)
+        self._changed.clear()
+        self._subscriptions = (doc.observe(self._note_update), self._map.observe(self._note_keys))
+
+    @classmethod
+    def open(cls, updates: Iterable[bytes], *, client_id: int) -> Catalogue:
+        """The catalogue that these updates (and compacted states) make, in any order. O(all of it).
+
+        All were admitted by the scanner before. ``client_id`` (53 random bits) was never used before and is
+        never again. Raises ``UnsafeUpdate`` for an update that the engine refuses.
+        """
+        doc: Doc[Any] = Doc(client_id=client_id)
+        waiting: list[bytes] = []
+        for update in updates:
+            _take(doc, update, waiting)
+        catalogue = cls(doc)
+        catalogue._waiting = waiting
+        return catalogue
+
+    @property
+    def doc(self) -> Doc[Any]:
+        """The document, for reading: fingerprints, compaction, inspection."""
+        return self._doc
+
+    @property
+    def waiting(self) -> int:
+        """How many of the updates taken wait for others, and may not be seen as a whole yet."""
+        return len(self._waiting)
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    def __contains__(self, sku: object) -> bool:
+        """Whether there is such a product, archived or not."""
+        return sku in self._plain
+
+    def __len__(self) -> int:
+        """How many products there are, archived ones too."""
+        return len(self._plain)
+
+    def skus(self) -> list[str]:
+        """All SKUs in order, archived ones too."""
+        return sorted(self._plain)
+
+    def listing(self, sku: str) -> Listing:
+        """Everything known of one product. Raises ``UnknownProduct``."""
+        found = self._listings.get(sku)
+        if found is None:
+            keys = self._plain.get(sku)
+            if keys is None:
+                raise UnknownProduct(f"there is no product {sku!r}")
+            found = self._listings[sku] = read_listing(sku, keys)
+        return found
+
+    def product(self, sku: str, at_ms: int) -> Product:
+        """One product with its price at that moment. Raises ``UnknownProduct``."""
+        return self.listing(sku).at(at_ms)
+
+    def products(self, at_ms: int, *, archived: bool = False) -> Iterator[Product]:
+        """The products by SKU with their prices at that moment; with ``archived`` also those off sale."""
+        for sku in self.skus():
+            listing = self.listing(sku)
+            if archived or not listing.product.archived:
+                yield listing.at(at_ms)
+
+    def with_barcode(self, code: str) -> list[str]:
+        """The SKUs on sale that bear a barcode: several where vintages share one. O(products)."""
+        key = BARCODE + code
+        return [
+            sku
+            for sku in sorted(sku for sku, keys in self._plain.items() if keys.get(key) is True)
+            if not self.listing(sku).product.archived
+        ]
+
+    def price_at(self, sku: str, at_ms: int) -> Price | None:
+        """The price at that moment, None where none is valid yet. Raises ``UnknownProduct``."""
+        return self.listing(sku).prices.at(at_ms)
+
+    def conflicts(self, at_ms: int) -> list[Conflict]:
+        """The price conflicts that matter at that moment or will later, by SKU and time."""
+        found = []
+        for sku in self.skus():
+            timeline = list(self.listing(sku).prices.timeline())
+            for price, following in zip(timeline, [*timeline[1:], None], strict=True):
+                if price.is_disputed and (following is None or following.from_ms > at_ms):
+                    found.append(Conflict(sku, price))
+        return found
+
+    def problems(self) -> list[tuple[str, str]]:
+        """(SKU, sentence) of everything in the document that could not be read and is left out."""
+        return [(sku, text) for sku in self.skus() for text in self.listing(sku).problems]
+
+    def take_changed(self) -> frozenset[str]:
+        """The SKUs that were changed, here or by others, since the last call."""
+        changed, self._changed = frozenset(self._changed), set()
+        return changed
+
+    # -- changing ---------------------------------------------------------------------------------------
+
+    def add(self, product: Product, *, by: str, at_ms: int, valid_from_ms: int = 0) -> bytes:
+        """A new product; its price is valid at once, by every clock. Raises ``InvalidProduct``, also when
+        the SKU is taken here (one that another device adds meanwhile merges field by field).
+        """
+        return self.write(self.draft_add(product, by=by, at_ms=at_ms, valid_from_ms=valid_from_ms))
+
+    def set_fields(self, sku: str, fields: Mapping[str, Any], *, at_ms: int) -> bytes | None:
+        """Change descriptive fields (``product.RULES``) and ``barcodes`` (all of them); what is not named
+        stays. None clears an optional field. Raises ``InvalidProduct``, ``UnknownProduct``.
+        """
+        return self._write_if_any(self._draft_fields(sku, fields, at_ms))
+
+    def set_price(
+        self,
+        sku: str,
+        *,
+        by: str,
+        at_ms: int,
+        amount_minor: int | None = None,
+        vat_rate: int | None = None,
+        vat_class: str | None = None,
+        valid_from_ms: int | None = None,
+    ) -> bytes | None:
+        """Change price and VAT from a moment on, by default ``at_ms``; what is not named stays as it is
+        then. Settles a conflict, also with the price that is used already. Raises ``InvalidProduct``,
+        ``UnknownProduct``.
+        """
+        price = WantedPrice(amount_minor, vat_rate, vat_class, valid_from_ms)
+        return self._write_if_any(self.draft_change(sku, {}, price, by=by, at_ms=at_ms))
+
+    def archive(self, sku: str, *, archived: bool = True, at_ms: int) -> bytes | None:
+        """Take a product off sale, or put it back. Raises ``UnknownProduct``."""
+        return self.set_fields(sku, {"archived": archived}, at_ms=at_ms)
+
+    def draft_add(self, product: Product, *, by: str, at_ms: int, valid_from_ms: int = 0) -> Entries:
+        """What ``add`` would write."""
+        checked = check_product(product, year=year_of(at_ms))
+        sku = checked.sku
+        if sku in self:
+            raise InvalidProduct(f"there is a product {sku} already", hint="change it instead")
+        says = cast("int", checked.price_minor), checked.vat_rate, checked.vat_class
+        fields = {name: getattr(checked, name) for name in RULES}
+        return {
+            **{
+                f"{sku}/{name}": encode_value(value)
+                for name, value in fields.items()
+                if value != _UNWRITTEN.get(name)
+            },
+            **{f"{sku}/{BARCODE}{code}": True for code in checked.barcodes},
+            **_price_entries(PriceHistory(), PriceChange(sku, *says, valid_from_ms, at_ms, by)),
+        }
+
+    def draft_change(
+        self, sku: str, fields: Mapping[str, Any], price: WantedPrice | None, *, by: str, at_ms: int
+    ) -> Entries:
+        """What ``set_fields`` and ``set_price`` together would write: what differs from what is known."""
+        entries = self._draft_fields(sku, fields, at_ms)
+        if price is not None and price.says_anything:
+            begin = at_ms if price.valid_from_ms is None else price.valid_from_ms
+            history = self.listing(sku).prices
+            now = history.at(begin)
+            wanted = price.on_top_of(sku, now)
+            if now is None or now.is_disputed or now.change.what != wanted:
+                entries |= _price_entries(history, PriceChange(sku, *wanted, begin, at_ms, by))
+        return entries
+
+    def write(self, entries: Entries) -> bytes:
+        """Write drafts in one transaction; the update. A scanner takes some 500 keys and 32 KiB at once."""
+        self._update = b""
+        with self._doc.transaction():
+            for key, value in entries.items():
+                self._map[key] = value
+        return self._update
+
+    def apply(self, update: bytes) -> frozenset[str]:
+        """Take an update that another device made and the scanner admitted; the SKUs that changed.
+
+        Idempotent, in any order; what waits for an earlier update may show up only with it. Raises
+        ``UnsafeUpdate``.
+        """
+        before, self._changed = self._changed, set()
         try:
-            value = canonical.decode(text.encode())
-            if name.startswith("price/"):
-                change = _read_change(value)
-                if change.id == name[6:]:
-                    changes.setdefault(sku, {})[change.id] = change
+            _take(self._doc, update, self._waiting)
+            return frozenset(self._changed)
+        finally:
+            self._changed |= before
+
+    # -- inside -----------------------------------------------------------------------------------------
+
+    def _draft_fields(self, sku: str, fields: Mapping[str, Any], at_ms: int) -> Entries:
+        """The keys that differ from what is known."""
+        known, keys = self.listing(sku).product, self._plain[sku]
+        entries: Entries = {}
+        for name, value in fields.items():
+            if name == "barcodes":
+                codes, before = set(check_barcodes(value)), set(known.barcodes)
+                entries |= {f"{sku}/{BARCODE}{code}": code in codes for code in sorted(codes ^ before)}
+                continue
+            plain = encode_value(check_field(name, value, year=year_of(at_ms)), field=name)
+            # Compared with what stands there, not with what is shown: what cannot be read is written over.
+            if keys.get(name, _UNWRITTEN.get(name)) != plain:
+                entries[f"{sku}/{name}"] = plain
+        return entries
+
+    def _write_if_any(self, entries: Entries) -> bytes | None:
+        return self.write(entries) if entries else None
+
+    def _note_update(self, event: TransactionEvent) -> None:
+        self._update = event.update
+
+    def _note_keys(self, event: Any) -> None:
+        for key, change in event.keys.items():
+            if change["action"] == "delete":
+                self._forget(key)
             else:
-                fields.setdefault(sku, {})[name] = value["v"]
-        except (MalformedRecord, KeyError, TypeError, UnicodeEncodeError):
-            continue
-    return {
-        sku: Product(sku, fields[sku], changes.get(sku, {}), fields[sku].get("archived") is True)
-        for sku in fields
-        if isinstance(fields[sku].get("name"), str)
-    }
+                self._file(key, change["newValue"])
+
+    def _file(self, key: str, plain: Any) -> None:
+        sku, _, name = key.partition("/")
+        if name and SKU.fullmatch(sku):
+            self._plain.setdefault(sku, {})[name] = plain
+            self._listings.pop(sku, None)
+            self._changed.add(sku)
+
+    def _forget(self, key: str) -> None:
+        sku, _, name = key.partition("/")
+        keys = self._plain.get(sku, {})
+        if keys.pop(name, None) is not None:
+            self._listings.pop(sku, None)
+            self._changed.add(sku)
+        if not keys:
+            self._plain.pop(sku, None)
 
 
-def _read_change(value: dict[str, Any]) -> PriceChange:
-    numbers = [value["amount"], value["vat"], value["from"], value["at"]]
-    if any(type(number) is not int for number in numbers) or type(value["by"]) is not str:
-        raise TypeError("a price change is made of whole numbers and a name")
-    check_ok = 0 <= value["amount"] <= AMOUNT_MINOR_MAX and value["vat"] in VAT_CLASSES
-    if not check_ok or not all(type(key) is str for key in value["replaces"]):
-        raise TypeError("a price change out of range")
-    return PriceChange(
-        value["amount"], value["vat"], value["from"], value["by"], value["at"], tuple(value["replaces"])
-    )
+def _take(doc: Doc[Any], update: bytes, waiting: list[bytes]) -> None:
+    """Apply an update, and again those that waited, for as long as that completes any.
+
+    Of an update that comes too early the engine loses a part, but takes it when it is given once more.
+    """
+    apply_update(doc, update)
+    if lies_beyond(doc, update):
+        waiting.append(update)
+    before = -1
+    while waiting and len(waiting) != before:
+        before = len(waiting)
+        for again in waiting:
+            apply_update(doc, again)
+        waiting[:] = [again for again in waiting if lies_beyond(doc, again)]
+
+
+def _price_entries(history: PriceHistory, wanted: PriceChange) -> Entries:
+    return {f"{change.sku}/{PRICE}{change.id}": change.value for change in make_changes(history, wanted)}

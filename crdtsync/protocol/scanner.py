@@ -53,14 +53,15 @@ class Scan:
 
     ``clients`` are (client, first clock, clock after the last); ``deleted`` (client, clock, length);
     ``roots`` the names of the roots that blocks name as their parent. A block with an origin takes its
-    parent from there, and names none. ``has_holes`` is true when clocks are left out inside a client's run.
+    parent from there, and names none. ``needs`` are (client, clock): the update can be integrated whole where
+    of each such client everything before that clock is (see ``protocol.causal``).
     """
 
     clients: tuple[tuple[int, int, int], ...]
     deleted: tuple[tuple[int, int, int], ...]
     blocks: int
     roots: frozenset[str]
-    has_holes: bool
+    needs: tuple[tuple[int, int], ...]
 
 
 def scan_update(
@@ -78,23 +79,29 @@ def scan_update(
     clients: list[tuple[int, int, int]] = []
     named: set[str] = set()
     tree = _Tree(update)
+    needs: dict[int, int] = {}
+    holes: dict[int, int] = {}
     blocks = 0
-    has_holes = False
     client = start = end = -1
     for block in reader.blocks():
-        of, clock, length, kind, _, right_origin, parent, _, info, content, _ = block
+        of, clock, length, kind, origin, right_origin, parent, _, info, content, _ = block
         if of != client:
             if blocks:
                 clients.append((client, start, end))
             client, start = of, clock
         blocks += 1
         end = clock + length
-        if kind == SKIP:
-            has_holes = True
         if isinstance(parent, str):
             named.add(parent)
+        if origin is not None and origin[1] >= needs.get(origin[0], 0):
+            needs[origin[0]] = origin[1] + 1
         if not flat:
             tree.add(block)
+            for name in (right_origin, parent):
+                if isinstance(name, tuple) and name[1] >= needs.get(name[0], 0):
+                    needs[name[0]] = name[1] + 1
+            if kind == SKIP:
+                holes[of] = end
         elif not (
             info & HAS_KEY
             and right_origin is None
@@ -107,7 +114,25 @@ def scan_update(
     if roots is not None and not named <= roots:
         raise UnsafeUpdate(f"the update writes to {sorted(named - roots)}: {sorted(roots)} is allowed")
     tree.check()
-    return Scan(tuple(clients), tuple(reader.deletions()), blocks, frozenset(named), has_holes)
+    deleted = tuple(reader.deletions())
+    return Scan(tuple(clients), deleted, blocks, frozenset(named), _outside(needs, clients, holes, deleted))
+
+
+def _outside(
+    named: dict[int, int],
+    clients: list[tuple[int, int, int]],
+    holes: dict[int, int],
+    deleted: tuple[tuple[int, int, int], ...],
+) -> tuple[tuple[int, int], ...]:
+    """What an update needs and does not bring itself. ``named`` are the clocks after what its blocks name."""
+    needs = dict(named)
+    for client, clock, length in deleted:
+        needs[client] = max(needs.get(client, 0), clock + length)
+    for client, start, end in clients:
+        # What it names within its own run is there once the run begins where the document ends.
+        if needs.get(client, 0) <= end:
+            needs[client] = holes.get(client, start)
+    return tuple((client, clock) for client, clock in needs.items() if clock)
 
 
 class _Tree:

@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from crdtsync.errors import CrdtsyncError, InvalidProduct, UnknownProduct
-from crdtsync.model import canonical
-from crdtsync.model.catalogue import PriceChange, Product, check_fields, check_price, check_sku
-from crdtsync.runtime.product_file import FileLine, read_product_file
+from crdtsync.errors import InvalidImport, UnknownProduct
+from crdtsync.model.catalogue import Entries
+from crdtsync.model.price import WantedPrice
+from crdtsync.model.product import Product, check_field, check_price
+from crdtsync.model.product_import import FILE_BYTES_MAX, plan_import, read_file
 from crdtsync.runtime.replica import Replica
 from crdtsync.storage.view_queries import ProductRow
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.catalogue import Catalogue
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedLine:
-    """A line of a file that was not imported, and why."""
+    """A line of a file that was not imported, and why. ``field`` is empty where the whole line is meant."""
 
     line: int
+    field: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A field that an import changes."""
+
+    sku: str
+    field: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did, or with ``dry_run`` would do. Each line of the file is in one of the four."""
+    """What an import did, or with ``dry_run`` would do. Each line of the file is in one of the first four.
+
+    ``warnings`` are (line, sentence); ``ignored_columns`` are titles that were not understood.
+    """
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
     unchanged: tuple[str, ...]
     refused: tuple[RefusedLine, ...]
     dry_run: bool
-
-
-@dataclass(slots=True)
-class _Draft:
-    """Keys of the map that are to be set, and what became of each product."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-    added: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
+    differences: tuple[Difference, ...] = ()
+    warnings: tuple[tuple[int, str], ...] = ()
+    ignored_columns: tuple[str, ...] = ()
 
 
 class Products:
@@ -53,14 +64,16 @@ class Products:
     def add(self, sku: str, *, name: str, price_minor: int, vat_rate: int, **fields: Any) -> ProductRow:
         """A new product. Durable on return. Raises ``InvalidProduct``, also when the SKU is taken.
 
-        ``fields``: unit, vat_class, producer, appellation, category, barcode.
+        ``fields``: those of ``model.product.Product``, among them ``barcodes`` and ``vat_class``.
         """
-        check_sku(sku)
-        catalogue = self._replica.catalogue
-        catalogue.refresh()
-        if catalogue.products([sku]):
-            raise InvalidProduct(f"there is a product {sku} already", hint="change it with `product set`")
-        catalogue.write(self._texts(sku, None, price_minor, vat_rate, 0, {"name": name, **fields}))
+        vat_class = check_price(price_minor, vat_rate, fields.pop("vat_class", None))
+        for field in fields.keys() - {"barcodes"}:
+            check_field(field, fields[field])
+        product = Product(
+            sku, name, price_minor=price_minor, vat_rate=vat_rate, vat_class=vat_class, **fields
+        )
+        catalogue = self._fresh()
+        catalogue.write([catalogue.view.draft_add(product, by=self._author, at_ms=self._now_ms())])
         return self.get(sku)
 
     def set(
@@ -75,18 +88,15 @@ class Products:
     ) -> ProductRow:
         """Change a product; what is not named stays. Durable on return.
 
-        ``valid_from_ms``: when a new price begins to hold, by default now. Raises ``InvalidProduct``,
-        ``UnknownProduct``.
+        ``valid_from_ms``: when a new price begins to hold, by default now; a price planned for a later day
+        stays planned. Raises ``InvalidProduct``, ``UnknownProduct``.
         """
-        catalogue = self._replica.catalogue
-        catalogue.refresh()
-        product = catalogue.products([sku]).get(sku)
-        if product is None:
-            raise UnknownProduct(f"there is no product {sku!r}")
-        now_ms = self._replica.clock.now_ms()
-        amount, rate = _new_price(product, now_ms, price_minor, vat_rate)
-        valid_ms = now_ms if valid_from_ms is None else valid_from_ms
-        catalogue.write(self._texts(sku, product, amount, rate, valid_ms, fields, archived=archived))
+        price = WantedPrice(price_minor, vat_rate, fields.pop("vat_class", None), valid_from_ms)
+        if archived is not None:
+            fields["archived"] = archived
+        catalogue = self._fresh()
+        draft = catalogue.view.draft_change(sku, fields, price, by=self._author, at_ms=self._now_ms())
+        catalogue.write([draft])
         return self.get(sku)
 
     def archive(self, sku: str) -> ProductRow:
@@ -94,28 +104,35 @@ class Products:
         return self.set(sku, archived=True)
 
     def import_file(self, path: Path | str, *, dry_run: bool = False) -> ImportReport:
-        """Import a CSV file, see ``runtime.product_file``. Durable on return. Can be repeated.
+        """Import a CSV file, see ``model.product_import``. Durable on return. Can be repeated.
 
         A product that exists is changed where the file differs. A line that cannot be taken is reported
         with its reason, and the others are imported. Raises ``InvalidImport``, ``StorageError``.
         """
-        lines = read_product_file(Path(path))
-        catalogue = self._replica.catalogue
-        catalogue.refresh()
-        known = catalogue.products()
-        draft, refused, seen = _Draft(), [], dict[str, int]()
-        for line in lines:
-            try:
-                if line.sku in seen:
-                    raise InvalidProduct(f"the SKU {line.sku} was on line {seen[line.sku]} already")
-                self._draft(draft, line, known.get(line.sku))
-                seen[line.sku] = line.number
-            except CrdtsyncError as error:
-                refused.append(RefusedLine(line.number, str(error)))
-        if not dry_run and draft.texts:
-            catalogue.write(draft.texts)
+        file = read_file(_bytes_of(Path(path)))
+        view, at_ms = self._fresh().view, self._now_ms()
+        plan = plan_import(file, lambda sku: view.product(sku, at_ms) if sku in view else None, at_ms=at_ms)
+        if not dry_run:
+            by = self._author
+            drafts: list[Entries] = [view.draft_add(new.product, by=by, at_ms=at_ms) for new in plan.new]
+            drafts += [
+                view.draft_change(line.sku, line.fields, line.price, by=by, at_ms=at_ms)
+                for line in (changed.line for changed in plan.changed)
+            ]
+            self._replica.catalogue.write(drafts)
         return ImportReport(
-            tuple(draft.added), tuple(draft.changed), tuple(draft.unchanged), tuple(refused), dry_run
+            tuple(new.product.sku for new in plan.new),
+            tuple(changed.line.sku for changed in plan.changed),
+            tuple(plan.unchanged),
+            tuple(RefusedLine(line.number, line.field, line.reason) for line in plan.refused),
+            dry_run,
+            tuple(
+                Difference(changed.line.sku, name, old, new)
+                for changed in plan.changed
+                for name, (old, new) in changed.differences.items()
+            ),
+            tuple(plan.warnings),
+            plan.ignored_columns,
         )
 
     def get(self, sku: str) -> ProductRow:
@@ -144,67 +161,23 @@ class Products:
         """Bring the view of the products up to date, if the catalogue has changed since."""
         self._replica.file_catalogue()
 
-    def _draft(self, draft: _Draft, line: FileLine, known: Product | None) -> None:
-        check_sku(line.sku)
-        amount, rate = line.price()
-        fields = line.fields
-        if known is None:
-            if "name" not in fields:
-                raise InvalidProduct(f"{line.sku} has no name")
-            draft.texts |= self._texts(line.sku, None, amount, rate, 0, fields)
-            draft.added.append(line.sku)
-            return
-        check_fields(fields)
-        fields = {name: value for name, value in fields.items() if known.fields.get(name) != value}
-        now_ms = self._replica.clock.now_ms()
-        price = known.price_at(now_ms)
-        same_price = price is not None and (price.amount_minor, price.vat_rate) == (amount, rate)
-        if same_price and not fields:
-            draft.unchanged.append(line.sku)
-            return
-        new = (None, None) if same_price else (amount, rate)
-        draft.texts |= self._texts(line.sku, known, new[0], new[1], now_ms, fields)
-        draft.changed.append(line.sku)
+    def _fresh(self) -> Catalogue:
+        catalogue = self._replica.catalogue
+        catalogue.refresh()
+        return catalogue
 
-    def _texts(
-        self,
-        sku: str,
-        product: Product | None,
-        amount: int | None,
-        rate: int | None,
-        valid_from_ms: int,
-        fields: Mapping[str, Any],
-        *,
-        archived: bool | None = None,
-    ) -> dict[str, str]:
-        """The keys of the map for a change. Raises ``InvalidProduct`` before anything is changed."""
-        texts = {f"{sku}/{name}": text for name, text in check_fields(fields).items()}
-        if archived is not None:
-            texts[f"{sku}/archived"] = canonical.encode({"v": archived}).decode()
-        if amount is not None and rate is not None:
-            check_price(amount, rate)
-            change = PriceChange(
-                amount,
-                rate,
-                valid_from_ms,
-                self._replica.identity.device.hex(),
-                self._replica.clock.now_ms(),
-                product.replaced_from(valid_from_ms) if product else (),
-            )
-            texts[f"{sku}/price/{change.id}"] = change.to_text()
-        return texts
+    def _now_ms(self) -> int:
+        return self._replica.clock.now_ms()
+
+    @property
+    def _author(self) -> str:
+        return self._replica.identity.device.hex()
 
 
-def _new_price(
-    product: Product, now_ms: int, price_minor: int | None, vat_rate: int | None
-) -> tuple[int | None, int | None]:
-    """Amount and rate of a change; what is not given stays as it is now. (None, None): no change."""
-    if price_minor is None and vat_rate is None:
-        return None, None
-    now = product.price_at(now_ms)
-    if now is None and (price_minor is None or vat_rate is None):
-        raise InvalidProduct(f"{product.sku} has no price yet: give both price and VAT rate")
-    return (
-        now.amount_minor if price_minor is None and now else price_minor,
-        now.vat_rate if vat_rate is None and now else vat_rate,
-    )
+def _bytes_of(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise InvalidImport(f"{path} has more than {FILE_BYTES_MAX >> 20} MB")
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidImport(f"{path} cannot be read: {error.strerror}") from error
