@@ -13,15 +13,17 @@ from typing import Any
 
 from pycrdt import Array, Doc, Map, Text, TransactionEvent
 
-from crdtsync.errors import InvalidName
+from crdtsync.errors import InvalidName, RecordError
 from crdtsync.ids import (
     ENTRY,
+    STATE,
     Item,
     parse_document_name,
     record_digest,
     split_update_record,
     update_record,
 )
+from crdtsync.protocol.causal import CausalOrder
 from crdtsync.protocol.scanner import scan_document
 from crdtsync.runtime.replica import Replica
 
@@ -57,6 +59,11 @@ class Document:
         """The log's seq up to which the document is applied."""
         return self._seq
 
+    @property
+    def waiting(self) -> int:
+        """How many updates are in the log, but build on others that are not, and are not shown yet."""
+        return self._order.waiting
+
     @contextmanager
     def transaction(self) -> Iterator[Doc[Any]]:
         """Change the document; durable when the block has ended.
@@ -90,7 +97,8 @@ class Document:
         """Apply what came into the log since, from other processes or devices; whether anything did.
 
         O(records that came). An update that the CRDT engine refuses is passed over; ``refused`` has its
-        digest, and `crdtsync verify` shows it.
+        digest, and `crdtsync verify` shows it. One that came before others that it builds on waits for them
+        (the engine would lose a part of it).
         """
         log, changed = self._replica.log, False
         while True:
@@ -106,6 +114,7 @@ class Document:
         self._doc: Doc[Any] = Doc(client_id=client_id)
         self._unsaved: list[bytes] = []
         self._applying = False
+        self._order = CausalOrder()
         # The end is read first: a record that arrives meanwhile is applied twice, which changes nothing.
         self._seq = self._replica.log.end.seq
         self._load_records()
@@ -116,21 +125,31 @@ class Document:
             self._apply(record)
 
     def _apply(self, record: bytes) -> bool:
+        """Take a record; whether anything was applied. What comes before others that it builds on waits."""
         if record[:1] == ENTRY:
             return False
         name, update = split_update_record(record)
         if name != self.name or record_digest(record) in self.refused:
             return False
+        try:
+            scan = scan_document(name, update, state=record[:1] == STATE)
+        except RecordError:
+            self.refused.append(record_digest(record))
+            return False
+        ready = self._order.take(update, scan)
         self._applying = True
         try:
-            self._doc.apply_update(update)
+            for passed in ready:
+                self._doc.apply_update(passed)
         except (ValueError, RuntimeError):
             # The engine may have applied a part of it: begin again, without it.
-            self.refused.append(record_digest(record))
+            self.refused += [
+                record_digest(update_record(name, passed, state=state)) for state in (False, True)
+            ]
             self._load()
         finally:
             self._applying = False
-        return True
+        return bool(ready)
 
     def _changed(self, event: TransactionEvent) -> None:
         # An observer only takes notes: raising here would look like a failed write to whoever wrote.

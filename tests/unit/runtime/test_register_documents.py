@@ -1,10 +1,15 @@
 import pytest
-from pycrdt import Array, Map, Text
+from pycrdt import Array, Doc, Map, Text
 
 from crdtsync.errors import InvalidName, RecordError, StorageError
 from crdtsync.ids import Item, record_digest, update_record
 from crdtsync.runtime.register import Register
 from crdtsync.testing.clock import seeded_bytes
+
+
+def append(till, record):
+    with till.replica.store.transaction():
+        till.replica.log.append(Item(record, "x/loyalty", record_digest(record)))
 
 
 def points(document, name="points"):
@@ -114,3 +119,24 @@ def test_an_update_that_the_engine_refuses_hides_nothing_else(till):
     document = till.document("x/loyalty")
     assert (points(document), document.refused) == ({"a": "1"}, [record_digest(bad)])
     assert [finding.code for finding in till.verify().findings] == ["update"]
+
+
+def test_records_that_came_in_the_wrong_order_are_all_shown(till):
+    author = Doc(client_id=7)
+    updates: list[bytes] = []
+    subscription = author.observe(lambda event: updates.append(event.update))
+    items = author.get("points", type=Map)
+    items["a"] = "1"
+    with author.transaction():
+        items["b"], items["a"] = "2", "3"
+    author.unobserve(subscription)
+    first, second = (update_record("x/loyalty", update) for update in updates)
+    open_before = till.document("x/loyalty")
+
+    append(till, second)
+    assert open_before.refresh() is False
+    assert (points(open_before), open_before.waiting) == ({}, 1)
+    append(till, first)
+    open_before.refresh()
+    assert points(open_before) == points(till.document("x/loyalty")) == {"a": "3", "b": "2"}
+    assert open_before.waiting == 0
