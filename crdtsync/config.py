@@ -54,7 +54,7 @@ class RegisterConfig:
     def from_environment(cls, data: Path, environment: Mapping[str, str]) -> Self:
         """The settings for a data folder. Raises ``UsageError`` naming the variable that makes no sense."""
         day_starts = environment.get("CRDTSYNC_DAY_STARTS", "04:00")
-        match = re.fullmatch(r"(\d{1,2}):(\d{2})", day_starts)
+        match = re.fullmatch(r"([0-9]{1,2}):([0-5][0-9])", day_starts)
         if match is None:
             raise UsageError(f"CRDTSYNC_DAY_STARTS={day_starts!r} is not of the form HH:MM")
         timeout = environment.get("CRDTSYNC_SYNC_TIMEOUT_S", "5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from crdtsync.errors import DiskFull, NoRegister, ReadOnlyStore, StorageError
@@ -17,9 +18,11 @@ def write_key(path: Path, contents: bytes) -> None:
 
     Raises ``StorageError`` if the file exists: a key is never replaced.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft: Path | None = None
     try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # Made for its owner alone, under a name that nobody else takes.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        draft = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(contents)
             file.flush()
@@ -32,7 +35,8 @@ def write_key(path: Path, contents: bytes) -> None:
     except OSError as error:
         raise _as_storage_error(path, error) from error
     finally:
-        draft.unlink(missing_ok=True)
+        if draft is not None:
+            draft.unlink(missing_ok=True)
 
 
 def read_key(path: Path) -> bytes:
