@@ -74,7 +74,8 @@ def covered(runs: Sequence[Run], peer: Iterable[HeldRun], links_at: LinksAt) -> 
             holding = next((r for r in mine[theirs.chain] if r.lo <= n <= r.hi), None)
             if holding is None or not theirs.lo <= n <= theirs.hi or not _within(clear[theirs.chain], n):
                 continue
-            if link in links_at(theirs.chain, n):
+            # Two links where the runs knew of one: a branch has come in since they were read.
+            if list(links_at(theirs.chain, n)) == [link]:
                 lo = max(holding.lo, theirs.lo)
                 found[theirs.chain] += [
                     (max(lo, a), min(n, b)) for a, b in clear[theirs.chain] if a <= n and b >= lo

@@ -243,7 +243,7 @@ class SteppedShop:
         """Wires both of whose ends are open."""
         return (wire for wire in self.wires if wire.near.is_open and wire.far.is_open)
 
-    def settle(self, rounds_max: int = 400) -> int:
+    def settle(self, rounds_max: int = 100) -> int:
         """Let everything come to rest, connecting again who was cut off; how many rounds it took."""
         for rounds in range(rounds_max):
             while self.step():
