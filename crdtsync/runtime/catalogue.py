@@ -16,6 +16,7 @@ from crdtsync.model.catalogue import ROOT, Entries
 from crdtsync.model.listing import listing_rows
 from crdtsync.runtime.register_documents import Document
 from crdtsync.runtime.replica import Replica
+from crdtsync.storage.views import Row
 
 PRODUCTS_PER_TRANSACTION = 200
 """They are filed in some 10 ms."""
@@ -69,7 +70,7 @@ class Catalogue(Document):
         complete = tables.catalogue_seq(shop) < self._filed_before or not self._filed_before
         self._changed_skus |= self.view.take_changed()
         skus = self.view.skus() if complete else sorted(self._changed_skus)
-        rows = {sku: listing_rows(self.view.listing(sku)) if sku in self.view else [] for sku in skus}
+        rows = {sku: self._rows(sku) for sku in skus}
         # Short transactions, so that no sale waits; the cursor moves with the last of them.
         for first in range(0, len(skus), PRODUCTS_PER_TRANSACTION):
             part = {sku: rows[sku] for sku in skus[first : first + PRODUCTS_PER_TRANSACTION]}
@@ -82,6 +83,13 @@ class Catalogue(Document):
                 tables.end_products(shop, through=through, only=rows.keys() if complete else None)
         self._filed_before = through
         self._changed_skus.clear()
+
+    def _rows(self, sku: str) -> list[Row]:
+        if sku not in self.view:
+            return []
+        listing = self.view.listing(sku)
+        codes: list[Row] = [("barcode", {"code": code}) for code in listing.product.barcodes]
+        return [*listing_rows(listing), *codes]
 
     def _load_records(self) -> None:
         records = list(self._replica.log.document_records(self.name))

@@ -153,6 +153,11 @@ class Products:
         rows = self._replica.queries.products(self._replica.clock.now_ms())
         return (row for row in rows if archived or not row.archived)
 
+    def with_barcode(self, code: str) -> Sequence[ProductRow]:
+        """The products on sale that bear a barcode: several where vintages share one."""
+        self.refresh()
+        return self._replica.queries.products_with(code, self._now_ms())
+
     def disputed(self) -> Sequence[ProductRow]:
         """The products whose price was changed by two people without seeing one another."""
         return [row for row in self.list() if row.disputed]

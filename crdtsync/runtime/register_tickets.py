@@ -21,7 +21,7 @@ from crdtsync.storage.view_queries import ProductRow, TicketRow
 
 @dataclass(frozen=True, slots=True)
 class BasketLine:
-    """A product as it goes over the counter. ``unit_price_minor``: the price that was shown to the customer,
+    """A product as it goes over the counter, by its SKU or its barcode. ``unit_price_minor``: the price that was shown to the customer,
     when it is not today's of the catalogue.
     """
 
@@ -32,7 +32,7 @@ class BasketLine:
 
 
 SoldLine = str | BasketLine | Line
-"""A SKU (one of it), a basket line, or a complete line for what is in no catalogue."""
+"""A SKU or a barcode (one of it), a basket line, or a complete line for what is in no catalogue."""
 
 PaidBy = str | Payment
 """A means of payment for all that is left to pay, or a payment with its amount."""
@@ -144,7 +144,8 @@ class Tickets:
         now_ms = self._replica.clock.now_ms()
         for sku in skus:
             product = self._replica.queries.product(sku, now_ms)
-            if product is None or product.price_minor is None:
+            missing = product is None and not self._replica.queries.products_with(sku, now_ms)
+            if missing or (product is not None and product.price_minor is None):
                 self._replica.file_catalogue()
                 return
 
@@ -153,12 +154,24 @@ class Tickets:
             return line
         wanted = BasketLine(line) if isinstance(line, str) else line
         product = self._replica.queries.product(wanted.sku, at_ms)
-        if product is None or product.archived:
-            raise UnknownProduct(f"no product {wanted.sku!r} is on sale")
-        return _line_of(product, wanted)
+        return _line_of(product or self._scanned(wanted.sku, at_ms), wanted)
+
+    def _scanned(self, code: str, at_ms: int) -> ProductRow:
+        """The product that bears a barcode. Raises ``UnknownProduct``, ``InvalidSale`` where several do."""
+        found = self._replica.queries.products_with(code, at_ms)
+        if not found:
+            raise UnknownProduct(f"no product {code!r} is on sale")
+        if len(found) > 1:
+            skus = ", ".join(product.sku for product in found)
+            raise InvalidSale(
+                f"{len(found)} products bear the barcode {code}: {skus}", hint="name one by its SKU"
+            )
+        return found[0]
 
 
 def _line_of(product: ProductRow, wanted: BasketLine) -> Line:
+    if product.archived:
+        raise UnknownProduct(f"no product {wanted.sku!r} is on sale")
     price = product.price_minor if wanted.unit_price_minor is None else wanted.unit_price_minor
     if price is None or product.vat_rate is None or product.vat_class is None:
         raise InvalidSale(f"{product.sku!r} has no price", hint="give it one with `crdtsync product set`")

@@ -208,6 +208,14 @@ class ViewQueries:
         rows = self._rows(ProductRow, _PRODUCT + " AND p.sku = :sku", sku=sku, at_ms=at_ms)
         return next(rows, None)
 
+    def products_with(self, barcode: str, at_ms: int) -> list[ProductRow]:
+        """The products on sale that bear a barcode: several where vintages share one."""
+        having = (
+            " AND NOT p.archived AND p.sku IN (SELECT sku FROM view_barcode"
+            " WHERE shop = (SELECT id FROM view_shop WHERE shop = :shop) AND code = :code) ORDER BY p.sku"
+        )
+        return list(self._rows(ProductRow, _PRODUCT + having, code=barcode, at_ms=at_ms))
+
     def products(self, at_ms: int) -> Iterator[ProductRow]:
         """All products, archived ones too, by SKU."""
         return self._rows(ProductRow, _PRODUCT + " ORDER BY p.sku", at_ms=at_ms)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
 
 
@@ -128,6 +128,7 @@ TOTALS = (
 
 CATALOGUE = (
     Table("product", ("shop", "sku"), ("name", "archived", "body")),
+    Table("barcode", ("shop", "code", "sku"), (), indexes=("(shop, sku)",)),
     Table("price", ("shop", "sku", "from_ms"), ("amount", "vat_rate", "vat_class", "change_id", "conflict")),
 )
 """The catalogue as it is now. ``price`` is a timeline: the amount from ``from_ms`` on."""

@@ -116,7 +116,7 @@ class ViewTables:
         self._database.write("UPDATE view_shop SET catalogue_seq = ? WHERE id = ?", (through, number))
 
     def _drop_product(self, shop: int, sku: str) -> None:
-        for table in ("view_product", "view_price"):
+        for table in ("view_product", "view_price", "view_barcode"):
             self._database.write(f"DELETE FROM {table} WHERE shop = ? AND sku = ?", (shop, sku))  # noqa: S608
 
     def _file_entry(

@@ -235,3 +235,14 @@ def test_a_register_that_starts_anew_shows_the_same_products(folder, clock, till
     till.products.add("A", name="A", price_minor=1, vat_rate=2000)
     with Register.open(folder, clock=clock, random_bytes=seeded_bytes(9)) as other:
         assert list(other.products.list()) == list(till.products.list())
+
+
+def test_a_barcode_finds_the_products_on_sale_that_bear_it(till):
+    till.products.set("CM-19", barcodes=["4006381333931"])
+    till.products.add(
+        "CM-20", name="Crozes 2020", price_minor=1900, vat_rate=2000, barcodes=["4006381333931"]
+    )
+    assert [product.sku for product in till.products.with_barcode("4006381333931")] == ["CM-19", "CM-20"]
+    till.products.archive("CM-19")
+    till.products.set("CM-20", barcodes=[])
+    assert till.products.with_barcode("4006381333931") == []

@@ -117,6 +117,19 @@ def test_a_product_added_by_another_process_can_be_sold_at_once(till, same_till)
     assert till.sell(["MAG-1"], ["card"]).total_minor == 4200
 
 
+def test_a_barcode_that_was_scanned_sells_its_product(till):
+    till.products.set("CM-19", barcodes=["4006381333931"])
+    assert till.sell(["4006381333931"], ["card"]).lines[0].sku == "CM-19"
+
+
+def test_a_barcode_of_two_vintages_asks_which(till):
+    for sku in ("CM-19", "TER-01"):
+        till.products.set(sku, barcodes=["4006381333931"])
+    with pytest.raises(InvalidSale) as told:
+        till.sell(["4006381333931"], ["card"])
+    assert "CM-19, TER-01" in str(told.value)
+
+
 # -- the same request ----------------------------------------------------------------------------------
 
 
