@@ -147,7 +147,7 @@ class MemoryOwner(MemoryChain):
     def enrol(self, name: str, *, role: str = "register", series: str = "01") -> MemoryTill:
         """Certify a new register and start its chain."""
         till = MemoryTill(name, shop=self.shop, series=series)
-        self.certify(till, role=role)
+        self.certify(till, role=role, series=series)
         return till
 
     def certify(self, till: MemoryTill, *, role: str = "register", **fields: Any) -> Entry:

@@ -6,6 +6,7 @@ from crdtsync.errors import InvalidAmount, UsageError
 from crdtsync.model.chain import ChainHead
 from crdtsync.model.closing import build_close, closing_due, reading
 from crdtsync.model.drawer import build_cash, build_open
+from crdtsync.model.entry import Head
 from crdtsync.model.jet import build_jet
 from crdtsync.model.ticket import Payment, build_abandon, build_print
 from crdtsync.testing.till import DEPOSIT, TERRINE, WINE, MemoryTill
@@ -21,6 +22,35 @@ def a_day() -> MemoryTill:
     till.append("print", build_print(sale, 1))
     till.append("cash", build_cash("deposit", 10000, reason="banque"))
     return till
+
+
+def test_a_closing_says_what_the_day_was() -> None:
+    till = a_day()
+    body = till.close(counted_minor=9800, witness=Head(b"\1" * 32, b"\2" * 32, 7)).body
+    common = {"v", "kind", "chain", "till", "seq", "n", "prev", "ts", "tz", "bd", "op", "sw", "mode"}
+    assert {name: body[name] for name in body.keys() - common} == {
+        "level": "day",
+        "z": 1,
+        "from": 1,
+        "to": 8,
+        "counts": {"register": 1, "open": 1, "sale": 2, "refund": 1, "abandon": 1, "print": 1, "cash": 1},
+        "first": "01-26-000001",
+        "last": "01-26-000003",
+        "vat": [
+            {"vat": 2000, "vc": "N", "ttc": 3600, "ht": 3000, "tva": 600},
+            {"vat": 550, "vc": "R1", "ttc": 0, "ht": 0, "tva": 0},
+        ],
+        "pay": [{"m": "card", "amt": 1750}, {"m": "cash", "amt": 5305}, {"m": "change", "amt": -455}],
+        "refunds": {"n": 1, "ttc": -695},
+        "abandons": {"n": 1, "amt": 695},
+        "prints": 1,
+        "disc": 100,
+        "oos": 3000,
+        "total": 3600,
+        "cash": {"expected": 9850, "counted": 9800, "gap": -50},
+        "wit": {"chain": "01" * 32, "link": "02" * 32, "seq": 7},
+        "gt": {"real": 3600, "abs": 4990},
+    }
 
 
 def test_a_reading_records_nothing() -> None:

@@ -1,0 +1,65 @@
+from typing import Any
+
+import pytest
+
+from crdtsync.model.form import payload_problem
+from crdtsync.model.ticket import build_abandon
+from crdtsync.testing.till import WINE, MemoryTill
+
+TILL = MemoryTill()
+SALE = TILL.sell().body
+REFUND = TILL.refund(TILL.entries[-1]).body
+ABANDON = TILL.append("abandon", build_abandon([WINE], reason="x")).body
+CLOSE = TILL.close(counted_minor=5).body
+
+
+@pytest.mark.parametrize("entry", TILL.entries, ids=lambda entry: entry.kind)
+def test_what_we_write_is_of_its_form(entry: Any) -> None:
+    assert payload_problem(entry.body) is None
+
+
+def test_an_unknown_kind_has_no_form() -> None:
+    assert payload_problem({"kind": "tasting"}) is None
+
+
+LINE = SALE["lines"][0]
+BAD: list[tuple[dict[str, Any], str, Any]] = [
+    *((SALE, name, None) for name in ("lines", "vat", "ttc", "pay", "num", "gt", "rnd")),
+    (SALE, "ttc", True),
+    (SALE, "oos", "1"),
+    (SALE, "rnd", "round-half-even/1"),
+    (SALE, "lines", {}),
+    (SALE, "lines", [1]),
+    (SALE, "lines", [{**LINE, "vat": 10_001}]),
+    (SALE, "lines", [{**LINE, "vat": -1}]),
+    (SALE, "lines", [{**LINE, "vc": "X"}]),
+    (SALE, "lines", [{**LINE, "qty": "1"}]),
+    (SALE, "vat", [{**SALE["vat"][0], "ht": "1"}]),
+    (SALE, "pay", [{"m": "cash"}]),
+    (SALE, "gt", {"real": 1}),
+    (SALE, "gt", 5),
+    (REFUND, "lines", [LINE]),
+    (REFUND, "ref", {}),
+    (REFUND, "reason", None),
+    (ABANDON, "lines", None),
+    (CLOSE, "level", "week"),
+    (CLOSE, "counts", {"sale": "1"}),
+    (CLOSE, "counts", []),
+    (CLOSE, "cash", {"expected": "1"}),
+    (CLOSE, "cash", {"expected": 1, "counted": "1"}),
+    ({"kind": "open"}, "amt", "1"),
+    ({"kind": "cash", "amt": 1}, "what", "stolen"),
+    ({"kind": "jet"}, "code", "80"),
+    ({"kind": "move"}, "lines", [{"sku": "a"}]),
+    ({"kind": "count", "lines": []}, "cut", {"a": "b"}),
+]
+
+
+@pytest.mark.parametrize(("body", "field", "value"), BAD)
+def test_a_field_of_another_form_is_named(body: dict[str, Any], field: str, value: Any) -> None:
+    changed = {**body, field: value}
+    if value is None:
+        del changed[field]
+    problem = payload_problem(changed)
+    assert problem is not None
+    assert repr(field) in problem

@@ -1,0 +1,336 @@
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from crdtsync.model.certificate import Directory
+from crdtsync.model.drawer import build_open
+from crdtsync.model.entry import Entry, Head, read_entry
+from crdtsync.model.jet import build_jet
+from crdtsync.model.sealed import join, seal, split
+from crdtsync.model.signature import PrivateKey
+from crdtsync.model.ticket import build_abandon, build_training
+from crdtsync.model.verify import CODES, Defect, verify_chain
+from crdtsync.testing.till import DEPOSIT, TERRINE, WINE, MemoryOwner, MemoryTill
+
+
+def two_days() -> MemoryTill:
+    till = MemoryTill()
+    for day in ("2026-11-24", "2026-11-25"):
+        till.append("open", build_open(15000), bd=day)
+        sale = till.sell(WINE, TERRINE, DEPOSIT)
+        till.refund(sale, {2: 1000})
+        till.append("abandon", build_abandon([WINE], reason="client parti"))
+        till.append("train", build_training("sale", {"ttc": 5}))
+        till.append("tasting", {"glasses": 3})
+        till.sell()
+        till.close(counted_minor=5)
+    till.close(level="month")
+    till.close(level="year")
+    return till
+
+
+def defects(till: MemoryTill, entries: Iterable[bytes] | None = None, **options: Any) -> list[Defect]:
+    found = verify_chain(till.end.chain, till.sealed if entries is None else entries, **options)
+    return list(found)
+
+
+def codes(till: MemoryTill, entries: Iterable[bytes] | None = None, **options: Any) -> list[tuple[str, int]]:
+    return [(defect.code, defect.seq) for defect in defects(till, entries, **options)]
+
+
+def rewritten(till: MemoryTill, n: int, /, **changes: Any) -> list[bytes]:
+    """The chain with entry ``n`` written again by the till itself, and all after it sealed anew."""
+    sealed = till.sealed[: n - 1]
+    renamed: dict[str, str] = {}
+    for entry in till.entries[n - 1 :]:
+        body = {**entry.body, "prev": read_entry(sealed[-1]).link.hex()}
+        if "plink" in body:
+            body["plink"] = renamed.get(body["plink"], body["plink"])
+        body |= changes if entry.facts.n == n else {}
+        sealed.append(seal({name: value for name, value in body.items() if value is not None}, till.key))
+        renamed[entry.link.hex()] = read_entry(sealed[-1]).link.hex()
+    return sealed
+
+
+def numbers(till: MemoryTill, kind: str) -> list[int]:
+    return [entry.facts.n for entry in till.entries if entry.kind == kind]
+
+
+TILL = two_days()
+
+
+def test_a_genuine_chain_has_no_defect() -> None:
+    assert defects(TILL) == []
+    assert defects(TILL, known=[TILL.end.known]) == []
+
+
+def test_a_genuine_chain_of_an_owner_has_no_defect() -> None:
+    owner = MemoryOwner()
+    till = owner.enrol("till 1")
+    owner.revoke(till)
+    assert list(verify_chain(owner.end.chain, owner.sealed, directory=owner.directory)) == []
+
+
+def test_a_chain_of_a_certified_key_has_no_defect() -> None:
+    owner = MemoryOwner()
+    till = owner.enrol("till 1")
+    assert codes(till, directory=owner.directory) == []
+    assert codes(till, directory=Directory(owner.author)) == [("key", 1)]
+
+
+def test_an_empty_chain_has_no_defect() -> None:
+    assert codes(TILL, []) == []
+
+
+@pytest.mark.parametrize("n", range(2, len(TILL.entries) + 1))
+def test_a_change_of_one_byte_names_the_entry(n: int) -> None:
+    body, text = split(TILL.sealed[n - 1])
+    changed = [
+        *TILL.sealed[: n - 1],
+        join(body.replace(b'"op":"u-lea"', b'"op":"u-leb"'), text),
+        *TILL.sealed[n:],
+    ]
+    assert codes(TILL, changed)[0] == ("signature", n)
+
+
+def test_a_changed_beginning_is_no_entry_of_the_chain() -> None:
+    body, text = split(TILL.sealed[0])
+    changed = [join(body.replace(b"u-lea", b"u-leb"), text), *TILL.sealed[1:]]
+    assert codes(TILL, changed)[:3] == [("chain", 1), ("key", 2), ("gap", 2)]
+
+
+def test_bytes_that_are_no_entry_are_named_by_their_hash() -> None:
+    changed = [*TILL.sealed[:4], b"garbage", *TILL.sealed[5:]]
+    found = defects(TILL, changed)
+    assert [(defect.code, defect.seq) for defect in found[:2]] == [("malformed", 0), ("gap", 6)]
+
+
+def test_garbage_at_the_end_is_seen() -> None:
+    assert codes(TILL, [*TILL.sealed, b"garbage"]) == [("malformed", 0)]
+
+
+def test_an_entry_of_another_chain_is_not_counted_in() -> None:
+    other = MemoryTill("till 2").sell()
+    assert codes(TILL, [*TILL.sealed[:5], other.sealed, *TILL.sealed[5:]]) == [("chain", 2)]
+
+
+@pytest.mark.parametrize("n", range(2, len(TILL.entries)))
+def test_an_entry_dropped_in_the_middle_is_one_gap(n: int) -> None:
+    assert codes(TILL, [*TILL.sealed[: n - 1], *TILL.sealed[n:]]) == [("gap", n + 1)]
+
+
+def test_a_gap_says_what_is_missing() -> None:
+    [gap] = defects(TILL, [*TILL.sealed[:3], *TILL.sealed[6:]])
+    assert gap.message == "entries 4 to 6 are missing"
+
+
+def test_a_missing_beginning_is_a_gap_and_leaves_the_key_unknown() -> None:
+    assert codes(TILL, TILL.sealed[4:]) == [("key", 5), ("gap", 5)]
+
+
+def test_with_a_directory_the_rest_is_verified_without_its_beginning() -> None:
+    owner = MemoryOwner()
+    till = owner.enrol("till 1")
+    till.sell()
+    till.sell()
+    assert codes(till, till.sealed[2:], directory=owner.directory) == [("gap", 3)]
+
+
+def test_after_a_gap_what_is_wrong_is_still_found() -> None:
+    changed = rewritten(TILL, 16, gt={"real": 1, "abs": 2})
+    assert codes(TILL, [*changed[:3], *changed[5:]]) == [("gap", 6), ("grand-total", 16)]
+
+
+def test_after_a_gap_whole_days_are_checked_again() -> None:
+    changed = rewritten(TILL, numbers(TILL, "close")[1], total=1)
+    gap_in_the_first_day = [*changed[:3], *changed[5:]]
+    assert codes(TILL, gap_in_the_first_day) == [("gap", 6), ("closing", numbers(TILL, "close")[1])]
+
+
+def test_after_a_gap_whole_months_and_years_are_checked_again() -> None:
+    till = two_days()
+    for _ in range(2):
+        till.sell()
+        till.close()
+        till.close(level="month")
+        till.close(level="year")
+    last_month, last_year = numbers(till, "close")[-2:]
+    for n in (last_month, last_year):
+        changed = rewritten(till, n, total=1)
+        assert codes(till, [*changed[:3], *changed[5:]]) == [("gap", 6), ("closing", n)]
+
+
+def test_a_month_that_began_before_a_gap_is_not_judged() -> None:
+    changed = rewritten(TILL, numbers(TILL, "close")[2], total=1)
+    assert codes(TILL, [*changed[:3], *changed[5:]]) == [("gap", 6)]
+
+
+def test_a_closing_missing_in_a_gap_hides_the_month_until_the_next() -> None:
+    """The day's closing is missing too, so that neither month nor year can be told when they close."""
+    close = numbers(TILL, "close")[1]
+    assert codes(TILL, [*TILL.sealed[: close - 2], *TILL.sealed[close:]]) == [("gap", close + 1)]
+
+
+def test_the_end_can_be_dropped_unseen_only_where_nobody_else_knew_it() -> None:
+    shortened = TILL.sealed[:-2]
+    assert codes(TILL, shortened) == []
+    [tail] = defects(TILL, shortened, known=[TILL.end.known])
+    assert (tail.code, tail.seq, tail.link) == ("tail", TILL.end.n, TILL.end.link)
+
+
+def test_heads_of_other_chains_say_nothing_of_this_one() -> None:
+    assert codes(TILL, known=[Head(b"\1" * 32, b"\2" * 32, 999)]) == []
+
+
+def test_another_entry_than_the_one_known_elsewhere_is_named() -> None:
+    known = Head(TILL.end.chain, b"\2" * 32, 5)
+    assert codes(TILL, known=[known]) == [("witness", 5)]
+
+
+def test_two_entries_that_changed_places_are_named() -> None:
+    swapped = [*TILL.sealed[:3], TILL.sealed[4], TILL.sealed[3], *TILL.sealed[5:]]
+    assert codes(TILL, swapped)[0] == ("gap", 5)
+
+
+def fork(till: MemoryTill, n: int) -> Entry:
+    """Another version of entry ``n``, as an old copy of the disk would make it."""
+    return read_entry(seal({**till.entries[n - 1].body, "op": "u-max"}, till.key))
+
+
+def test_both_branches_of_a_fork_are_named_and_followed() -> None:
+    other = fork(TILL, 5)
+    next_body = {**TILL.entries[5].body, "prev": other.link.hex()}
+    branch = [other.sealed, seal(next_body, TILL.key)]
+    sealed = [*TILL.sealed[:5], branch[0], TILL.sealed[5], branch[1], *TILL.sealed[6:]]
+    found = codes(TILL, sealed)
+    assert found == [("fork", 5), ("fork", 5), ("fork", 6), ("fork", 6)]
+
+
+def test_the_same_entry_twice_is_no_fork() -> None:
+    assert codes(TILL, [data for data in TILL.sealed for _ in range(2)]) == []
+
+
+def test_a_fork_after_a_gap_is_followed() -> None:
+    other = fork(TILL, 7)
+    sealed = [*TILL.sealed[:4], TILL.sealed[6], other.sealed, *TILL.sealed[7:]]
+    assert codes(TILL, sealed) == [("gap", 7), ("fork", 7), ("fork", 7)]
+
+
+def test_an_entry_sealed_after_another_one_is_named() -> None:
+    changed = seal({**TILL.entries[4].body, "prev": "0" * 64}, TILL.key)
+    found = codes(TILL, [*TILL.sealed[:4], changed, *TILL.sealed[5:]])
+    assert found == [("link", 5), ("link", 6)]
+
+
+def test_a_signature_of_another_key_is_named() -> None:
+    thief = PrivateKey.from_seed(b"thief")
+    changed = seal(TILL.entries[-1].body, thief)
+    assert codes(TILL, [*TILL.sealed[:-1], changed]) == [("signature", TILL.end.n)]
+
+
+def test_a_device_in_anothers_chain_is_named() -> None:
+    changed = seal({**TILL.entries[-1].body, "till": "0" * 32}, TILL.key)
+    assert codes(TILL, [*TILL.sealed[:-1], changed]) == [("chain", TILL.end.n)]
+
+
+SALE_N = numbers(TILL, "sale")[1]
+SALE = TILL.entries[SALE_N - 1].body
+REFUND_N = numbers(TILL, "refund")[0]
+ABANDON_N = numbers(TILL, "abandon")[0]
+CLOSE_N = numbers(TILL, "close")[0]
+CLOSE = TILL.entries[CLOSE_N - 1].body
+MONTH_N = numbers(TILL, "close")[2]
+
+LIES: list[tuple[int, dict[str, Any], list[str]]] = [
+    (SALE_N, {"lines": [{**SALE["lines"][0], "ttc": 1}]}, ["totals"]),
+    (SALE_N, {"lines": [{**SALE["lines"][0], "i": 7}]}, ["totals"]),
+    (SALE_N, {"lines": [{**SALE["lines"][0], "disc": 50}]}, ["totals"]),
+    (SALE_N, {"vat": []}, ["totals"]),
+    (SALE_N, {"oos": 5}, ["totals", "payment"]),
+    (SALE_N, {"oos": 0}, ["totals"]),
+    (SALE_N, {"pay": [{"m": "cash", "amt": 1}]}, ["payment"]),
+    (SALE_N, {"num": "01-26-000009"}, ["number"]),
+    (SALE_N, {"num": "01-26-000002"}, ["number"]),
+    (SALE_N, {"num": "7"}, ["number"]),
+    (SALE_N, {"gt": {"real": 0, "abs": 0}}, ["grand-total"]),
+    (SALE_N, {"n": 1}, ["count"]),
+    (SALE_N, {"mode": "train"}, ["form"]),
+    (SALE_N, {"rnd": "round/9"}, ["form"]),
+    (SALE_N, {"lines": None}, ["form"]),
+    (ABANDON_N, {"ttc": 7}, ["totals"]),
+    (CLOSE_N, {"counts": {"sale": 9}}, ["closing"]),
+    (CLOSE_N, {"from": 2}, ["closing"]),
+    (CLOSE_N, {"z": 2}, ["closing"]),
+    (CLOSE_N, {"first": None}, ["closing"]),
+    (CLOSE_N, {"plink": "0" * 64}, ["closing"]),
+    (CLOSE_N, {"pay": []}, ["closing"]),
+    (CLOSE_N, {"cash": {"expected": 1}}, ["closing"]),
+    (CLOSE_N, {"cash": {**CLOSE["cash"], "gap": 1}}, ["closing"]),
+    (CLOSE_N, {"cash": {"expected": CLOSE["cash"]["expected"], "gap": 1}}, ["closing"]),
+    (CLOSE_N, {"gt": {"real": 1, "abs": 1}}, ["grand-total"]),
+    (MONTH_N, {"cash": {"expected": 1}}, ["closing"]),
+    (MONTH_N, {"to": 3}, ["closing"]),
+]
+
+
+@pytest.mark.parametrize(("n", "change", "expected"), LIES)
+def test_a_lie_that_the_till_signed_is_named_once(
+    n: int, change: dict[str, Any], expected: list[str]
+) -> None:
+    """The closings after it, which sum it up, do not follow any more either; nothing else is touched."""
+    found = codes(TILL, rewritten(TILL, n, **change))
+    closings = [(code, seq) for code, seq in found if code == "closing" and seq > n]
+    assert found == [*((code, n) for code in expected), *closings]
+
+
+def test_a_sale_that_was_made_smaller_is_named_though_all_its_own_totals_fit() -> None:
+    """The grand totals after it give it away, and the day's closing."""
+    line = {**SALE["lines"][0], "pu": 1000, "ttc": 1000, "ht": 833}
+    rate = {"vat": 2000, "vc": "N", "ttc": 1000, "ht": 833, "tva": 167}
+    smaller = {"lines": [line], "vat": [rate], "ttc": 1000, "pay": [{"m": "cash", "amt": 1000}]}
+    found = codes(TILL, rewritten(TILL, SALE_N, **smaller))
+    assert found[0] == ("grand-total", SALE_N)
+    assert {code for code, _ in found[1:]} == {"closing"}
+
+
+def test_a_time_that_goes_back_is_named_unless_it_was_noted() -> None:
+    till = MemoryTill()
+    before = till.end.ts_ms
+    till.sell()
+    assert codes(till, rewritten(till, 2, ts=before - 1)) == [("clock", 2)]
+    till.append("jet", build_jet(1001), ts_ms=before - 10_000)
+    till.sell()
+    assert codes(till) == []
+
+
+def test_after_a_gap_an_earlier_time_may_have_been_noted_in_it() -> None:
+    till = MemoryTill()
+    before = till.end.ts_ms
+    till.append("jet", build_jet(1001), ts_ms=before - 10_000)
+    till.sell()
+    assert codes(till, [till.sealed[0], till.sealed[2]]) == [("gap", 3)]
+
+
+def test_a_business_day_that_goes_back_is_named_once() -> None:
+    n = numbers(TILL, "sale")[-1]
+    assert codes(TILL, rewritten(TILL, n, bd="2026-11-20")) == [("day", n)]
+    assert codes(TILL, rewritten(TILL, 4, bd="2031-01-01"))[0][0] == "number"
+
+
+def test_a_defect_names_the_ticket() -> None:
+    defect, *_ = defects(TILL, rewritten(TILL, SALE_N, pay=[]))
+    assert (defect.num, defect.seq) == (SALE["num"], SALE_N)
+    assert defect.message == "1850 was to be paid, the payments come to 0"
+
+
+def test_a_number_that_is_no_text_is_not_shown() -> None:
+    defect, *_ = defects(TILL, rewritten(TILL, SALE_N, num=5))
+    assert (defect.code, defect.num) == ("form", None)
+
+
+def test_every_code_is_explained() -> None:
+    source = verify_chain.__globals__["__file__"]
+    with open(source, encoding="utf-8") as file:
+        text = file.read()
+    assert all(text.count(f'"{code}"') >= 2 for code in CODES)
