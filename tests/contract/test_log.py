@@ -400,6 +400,15 @@ def test_at_a_fork_the_run_ends_and_each_branch_has_its_own(world):
     assert world.log.runs(till.chain) == [shared, *sorted(branches, key=lambda run: run.hi_link)]
 
 
+def test_a_third_branch_has_a_run_of_its_own_too(world):
+    till = MadeUpChain(1)
+    sales = till.entries(2)
+    forks = [till.after(sales[0].digest, n=2) for _ in range(2)]
+    for item in (*sales, *forks):
+        world.append(item)
+    assert spans(world, till.chain) == [(1, 1), (2, 2), (2, 2), (2, 2)]
+
+
 def test_an_entry_that_names_another_predecessor_does_not_join(world):
     till = MadeUpChain(1)
     sales = till.entries(2)

@@ -55,6 +55,14 @@ def test_after_packing_everything_reads_the_same(world, packs):
     assert all_that_is_read(world.log, items) == before
 
 
+def test_only_what_lies_beyond_the_acknowledgement_is_pending_of_a_pack(world):
+    shop_day(world)
+    with world.transaction() as log:
+        log.pack(12, 12)
+        log.set_acknowledged(PEER, Position(5, log.hash_at(5)), 1)
+    assert [seq for seq, _ in world.log.unacknowledged(PEER)] == [6, 7, 10, 12]
+
+
 def test_a_pack_holds_the_oldest_rows(world):
     items = shop_day(world)
     for rows in (5, 3):

@@ -20,11 +20,11 @@ def link(number: int) -> bytes:
 @st.composite
 def forests(draw) -> list[EntryFacts]:
     """The entries of a chain with forks, in any order, some of them missing."""
-    parents = draw(st.lists(st.integers(0, 1000), min_size=1, max_size=24))
+    parents = draw(st.lists(st.none() | st.integers(0, 5), min_size=1, max_size=24))
     numbers, entries = {0: 0}, []
     for node, choice in enumerate(parents, start=1):
-        # Mostly the newest entry is followed, sometimes an older one.
-        parent = node - 1 if choice % 3 else choice % node
+        # Often the newest entry is followed, or else one of the first, so that some have many followers.
+        parent = node - 1 if choice is None else min(choice, node - 1)
         numbers[node] = numbers[parent] + 1
         entries.append(EntryFacts(CHAIN, numbers[node], link(parent), link(node), "d", "sale"))
     kept = draw(st.lists(st.sampled_from(entries), unique_by=lambda entry: entry.link))

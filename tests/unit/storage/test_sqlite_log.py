@@ -2,6 +2,7 @@
 
 import pytest
 
+from crdtsync.errors import DamagedStore
 from crdtsync.ids import Origin, Position
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.records import MadeUpChain, interleaved, made_up_update
@@ -120,6 +121,19 @@ def test_the_pending_of_a_peer_costs_no_look_at_what_came_from_it(store):
     assert pending == [(3001, mine.record)]
     # 3,000 rows looked at would be 20,000 instructions and more.
     assert steps < 20
+
+
+def test_rows_that_are_missing_at_the_end_are_missed(tmp_path):
+    store = SqliteStore(tmp_path / "cut.db")
+    with store.transaction():
+        store.create_shop(SHOP, LOG)
+    append(store, *MadeUpChain(1).entries(200))
+    store.connection.execute("DELETE FROM record WHERE pos & 0xffff > 198")
+    with pytest.raises(DamagedStore) as damage:
+        store.shop(SHOP).read(150, bytes_max=1 << 20)
+    assert damage.value.seq == 199
+    assert 199 in [damage.seq for damage in store.check()]
+    store.close()
 
 
 def test_what_was_prepared_by_one_store_is_not_taken_by_another(store):
