@@ -7,10 +7,10 @@ acknowledgement is only ever made of ``stored``: to acknowledge before the commi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from crdtsync.errors import MessageTooBig, UnexpectedMessage
-from crdtsync.ids import START, STATE, Position
+from crdtsync.errors import UnexpectedMessage
+from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
 from crdtsync.protocol.intervals import Interval, count, intersect, overlaps, subtract
 from crdtsync.protocol.messages import Ack, Cut, Message, Pack, Records, Want
@@ -63,7 +63,9 @@ class Inbound:
         return self._bytes_under_way
 
     def on_records(self, message: Records) -> None:
-        """Raises ``UnexpectedMessage`` or ``MessageTooBig``."""
+        """Raises ``UnexpectedMessage``. How large a record may be is for admission to judge: one that is too
+        large is refused, and the others go on.
+        """
         self._check_continues(message.start, message.to, message.fills)
         if message.seqs:
             lo, hi = message.fills or (message.start.seq + 1, message.to.seq)
@@ -75,7 +77,7 @@ class Inbound:
                 raise UnexpectedMessage("records do not lie where their frame says")
         self._take(
             message.to,
-            records=_within_limits(message.seqs, message.records),
+            records=tuple(zip(message.seqs, message.records, strict=True)),
             fills=message.fills,
             size=sum(map(len, message.records)),
         )
@@ -86,7 +88,7 @@ class Inbound:
         self._take(message.to, blob=message.blob, fills=message.fills, size=len(message.blob))
 
     def on_cut(self, message: Cut) -> None:
-        """Raises ``UnexpectedMessage`` or ``MessageTooBig``."""
+        """Raises ``UnexpectedMessage``."""
         if self.got != START or self.acknowledge_at_once or message.to.seq == 0:
             raise UnexpectedMessage("a cut is only for a register that starts")
         if message.seqs and message.seqs[-1] > message.to.seq:
@@ -99,7 +101,7 @@ class Inbound:
             first += intersect(missing, interval)
             missing = subtract(missing, interval)
         self.wanted = first + missing[::-1]
-        records = _within_limits(message.seqs, message.records)
+        records = tuple(zip(message.seqs, message.records, strict=True))
         self._take(message.to, records=records, cut=tuple(self.wanted), size=sum(map(len, message.records)))
         self.want_more()
 
@@ -165,11 +167,3 @@ class Inbound:
         # A pack may have answered some of it already; what was not asked for counts as a repair.
         if fills is not None and start != to:
             raise UnexpectedMessage("an answered interval does not move a cursor")
-
-
-def _within_limits(seqs: Sequence[int], records: Sequence[bytes]) -> tuple[tuple[int, bytes], ...]:
-    for record in records:
-        bound = limits.STATE_BYTES_MAX if record[:1] == STATE else limits.RECORD_BYTES_MAX
-        if len(record) > bound:
-            raise MessageTooBig(f"a record of {len(record)} bytes, over the limit of {bound}")
-    return tuple(zip(seqs, records, strict=True))

@@ -1,0 +1,320 @@
+import pytest
+
+from crdtsync.errors import UnexpectedMessage
+from crdtsync.ids import START, Position
+from crdtsync.protocol import limits
+from crdtsync.protocol.messages import Ack, Cut, Pack, Records, Want
+from crdtsync.protocol.outbound import Outbound
+from crdtsync.protocol.work import ReadRequest
+from crdtsync.testing.talk import at
+
+COVERED = {b"c" * 32: [(1, 5)]}
+
+
+class Desk:
+    """An outbound half, with what it sends and what it asks to read."""
+
+    def __init__(self, end=0, *, held_back=False):
+        self.sent = []
+        self.out = Outbound(self.sent.append)
+        self.out.end = at(end)
+        self.out.held_back = held_back
+
+    def supply(self, to, *seqs, size=10, now_ms=0):
+        self.out.supply(at(to), [(seq, b"Erecord %d" % seq) for seq in seqs], size, now_ms)
+
+    def told(self):
+        said, self.sent[:] = list(self.sent), []
+        return said
+
+
+def records(start, to, *seqs, fills=None):
+    return Records(at(start), at(to), seqs, tuple(b"Erecord %d" % seq for seq in seqs), fills)
+
+
+def test_an_empty_log_asks_to_read_nothing():
+    assert Desk().out.next_read() is None
+
+
+def test_nothing_is_read_before_it_is_known_what_the_peer_holds():
+    assert Desk(9, held_back=True).out.next_read() is None
+
+
+def test_the_log_is_read_from_where_the_peer_has_it():
+    desk = Desk(9)
+    desk.out.start(at(4))
+    assert desk.out.next_read() == ReadRequest(4, limits.BATCH_BYTES, packs=True)
+
+
+def test_one_read_at_a_time():
+    desk = Desk(9)
+    desk.out.next_read()
+    assert desk.out.next_read() is None
+
+
+def test_rows_that_nobody_asked_for_are_an_error_of_the_driver():
+    with pytest.raises(AssertionError):
+        Desk(9).supply(5, 5)
+
+
+def test_a_frame_says_from_where_to_where_with_what_was_skipped():
+    desk = Desk(9)
+    desk.out.next_read()
+    desk.supply(5, 2, 4)
+    assert desk.told() == [records(0, 5, 2, 4)]
+
+
+def test_frames_follow_one_another():
+    desk = Desk(9)
+    for to in (5, 9):
+        desk.out.next_read()
+        desk.supply(to, to)
+    assert desk.told() == [records(0, 5, 5), records(5, 9, 9)]
+
+
+def test_skipped_rows_travel_with_the_next_record():
+    desk = Desk(9)
+    desk.out.next_read()
+    desk.supply(5)
+    desk.out.next_read()
+    desk.supply(9, 9)
+    assert desk.told() == [records(0, 9, 9)]
+
+
+def test_skipped_rows_wait_for_company_since_the_first_of_them():
+    desk = Desk(9)
+    for to, now_ms in ((5, 70), (9, 90)):
+        desk.out.next_read()
+        desk.supply(to, now_ms=now_ms)
+    assert (desk.out.advance_since_ms, desk.told()) == (70, [])
+
+
+def test_an_advance_tells_of_skipped_rows_alone():
+    desk = Desk(9)
+    desk.out.next_read()
+    desk.supply(9)
+    desk.out.advance()
+    assert desk.told() == [records(0, 9)]
+    assert desk.out.advance_since_ms is None
+
+
+def test_what_was_skipped_of_the_past_is_told_at_once():
+    """A register that reconnects need not wait for a second to hear that it has everything."""
+    desk = Desk(9)
+    desk.out.catch_up_to = 9
+    desk.out.next_read()
+    desk.supply(9)
+    assert desk.told() == [records(0, 9)]
+
+
+def test_a_pack_goes_as_it_is():
+    desk = Desk(9)
+    desk.out.next_read()
+    desk.out.supply_pack(at(8), b"packed")
+    assert desk.told() == [Pack(START, at(8), b"packed")]
+    assert desk.out.next_read() == ReadRequest(8, limits.BATCH_BYTES, packs=True)
+
+
+def test_no_pack_is_asked_for_while_skipped_rows_are_untold():
+    desk = Desk(9)
+    desk.out.next_read()
+    desk.supply(5)
+    assert desk.out.next_read() == ReadRequest(5, limits.BATCH_BYTES, packs=False)
+
+
+# -- acknowledgements --------------------------------------------------------------------------------------
+
+
+def sending(*ends, size=10):
+    desk = Desk(max(ends))
+    for end in ends:
+        desk.out.next_read()
+        desk.supply(end, end, size=size)
+    return desk
+
+
+def test_an_acknowledgement_counts():
+    desk = sending(3, 7)
+    assert desk.out.on_ack(Ack(at(3)))
+    assert (desk.out.acked, desk.out.in_flight_bytes) == (at(3), 10)
+
+
+def test_an_acknowledgement_covers_what_went_before():
+    desk = sending(3, 7)
+    assert desk.out.on_ack(Ack(at(7)))
+    assert (desk.out.is_quiet, desk.out.is_stalled, desk.out.in_flight_bytes) == (True, False, 0)
+
+
+def test_an_acknowledgement_that_came_before_is_no_news():
+    desk = sending(3, 7)
+    desk.out.on_ack(Ack(at(7)))
+    assert not desk.out.on_ack(Ack(at(3)))
+    assert desk.out.acked == at(7)
+
+
+@pytest.mark.parametrize("position", [at(8), at(5), Position(7, bytes(32)), Position(3, at(7).h)])
+def test_an_acknowledgement_of_what_was_never_told_counts_for_nothing(position):
+    desk = sending(3, 7)
+    with pytest.raises(UnexpectedMessage):
+        desk.out.on_ack(Ack(position))
+    assert desk.out.acked == START
+
+
+def test_a_slow_peer_is_sent_no_more_than_the_bound():
+    desk = sending(3, size=limits.IN_FLIGHT_BYTES_MAX)
+    desk.out.end = at(9)
+    assert desk.out.next_read() is None
+    desk.out.on_ack(Ack(at(3)))
+    assert desk.out.next_read() is not None
+
+
+def test_what_is_under_way_can_stall():
+    assert sending(3).out.is_stalled
+
+
+# -- wanted intervals --------------------------------------------------------------------------------------
+
+
+def offering(told=100):
+    desk = Desk(told)
+    desk.out.cut(Cut(at(told), ()))
+    desk.told()
+    return desk
+
+
+def test_a_cut_skips_to_its_end():
+    desk = Desk(100)
+    desk.out.cut(Cut(at(100), ((90, 100),)))
+    assert desk.told() == [Cut(at(100), ((90, 100),))]
+    assert desk.out.next_read() is None
+    assert desk.out.on_ack(Ack(at(100)))
+
+
+def test_a_wanted_interval_is_read_whoever_the_rows_came_from():
+    desk = offering()
+    desk.out.on_want(Want(11, 20))
+    assert desk.out.next_read() == ReadRequest(10, limits.BATCH_BYTES, 20, skip_origin=False, packs=True)
+
+
+def test_a_wanted_interval_is_answered_piece_by_piece():
+    desk = offering()
+    desk.out.on_want(Want(11, 20))
+    desk.out.next_read()
+    desk.supply(14, 11, 12, 13, 14)
+    assert desk.out.next_read().after == 14
+    desk.supply(20, 20)
+    assert desk.told() == [
+        records(100, 100, 11, 12, 13, 14, fills=(11, 14)),
+        records(100, 100, 20, fills=(15, 20)),
+    ]
+    assert desk.out.next_read() is None
+
+
+def test_nothing_else_is_sent_while_an_interval_is_wanted():
+    desk = offering()
+    desk.out.end = at(200)
+    desk.out.on_want(Want(11, 20))
+    assert desk.out.next_read().until == 20
+    assert not desk.out.is_quiet
+
+
+def test_a_pack_answers_all_intervals_that_it_reaches_into():
+    desk = offering()
+    for lo, hi in ((11, 20), (21, 30), (31, 40)):
+        desk.out.on_want(Want(lo, hi))
+    desk.out.next_read()
+    desk.out.supply_pack(at(33), b"packed")
+    assert desk.told() == [Pack(at(100), at(100), b"packed", (11, 33))]
+    assert desk.out.next_read() == ReadRequest(33, limits.BATCH_BYTES, 40, skip_origin=False, packs=True)
+
+
+def test_an_interval_of_older_rows_is_not_taken_for_answered():
+    """Today is asked for first, history after: its numbers are lower, and it would never have come."""
+    desk = offering()
+    desk.out.on_want(Want(90, 100))
+    desk.out.on_want(Want(1, 89))
+    desk.out.next_read()
+    desk.supply(100, 90)
+    assert desk.out.next_read() == ReadRequest(0, limits.BATCH_BYTES, 89, skip_origin=False, packs=True)
+
+
+def test_rows_are_not_taken_for_an_answer_to_what_was_wanted_after_they_were_read():
+    """A read waits while the wire is full; what the peer asks for meanwhile is not what was read."""
+    desk = offering()
+    desk.out.end = at(105)
+    desk.out.next_read()
+    desk.out.on_want(Want(1, 50))
+    desk.supply(105, 105)
+    assert desk.told() == [records(100, 105, 105)]
+    assert desk.out.next_read().until == 50
+
+
+@pytest.mark.parametrize("want", [Want(1, 101), Want(101, 101)])
+def test_what_the_peer_was_never_told_of_cannot_be_wanted(want):
+    with pytest.raises(UnexpectedMessage):
+        offering().out.on_want(want)
+
+
+def test_a_peer_cannot_pile_up_what_it_wants():
+    desk = offering()
+    for _ in range(2 * limits.WANTS_UNDER_WAY_MAX):
+        desk.out.on_want(Want(1, 2))
+    with pytest.raises(UnexpectedMessage):
+        desk.out.on_want(Want(1, 2))
+
+
+# -- what the peer's heads cover ---------------------------------------------------------------------------
+
+
+def test_what_is_covered_is_left_out_up_to_the_end_as_it_was_then():
+    desk = Desk(9)
+    desk.out.cover(COVERED, repair=False)
+    desk.out.end = at(12)
+    assert desk.out.next_read() == ReadRequest(0, limits.BATCH_BYTES, 9, covered=COVERED)
+    desk.supply(9, 8)
+    assert desk.out.next_read() == ReadRequest(9, limits.BATCH_BYTES, packs=True)
+
+
+def repairing():
+    desk = sending(9)
+    desk.out.on_ack(Ack(at(9)))
+    desk.told()
+    desk.out.cover(COVERED, repair=True)
+    return desk
+
+
+def test_a_repair_reads_everything_that_was_ever_told_again():
+    desk = repairing()
+    expected = ReadRequest(0, limits.BATCH_BYTES, 9, skip_origin=False, covered=COVERED)
+    assert (desk.out.next_read(), desk.out.is_quiet) == (expected, False)
+
+
+def test_a_repair_moves_no_cursor():
+    desk = repairing()
+    desk.out.next_read()
+    desk.supply(4, 2)
+    desk.out.next_read()
+    desk.supply(9)
+    assert desk.told() == [records(9, 9, 2)]
+    assert desk.out.is_quiet
+
+
+def test_a_repair_that_begins_anew_leaves_nothing_out():
+    desk = repairing()
+    desk.out.next_read()
+    desk.supply(4, 2)
+    desk.out.next_read()
+    desk.out.cover(COVERED, repair=True)
+    desk.supply(9, 8)
+    assert desk.out.next_read().after == 0
+
+
+def test_rows_that_were_read_before_a_repair_are_no_part_of_it():
+    desk = sending(9)
+    desk.out.end = at(12)
+    desk.out.next_read()
+    desk.out.cover(COVERED, repair=True)
+    desk.told()
+    desk.supply(12, 12)
+    assert desk.told() == [records(9, 12, 12)]
+    assert desk.out.next_read().after == 0
