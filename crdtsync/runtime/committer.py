@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from crdtsync.errors import CrdtsyncError, StorageError
+from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
 from crdtsync.ids import START, Item, Origin, Position, next_hash
 from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import Refused, RefusedRecord
@@ -22,6 +22,9 @@ from crdtsync.runtime.admission import Admission, Rejection
 from crdtsync.runtime.tail import Row
 from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
 from crdtsync.storage.pack import decode_pack
+
+OUT_OF_STEP = 4513
+"""The close code of a connection whose hello was overtaken: connect again."""
 
 PACK_BYTES_MAX = 64 << 20
 """What one received pack may be unpacked to."""
@@ -216,8 +219,10 @@ class _ShopCommit:
         """Store one connection's work."""
         outcome = Outcome()
         if not self._continues(work):
-            # An earlier delivery failed, or the device is connected twice: its next hello sorts that out.
-            return Outcome(error=StorageError("records arrived that do not continue what is stored"))
+            # An earlier delivery failed, or the device is connected twice, or work of its last connection was
+            # stored after this one's hello: the next hello sorts that out, and must not be given up.
+            message = "records arrived that do not continue what is stored"
+            return Outcome(error=LinkClosed(message, code=OUT_OF_STEP))
         for delivery, judged in zip(work.deliveries, self._judged[id(work)], strict=True):
             outcome.stored.append((delivery.number, self._store(work.peer_log, delivery, judged)))
         if work.acknowledged is not None:

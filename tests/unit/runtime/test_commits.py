@@ -1,10 +1,11 @@
-"""Entries that come before their certificate, in one commit with it: nobody is told that they are held."""
+"""What becomes of entries that come before their certificate, or twice."""
 
 import asyncio
 
 import pytest
 
 from crdtsync.ids import ENTRY, Position
+from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.committer import Committer, Work
@@ -75,3 +76,12 @@ async def test_entries_whose_certificate_comes_later_are_told_to_be_held_until_t
     outcomes, growths = await commit(path, shop, [first], [delivery(2, first.cursor, owners)])
     assert [refusal.held for refusal in outcomes[0].stored[0][1]] == [True] * len(own)
     assert growths[-1].admitted_anew == {PEER}
+
+
+async def test_records_that_an_earlier_connection_stored_meanwhile_cost_no_more_than_a_new_connection(
+    sold, path
+):
+    shop, owners, _ = sold
+    said_hello_before = delivery(1, Position(0, bytes(32)), owners)
+    outcomes, _ = await commit(path, shop, [said_hello_before], [said_hello_before])
+    assert may_retry(outcomes[1].error.code)
