@@ -1,6 +1,6 @@
 """Reading a store file with ``sqlite3`` alone: records, packs, running hash, entries.
 
-The format is that of ``docs/reference/storage.md``; nothing here is shared with the product's own code.
+The format is that of ``crdtsync/storage/schema.py`` and ``pack.py``; nothing here is shared with that code.
 """
 
 from __future__ import annotations
