@@ -38,6 +38,13 @@ def test_records_go_to_the_disk_with_the_cursor_that_they_reach():
     assert shelf.deliveries == [Delivery(1, START, at(5), ((2, record), (4, record)), size=20)]
 
 
+def test_an_advance_without_records_moves_the_cursor():
+    shelf = Shelf()
+    shelf.inbound.on_records(records(0, 5))
+    shelf.store()
+    assert shelf.told() == [Ack(at(5))]
+
+
 def test_nothing_is_acknowledged_before_it_is_on_disk():
     shelf = Shelf()
     shelf.inbound.on_records(records(0, 5, 5))
