@@ -21,8 +21,8 @@ from crdtsync.storage.view_queries import ProductRow, TicketRow
 
 @dataclass(frozen=True, slots=True)
 class BasketLine:
-    """A product as it goes over the counter, by its SKU or its barcode. ``unit_price_minor``: the price that was shown to the customer,
-    when it is not today's of the catalogue.
+    """A product as it goes over the counter, by its SKU or its barcode. ``unit_price_minor``: the price that
+    was shown to the customer, when it is not today's of the catalogue.
     """
 
     sku: str

@@ -177,7 +177,7 @@ _Row = TypeVar("_Row", bound=tuple[Any, ...])
 _TICKET = (
     "SELECT t.seq, t.number, t.kind, c.device, c.chain, t.n, t.link, t.day, t.at_ms, t.tz_min,"
     " t.operator, t.mode, t.ttc, t.ttc + t.oos, t.lines, t.ref_link, t.ref_number, t.reason"
-    " FROM view_ticket t JOIN view_chain c ON c.id = t.chain"
+    " FROM view_ticket t {by} JOIN view_chain c ON c.id = t.chain"
     " WHERE t.shop = (SELECT id FROM view_shop WHERE shop = :shop)"
 )
 _PRODUCT = (
@@ -224,11 +224,15 @@ class ViewQueries:
 
     def tickets_numbered(self, number: str) -> list[TicketRow]:
         """The tickets with that number: one, or none; several if two devices used one series."""
-        return list(self._rows(TicketRow, _TICKET + " AND t.number = :number ORDER BY t.seq", number=number))
+        return list(
+            self._rows(
+                TicketRow, _tickets_by("number") + " AND t.number = :number ORDER BY t.seq", number=number
+            )
+        )
 
     def ticket_at(self, seq: int) -> TicketRow | None:
         """The ticket that is record number ``seq`` of the log."""
-        return next(self._rows(TicketRow, _TICKET + " AND t.seq = :seq", seq=seq), None)
+        return next(self._rows(TicketRow, _tickets_by() + " AND t.seq = :seq", seq=seq), None)
 
     def tickets(
         self,
@@ -242,12 +246,15 @@ class ViewQueries:
         conditions = " AND t.day = :day" if day is not None else ""
         conditions += " AND c.device = :device" if device is not None else ""
         conditions += " AND t.seq < :below" if below_seq is not None else ""
-        sql = f"{_TICKET}{conditions} ORDER BY t.seq DESC LIMIT :rows"
+        tickets = _tickets_by("day" if day is not None else None)
+        sql = f"{tickets}{conditions} ORDER BY t.seq DESC LIMIT :rows"
         return list(self._rows(TicketRow, sql, day=day, device=device, below=below_seq, rows=rows_max))
 
     def refunds_of(self, link: bytes) -> list[TicketRow]:
         """The refunds known here of the sale with that link."""
-        return list(self._rows(TicketRow, _TICKET + " AND t.ref_link = :link ORDER BY t.seq", link=link))
+        return list(
+            self._rows(TicketRow, _tickets_by("ref") + " AND t.ref_link = :link ORDER BY t.seq", link=link)
+        )
 
     def lines(self, seq: int) -> list[LineRow]:
         """The lines of the ticket that is record ``seq``."""
@@ -279,8 +286,8 @@ class ViewQueries:
         """All that is filed per chain. Costs days, not tickets."""
         sql = (
             "SELECT c.device, sum(d.tickets), sum(d.ttc + d.oos),"
-            " coalesce((SELECT min(at_ms) FROM view_ticket t"
-            " WHERE t.shop = d.shop AND t.day = min(d.day) AND t.chain = c.id), 0)"
+            " coalesce((SELECT at_ms FROM view_ticket t INDEXED BY view_ticket_by_place"
+            " WHERE t.chain = c.id ORDER BY t.n LIMIT 1), 0)"
             " FROM view_day d JOIN view_chain c ON c.id = d.chain"
             " WHERE d.shop = (SELECT id FROM view_shop WHERE shop = :shop) AND d.tickets > 0 GROUP BY c.id"
         )
@@ -309,7 +316,7 @@ class ViewQueries:
         sql = (
             "SELECT v.seq, c.chain, c.device, v.n, v.link, v.level, v.z, v.day, v.at_ms, v.tickets, v.ttc,"
             " v.refunds_ttc, v.gt_real, v.cash_expected, v.cash_counted, v.automatic"
-            " FROM view_closing v JOIN view_chain c ON c.id = v.chain"
+            " FROM view_closing v INDEXED BY view_closing_by_day JOIN view_chain c ON c.id = v.chain"
             " WHERE v.shop = (SELECT id FROM view_shop WHERE shop = :shop)"
             " AND v.day = :day AND v.level = :level"
             " ORDER BY c.chain, v.n"
@@ -384,3 +391,8 @@ class ViewQueries:
             return self._database.connection.execute(sql, {"shop": self._shop, **values}).fetchall()
         except apsw.Error as error:
             raise self._database.storage_error(error) from error
+
+
+def _tickets_by(index: str | None = None) -> str:
+    """Tickets, found by an index of their own or in the order of the log."""
+    return _TICKET.format(by=f"INDEXED BY view_ticket_by_{index}" if index else "")

@@ -8,12 +8,22 @@ thousandths, times in Unix milliseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-VERSION = 3
+VERSION = 5
 """Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
 
 
-@dataclass(frozen=True, slots=True)
+TYPES = {
+    **dict.fromkeys(("link", "ref_link", "device"), "BLOB"),
+    **dict.fromkeys(("kind", "day", "operator", "mode", "number", "ref_number", "reason", "what"), "TEXT"),
+    **dict.fromkeys(("level", "detail", "sku", "label", "unit", "vc", "means", "cut", "name"), "TEXT"),
+    **dict.fromkeys(("role", "series", "body", "code", "vat_class", "change_id"), "TEXT"),
+}
+"""Types of columns; all others are integers."""
+
+
+@dataclass(frozen=True)
 class Table:
     """One table. ``sums`` are the columns that are added up when a row with the same key comes again."""
 
@@ -21,9 +31,12 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[str, ...]
     sums: tuple[str, ...] = ()
-    indexes: tuple[str, ...] = ()
+    indexes: tuple[tuple[str, str], ...] = ()
+    """By what they find rows, and their columns. Queries name the index that they mean: without statistics
+    SQLite takes the primary key, however many rows it has to look through.
+    """
 
-    @property
+    @cached_property
     def all_columns(self) -> tuple[str, ...]:
         """Key first."""
         return (*self.key, *self.columns, *self.sums)
@@ -35,16 +48,23 @@ class Table:
 
     def create_sql(self) -> str:
         """Make the table and its indexes, if they are not there."""
-        columns = ", ".join((*self.key, *self.columns, *(f"{name} NOT NULL DEFAULT 0" for name in self.sums)))
+        # With a type, or an index is not used where a column of another table is compared with it.
+        columns = ", ".join(
+            (
+                *(f"{name} {TYPES.get(name, 'INTEGER')}" for name in (*self.key, *self.columns)),
+                *(f"{name} INTEGER NOT NULL DEFAULT 0" for name in self.sums),
+            )
+        )
         indexes = "".join(
-            f"CREATE INDEX IF NOT EXISTS {self.sql_name}_{number} ON {self.sql_name} {index};"
-            for number, index in enumerate(self.indexes)
+            f"CREATE INDEX IF NOT EXISTS {self.sql_name}_by_{name} ON {self.sql_name} {index};"
+            for name, index in self.indexes
         )
         return (
             f"CREATE TABLE IF NOT EXISTS {self.sql_name} ({columns}, PRIMARY KEY ({', '.join(self.key)}))"
             f" WITHOUT ROWID;{indexes}"
         )
 
+    @cached_property
     def insert_sql(self) -> str:
         """Insert one row; if its key is there, add the sums to it, or else replace it."""
         names = ", ".join(self.all_columns)
@@ -67,14 +87,17 @@ HEADS = (
         ("shop", "seq"),
         (*_ENTRY, "number", "ttc", "oos", "lines", "ref_link", "ref_number", "reason"),
         indexes=(
-            "(chain, n)",
-            "(shop, number)",
-            "(shop, day)",
-            "(shop, ref_link) WHERE ref_link IS NOT NULL",
+            ("place", "(chain, n)"),
+            ("number", "(shop, number)"),
+            ("day", "(shop, day)"),
+            ("ref", "(shop, ref_link) WHERE ref_link IS NOT NULL"),
         ),
     ),
     Table(
-        "cash", ("shop", "seq"), (*_ENTRY, "what", "amount", "reason"), indexes=("(chain, n)", "(shop, day)")
+        "cash",
+        ("shop", "seq"),
+        (*_ENTRY, "what", "amount", "reason"),
+        indexes=(("place", "(chain, n)"), ("day", "(shop, day)")),
     ),
     Table(
         "closing",
@@ -94,10 +117,15 @@ HEADS = (
             "cash_counted",
             "automatic",
         ),
-        indexes=("(chain, n)", "(shop, day)"),
+        indexes=(("place", "(chain, n)"), ("day", "(shop, day)")),
     ),
-    Table("move", ("shop", "seq"), (*_ENTRY, "reason"), indexes=("(chain, n)",)),
-    Table("event", ("shop", "seq"), (*_ENTRY, "code", "detail"), indexes=("(chain, n)", "(shop, day)")),
+    Table("move", ("shop", "seq"), (*_ENTRY, "reason"), indexes=(("place", "(chain, n)"),)),
+    Table(
+        "event",
+        ("shop", "seq"),
+        (*_ENTRY, "code", "detail"),
+        indexes=(("place", "(chain, n)"), ("day", "(shop, day)")),
+    ),
 )
 """Every entry has one row in one of these."""
 
@@ -128,7 +156,7 @@ TOTALS = (
 
 CATALOGUE = (
     Table("product", ("shop", "sku"), ("name", "archived", "body")),
-    Table("barcode", ("shop", "code", "sku"), (), indexes=("(shop, sku)",)),
+    Table("barcode", ("shop", "code", "sku"), (), indexes=(("sku", "(shop, sku)"),)),
     Table("price", ("shop", "sku", "from_ms"), ("amount", "vat_rate", "vat_class", "change_id", "conflict")),
 )
 """The catalogue as it is now. ``price`` is a timeline: the amount from ``from_ms`` on."""

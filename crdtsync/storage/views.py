@@ -41,6 +41,32 @@ class EntryRows(Protocol):
     def newest(self) -> Mapping[str, Value]: ...
 
 
+class _Batch:
+    """Rows of many entries, gathered by table."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[tuple[Value, ...]]] = {}
+        self.sums: dict[str, dict[tuple[Value, ...], list[int]]] = {}
+        self.newest: dict[int, EntryRows] = {}
+
+    def add(self, rows: EntryRows, **known: Value) -> None:
+        """Take the rows of one entry; ``known`` are columns that all of them have."""
+        for name, values in (rows.head, *rows.details):
+            self.rows.setdefault(name, []).append(_values(name, values, known))
+        for name, values in rows.sums:
+            table = ALL[name]
+            amounts = self.sums.setdefault(name, {}).setdefault(
+                tuple(known[column] if column in known else values[column] for column in table.key),
+                [0] * len(table.sums),
+            )
+            for place, column in enumerate(table.sums):
+                amounts[place] += _integer(values.get(column))
+        chain = _integer(known["chain"])
+        newest = self.newest.get(chain)
+        if newest is None or (newest.n, newest.link) < (rows.n, rows.link):
+            self.newest[chain] = rows
+
+
 class ViewTables:
     """The views of all shops in one store file. Writing methods are called inside a transaction of that
     store; reading ones see what is committed. Not for more than one thread.
@@ -85,16 +111,22 @@ class ViewTables:
     # -- filing, inside a transaction --------------------------------------------------------------------
 
     def file_entries(self, shop: bytes, entries: Iterable[tuple[int, EntryRows]], *, through: int) -> None:
-        """File the rows of entries with their seq, and move the cursor to seq ``through``."""
+        """File the rows of different entries with their seq, and move the cursor to seq ``through``."""
         self._chains.clear()  # Chains named in a transaction that was rolled back are not there any more.
         number = self._shop(shop)
-        sums: dict[str, dict[tuple[Value, ...], list[int]]] = {}
+        batch = _Batch()
         for seq, rows in entries:
-            self._file_entry(number, seq, rows, sums)
-        for name, totals in sums.items():
+            chain = self._chain(number, rows.chain)
+            if not self._is_filed(chain, rows):
+                batch.add(rows, shop=number, seq=seq, chain=chain, n=rows.n, link=rows.link)
+        for name, values in batch.rows.items():
+            self._database.write_many(ALL[name].insert_sql, values)
+        for name, totals in batch.sums.items():
             self._database.write_many(
-                ALL[name].insert_sql(), [(*key, *amounts) for key, amounts in totals.items()]
+                ALL[name].insert_sql, [(*key, *amounts) for key, amounts in totals.items()]
             )
+        for chain, newest in batch.newest.items():
+            self._show_newest(chain, newest)
         self._database.write("UPDATE view_shop SET seq = ? WHERE id = ?", (through, number))
 
     def file_products(self, shop: bytes, products: Mapping[str, Sequence[Row]]) -> None:
@@ -102,8 +134,9 @@ class ViewTables:
         number = self._shop(shop)
         for sku, rows in products.items():
             self._drop_product(number, sku)
-            for row in rows:
-                self._insert(row, shop=number, sku=sku)
+            for name, values in rows:
+                known: dict[str, Value] = {"shop": number, "sku": sku}
+                self._database.write(ALL[name].insert_sql, _values(name, values, known))
 
     def end_products(self, shop: bytes, *, through: int, only: Collection[str] | None) -> None:
         """All products are filed up to seq ``through``. With ``only``, there are no others than these."""
@@ -118,25 +151,6 @@ class ViewTables:
     def _drop_product(self, shop: int, sku: str) -> None:
         for table in ("view_product", "view_price", "view_barcode"):
             self._database.write(f"DELETE FROM {table} WHERE shop = ? AND sku = ?", (shop, sku))  # noqa: S608
-
-    def _file_entry(
-        self, shop: int, seq: int, rows: EntryRows, sums: dict[str, dict[tuple[Value, ...], list[int]]]
-    ) -> None:
-        chain = self._chain(shop, rows.chain)
-        if self._is_filed(chain, rows):
-            return
-        self._insert(rows.head, shop=shop, seq=seq, chain=chain, n=rows.n, link=rows.link)
-        for row in rows.details:
-            self._insert(row, shop=shop, seq=seq, chain=chain, n=rows.n, link=rows.link)
-        for name, values in rows.sums:
-            table = ALL[name]
-            known = {**values, "shop": shop, "chain": chain}
-            amounts = sums.setdefault(name, {}).setdefault(
-                tuple(known[column] for column in table.key), [0] * len(table.sums)
-            )
-            for place, column in enumerate(table.sums):
-                amounts[place] += _integer(values.get(column))
-        self._show_newest(chain, rows)
 
     def _is_filed(self, chain: int, rows: EntryRows) -> bool:
         """An entry that was set apart and fetched again comes with another seq, but is one entry."""
@@ -154,14 +168,6 @@ class ViewTables:
         self._database.write(
             f"UPDATE view_chain SET {columns} WHERE id = ? AND (n, coalesce(link, x'')) < (?, ?)",  # noqa: S608
             (*values.values(), chain, rows.n, rows.link),
-        )
-
-    def _insert(self, row: Row, **known: Value) -> None:
-        name, values = row
-        table = ALL[name]
-        self._database.write(
-            table.insert_sql(),
-            tuple(known[column] if column in known else values.get(column) for column in table.all_columns),
         )
 
     # -- small integers for shops and chains --------------------------------------------------------------
@@ -183,6 +189,11 @@ class ViewTables:
     def _one(self, sql: str, *values: Value) -> int | None:
         row = self._database.row(sql, values)
         return None if row is None else row[0]
+
+
+def _values(name: str, values: Mapping[str, Value], known: Mapping[str, Value]) -> tuple[Value, ...]:
+    """A row as the table's statement takes it."""
+    return tuple(known[column] if column in known else values.get(column) for column in ALL[name].all_columns)
 
 
 def _integer(value: Value) -> int:
