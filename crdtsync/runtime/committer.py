@@ -221,8 +221,8 @@ class _ShopCommit:
         if not self._continues(work):
             # An earlier delivery failed, or the device is connected twice, or work of its last connection was
             # stored after this one's hello: the next hello sorts that out, and must not be given up.
-            message = "records arrived that do not continue what is stored"
-            return Outcome(error=LinkClosed(message, code=OUT_OF_STEP))
+            reason = "records arrived that do not continue what is stored"
+            return Outcome(error=LinkClosed(reason, code=OUT_OF_STEP))
         for delivery, judged in zip(work.deliveries, self._judged[id(work)], strict=True):
             outcome.stored.append((delivery.number, self._store(work.peer_log, delivery, judged)))
         if work.acknowledged is not None:
