@@ -268,10 +268,13 @@ def _place(
     if not differences:
         plan.unchanged.append(line.sku)
         return
-    changed = FileLine(
-        line.number, line.sku, {k: v for k, v in given.items() if k in differences}, line.price
+    # What does not differ is not asked for: it would settle a conflict that somebody is to look at.
+    price = WantedPrice(
+        line.price.amount_minor if "price_minor" in differences else None,
+        line.price.vat_rate if "vat_rate" in differences else None,
     )
-    plan.changed.append(ChangedProduct(changed, differences))
+    fields = {name: value for name, value in given.items() if name in differences}
+    plan.changed.append(ChangedProduct(FileLine(line.number, line.sku, fields, price), differences))
 
 
 def _new_product(line: FileLine, at_ms: int, new_vat_rate: int | None) -> Product:

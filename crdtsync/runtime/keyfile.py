@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from pathlib import Path
 
 from crdtsync.errors import DiskFull, NoRegister, ReadOnlyStore, StorageError
@@ -18,6 +17,8 @@ def write_key(path: Path, contents: bytes) -> None:
 
     Raises ``StorageError`` if the file exists: a key is never replaced.
     """
+    import tempfile  # Late: most commands write no key.
+
     draft: Path | None = None
     try:
         # Made for its owner alone, under a name that nobody else takes.

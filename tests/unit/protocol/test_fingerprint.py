@@ -30,6 +30,15 @@ def test_a_deletion_is_seen_where_the_state_vector_shows_none():
     assert fingerprint(before) != fingerprint(after)
 
 
+def test_a_replica_that_keeps_deleted_content_holds_the_same():
+    keeping, dropping = Doc(client_id=5, skip_gc=True), Doc(client_id=5)
+    for doc in (keeping, dropping):
+        doc.get("products", type=Map)["a"] = "old value"
+        doc.get("products", type=Map)["a"] = "new value"
+    assert keeping.get_update() != dropping.get_update()
+    assert fingerprint(keeping) == fingerprint(dropping)
+
+
 def test_two_contents_under_one_client_id_are_seen_where_the_state_vector_shows_none():
     one, other = shop(a="1"), shop(a="2")
     assert one.get_state() == other.get_state()
