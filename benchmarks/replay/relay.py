@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.replay.memory import peak_kb
+from benchmarks.replay.usage import Usage
 
 READY_WITHIN_S = 30.0
 STOPPED_WITHIN_S = 30.0
@@ -29,7 +29,7 @@ class RelayProcess:
         self.folder = folder
         self.port = _free_port()
         self.kills = 0
-        self.peaks_kb: list[int] = []
+        self.usage = Usage()
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
 
@@ -60,7 +60,7 @@ class RelayProcess:
         """End it as a power cut would."""
         process = self._process
         assert process is not None
-        self.peaks_kb.append(peak_kb(process.pid))
+        self.usage.add(process.pid)
         self._process = None
         process.kill()
         await process.wait()
@@ -70,7 +70,7 @@ class RelayProcess:
         """End it as a person would. Raises ``RelayFailed`` if that is not what happens."""
         process = self._process
         assert process is not None
-        self.peaks_kb.append(peak_kb(process.pid))
+        self.usage.add(process.pid)
         self._process = None
         process.send_signal(signal.SIGTERM)
         code = await asyncio.wait_for(process.wait(), STOPPED_WITHIN_S)

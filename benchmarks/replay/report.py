@@ -11,6 +11,7 @@ from rich.table import Table
 
 from benchmarks.replay.relay import RelayProcess
 from benchmarks.replay.till import Till, percentile
+from benchmarks.replay.usage import Usage
 
 
 def report_of(
@@ -25,7 +26,8 @@ def report_of(
         "tills": [_till(till, sales) for till in tills],
         "relay": {
             "kills": relay.kills,
-            "peak_mb": _mb(relay.peaks_kb),
+            "peak_mb": _mb(relay.usage),
+            "cpu_ms_per_sale": _cpu_ms(relay.usage, sales),
             "store_bytes": relay_bytes,
             "store_bytes_per_sale": round(relay_bytes / max(1, sales)),
         },
@@ -46,17 +48,28 @@ def print_report(report: dict[str, Any]) -> None:
         "the wire per sale and register"
     )
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "sales", "sell ms median", "p99", "peak MB", "store bytes/sale", "kills", "cuts"):
+    headings = (
+        "",
+        "sales",
+        "sell ms median",
+        "p99",
+        "CPU ms/sale",
+        "peak MB",
+        "store bytes/sale",
+        "kills",
+        "cuts",
+    )
+    for heading in headings:
         table.add_column(heading, justify="right")
     for till in report["tills"]:
         table.add_row(
             f"till {till['till']}",
-            *(str(till[key]) for key in ("sales", "sell_ms_median", "sell_ms_p99", "peak_mb")),
-            *(str(till[key]) for key in ("store_bytes_per_sale", "kills", "cuts")),
+            *(str(till[key]) for key in ("sales", "sell_ms_median", "sell_ms_p99", "cpu_ms_per_sale")),
+            *(str(till[key]) for key in ("peak_mb", "store_bytes_per_sale", "kills", "cuts")),
         )
     relay = report["relay"]
     table.add_row(
-        *("relay", "", "", "", str(relay["peak_mb"])),
+        *("relay", "", "", "", str(relay["cpu_ms_per_sale"]), str(relay["peak_mb"])),
         *(str(relay["store_bytes_per_sale"]), str(relay["kills"]), ""),
     )
     console.print(table)
@@ -90,7 +103,8 @@ def _till(till: Till, sales: int) -> dict[str, Any]:
         "sales": till.baskets,
         "sell_ms_median": percentile(till.sell_ms, 0.5),
         "sell_ms_p99": percentile(till.sell_ms, 0.99),
-        "peak_mb": _mb(till.peaks_kb),
+        "peak_mb": _mb(till.usage),
+        "cpu_ms_per_sale": _cpu_ms(till.usage, sales),
         "store_bytes": size,
         "store_bytes_per_sale": round(size / max(1, sales)),
         "bytes_up": till.gate.bytes_up,
@@ -100,8 +114,13 @@ def _till(till: Till, sales: int) -> dict[str, Any]:
     }
 
 
-def _mb(peaks_kb: Sequence[int]) -> float:
-    return round(max(peaks_kb, default=0) / 1024, 1)
+def _mb(usage: Usage) -> float:
+    return round(usage.peak_kb / 1024, 1)
+
+
+def _cpu_ms(usage: Usage, sales: int) -> float:
+    """Per sale of the shop: a register sells some, and takes in the others'."""
+    return round(1000 * usage.cpu_s / max(1, sales), 2)
 
 
 def _store_bytes(store: Path) -> int:

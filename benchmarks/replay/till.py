@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.replay.memory import peak_kb
 from benchmarks.replay.plan import Happening
 from benchmarks.replay.proxy import Gate
+from benchmarks.replay.usage import Usage
 
 LAST_BYTES_MAX = 20_000
 IN_STEP_ROWS = 8
@@ -78,7 +78,7 @@ class Till:
     state: dict[str, Any] = field(default_factory=dict)
     windows: list[Window] = field(default_factory=list)
     kills: int = 0
-    peaks_kb: list[int] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
     sell_ms: list[float] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
     may_go: bool = False
@@ -97,6 +97,8 @@ class Till:
 
     def stop(self) -> None:
         """Ask it to end."""
+        if self.process is not None:
+            self.usage.add(self.process.pid)
         self._say(b"stop\n")
 
     def _say(self, word: bytes) -> None:
@@ -142,7 +144,7 @@ class Till:
             self._hear(json.loads(line))
             killed = self._happen()
             if killed:
-                self.peaks_kb.append(peak_kb(process.pid))
+                self.usage.add(process.pid)
                 process.kill()
                 self.kills += 1
         code = await process.wait()
@@ -153,9 +155,7 @@ class Till:
     def _hear(self, said: dict[str, Any]) -> None:
         self.sold = said["sold"]
         self.sell_ms += said["sell_ms"]
-        if said["event"] == "ended":
-            self.peaks_kb.append(said["peak_kb"])
-        else:
+        if said["event"] != "ended":
             self.state = said
             self._watch_windows()
             if said["event"] == "opened" and self.may_go:

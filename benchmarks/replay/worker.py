@@ -24,7 +24,6 @@ from typing import Any, Final
 from benchmarks.replay.assortment import Assortment
 from benchmarks.replay.clock import DAY_STARTS_MIN, SourceClock, business_day
 from benchmarks.replay.mapping import lines_of, payments_of
-from benchmarks.replay.memory import peak_kb
 from benchmarks.replay.plan import forgets
 from benchmarks.replay.source import Basket, read_baskets
 from crdtsync.errors import NoRegister
@@ -171,7 +170,7 @@ class Till:
         return sum(1 for _ in islice(replica.log.unacknowledged(relay.log_id), most))
 
     def _tell_end(self) -> None:
-        _print(event="ended", sold=self._told.count, peak_kb=peak_kb(os.getpid()), sell_ms=self._sell_ms)
+        _print(event="ended", sold=self._told.count, sell_ms=self._sell_ms)
 
     def _is_stopped(self, wait_s: float = 0.0) -> bool:
         return bool(select.select([sys.stdin], [], [], wait_s)[0])
