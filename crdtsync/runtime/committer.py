@@ -283,7 +283,7 @@ class _ShopCommit:
         if seq is None:
             return False
         self._h = next_hash(self._h, item.record)
-        self._rows.append(Row(seq, self._h, item.record, origin.log_id))
+        self._rows.append(Row(seq, self._h, item.record, origin))
         self._admission.appended(item)
         return True
 

@@ -20,7 +20,7 @@ from crdtsync.errors import (
     StorageError,
     WrongRelayKey,
 )
-from crdtsync.ids import OWNER_DOCUMENT, Position
+from crdtsync.ids import OWNER_DOCUMENT, Origin, Position
 from crdtsync.model.certificate import Certificate
 from crdtsync.model.signature import verify_with_purpose
 from crdtsync.protocol import heads as protocol_heads
@@ -252,7 +252,11 @@ class Connection:
         self._pending_read = None
         log = self._the_log()
         peer = self.session.peer
-        skip = peer.log_id if request.skip_origin and peer is not None else None
+        skip = None
+        if request.skip_origin and peer is not None:
+            # No further than the peer has shown its log on this connection: what came in under the same id
+            # from elsewhere (its disk was copied) is news to it.
+            skip = Origin(peer.log_id, self.session.inbound.got.seq)
         if request.packs:
             pack = log.pack_at(request.after + 1)
             if pack is not None and (
@@ -294,23 +298,11 @@ class Connection:
         peer = self.session.peer
         if peer is None:
             raise AssertionError("a log id is rotated for a peer")
-        peer_log = peer.log_id
-
-        def also(log: ShopLog) -> None:
-            log.rotate_log_id(fresh)
-            # The peer left out what came from our old id. If that was another disk with the same id, a cursor
-            # that lies behind it would hide it from us for ever: begin again with that log.
-            log.void_origin(peer_log)
-
+        also: Callable[[ShopLog], None] = lambda log: log.rotate_log_id(fresh)  # noqa: E731
         again = LinkClosed(
             "this register's log goes on under a new id: its disk was restored or copied", code=4512
         )
-
-        def done(outcome: Outcome) -> None:
-            if self._tail is not None:
-                self._tail.clear()  # Its rows still say that they came from the log that was forgotten.
-            self._fail(outcome.error or again)
-
+        done: Callable[[Outcome], None] = lambda outcome: self._fail(outcome.error or again)  # noqa: E731
         role = self.certificate.role if self.certificate else ""
         self.home.committer.submit(Work(peer.shop, peer.log_id, role, done, also=also))
 

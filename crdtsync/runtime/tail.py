@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from crdtsync.ids import Position
+from crdtsync.ids import Origin, Position
 from crdtsync.storage.log import Batch
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its number, the running hash after it, its bytes, the log that it came from (or None)."""
+    """One row: its number, the running hash after it, its bytes, where it came from (None: made here)."""
 
     seq: int
     h: bytes
     record: bytes
-    origin_log: bytes | None
+    origin: Origin | None
 
 
 class Tail:
@@ -47,7 +47,7 @@ class Tail:
         self._rows.clear()
         self._bytes, self._start = 0, self.end
 
-    def read(self, after: int, *, bytes_max: int, skip_origin: bytes | None) -> Batch | None:
+    def read(self, after: int, *, bytes_max: int, skip_origin: Origin | None) -> Batch | None:
         """Rows after seq ``after`` as ``ShopLog.read`` gives them, or None if the disk has to be asked."""
         if after < self._start.seq or after >= self.end.seq:
             return None
@@ -58,10 +58,14 @@ class Tail:
         size, to = 0, start
         for index in range(offset, len(self._rows)):
             row = self._rows[index]
-            if skip_origin is None or row.origin_log != skip_origin:
+            if not _is_from(row.origin, skip_origin):
                 if records and size + len(row.record) > bytes_max:
                     break
                 records.append((row.seq, row.record))
                 size += len(row.record)
             to = Position(row.seq, row.h)
         return Batch(start, to, tuple(records), size)
+
+
+def _is_from(origin: Origin | None, log: Origin | None) -> bool:
+    return origin is not None and log is not None and origin.log_id == log.log_id and origin.seq <= log.seq

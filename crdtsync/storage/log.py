@@ -157,13 +157,13 @@ class ShopLog(Protocol):
         after: int,
         *,
         bytes_max: int,
-        skip_origin: bytes | None = None,
+        skip_origin: Origin | None = None,
         covered: Mapping[bytes, Sequence[Interval]] | None = None,
     ) -> Batch:
         """Rows after seq ``after``, as many as fit in ``bytes_max`` (at least one record if there is one;
-        at most 4,096 rows are scanned). Skipped are rows whose origin is the log ``skip_origin`` (see
-        ``void_origin``), entries of chain c whose number lies in an interval of ``covered[c]``, and rows
-        whose bytes a compacted state replaced. Raises ``DamagedStore`` where a checksum fails, and
+        at most 4,096 rows are scanned). Skipped are rows that came from the log of ``skip_origin``, up to its
+        seq (see ``void_origin``), entries of chain c whose number lies in an interval of ``covered[c]``, and
+        rows whose bytes a compacted state replaced. Raises ``DamagedStore`` where a checksum fails, and
         ``ValueError`` beyond the end.
         """
         ...

@@ -49,7 +49,7 @@ class MemoryLog(MemoryPeers):
         after: int,
         *,
         bytes_max: int,
-        skip_origin: bytes | None = None,
+        skip_origin: Origin | None = None,
         covered: Mapping[bytes, Sequence[Interval]] | None = None,
     ) -> Batch:
         """See ``ShopLog.read``."""
@@ -57,7 +57,9 @@ class MemoryLog(MemoryPeers):
         h = self._hash_at(after)
         if h is None:
             raise ValueError(f"the log ends at {head.seq}, nothing can be read after {after}")
-        skipped = self._origin(skip_origin) if skip_origin is not None else None
+        skipped, skipped_to = (
+            (None, 0) if skip_origin is None else (self._origin(skip_origin.log_id), skip_origin.seq)
+        )
         cover = {chain: merged(intervals) for chain, intervals in (covered or {}).items()}
         start = to = Position(after, h)
         records: list[tuple[int, bytes]] = []
@@ -65,7 +67,8 @@ class MemoryLog(MemoryPeers):
         for seq in range(after + 1, min(head.seq, after + ROWS_SCANNED_MAX) + 1):
             row = self._row(seq)
             record = row.record
-            if record is not None and row.origin != skipped and not _is_covered(cover, row):
+            is_theirs = row.origin == skipped and row.origin_seq <= skipped_to
+            if record is not None and not is_theirs and not _is_covered(cover, row):
                 if records and size + len(record) > bytes_max:
                     break
                 records.append((seq, record))

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain as chained
 
 from crdtsync.errors import DamagedStore
-from crdtsync.ids import LINK_BYTES, ZERO_HASH, Position, next_hash
+from crdtsync.ids import LINK_BYTES, ZERO_HASH, Origin, Position, next_hash
 from crdtsync.storage.log import ROWS_SCANNED_MAX, Batch, DocumentRow, Interval, PackRow, Run
 from crdtsync.storage.runs import by_place, covers, inside, merged
 from crdtsync.storage.sqlite_rows import CHAIN, DOCUMENT, ROW, Rows
 from crdtsync.storage.sqlite_shelf import PackPlace, ints
 
-_RowSeen = tuple[int, int, int, int, bytes, bytes | None]
-"""seq, chain, n, origin, h, record."""
+_RowSeen = tuple[int, int, int, int, int, bytes, bytes | None]
+"""seq, chain, n, origin, origin_seq, h, record."""
 
 
 class Reading(Rows):
@@ -34,7 +34,7 @@ class Reading(Rows):
         after: int,
         *,
         bytes_max: int,
-        skip_origin: bytes | None = None,
+        skip_origin: Origin | None = None,
         covered: Mapping[bytes, Sequence[Interval]] | None = None,
     ) -> Batch:
         """See ``ShopLog.read``. Raises ``ValueError`` for a seq beyond the end."""
@@ -42,13 +42,18 @@ class Reading(Rows):
             self._refresh()
             if not 0 <= after <= self._seq:
                 raise ValueError(f"the log ends at {self._seq}, nothing can be read after {after}")
-            skipped = self._origin_no(skip_origin) if skip_origin is not None else 0
+            skipped = self._origin_no(skip_origin.log_id) if skip_origin is not None else 0
+            skipped_to = skip_origin.seq if skip_origin is not None else 0
             cover = self._cover(covered or {})
             start = to = Position(after, self._h if after == self._seq else self._hash(after))
             records: list[tuple[int, bytes]] = []
             size = 0
-            for seq, chain, n, origin, h, record in self._rows_after(after):
-                skip = record is None or origin == skipped or (chain in cover and inside(cover[chain], n))
+            for seq, chain, n, origin, origin_seq, h, record in self._rows_after(after):
+                skip = (
+                    record is None
+                    or (origin == skipped and origin_seq <= skipped_to)
+                    or (chain in cover and inside(cover[chain], n))
+                )
                 if record is not None and not skip:
                     if records and size + len(record) > bytes_max:
                         break
@@ -201,7 +206,7 @@ class Reading(Rows):
             if seq != expected:
                 raise self._damaged(expected)
             record = self._checked(row)
-            yield seq, row[2] or 0, row[3] or 0, row[4], row[9], record
+            yield seq, row[2] or 0, row[3] or 0, row[4], row[5], row[9], record
             expected += 1
         if expected != self._seq + 1:
             raise self._damaged(expected)
@@ -215,6 +220,7 @@ class Reading(Rows):
                 columns.chains[number],
                 columns.ns[number],
                 columns.origins[number],
+                columns.origin_seqs[number],
                 hashes[number * LINK_BYTES : (number + 1) * LINK_BYTES],
                 records[number],
             )

@@ -281,7 +281,7 @@ def test_records_that_came_from_a_log_are_skipped_for_it(world):
     mine, theirs = till.entry(), till.entry(Origin(PEER, 7))
     others = till.entry(Origin(b"somebody-else-id", 7))
     world.append(theirs, mine, others, made_up_update("catalogue", b"tea", origin=Origin(PEER, 8)))
-    batch = world.log.read(0, bytes_max=10_000, skip_origin=PEER)
+    batch = world.log.read(0, bytes_max=10_000, skip_origin=Origin(PEER, 9999))
     assert batch.records == ((2, mine.record), (3, others.record))
     assert batch.to == world.log.end
 
@@ -289,7 +289,15 @@ def test_records_that_came_from_a_log_are_skipped_for_it(world):
 def test_nothing_is_skipped_for_a_log_that_sent_nothing(world):
     sale = MadeUpChain(1).entry()
     world.append(sale)
-    assert world.log.read(0, bytes_max=1, skip_origin=PEER).records == ((1, sale.record),)
+    assert world.log.read(0, bytes_max=1, skip_origin=Origin(PEER, 9999)).records == ((1, sale.record),)
+
+
+def test_rows_from_further_than_the_skipped_log_was_shown_are_not_skipped(world):
+    """They came from another disk with the same log id: whoever asks does not hold them."""
+    chain = MadeUpChain(1)
+    world.append(chain.entry(Origin(PEER, 5)), chain.entry(Origin(PEER, 6)))
+    batch = world.log.read(0, bytes_max=10_000, skip_origin=Origin(PEER, 5))
+    assert [seq for seq, _ in batch.records] == [2]
 
 
 def test_covered_entries_are_skipped(world):
@@ -304,7 +312,7 @@ def test_skipped_rows_do_not_count_against_the_bytes(world):
     till = MadeUpChain(1)
     sales = [till.entry(), till.entry(Origin(PEER, 1)), till.entry()]
     world.append(*sales)
-    batch = world.log.read(0, bytes_max=len(sales[0].record), skip_origin=PEER)
+    batch = world.log.read(0, bytes_max=len(sales[0].record), skip_origin=Origin(PEER, 9999))
     assert (batch.records, batch.to.seq) == (((1, sales[0].record),), 2)
 
 
@@ -312,7 +320,7 @@ def test_one_read_looks_at_4096_rows_at_most(world):
     with world.transaction() as log:
         for number in range(4100):
             log.append(made_up_update("x/a", b"%d" % number, origin=Origin(PEER, number)))
-    batch = world.log.read(2, bytes_max=10**9, skip_origin=PEER)
+    batch = world.log.read(2, bytes_max=10**9, skip_origin=Origin(PEER, 9999))
     assert (batch.records, batch.to.seq) == ((), 4098)
     assert len(world.log.read(0, bytes_max=10**9).records) == 4096
 

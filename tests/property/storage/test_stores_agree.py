@@ -194,7 +194,10 @@ class StoresAgree(RuleBasedStateMachine):
             "head": (log.log_id, log.end, [log.hash_at(seq) for seq in range(end + 2)]),
             "read": [log.read(after, bytes_max=3000) for after in starts],
             "skipped": [
-                log.read(after, bytes_max=9000, skip_origin=peer) for after in starts for peer in PEERS
+                log.read(after, bytes_max=9000, skip_origin=Origin(peer, seq))
+                for after in starts
+                for peer in PEERS
+                for seq in (1, 9999)
             ],
             "covered": log.read(0, bytes_max=9000, covered=covered),
             "chains": [list(log.chain_entries(chain, 2, 9)) for chain in chains],
