@@ -67,7 +67,9 @@ class Growth:
 
 
 class CommitObserver(Protocol):
-    """Told of every commit, on the event loop, before the outcomes are handed back."""
+    """Told of every commit, on the event loop, after the outcomes were handed back: a session that knows how
+    far its peer's log is stored does not send the peer's own records back to it.
+    """
 
     def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None: ...
 
@@ -152,14 +154,17 @@ class Committer:
         seconds: float,
         error: CrdtsyncError | None,
     ) -> None:
-        def on_loop() -> None:
-            self._observer.committed(growths, seconds, error)
+        def tell() -> None:
             for work, outcome in zip(batch, outcomes, strict=True):
                 work.done(outcome)
+            self._observer.committed(growths, seconds, error)
 
+        self._call(tell)
+
+    def _call(self, tell: Callable[[], None]) -> None:
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(on_loop)
+            loop.call_soon_threadsafe(tell)
 
     def _transact(self, store: Store, batch: list[Work]) -> tuple[list[Outcome], list[Growth]]:
         commits: dict[bytes, _ShopCommit] = {}

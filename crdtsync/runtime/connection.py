@@ -254,9 +254,9 @@ class Connection:
         peer = self.session.peer
         skip = None
         if request.skip_origin and peer is not None:
-            # No further than the peer has shown its log on this connection: what came in under the same id
+            # No further than the peer's log was stored from this connection: what came in under the same id
             # from elsewhere (its disk was copied) is news to it.
-            skip = Origin(peer.log_id, self.session.inbound.got.seq)
+            skip = Origin(peer.log_id, self.session.inbound.stored.seq)
         if request.packs:
             pack = log.pack_at(request.after + 1)
             if pack is not None and (

@@ -41,6 +41,9 @@ class End:
 class Wire:
     """A connection between two replicas, frame by frame."""
 
+    def __repr__(self) -> str:
+        return f"<{self.near_replica.name} to {self.far_replica.name}>"
+
     def __init__(self, shop: SteppedShop, near: Replica, far: Replica) -> None:
         self.shop = shop
         self.near_replica, self.far_replica = near, far
@@ -193,7 +196,7 @@ class SteppedShop:
 
     def clone(self, register: Replica) -> Replica:
         """A second machine with a copy of the register's disk, its key included."""
-        twin = Replica(self, register.name, disk=register.disk.copy())
+        twin = Replica(self, register.name + "'", disk=register.disk.copy())
         self.registers.append(twin)
         return twin
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from crdtsync.errors import CrdtsyncError
+from crdtsync.errors import CrdtsyncError, DiskFull
 from crdtsync.ids import OWNER_DOCUMENT, START, Item, Position, record_digest, update_record
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.committer import Committer, Growth, Outcome, Work
+from crdtsync.runtime.committer import Committer, Growth, Work
 from crdtsync.runtime.connection import Connection, refused
 from crdtsync.runtime.tail import Tail
 from crdtsync.storage.log import ShopLog
@@ -36,6 +36,8 @@ class SteppedCommitter(Committer):
         admission = SlipAdmission(SHOP, process.replica.shop.certificates)
         super().__init__(lambda: self.store, lambda _: admission, process, process.now_ms, lambda: 0.0)
         self.committed: deque[Callable[[], None]] = deque()
+        self.finds_no_room = False
+        """Whether the next commit fails because the disk is full."""
 
     @property
     def has_work(self) -> bool:
@@ -49,28 +51,24 @@ class SteppedCommitter(Committer):
     def commit(self) -> None:
         """Write what was submitted, in one transaction. The outcomes are not told yet."""
         batch, self._queue = self._queue, []
-        if batch:
-            self._commit(self.store, batch)
+        if not batch:
+            return
+        if self.finds_no_room:
+            self.store.disk.before_commit = _refuse
+        self._commit(self.store, batch)
+        self.store.disk.before_commit, self.finds_no_room = None, False
 
     def hand_back(self) -> None:
         """Tell the outcomes of everything that was written."""
         while self.committed:
             self.committed.popleft()()
 
-    def _hand_back(
-        self,
-        batch: list[Work],
-        outcomes: list[Outcome],
-        growths: list[Growth],
-        seconds: float,
-        error: CrdtsyncError | None,
-    ) -> None:
-        def tell() -> None:
-            self._observer.committed(growths, seconds, error)
-            for work, outcome in zip(batch, outcomes, strict=True):
-                work.done(outcome)
-
+    def _call(self, tell: Callable[[], None]) -> None:
         self.committed.append(tell)
+
+
+def _refuse() -> None:
+    raise DiskFull("no room on the disk")
 
 
 class Process:
@@ -194,7 +192,9 @@ class Process:
 
 @dataclass(eq=False, repr=False)
 class Replica:
-    """A register or the relay: an identity, a disk, and the process that runs on it."""
+    """A register or the relay: an identity, a disk, and the process that runs on it. Clones have the identity
+    of the one that they were made of, and a name with a stroke more.
+    """
 
     shop: SteppedShop
     name: str
@@ -204,8 +204,9 @@ class Replica:
     """Counts up whenever this disk is put back or lost."""
 
     def __post_init__(self) -> None:
-        self.device = record_digest(b"U device " + self.name.encode())[:16]
-        self.key = PrivateKey.from_seed(self.name.encode())
+        identity = self.name.rstrip("'").encode()
+        self.device = record_digest(b"U device " + identity)[:16]
+        self.key = PrivateKey.from_seed(identity)
         if not self.disk.shops:
             self.format()
         self.process = Process(self)
@@ -291,6 +292,14 @@ class Replica:
         self.shop.hang_up(self)
         self.disk.cut_power()
         self.process = Process(self)
+
+    def damage(self, seq: int) -> None:
+        """The bytes of one record go bad; that is found at the next start, and the record is set apart."""
+        self.disk.damage(SHOP, seq)
+        store = MemoryStore(self.disk)
+        with store.transaction():
+            store.shop(SHOP).set_damaged_apart(seq, 0)
+        self.crash()
 
     def put_back(self, disk: MemoryDisk) -> None:
         """An older copy of the disk takes its place."""

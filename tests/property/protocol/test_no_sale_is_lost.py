@@ -113,7 +113,6 @@ class AnyShop(RuleBasedStateMachine):
         self.shop = SteppedShop(2, seed)
         self.truth = Truth(self.shop)
         self.copies = []
-        self.lost = set()
         self.bad = set()
         return multiple(*self.shop.replicas)
 
@@ -254,6 +253,10 @@ class AnyShop(RuleBasedStateMachine):
     @rule(data=st.data())
     def crash(self, data):
         data.draw(st.sampled_from(self.shop.replicas)).crash()
+
+    @rule(data=st.data())
+    def fill_a_disk(self, data):
+        data.draw(st.sampled_from(self.shop.replicas)).process.steps.finds_no_room = True
 
     @rule(data=st.data())
     def back_up(self, data):
