@@ -124,13 +124,6 @@ def next_hash(h: bytes, record: bytes) -> bytes:
     return hashlib.sha256(h + len(record).to_bytes(4, "big") + record).digest()
 
 
-def parse_id(text: str, *, what: str = "id") -> bytes:
-    """Read a device, shop or log id (32 lower-case hex digits). Raises ``InvalidName``."""
-    if not re.fullmatch(r"[0-9a-f]{32}", text):
-        raise InvalidName(f"{text!r} is not a {what}: 32 hexadecimal digits are expected")
-    return bytes.fromhex(text)
-
-
 def parse_document_name(text: str) -> str:
     """Check a document name. Raises ``InvalidName``.
 

@@ -56,11 +56,14 @@ class Inbound:
         return any(delivery.restart for delivery in self.under_way)
 
     @property
-    def bytes_under_way(self) -> int:
-        """What was received and is not stored yet. A driver that stops reading beyond some bound cannot be
-        flooded, whatever the peer thinks of its own bound.
+    def is_flooded(self) -> bool:
+        """More was received than is being stored: the driver reads no further until something is on disk, so
+        that a peer which ignores its own bound fills nobody's memory.
         """
-        return self._bytes_under_way
+        return (
+            self._bytes_under_way >= limits.UNSTORED_BYTES_MAX
+            or len(self.under_way) >= limits.UNSTORED_FRAMES_MAX
+        )
 
     def on_records(self, message: Records) -> None:
         """Raises ``UnexpectedMessage``. How large a record may be is for admission to judge: one that is too

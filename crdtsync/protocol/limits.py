@@ -33,6 +33,14 @@ RECORDS_PER_FRAME_MAX = 8192
 IN_FLIGHT_BYTES_MAX = 1 << 20
 """Records sent and not acknowledged on disk by the peer. A slow peer lags; it costs no memory."""
 
+UNSTORED_BYTES_MAX = 4 << 20
+"""Records received from one peer and not stored yet; beyond it the peer's socket is not read. Four times what
+a well-behaved peer has under way, and room for the intervals that were asked for.
+"""
+
+UNSTORED_FRAMES_MAX = 256
+"""The same for frames, so that a flood of tiny or empty ones is held up as well."""
+
 ACK_EVERY_BYTES = 128 << 10
 """How much a register stores before it acknowledges to a relay, which only uses it to go on sending."""
 

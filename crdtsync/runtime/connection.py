@@ -92,6 +92,7 @@ class Connection:
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
         self._wake = asyncio.Event()
+        self._was_stored = asyncio.Event()
         self._pending_read: ReadRequest | None = None
         self._log: ShopLog | None = None
         self._tail: Tail | None = None
@@ -134,6 +135,9 @@ class Connection:
 
     async def _receive(self) -> None:
         while True:
+            while self.session.inbound.is_flooded:
+                self._was_stored.clear()
+                await self._was_stored.wait()
             frame = await self._socket.receive()
             self.bytes_received += len(frame)
             self.session.receive(frame, self.home.now_ms())
@@ -239,6 +243,7 @@ class Connection:
             self._tail.clear()
         for number, refused in outcome.stored:
             self.session.stored(number, refused)
+        self._was_stored.set()
         self.pump()
 
     def _serve_read(self, request: ReadRequest | None) -> bool:

@@ -7,7 +7,6 @@ met a relay has everything pending.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,12 +19,10 @@ from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_docum
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.runtime.identity import load_clock_offset, load_relay
 from crdtsync.runtime.replica import STORE, Replica
+from crdtsync.runtime.role import SYNC_LOCK, holder_of
 from crdtsync.storage.log import ShopLog
 
 State = Literal["alone", "synced", "pending", "offline", "attention"]
-
-SYNC_LOCK = "sync.lock"
-"""Locked by the process that holds the role of syncing, see ``runtime.syncer``."""
 
 OFFLINE_AFTER_MS = 60_000
 """Sales that wait for longer while a process synchronises: it does not reach the relay."""
@@ -191,16 +188,7 @@ def presence_of(log: ShopLog, device: bytes) -> dict[str, Any]:
 
 def is_syncing(folder: Path) -> bool:
     """Whether some process holds the role of syncing this folder."""
-    try:
-        file = (folder / SYNC_LOCK).open("rb")
-    except OSError:
-        return False
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return holder_of(folder / SYNC_LOCK) is not None
 
 
 def store_bytes(folder: Path) -> int:

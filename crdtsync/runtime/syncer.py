@@ -8,11 +8,9 @@ do not push the same log at once.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -23,9 +21,7 @@ from crdtsync.errors import (
     CrdtsyncError,
     LinkClosed,
     NoRegister,
-    ReadOnlyStore,
     RelayUnreachable,
-    RoleTaken,
     UnsupportedVersion,
 )
 from crdtsync.ids import ID_BYTES, START, Position
@@ -51,6 +47,7 @@ from crdtsync.runtime.identity import (
     save_relay,
 )
 from crdtsync.runtime.link import open_link
+from crdtsync.runtime.role import SYNC_LOCK, hold_role
 from crdtsync.runtime.tail import Tail
 from crdtsync.storage.log import ShopLog, Store
 
@@ -59,7 +56,6 @@ LOOK_EVERY_S = 0.02
 
 PRESENCE_EVERY_S = 2.0
 CLOCK_TOLERANCE_MS = 1_000
-SYNC_LOCK = "sync.lock"
 
 OpenSocket = Callable[[str], "asyncio.Future[Socket] | Any"]
 
@@ -382,29 +378,13 @@ class Syncer:
         return self._random(ID_BYTES)
 
 
-@contextmanager
-def sync_role(folder: Path) -> Iterator[None]:
-    """Hold the role of syncing this data folder. Raises ``RoleTaken``, naming the process that has it.
-
-    The lock is the kernel's: it goes when the process goes, however that happens.
-    """
-    try:
-        handle = os.open(folder / SYNC_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ReadOnlyStore(f"{folder / SYNC_LOCK} cannot be opened: {error.strerror}") from error
-    with os.fdopen(handle, "r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            process = file.read(20).strip() or "unknown"
-            raise RoleTaken(
-                f"another process synchronises this register already (pid {process})",
-                hint="that one does the work; `crdtsync status` shows how far it is",
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
+def sync_role(folder: Path) -> AbstractContextManager[None]:
+    """Hold the role of syncing this data folder. Raises ``RoleTaken``, naming the process that has it."""
+    return hold_role(
+        folder / SYNC_LOCK,
+        "another process synchronises this register already",
+        hint="that one does the work; `crdtsync status` shows how far it is",
+    )
 
 
 def _worth_trying(error: CrdtsyncError) -> bool:

@@ -12,6 +12,7 @@ few rows, never the log.
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -40,7 +41,7 @@ class Totals:
     last_seq: int
 
 
-class Heads:
+class Heads(ABC):
     """The head and the names of one shop's log."""
 
     def __init__(
@@ -109,8 +110,9 @@ class Heads:
         self._load_rows_beyond_head()
         self._generation = self._db.generation
 
+    @abstractmethod
     def _load_rows_beyond_head(self) -> None:
-        raise NotImplementedError
+        """Count the newest rows that the head on disk does not count yet; what a row is, ``Rows`` knows."""
 
     def _trust(self, crc: int, what: str, *values: bytes | str | int | None) -> None:
         """Raise ``DamagedStore`` where values do not have their checksum."""

@@ -230,10 +230,6 @@ class ViewQueries:
             )
         )
 
-    def ticket_at(self, seq: int) -> TicketRow | None:
-        """The ticket that is record number ``seq`` of the log."""
-        return next(self._rows(TicketRow, _tickets_by() + " AND t.seq = :seq", seq=seq), None)
-
     def tickets(
         self,
         *,

@@ -10,13 +10,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from crdtsync.errors import NoRegister, ReadOnlyStore, RoleTaken, StorageError
+from crdtsync.errors import NoRegister, ReadOnlyStore, StorageError
+from crdtsync.runtime.role import hold_role, holder_of
 
 KEYS = "keys"
 STORE = "relay.sqlite"
@@ -57,39 +56,14 @@ class DataFolder:
             )
         return cls.create(root)
 
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        """Hold the role of serving this folder. Raises ``RoleTaken`` when another process has it.
-
-        The lock is the kernel's: it goes when the process goes, however that happens.
-        """
-        path = self.root / LOCK
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise ReadOnlyStore(f"{path} cannot be opened: {error.strerror}") from error
-        with os.fdopen(handle, "r+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                process = file.read(20).strip() or "unknown"
-                raise RoleTaken(
-                    f"{self.root} is served by another process already (pid {process})",
-                    hint="stop that one first, or serve another folder",
-                ) from None
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
-            yield
+    def serving(self) -> AbstractContextManager[None]:
+        """Hold the role of serving this folder. Raises ``RoleTaken`` when another process has it."""
+        return hold_role(
+            self.root / LOCK,
+            f"{self.root} is served by another process already",
+            hint="stop that one first, or serve another folder",
+        )
 
     def served_by(self) -> int | None:
         """The process that serves the folder now, or None."""
-        try:
-            with (self.root / LOCK).open() as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return int(file.read(20).strip() or 0)
-        except OSError:
-            return None
-        return None
+        return holder_of(self.root / LOCK)

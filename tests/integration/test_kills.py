@@ -149,5 +149,7 @@ def test_killed_fifty_times_nothing_promised_is_lost(tmp_path: Path, seed: int) 
         assert [int(number.rpartition("-")[2]) for number in sold] == list(range(1, len(sold) + 1))
         assert set(history.promised) <= set(sold)
         history.check()
+        # What the views show is what the log holds, no ticket more or less.
+        assert set(sold) == history.found.keys()
     finally:
         history.kill_relay()

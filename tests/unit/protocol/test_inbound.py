@@ -94,13 +94,23 @@ def test_deliveries_are_stored_in_their_order():
         shelf.inbound.on_stored(2)
 
 
-def test_what_is_not_on_disk_yet_can_be_measured():
+def test_bytes_that_are_not_on_disk_yet_flood_until_they_are_stored(monkeypatch):
+    monkeypatch.setattr(limits, "UNSTORED_BYTES_MAX", 1000)
     shelf = Shelf()
     shelf.inbound.on_records(records(0, 5, 5, size=700))
+    assert not shelf.inbound.is_flooded
     shelf.inbound.on_pack(Pack(at(5), at(9), bytes(300)))
-    assert shelf.inbound.bytes_under_way == 1000
+    assert shelf.inbound.is_flooded
     shelf.store()
-    assert shelf.inbound.bytes_under_way == 0
+    assert not shelf.inbound.is_flooded
+
+
+def test_frames_without_records_flood_too(monkeypatch):
+    monkeypatch.setattr(limits, "UNSTORED_FRAMES_MAX", 2)
+    shelf = Shelf()
+    shelf.inbound.on_records(records(0, 5))
+    shelf.inbound.on_records(records(5, 9))
+    assert shelf.inbound.is_flooded
 
 
 @pytest.mark.parametrize(
