@@ -213,7 +213,8 @@ class Syncer:
 
     async def _pause(self, stop: asyncio.Event, pause_s: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await stop.wait()
 
     async def _connect_once(self, url: str, stop: asyncio.Event, *, until_in_step: bool) -> None:
         socket = await self._connect(url)
@@ -249,8 +250,10 @@ class Syncer:
         """Notice what other processes write; end when in step, if that is wanted."""
         last_presence_s = 0.0
         while True:
+            # Not `wait_for`: in Python 3.11 it swallows a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wake.wait()
             self._wake.clear()
             self._look()
             if not connection.session.is_live:
