@@ -89,6 +89,39 @@ class Register:
         return cls(replica)
 
     @classmethod
+    def join(
+        cls,
+        folder: str | os.PathLike[str],
+        url: str,
+        code: str,
+        *,
+        name: str,
+        clock: Clock | None = None,
+        random_bytes: RandomBytes = system_random,
+        **settings: Any,
+    ) -> Self:
+        """Enrol the register in a folder in a shop, by a pairing code of its relay, and open it.
+
+        A folder without a register gets one; a register that sold before brings its tickets along. Blocks on
+        the network; durable on return. Raises as ``runtime.join.join_shop`` and ``open``.
+        """
+        from crdtsync.runtime.join import join_shop
+
+        config = RegisterConfig(Path(folder), **settings)
+        clock = clock or SystemClock()
+        join_shop(
+            config.data,
+            url,
+            code,
+            name=name,
+            clock=clock,
+            random_bytes=random_bytes,
+            day_starts_min=config.day_starts_min,
+            tls_ca=config.tls_ca,
+        )
+        return cls.open(folder, clock=clock, random_bytes=random_bytes, **settings)
+
+    @classmethod
     def open(
         cls,
         folder: str | os.PathLike[str],

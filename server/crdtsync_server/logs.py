@@ -17,6 +17,7 @@ import structlog
 
 SECRET_NAMES = frozenset({"code", "secret", "verifier", "private_key", "password", "token", "seed"})
 STRUCK_OUT = "[struck out]"
+NAME = "crdtsync.relay"
 
 _PAIRING_CODE = re.compile(r"(?:[0-9A-HJKMNP-TV-Z]{5}-){3,7}[0-9A-HJKMNP-TV-Z]{5}", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -78,9 +79,24 @@ def configure_logging(*, log_format: str, log_level: str, stream: IO[str] | None
 
 
 def get_logger() -> structlog.stdlib.BoundLogger:
-    """The relay's logger. Methods: ``debug``, ``info``, ``warning``, ``error``, ``exception``."""
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger("crdtsync.relay")
-    return logger
+    """The relay's logger. Methods: ``debug``, ``info``, ``warning``, ``error``, ``exception``.
+
+    Where ``configure_logging`` was not called, the relay runs in somebody else's program: then events go to
+    the standard library's logger ``crdtsync.relay``, and that program decides what is shown.
+    """
+    if structlog.is_configured():
+        configured: structlog.stdlib.BoundLogger = structlog.get_logger(NAME)
+        return configured
+    quiet: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger(NAME),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[
+            structlog.stdlib.filter_by_level,
+            strike_out,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+    )
+    return quiet
 
 
 def strike_out(_logger: Any, _method: str, event: Event) -> Event:

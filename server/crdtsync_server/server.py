@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -44,8 +45,11 @@ class RelayServer(uvicorn.Server):
         """A first SIGTERM or SIGINT stops gracefully, a second one at once.
 
         uvicorn's own version raises the signal again after a graceful stop, which would end the process as
-        if it had been killed.
+        if it had been killed. Signals come to the main thread alone: on another one, nothing is changed.
         """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
