@@ -45,10 +45,13 @@ class Admission:
                 self._has_new_certificates = True
         self.is_stale = False
 
-    def judge(self, records: Sequence[bytes], role: str) -> list[Item | Rejection]:
+    def judge(
+        self, records: Sequence[bytes], role: str, unchecked: set[bytes] | None = None
+    ) -> list[Item | Rejection]:
         """One judgement for each record that a device of that role sent, in the same order.
 
-        Certificates among them count for the entries after them.
+        Certificates among them count for the entries after them. In an unbroken run of one chain the last
+        signature covers the others: their links go into ``unchecked``, or are verified here without it.
         """
         places = [place for place, record in enumerate(records) if record[:1] == ENTRY]
         judged: list[Item | Rejection | None] = [None] * len(records)
@@ -57,7 +60,7 @@ class Admission:
         for place, verdict in zip(places, verdicts, strict=True):
             if verdict.admitted and verdict.entry is not None:
                 directory = directory.with_entry(verdict.entry, admitted=True)
-            judged[place] = _entry(records[place], verdict, directory)
+            judged[place] = _entry(records[place], verdict, directory, unchecked)
         return [
             self._update(record, role) if found is None else found
             for record, found in zip(records, judged, strict=True)
@@ -103,11 +106,15 @@ class Admission:
         return Item(record, document, record_digest(record))
 
 
-def _entry(record: bytes, verdict: Verdict, directory: Directory) -> Item | Rejection:
+def _entry(
+    record: bytes, verdict: Verdict, directory: Directory, unchecked: set[bytes] | None
+) -> Item | Rejection:
     entry = verdict.entry
     if not verdict.admitted or entry is None:
         return Rejection(record_digest(record), verdict.code, verdict.reason, verdict.held)
-    if verdict.awaits_check and not signature_holds(entry, directory):
+    if verdict.awaits_check and unchecked is not None:
+        unchecked.add(entry.link)
+    elif verdict.awaits_check and not signature_holds(entry, directory):
         reason = f"the signature of entry {entry.link.hex()[:8]} is not that of its author"
         return Rejection(entry.link, "bad-signature", reason, held=False)
     return entry_item(entry, record)

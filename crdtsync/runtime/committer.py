@@ -20,6 +20,7 @@ from crdtsync.protocol.messages import Refused, RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission, Rejection
 from crdtsync.runtime.tail import Row
+from crdtsync.runtime.upkeep import UpkeepThread
 from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
 from crdtsync.storage.pack import decode_pack
 
@@ -53,17 +54,20 @@ class Work:
     deliveries: list[Delivery] = field(default_factory=list)
     acknowledged: Position | None = None
     refused: list[Refused] = field(default_factory=list)
-    also: Callable[[ShopLog], None] | None = None
+    also: Callable[[ShopLog], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What one commit added to one shop's log. ``admitted_anew``: logs some of whose held records came in."""
+    """What one commit added to one shop's log. ``admitted_anew``: logs some of whose held records came in.
+    ``unchecked``: seqs of entries that only later ones vouch for so far (``runtime.upkeep`` checks them).
+    """
 
     shop: bytes
     start: Position
     rows: list[Row]
     admitted_anew: frozenset[bytes] = frozenset()
+    unchecked: tuple[int, ...] = ()
 
 
 class CommitObserver(Protocol):
@@ -94,6 +98,7 @@ class Committer:
         self._signal = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self._upkeep: UpkeepThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -101,6 +106,8 @@ class Committer:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
+        self._upkeep = UpkeepThread(self._open_store, self._submit_change)
+        self._upkeep.start()
 
     def submit(self, work: Work) -> None:
         """Hand over work; ``work.done`` follows."""
@@ -109,12 +116,19 @@ class Committer:
             self._signal.notify()
 
     async def stop(self) -> None:
-        """Commit what was submitted, then end the thread."""
+        """Commit what was submitted, then end the threads."""
+        if self._upkeep is not None:
+            await asyncio.to_thread(self._upkeep.stop)
         with self._signal:
             self._stopping = True
             self._signal.notify()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
+
+    def _submit_change(
+        self, shop: bytes, change: Callable[[ShopLog], object], done: Callable[[], None]
+    ) -> None:
+        self.submit(Work(shop, b"", "", lambda outcome: done(), also=change))
 
     def _run(self) -> None:
         store = self._open_store()
@@ -131,7 +145,7 @@ class Committer:
             store.close()
 
     def _commit(self, store: Store, batch: list[Work]) -> None:
-        started = self._monotonic_s()
+        started, known = self._monotonic_s(), None
         try:
             outcomes, growths = self._transact(store, batch)
         except Exception as error:  # The boundary of a commit: whatever went wrong, nothing was stored.
@@ -143,8 +157,13 @@ class Committer:
                 error if isinstance(error, CrdtsyncError) else StorageError(f"nothing was stored: {error!r}")
             )
             outcomes, growths = [Outcome(error=known) for _ in batch], []
+        if self._upkeep is not None:
+            for growth in growths:
+                if growth.rows:
+                    rows = growth.rows
+                    self._upkeep.grew(growth.shop, rows[0].seq, rows[-1].seq, growth.unchecked)
         seconds = self._monotonic_s() - started
-        self._hand_back(batch, outcomes, growths, seconds, outcomes[0].error if not growths else None)
+        self._hand_back(batch, outcomes, growths, seconds, known)
 
     def _hand_back(
         self,
@@ -180,7 +199,7 @@ class Committer:
             for commit in commits.values():
                 commit.begin()
             outcomes = [commits[work.shop].apply(work) for work in batch]
-            growths = [commit.finish() for commit in commits.values()]
+            growths = [growth for commit in commits.values() if (growth := commit.finish()).rows]
         for work, outcome in zip(batch, outcomes, strict=True):
             commits[work.shop].leave_out_admitted(work, outcome)
         return outcomes, growths
@@ -197,6 +216,8 @@ class _ShopCommit:
         self._admission = admission
         self._now_ms = now_ms
         self._judged: dict[int, list[Judged]] = {}
+        self._awaiting: set[bytes] = set()
+        self._unchecked: list[int] = []
         self._rows: list[Row] = []
         self._anew: set[bytes] = set()
         self._admitted: set[Origin] = set()
@@ -211,7 +232,7 @@ class _ShopCommit:
             records = list(delivery.records)
             if delivery.blob:
                 records = decode_pack(delivery.blob, bytes_max=PACK_BYTES_MAX)
-            judged = self._admission.judge([record for _, record in records], work.role)
+            judged = self._admission.judge([record for _, record in records], work.role, self._awaiting)
             verdicts.append([(seq, record, v) for (seq, record), v in zip(records, judged, strict=True)])
         self._judged[id(work)] = verdicts
 
@@ -252,7 +273,7 @@ class _ShopCommit:
         """Inside the transaction: judge what was held again, if certificates came in."""
         if self._admission.take_new_certificates():
             self._rejudge()
-        return Growth(self._log.shop, self._start, self._rows, frozenset(self._anew))
+        return Growth(self._log.shop, self._start, self._rows, frozenset(self._anew), tuple(self._unchecked))
 
     def leave_out_admitted(self, work: Work, outcome: Outcome) -> None:
         """A record that was held, and came in with a certificate of the same commit, was never refused."""
@@ -289,6 +310,8 @@ class _ShopCommit:
             return False
         self._h = next_hash(self._h, item.record)
         self._rows.append(Row(seq, self._h, item.record, origin))
+        if item.digest in self._awaiting:
+            self._unchecked.append(seq)
         self._admission.appended(item)
         return True
 

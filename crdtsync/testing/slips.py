@@ -69,7 +69,9 @@ class SlipAdmission(Admission):
                 self._permit(record)
         self.is_stale = False
 
-    def judge(self, records: Sequence[bytes], role: str) -> list[Item | Rejection]:
+    def judge(
+        self, records: Sequence[bytes], role: str, unchecked: set[bytes] | None = None
+    ) -> list[Item | Rejection]:
         """One judgement for each record."""
         return [self._judge(record) for record in records]
 

@@ -1,0 +1,297 @@
+"""What a log needs besides commits: signatures that are still to be checked, and packs.
+
+Admission verifies the last signature of an unbroken run, which covers the entries before it; their own are
+verified here, within about a second, and how far that has come is kept in the log (*checked up to*). Old rows
+are packed here too, so that a new device gets the past as it lies on disk.
+
+Everything is done in small steps beside the commits, with a store of its own for reading. What is found goes
+to disk as work of the committer, like everything else: a sale never waits for more than a short transaction.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import orjson
+
+from crdtsync.errors import CrdtsyncError
+from crdtsync.ids import ENTRY
+from crdtsync.model.admission import signature_holds
+from crdtsync.model.entry import read_entry
+from crdtsync.runtime.admission import Admission
+from crdtsync.storage.log import ShopLog, Store
+
+CHECKED: Final = "signatures_checked"
+"""State of a log: the seq up to which every signature was verified here."""
+
+BAD_SIGNATURES: Final = "signatures_bad"
+"""State of a log: the seqs of entries that were stored and whose own signature does not hold."""
+
+BAD_KEPT_MAX: Final = 1000
+
+CHECKS_PER_STEP: Final = 64
+"""About 5 ms of verifying."""
+
+SAVE_CHECKED_EVERY: Final = 4096
+"""Rows. After a crash, so many are checked again."""
+
+PACK_ROWS: Final = 4096
+LOOSE_ROWS: Final = 4096
+"""The newest rows stay as they are: they are what is read, sent and filed most."""
+
+QUIET_BEFORE_PACKING_S: Final = 0.5
+PACKS_BEHIND_MAX: Final = 8
+"""Beyond it, packing waits no longer for a quiet moment."""
+
+Change = Callable[[ShopLog], object]
+Submit = Callable[[bytes, Change, Callable[[], None]], None]
+"""Have a change of a shop's log made in the next transaction; the last argument is called afterwards, from
+any thread, whether it was made or not.
+"""
+
+
+class Upkeep:
+    """The steps, shop by shop. ``submit`` has a change made on disk. ``store`` is for reading, on the thread
+    that calls ``step``.
+    """
+
+    def __init__(
+        self, store: Store, submit: Submit, *, pack_rows: int = PACK_ROWS, loose_rows: int = LOOSE_ROWS
+    ) -> None:
+        self._store = store
+        self._submit = submit
+        self._pack_rows = pack_rows
+        self._loose_rows = loose_rows
+        self._shops: dict[bytes, _ShopUpkeep] = {}
+        for shop in store.shops():
+            self._of(shop)
+
+    def grew(self, shop: bytes, from_seq: int, to_seq: int, unchecked: Iterable[int]) -> None:
+        """A commit added rows ``from_seq`` to ``to_seq``; those of ``unchecked`` await their own check."""
+        self._of(shop).grew(from_seq, to_seq, unchecked)
+
+    def step(self, *, is_quiet: bool) -> bool:
+        """Do one small piece of work; whether there was any. ``is_quiet``: no commits for a while."""
+        shops = list(self._shops.values())
+        checked = [shop.check() for shop in shops]  # Every shop gets its turn.
+        if any(checked):
+            return True
+        return any(shop.pack(is_quiet=is_quiet) for shop in shops)
+
+    @property
+    def waits_for_quiet(self) -> bool:
+        """Whether there is work that is left for a quiet moment."""
+        return any(shop.may_pack for shop in self._shops.values())
+
+    def save(self) -> None:
+        """Write down how far the signatures are checked: at the end."""
+        for shop in self._shops.values():
+            shop.save()
+
+    def _of(self, shop: bytes) -> _ShopUpkeep:
+        if shop not in self._shops:
+            log = self._store.shop(shop)
+            self._shops[shop] = _ShopUpkeep(log, self._submit, self._pack_rows, self._loose_rows)
+        return self._shops[shop]
+
+
+class _ShopUpkeep:
+    """The upkeep of one shop's log."""
+
+    def __init__(self, log: ShopLog, submit: Submit, pack_rows: int, loose_rows: int) -> None:
+        self._log = log
+        self._submit = submit
+        self._pack_rows = pack_rows
+        self._loose_rows = loose_rows
+        self._admission = Admission(log.shop)
+        self._saved = checked_up_to(log)
+        self._began = self._to = log.end.seq
+        # What a crash left, and what other processes wrote: nobody knows which of these were checked.
+        self._unchecked = [(self._saved + 1, self._to)] if self._saved < self._to else []
+        self._is_damaged = False
+        self._is_packing = False
+        self._packed_to = 0
+        self._pack_at = loose_rows + pack_rows
+
+    @property
+    def may_pack(self) -> bool:
+        """Whether there may be rows to pack."""
+        return not self._is_packing and self._to >= self._pack_at
+
+    def grew(self, from_seq: int, to_seq: int, unchecked: Iterable[int]) -> None:
+        if from_seq > self._to + 1:  # Another process wrote in between.
+            self._add(self._to + 1, from_seq - 1)
+        for seq in unchecked:
+            if seq > self._began:
+                self._add(seq, seq)
+        self._to = max(self._to, to_seq)
+
+    def check(self) -> bool:
+        """Verify some signatures; whether there were any to verify."""
+        if not self._unchecked or self._is_damaged:
+            return False
+        lo, hi = self._unchecked[0]
+        hi = min(hi, lo + CHECKS_PER_STEP - 1)
+        try:
+            bad = self._bad_among(lo, hi)
+        except CrdtsyncError:
+            # The record cannot be read: `verify` and `status` say so; the others are checked after a start.
+            self._is_damaged = True
+            return False
+        if hi == self._unchecked[0][1]:
+            del self._unchecked[0]
+        else:
+            self._unchecked[0] = (hi + 1, self._unchecked[0][1])
+        if bad:
+            self._submit(self._log.shop, lambda log: _add_bad(log, bad), _nothing)
+        if self._checked - self._saved >= SAVE_CHECKED_EVERY:
+            self.save()
+        return True
+
+    def pack(self, *, is_quiet: bool) -> bool:
+        """Prepare a pack of the oldest rows, if there are many; whether there was anything to do."""
+        keep_after = self._to - self._loose_rows
+        behind = keep_after - self._packed_to
+        if not self.may_pack or not (is_quiet or behind >= PACKS_BEHIND_MAX * self._pack_rows):
+            return False
+        try:
+            prepared = self._log.prepare_pack(self._pack_rows, keep_after)
+        except CrdtsyncError:
+            prepared = None  # A damaged row is not packed; `verify` and `status` tell of it.
+        if prepared is None:
+            self._pack_at = self._to + self._pack_rows // 4
+            return False
+        self._packed_to = prepared.last
+        self._is_packing = True
+        self._submit(self._log.shop, lambda log: log.store_pack(prepared), self._has_packed)
+        return True
+
+    def save(self) -> None:
+        """Write down how far all signatures are checked, if that has changed."""
+        checked = self._checked
+        if checked > self._saved:
+            self._saved = checked
+            data = checked.to_bytes(8, "big")
+            self._submit(self._log.shop, lambda log: log.set_state(CHECKED, data), _nothing)
+
+    @property
+    def _checked(self) -> int:
+        return self._unchecked[0][0] - 1 if self._unchecked else self._to
+
+    def _has_packed(self) -> None:
+        self._is_packing = False
+
+    def _add(self, lo: int, hi: int) -> None:
+        if self._unchecked and self._unchecked[-1][1] + 1 == lo:
+            self._unchecked[-1] = (self._unchecked[-1][0], hi)
+        else:
+            self._unchecked.append((lo, hi))
+
+    def _bad_among(self, lo: int, hi: int) -> list[int]:
+        bad = []
+        after = lo - 1
+        while after < hi:
+            batch = self._log.read(after, bytes_max=1 << 16)
+            bad += [s for s, record in batch.records if s <= hi and not self._holds(record)]
+            after = batch.to.seq
+        return bad
+
+    def _holds(self, record: bytes) -> bool:
+        if record[:1] != ENTRY:
+            return True
+        entry = read_entry(record[1:])
+        if signature_holds(entry, self._admission.directory):
+            return True
+        self._admission.is_stale = True
+        self._admission.refresh(self._log)
+        return signature_holds(entry, self._admission.directory)
+
+
+class UpkeepThread:
+    """Runs the steps beside a committer, as long as that lives."""
+
+    def __init__(self, open_store: Callable[[], Store], submit: Submit) -> None:
+        self._open_store = open_store
+        self._submit = submit
+        self._signal = threading.Condition()
+        self._grown: list[tuple[bytes, int, int, tuple[int, ...]]] = []
+        self._stopping = self._was_woken = False
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def grew(self, shop: bytes, from_seq: int, to_seq: int, unchecked: tuple[int, ...]) -> None:
+        """See ``Upkeep.grew``; from any thread, returns at once."""
+        with self._signal:
+            self._grown.append((shop, from_seq, to_seq, unchecked))
+            self._signal.notify()
+
+    def stop(self) -> None:
+        """End after the step under way; blocks for it. What is left is gone on with after the next start."""
+        with self._signal:
+            self._stopping = True
+            self._signal.notify()
+        self._thread.join()
+
+    def _submit_and_wake(self, shop: bytes, change: Change, done: Callable[[], None]) -> None:
+        def tell() -> None:
+            done()
+            with self._signal:
+                self._was_woken = True
+                self._signal.notify()
+
+        self._submit(shop, change, tell)
+
+    def _run(self) -> None:
+        try:
+            store = self._open_store()
+        except CrdtsyncError:
+            return  # As below.
+        try:
+            self._work(Upkeep(store, self._submit_and_wake))
+        except CrdtsyncError:
+            # The disk does not even answer: commits fail too, and say so. Checking goes on after a start.
+            return
+        finally:
+            store.close()
+
+    def _work(self, upkeep: Upkeep) -> None:
+        is_quiet, worked = False, True
+        while True:
+            with self._signal:
+                if not (worked or self._grown or self._was_woken or self._stopping):
+                    pause_s = None if is_quiet or not upkeep.waits_for_quiet else QUIET_BEFORE_PACKING_S
+                    is_quiet = not self._signal.wait(pause_s)
+                if self._stopping:
+                    break
+                grown, self._grown, self._was_woken = self._grown, [], False
+            is_quiet = is_quiet and not grown
+            for growth in grown:
+                upkeep.grew(*growth)
+            worked = upkeep.step(is_quiet=is_quiet)
+        upkeep.save()
+
+
+def checked_up_to(log: ShopLog) -> int:
+    """The seq up to which every signature in the log was verified here, one by one."""
+    return int.from_bytes(log.state(CHECKED) or b"", "big")
+
+
+def bad_signatures(log: ShopLog) -> list[int]:
+    """The seqs of entries that were stored on the word of a later one, and are not signed by their author."""
+    data = log.state(BAD_SIGNATURES)
+    return list(orjson.loads(data)) if data else []
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""
+
+
+def _add_bad(log: ShopLog, seqs: list[int]) -> None:
+    known = bad_signatures(log)
+    found = sorted({*known, *seqs})[:BAD_KEPT_MAX]
+    log.set_state(BAD_SIGNATURES, orjson.dumps(found))

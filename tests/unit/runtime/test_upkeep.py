@@ -1,0 +1,182 @@
+"""What is done beside the commits: checking signatures that only later entries vouched for, and packing."""
+
+import asyncio
+
+import pytest
+
+from crdtsync.ids import ENTRY, Position
+from crdtsync.model import sealed
+from crdtsync.model.entry import read_entry
+from crdtsync.model.sealed import seal
+from crdtsync.model.signature import PrivateKey
+from crdtsync.protocol.work import Delivery
+from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.register import Register
+from crdtsync.runtime.upkeep import Upkeep, bad_signatures, checked_up_to
+from crdtsync.storage.memory import MemoryStore
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.records import made_up_update
+
+PEER = b"p" * 16
+STRANGER = PrivateKey.from_seed(b"another")
+
+
+class Growths(list):
+    def committed(self, growths, seconds, error):
+        assert error is None
+        self.extend(growths)
+
+
+@pytest.fixture
+def sold(tmp_path):
+    """The shop, and the records of a register that sold alone."""
+    with Register.init(tmp_path / "till", name="Caisse 1") as till:
+        till.products.add("CM-19", name="Crozes-Hermitage 2019", price_minor=1850, vat_rate=2000)
+        till.open_day(10_000)
+        for _ in range(5):
+            till.sell(["CM-19"], ["card"])
+        rows = till.replica.log.read(0, bytes_max=1 << 20).records
+        yield till.identity.shop, [record for _, record in rows if record[:1] == ENTRY], till.replica.key
+
+
+@pytest.fixture
+def path(tmp_path, sold):
+    path = tmp_path / "other.sqlite"
+    store = SqliteStore(path)
+    with store.transaction():
+        store.create_shop(sold[0], b"l" * 16)
+    store.close()
+    return path
+
+
+async def receive(path, shop, records):
+    """Take records as from a peer, with a committer that lives as long as that takes."""
+    growths = Growths()
+    admission = Admission(shop)
+    committer = Committer(lambda: SqliteStore(path), lambda _: admission, growths, lambda: 0, lambda: 0.0)
+    committer.start()
+    done = asyncio.get_running_loop().create_future()
+    end = Position(len(records), b"\1" * 32)
+    numbered = tuple(enumerate(records, start=1))
+    work = Work(shop, PEER, "relay", done.set_result, [Delivery(1, Position(0, bytes(32)), end, numbered)])
+    committer.submit(work)
+    outcome = await done
+    await committer.stop()
+    return outcome, growths
+
+
+def checked_whole(path, shop):
+    """Run the steps until there is nothing to do; what the log says then."""
+    store = SqliteStore(path)
+
+    def submit(shop, change, done):
+        with store.transaction():
+            change(store.shop(shop))
+        done()
+
+    upkeep = Upkeep(SqliteStore(path), submit)
+    while upkeep.step(is_quiet=False):
+        pass
+    upkeep.save()
+    log = store.shop(shop)
+    return checked_up_to(log), bad_signatures(log), log.end.seq
+
+
+async def test_of_a_run_only_the_last_signature_is_verified_before_it_is_stored(path, sold):
+    shop, records, _ = sold
+    outcome, growths = await receive(path, shop, records)
+    assert outcome.error is None
+    own = [row for row in growths[0].rows if b'"kind":"owner"' not in row.record]
+    waiting = [row.seq for row in own if b'"kind":"certify"' not in row.record][:-1]
+    assert list(growths[0].unchecked) == waiting
+
+
+async def test_the_other_signatures_are_checked_afterwards(path, sold):
+    shop, records, _ = sold
+    await receive(path, shop, records)
+    checked, bad, end = checked_whole(path, shop)
+    assert (checked, bad) == (end, [])
+
+
+async def test_an_entry_in_a_run_that_its_author_did_not_sign_is_found_and_kept(path, sold):
+    shop, records, key = sold
+    records, forged_at = resigned(records, key)
+    outcome, growths = await receive(path, shop, records)
+    assert outcome.stored[0][1] == ()
+    checked, bad, end = checked_whole(path, shop)
+    assert bad == [growths[0].rows[forged_at].seq]
+    assert checked == end == len(records)
+
+
+async def test_a_bad_last_signature_of_a_run_refuses_that_entry_alone(path, sold):
+    shop, records, _ = sold
+    last = read_entry(records[-1][1:])
+    forged = ENTRY + seal(last.body, STRANGER)
+    outcome, growths = await receive(path, shop, [*records[:-1], forged])
+    assert [refusal.code for refusal in outcome.stored[0][1]] == ["bad-signature"]
+    assert growths[0].unchecked == ()
+
+
+def resigned(records, key):
+    """The run made again by its own author, with one entry in the middle under another key; its place."""
+    place = len(records) - 3
+    entries = [read_entry(record[1:]) for record in records]
+    prev = entries[place].facts.prev
+    made = list(records[:place])
+    for number, entry in enumerate(entries[place:]):
+        body = {**entry.body, "prev": prev.hex()}
+        data = seal(body, STRANGER if number == 0 else key)
+        made.append(ENTRY + data)
+        prev = sealed.link(data)
+    return made, place
+
+
+@pytest.fixture
+def long_log():
+    """A log of fifty records, in memory, and its upkeep with packs of ten."""
+    store = MemoryStore()
+    with store.transaction():
+        log = store.create_shop(b"s" * 16, b"l" * 16)
+        for number in range(50):
+            log.append(made_up_update("catalogue", b"%d" % number))
+
+    def submit(shop, change, done):
+        with store.transaction():
+            change(store.shop(shop))
+        done()
+
+    return log, Upkeep(store, submit, pack_rows=10, loose_rows=15)
+
+
+def test_old_rows_are_packed_in_a_quiet_moment_and_the_newest_stay_loose(long_log):
+    log, upkeep = long_log
+    while upkeep.step(is_quiet=True):
+        pass
+    assert [log.pack_at(seq) is not None for seq in (1, 10, 30, 31, 50)] == [True, True, True, False, False]
+
+
+def test_nothing_is_packed_while_sales_come_in(long_log):
+    log, upkeep = long_log
+    while upkeep.step(is_quiet=False):
+        pass
+    assert log.pack_at(1) is None
+
+
+def test_a_log_that_is_far_behind_is_packed_without_waiting():
+    store = MemoryStore()
+    with store.transaction():
+        log = store.create_shop(b"s" * 16, b"l" * 16)
+        for number in range(120):
+            log.append(made_up_update("catalogue", b"%d" % number))
+
+    def submit(shop, change, done):
+        with store.transaction():
+            change(store.shop(shop))
+        done()
+
+    upkeep = Upkeep(store, submit, pack_rows=10, loose_rows=15)
+    while upkeep.step(is_quiet=False):
+        pass
+    assert log.pack_at(1) is not None
+    assert log.pack_at(40) is None
