@@ -40,7 +40,7 @@ CATALOGUE_DOCUMENT = "catalogue"
 
 DOCUMENT_NAME_BYTES_MAX = 200
 _DOCUMENT_NAME = re.compile(
-    r"catalogue|owner|x/[a-z0-9][a-z0-9._-]{0,63}|ledger/[0-9a-f]{32}/\d{4}-\d{2}-\d{2}"
+    r"catalogue|owner|x/[a-z0-9][a-z0-9._-]{0,63}|ledger/[0-9a-f]{32}/[0-9]{4}-[0-9]{2}-[0-9]{2}"
 )
 
 
