@@ -6,6 +6,7 @@ anything from the fields.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from crdtsync.model.arithmetic import RULE
 
 VAT_CLASSES: Final = ("N", "R1", "R2", "Z", "S", "O")
 """Normal, reduced, second reduced, zero, special, and outside the scope of VAT."""
+
+_LINK: Final = re.compile("[0-9a-f]{64}")
 
 Check = Callable[[object], bool]
 Fields = Mapping[str, Check]
@@ -22,6 +25,11 @@ def payload_problem(body: Mapping[str, Any]) -> str | None:
     """The first field of a known kind that is missing or not of its form, as a sentence; None if all are."""
     problem = _first_problem(body, _KINDS.get(body["kind"], {}))
     return None if problem is None else f"the field {problem!r} is missing or not of its form"
+
+
+def is_link_text(text: object) -> bool:
+    """Whether a text can be a link or the name of a chain: 64 lower-case hexadecimal digits."""
+    return type(text) is str and _LINK.fullmatch(text) is not None
 
 
 def _first_problem(body: Mapping[str, Any], fields: Fields) -> str | None:
@@ -55,6 +63,10 @@ def _optional(check: Check) -> Check:
 
 def _counts(value: object) -> bool:
     return type(value) is dict and all(map(_integer, value.values()))
+
+
+def _heads(value: object) -> bool:
+    return _counts(value) and type(value) is dict and all(map(is_link_text, value))
 
 
 def _rate(value: object) -> bool:
@@ -112,5 +124,5 @@ _KINDS: Final[Mapping[str, Fields]] = {
     },
     "jet": {"code": _integer},
     "move": {"lines": _objects(sku=_text, qty=_integer)},
-    "count": {"lines": _objects(sku=_text, qty=_integer), "cut": _counts},
+    "count": {"lines": _objects(sku=_text, qty=_integer), "cut": _heads},
 }

@@ -5,7 +5,7 @@ given as amounts to add, so that the order in which entries arrive does not matt
 
 Admission judges only form, link and signature. An entry whose own fields make no sense is therefore held
 like any other and must not stop the views: it becomes an event with the code ``unreadable`` and moves no
-total.
+total. An entry of a kind that this version does not know becomes an event with the code ``unknown``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from crdtsync.ids import ID_BYTES
 from crdtsync.model.entry import Entry
+from crdtsync.model.form import is_link_text
 
 Value = int | str | bytes | None
 Row = tuple[str, Mapping[str, Value]]
@@ -55,9 +57,9 @@ class _Fields:
 
     def integer(self, name: str, default: int | None = None) -> int:
         number = self._body.get(name, default)
-        if type(number) is not int or abs(number) > AMOUNT_MAX:
+        if type(number) is not int:
             raise _Unreadable
-        return number
+        return _bounded(number)
 
     def optional_integer(self, name: str) -> int | None:
         return self.integer(name) if name in self._body else None
@@ -80,6 +82,12 @@ class _Fields:
             raise _Unreadable
         return [_Fields(part) for part in parts]
 
+    def device(self) -> bytes:
+        device = self.link("device")
+        if device is None or len(device) != ID_BYTES:
+            raise _Unreadable
+        return device
+
     def link(self, name: str) -> bytes | None:
         text = self.optional_text(name)
         try:
@@ -93,16 +101,24 @@ class _Fields:
     def heads(self, name: str) -> str:
         """An object of chain: number, as text that sorts and parses (the body is canonical already)."""
         heads = self._body.get(name, {})
-        if type(heads) is not dict or any(type(number) is not int for number in heads.values()):
+        if type(heads) is not dict:
+            raise _Unreadable
+        if not all(is_link_text(chain) and type(number) is int for chain, number in heads.items()):
             raise _Unreadable
         return " ".join(f"{chain}:{number}" for chain, number in heads.items())
+
+
+def _bounded(amount: int) -> int:
+    if abs(amount) > AMOUNT_MAX:
+        raise _Unreadable
+    return amount
 
 
 def project(entry: Entry) -> Projection:
     """The rows of an entry. Never raises: an entry that cannot be read so becomes an event."""
     fields = _Fields(entry.body)
     try:
-        return _KINDS.get(entry.kind, _event)(entry, fields)
+        return _KINDS.get(entry.kind, _unknown)(entry, fields)
     except _Unreadable:
         return _projection(entry, ("event", {**_common(entry), "code": "unreadable"}))
 
@@ -202,7 +218,7 @@ def _ticket_sums(
             "ttc": ttc,
             "refunds_ttc": ttc if is_refund else 0,
             "oos": fields.integer("oos", 0),
-            "discounts": sum(line.integer("disc", 0) for line in lines),
+            "discounts": _bounded(sum(line.integer("disc", 0) for line in lines)),
         },
     )
     rates: list[Row] = [
@@ -298,7 +314,7 @@ def _certify(entry: Entry, fields: _Fields) -> Projection:
     row: Row = (
         "device",
         {
-            "device": fields.link("device"),
+            "device": fields.device(),
             "name": fields.text("name"),
             "role": fields.text("role"),
             "series": fields.optional_text("series"),
@@ -309,7 +325,7 @@ def _certify(entry: Entry, fields: _Fields) -> Projection:
 
 
 def _revoke(entry: Entry, fields: _Fields) -> Projection:
-    row: Row = ("device", {"device": fields.link("device"), "revoked": 1})
+    row: Row = ("device", {"device": fields.device(), "revoked": 1})
     head = ("event", {**_common(entry), "code": "revoke", "detail": fields.optional_text("reason")})
     return _projection(entry, head, (row,))
 
@@ -319,20 +335,21 @@ def _register(entry: Entry, fields: _Fields) -> Projection:
     return _projection(entry, head)
 
 
-def _event(entry: Entry, fields: _Fields) -> Projection:
-    """Any other kind, known or not yet known: that it happened is shown."""
-    code, reason = entry.body.get("code"), entry.body.get("reason")
-    return _projection(
-        entry,
-        (
-            "event",
-            {
-                **_common(entry),
-                "code": code if type(code) in (str, int) else entry.kind,
-                "detail": reason if type(reason) is str else None,
-            },
-        ),
-    )
+def _jet(entry: Entry, fields: _Fields) -> Projection:
+    head = ("event", {**_common(entry), "code": fields.integer("code")})
+    return _projection(entry, head)
+
+
+def _plain_event(entry: Entry, fields: _Fields) -> Projection:
+    """A known kind of which views show no more than that it happened."""
+    return _projection(entry, ("event", {**_common(entry), "code": entry.kind}))
+
+
+def _unknown(entry: Entry, fields: _Fields) -> Projection:
+    """A kind of a later version: carried like any other, and shown as unknown."""
+    reason = entry.body.get("reason")
+    detail = reason if type(reason) is str else None
+    return _projection(entry, ("event", {**_common(entry), "code": "unknown", "detail": detail}))
 
 
 _KINDS: dict[str, Callable[[Entry, _Fields], Projection]] = {
@@ -347,4 +364,8 @@ _KINDS: dict[str, Callable[[Entry, _Fields], Projection]] = {
     "certify": _certify,
     "revoke": _revoke,
     "register": _register,
+    "jet": _jet,
+    "print": _plain_event,
+    "train": _plain_event,
+    "owner": _plain_event,
 }

@@ -38,7 +38,7 @@ def day_of_every_kind() -> MemoryTill:
         till.append("cash", build_cash("out", 2000, reason="monnaie"))
         till.append("print", build_print(sale, 1))
         till.append("move", build_move([Moved("cm-2019-75", 12000, "delivery")]))
-        till.append("count", build_count({"cm-2019-75": 11000}, cut={till.author: till.end.n}))
+        till.append("count", build_count({"cm-2019-75": 11000}, cut={till.end.chain: till.end.n}))
         till.append("train", build_training("sale", {"ttc": 5}))
         till.append("jet", build_jet(170))
         till.close()

@@ -123,6 +123,13 @@ def test_a_clock_years_ahead_does_not_win_for_ever():
     assert not office.history.at(2 * YEARS).is_disputed
 
 
+def test_a_price_that_was_replaced_before_it_began_makes_no_step_in_the_timeline():
+    office, astray = Office(), Office(by="astray")
+    astray.set(100, at=YEARS)
+    office.hears(astray).set(1900, at=200)
+    assert office.timeline() == [(0, 1850, False), (200, 1900, False)]
+
+
 def test_until_somebody_saw_it_a_clock_years_ahead_is_not_obeyed_here():
     assert Office().hears(Office(by="astray")).amount(YEARS - 1) == 1850
 

@@ -1,0 +1,271 @@
+"""What views show of one entry: its rows, what it adds, and that a strange one is shown and adds nothing."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from crdtsync.model.chain import next_body
+from crdtsync.model.closing import build_close
+from crdtsync.model.drawer import build_cash, build_open
+from crdtsync.model.entry import Entry, read_entry
+from crdtsync.model.jet import DRAWER_OPENED, build_jet
+from crdtsync.model.movement import Moved, build_count, build_move
+from crdtsync.model.sealed import seal
+from crdtsync.model.ticket import Payment, build_abandon, build_print, build_training
+from crdtsync.model.views import AMOUNT_MAX, Projection, Row, project
+from crdtsync.testing.till import DEPOSIT, TERRINE, WINE, MemoryOwner, MemoryTill
+
+CHAIN = "ab" * 32
+
+
+def rows(found: Projection, table: str) -> list[Mapping[str, Any]]:
+    return [values for name, values in (found.head, *found.details, *found.sums) if name == table]
+
+
+def row(found: Projection, table: str) -> Mapping[str, Any]:
+    [only] = rows(found, table)
+    return only
+
+
+def sealed_as(kind: str, payload: dict[str, Any], **common: Any) -> Entry:
+    """An entry of a till whose software writes what it likes."""
+    till = MemoryTill()
+    ttc = {"ttc": 0} if kind in ("sale", "refund") else {}
+    body = next_body(till.end, kind, {**ttc, **payload}, till.moment)
+    return read_entry(seal({**body, **common}, till.key))
+
+
+def shown(kind: str, payload: dict[str, Any]) -> Row:
+    return project(sealed_as(kind, payload)).head
+
+
+def test_the_row_of_an_entry_says_what_when_and_by_whom() -> None:
+    till = MemoryTill()
+    sale = till.sell()
+    found = project(sale)
+    common = ("kind", "day", "at_ms", "tz_min", "operator", "mode")
+    assert [found.head[1][name] for name in common] == [
+        "sale",
+        "2026-11-24",
+        sale.body["ts"],
+        60,
+        "u-lea",
+        "live",
+    ]
+    assert (found.chain, found.n, found.link) == (sale.facts.chain, 2, sale.link)
+    assert found.newest == {"device": till.author, "at_ms": sale.body["ts"], "day": "2026-11-24"}
+
+
+class TestTickets:
+    def test_a_sale_is_shown_with_its_lines_and_payments(self) -> None:
+        sale = MemoryTill().sell(WINE, DEPOSIT, paid=[Payment("cash", 5000), Payment("change", -150)])
+        found = project(sale)
+        ticket = row(found, "ticket")
+        assert (ticket["number"], ticket["ttc"], ticket["oos"]) == ("01-26-000001", 1850, 3000)
+        assert (ticket["lines"], ticket["ref_link"], ticket["ref_number"]) == (2, None, None)
+        assert rows(found, "line")[0] == {
+            "i": 1,
+            "sku": "cm-2019-75",
+            "label": "Crozes-Hermitage 2019 75 cl",
+            "qty": 1000,
+            "unit": "btl",
+            "pu": 1850,
+            "disc": 0,
+            "ttc": 1850,
+            "vat": 2000,
+            "vc": "N",
+            "ht": 1542,
+            "of": None,
+        }
+        assert rows(found, "payment") == [
+            {"i": 1, "means": "cash", "amount": 5000},
+            {"i": 2, "means": "change", "amount": -150},
+        ]
+
+    def test_a_sale_adds_to_its_day(self) -> None:
+        till = MemoryTill()
+        found = project(till.sell(replace(WINE, discount_minor=50), TERRINE, DEPOSIT))
+        assert row(found, "day") == {
+            "day": "2026-11-24",
+            "tickets": 1,
+            "refunds": 0,
+            "ttc": 2495,
+            "refunds_ttc": 0,
+            "oos": 3000,
+            "discounts": 50,
+        }
+        assert [(rate["vat"], rate["ttc"], rate["ht"], rate["tva"]) for rate in rows(found, "day_vat")] == [
+            (2000, 1800, 1500, 300),
+            (550, 695, 659, 36),
+        ]
+        assert row(found, "day_payment") == {"day": "2026-11-24", "means": "cash", "amount": 5495, "times": 1}
+
+    def test_a_refund_names_its_sale_and_takes_off_its_day(self) -> None:
+        till = MemoryTill()
+        sale = till.sell()
+        found = project(till.refund(sale))
+        ticket, day = row(found, "ticket"), row(found, "day")
+        assert (ticket["ref_link"], ticket["ref_number"]) == (sale.link, "01-26-000001")
+        assert (ticket["reason"], ticket["ttc"]) == ("retour", -1850)
+        assert (day["tickets"], day["refunds"], day["ttc"], day["refunds_ttc"]) == (1, 1, -1850, -1850)
+        assert row(found, "line")["of"] == 1
+
+    def test_what_is_sold_leaves_the_stock_and_what_comes_back_returns(self) -> None:
+        till = MemoryTill()
+        sale = till.sell(replace(WINE, quantity_thousandths=3000))
+        assert row(project(sale), "movement") == {"i": 1, "sku": "cm-2019-75", "delta": -3000}
+        assert row(project(till.refund(sale, {1: 1000})), "movement")["delta"] == 1000
+
+    def test_goods_without_a_sku_are_in_no_stock(self) -> None:
+        body = MemoryTill().sell().body
+        free = {name: value for name, value in body["lines"][0].items() if name != "sku"}
+        found = project(sealed_as("sale", {"lines": [free], "pay": body["pay"], "vat": body["vat"]}))
+        assert (row(found, "line")["sku"], rows(found, "movement")) == ("", [])
+
+    def test_a_sale_marked_as_training_is_shown_and_moves_nothing(self) -> None:
+        body = MemoryTill().sell().body
+        parts = {name: body[name] for name in ("lines", "pay", "vat")}
+        found = project(sealed_as("sale", parts, mode="train"))
+        assert found.head[0] == "ticket"
+        assert (found.sums, rows(found, "movement")) == ((), [])
+
+    def test_an_abandoned_sale_is_counted_and_is_no_turnover(self) -> None:
+        till = MemoryTill()
+        found = project(till.append("abandon", build_abandon([TERRINE], reason="client parti")))
+        assert (found.head[1]["code"], found.head[1]["detail"]) == ("abandon", "client parti")
+        assert row(found, "day") == {"day": "2026-11-24", "abandoned": 1, "abandoned_ttc": 695}
+        training = sealed_as("abandon", build_abandon([TERRINE], reason="essai"), mode="train")
+        assert project(training).sums == ()
+
+
+class TestTheOtherKinds:
+    def test_the_float_and_what_is_taken_out_are_cash(self) -> None:
+        till = MemoryTill()
+        opened = row(project(till.append("open", build_open(15000))), "cash")
+        taken = row(project(till.append("cash", build_cash("out", 500, reason="monnaie"))), "cash")
+        assert (opened["what"], opened["amount"], opened["reason"]) == ("float", 15000, None)
+        assert (taken["what"], taken["amount"], taken["reason"]) == ("out", -500, "monnaie")
+
+    def test_a_closing_shows_its_interval_its_totals_and_the_drawer(self) -> None:
+        till = MemoryTill()
+        till.refund(till.sell(paid=[Payment("card", 1850)]), paid=[Payment("cash", -1850)])
+        closed = row(project(till.append("close", build_close(till.end, counted_minor=20))), "closing")
+        wanted = ("level", "z", "first_n", "last_n", "tickets", "ttc", "refunds_ttc", "gt_real", "gt_abs")
+        assert [closed[name] for name in wanted] == ["day", 1, 1, 3, 2, 0, -1850, 0, 3700]
+        drawer = ("cash_expected", "cash_counted", "automatic")
+        assert [closed[name] for name in drawer] == [-1850, 20, 0]
+
+    def test_a_day_that_the_register_closed_itself_says_so(self) -> None:
+        till = MemoryTill()
+        closed = row(project(till.close(auto=True)), "closing")
+        assert (closed["automatic"], closed["cash_counted"]) == (1, None)
+
+    def test_a_delivery_moves_the_stock_and_says_why(self) -> None:
+        moved = build_move([Moved("ter-01", -1000, "tasting"), Moved("cm-2019-75", 12000, "delivery")])
+        found = project(MemoryTill().append("move", moved))
+        assert found.head[1]["reason"] == "delivery, tasting"
+        assert rows(found, "movement") == [
+            {"i": 1, "sku": "ter-01", "delta": -1000},
+            {"i": 2, "sku": "cm-2019-75", "delta": 12000},
+        ]
+        assert project(sealed_as("move", moved, mode="train")).details == ()
+
+    def test_a_count_is_shown_with_what_it_takes_into_account(self) -> None:
+        till = MemoryTill()
+        counted = build_count({"ter-01": 5000}, cut={bytes.fromhex(CHAIN): 7, b"\1" * 32: 3})
+        entry = till.append("count", counted)
+        assert row(project(entry), "count") == {
+            "i": 1,
+            "sku": "ter-01",
+            "at_ms": entry.body["ts"],
+            "counted": 5000,
+            "cut": f"{'01' * 32}:3 {CHAIN}:7",
+        }
+        assert project(sealed_as("count", counted, mode="train")).details == ()
+
+    def test_certificates_say_who_is_who(self) -> None:
+        owner = MemoryOwner()
+        till = owner.enrol("Caisse 2", series="02")
+        certified, revoked = project(owner.entries[1]), project(owner.revoke(till))
+        assert row(certified, "device") == {
+            "device": till.author,
+            "name": "Caisse 2",
+            "role": "register",
+            "series": "02",
+            "revoked": 0,
+        }
+        assert row(revoked, "device") == {"device": till.author, "revoked": 1}
+        assert revoked.head[1]["detail"] == "volée"
+
+    def test_a_register_shows_the_series_of_its_tickets(self) -> None:
+        found = project(MemoryTill(series="07").entries[0])
+        assert (found.head[1]["code"], found.head[1]["detail"]) == ("register", "07")
+
+    def test_a_technical_event_shows_its_code(self) -> None:
+        found = project(MemoryTill().append("jet", build_jet(DRAWER_OPENED)))
+        assert (found.head[0], found.head[1]["code"]) == ("event", 170)
+
+    @pytest.mark.parametrize("kind", ["print", "train"])
+    def test_copies_and_training_are_shown_as_what_they_are(self, kind: str) -> None:
+        till = MemoryTill()
+        sale = till.sell()
+        payload = build_print(sale, 1) if kind == "print" else build_training("sale", {"ttc": 5})
+        found = project(till.append(kind, payload))
+        assert (found.head[1]["code"], found.details, found.sums) == (kind, (), ())
+
+
+LINE = MemoryTill().sell().body["lines"][0]
+STRANGE: list[tuple[str, dict[str, Any]]] = [
+    ("sale", {"lines": "none"}),
+    ("sale", {"lines": [5]}),
+    ("sale", {"lines": [{**LINE, "qty": "1"}]}),
+    ("sale", {"lines": [{**LINE, "label": 5}]}),
+    ("sale", {"lines": [{**LINE, "of": "1"}]}),
+    ("sale", {"ttc": AMOUNT_MAX + 1}),
+    ("sale", {"lines": [{**LINE, "pu": -AMOUNT_MAX - 1}]}),
+    ("sale", {"lines": [{**LINE, "disc": AMOUNT_MAX}] * 2}),
+    ("sale", {"ttc": True}),
+    ("sale", {"pay": {}}),
+    ("sale", {"pay": [{"m": "cash"}]}),
+    ("sale", {"vat": [{"vat": 2000}]}),
+    ("sale", {"ref": []}),
+    ("refund", {"ref": {"link": "zz"}}),
+    ("abandon", {"ttc": "much"}),
+    ("open", {}),
+    ("cash", {"amt": 5, "what": 7}),
+    ("close", {"level": "day"}),
+    ("move", {"lines": [{"sku": "a"}]}),
+    ("count", {"lines": [], "cut": []}),
+    ("count", {"lines": [], "cut": {CHAIN: "7"}}),
+    ("count", {"lines": [], "cut": {CHAIN: 7, "not a chain": 7}}),
+    ("count", {"lines": [], "cut": {CHAIN.upper(): 7}}),
+    ("count", {"lines": [], "cut": {f"{CHAIN}:1 {CHAIN}": 7}}),
+    ("certify", {"name": "Caisse 2", "role": "register"}),
+    ("certify", {"device": "ab", "name": "Caisse 2", "role": "register"}),
+    ("certify", {"device": "ab" * 16, "name": 5, "role": "register"}),
+    ("revoke", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "payload"), STRANGE)
+def test_what_makes_no_sense_is_shown_as_unreadable_and_adds_nothing(
+    kind: str, payload: dict[str, Any]
+) -> None:
+    found = project(sealed_as(kind, payload))
+    assert (found.head[0], found.head[1]["kind"], found.head[1]["code"]) == ("event", kind, "unreadable")
+    assert (found.details, found.sums) == ((), ())
+
+
+class TestUnknownKinds:
+    def test_a_kind_of_a_later_version_is_shown_as_unknown(self) -> None:
+        name, values = shown("tasting", {"glasses": 3})
+        assert (name, values["kind"], values["code"]) == ("event", "tasting", "unknown")
+
+    def test_its_reason_is_shown_if_it_is_text(self) -> None:
+        assert shown("tasting", {"reason": "portes ouvertes"})[1]["detail"] == "portes ouvertes"
+        assert shown("tasting", {"reason": 5})[1]["detail"] is None
+
+    def test_its_code_is_not_taken_for_that_of_a_technical_event(self) -> None:
+        assert shown("tasting", {"code": 90})[1]["code"] == "unknown"
