@@ -30,6 +30,7 @@ COMMANDS = {
 
 @click.group(
     cls=LazyGroup,
+    program="crdtsync",
     package="crdtsync.cli",
     modules=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

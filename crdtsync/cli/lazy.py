@@ -16,13 +16,20 @@ from crdtsync.errors import CrdtsyncError
 class LazyGroup(click.Group):
     """Commands by name, each from ``command`` of a module of ``package``.
 
-    ``modules``: command to its module in the package, and its one line in the group's help.
+    ``modules``: command to its module in the package, and its one line in the group's help. ``program`` is
+    what its errors begin with.
     """
 
     def __init__(
-        self, *arguments: Any, package: str, modules: Mapping[str, tuple[str, str]], **options: Any
+        self,
+        *arguments: Any,
+        program: str,
+        package: str,
+        modules: Mapping[str, tuple[str, str]],
+        **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
+        self.program = program
         self.package = package
         self.modules = modules
 
@@ -55,5 +62,5 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except CrdtsyncError as error:
-            print_error(error, as_json=bool(ctx.meta.get("as_json")))
+            print_error(error, program=self.program, as_json=bool(ctx.meta.get("as_json")))
             ctx.exit(error.exit_code)

@@ -20,8 +20,8 @@ def print_json(document: Any) -> None:
     click.echo(orjson.dumps(document, default=_plain, option=orjson.OPT_INDENT_2).decode())
 
 
-def print_error(error: CrdtsyncError, *, as_json: bool) -> None:
-    """Tell an error on standard error: what and where, then what to do, in one line."""
+def print_error(error: CrdtsyncError, *, program: str, as_json: bool) -> None:
+    """Tell an error of a program on standard error: what and where, then what to do, in one line."""
     if as_json:
         facts = {
             "error": type(error).__name__,
@@ -32,7 +32,7 @@ def print_error(error: CrdtsyncError, *, as_json: bool) -> None:
         }
         click.echo(orjson.dumps(facts), err=True)
         return
-    click.echo(f"crdtsync: {error}" + (f". {_sentence(error.hint)}" if error.hint else ""), err=True)
+    click.echo(f"{program}: {error}" + (f". {_sentence(error.hint)}" if error.hint else ""), err=True)
 
 
 def print_notices(notices: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ COMMANDS = {
 
 @click.group(
     cls=LazyGroup,
+    program="crdtsync-relay",
     package="crdtsync_server.cli",
     modules=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
