@@ -107,7 +107,7 @@ class Days:
                 continue
             name = device.name if device and device.name else chain.device.hex()[:8]
             registers.append(_register_day(chain, name, state, row, closing))
-        return tuple(registers)
+        return tuple(sorted(registers, key=lambda row: (row.name.casefold(), row.device)))
 
     def _state(
         self, day: str, chain: ChainRow, row: DayRow | None, closing: ClosingRow | None

@@ -271,7 +271,7 @@ def _devices(replica: Replica) -> tuple[DeviceStatus, ...]:
         if chain.series is not None:
             newest[chain.device] = max(chain.at_ms, newest.get(chain.device, 0))
     certified = {row.device: row for row in replica.queries.devices()}
-    return tuple(
+    devices = [
         DeviceStatus(
             device=device,
             name=(certified[device].name if device in certified else None) or device.hex()[:8],
@@ -279,8 +279,10 @@ def _devices(replica: Replica) -> tuple[DeviceStatus, ...]:
             revoked=device in certified and certified[device].revoked,
             last_entry_at_ms=newest.get(device),
         )
-        for device in sorted(certified.keys() | newest.keys())
-    )
+        for device in certified.keys() | newest.keys()
+    ]
+    # For people: ids are random, and the relay sells nothing.
+    return tuple(sorted(devices, key=lambda row: (row.role == "relay", row.name.casefold(), row.device)))
 
 
 def _documents(replica: Replica, all_documents: bool) -> Iterable[DocumentStatus]:

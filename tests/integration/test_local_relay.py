@@ -107,3 +107,17 @@ def test_an_event_of_the_relay_reaches_the_logging_of_its_program(
     with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
         Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1").close()
     assert "device_enrolled" in caplog.text
+
+
+def test_devices_are_listed_by_name_and_the_relay_last(tmp_path: Path) -> None:
+    with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
+        for name in ("Caisse 3", "caisse 2", "Caisse 4", "Caisse 1"):
+            with Register.join(tmp_path / name, relay.url, relay.pairing_code(), name=name) as till:
+                till.sync(20)
+        with Register.open(tmp_path / "Caisse 1") as till:
+            till.sync(20)
+            named = [device.name for device in till.status().devices]
+            assert named == ["Caisse 1", "caisse 2", "Caisse 3", "Caisse 4", "relay"]
+            day = till.open_day().business_day
+            reported = [row.name for row in till.report(day).registers]
+            assert reported == named[:-1]
