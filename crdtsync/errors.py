@@ -4,6 +4,7 @@
 
     CrdtsyncError                 exit_code, retryable, hint
     ├─ UsageError            10   what was asked for cannot be done as it was said
+    │   ├─ WrongCommandLine   2   no such command, option or argument
     │   ├─ InvalidName       11
     │   ├─ InvalidAmount     12
     │   ├─ InvalidProduct    13
@@ -38,14 +39,16 @@
     │   ├─ BadSignature      53
     │   ├─ UnsafeUpdate      54   Yjs bytes that the scanner refuses
     │   └─ NotPermitted      55
-    └─ StorageError          60
-        ├─ StoreBusy         61   retryable
-        ├─ DiskFull          62   retryable
-        ├─ ReadOnlyStore     63
-        ├─ DamagedStore      64
-        ├─ StoreTooNew       65
-        ├─ NotAStore         66
-        └─ IntegrityDefect   67   what `verify` found
+    ├─ StorageError          60
+    │   ├─ StoreBusy         61   retryable
+    │   ├─ DiskFull          62   retryable
+    │   ├─ ReadOnlyStore     63
+    │   ├─ DamagedStore      64
+    │   ├─ StoreTooNew       65
+    │   ├─ NotAStore         66
+    │   └─ IntegrityDefect   67   what `verify` found
+    ├─ OutputLost            70   done, but it could not be printed
+    └─ Interrupted          130   retryable
 
 Each class knows the exit code that the command line ends with, whether trying the same thing again can
 help, and the way out (``hint``), a sentence for a person. Facts are attributes; the message says what and
@@ -74,6 +77,12 @@ class UsageError(CrdtsyncError):
     """What was asked for cannot be done as it was said."""
 
     exit_code = 10
+
+
+class WrongCommandLine(UsageError):
+    """There is no such command, option or argument, or an option's value is none of those it may have."""
+
+    exit_code = 2
 
 
 class InvalidName(UsageError):
@@ -383,3 +392,18 @@ class IntegrityDefect(StorageError):
     """A checksum, link, number, total or signature that does not hold."""
 
     exit_code = 67
+
+
+class OutputLost(CrdtsyncError):
+    """Standard output could not be written. What the command was to do is done."""
+
+    exit_code = 70
+    hint = "what was recorded is on the disk; look with `crdtsync sales` before you repeat anything"
+
+
+class Interrupted(CrdtsyncError):
+    """A person stopped the command (Ctrl-C)."""
+
+    exit_code = 130
+    retryable = True
+    hint = "everything recorded is on the disk; the same command goes on from there"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.options import MAY_BE_NEGATIVE, common_options, open_register
 from crdtsync.cli.output import money, print_json
 
 if TYPE_CHECKING:
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 WORDS = {"in": "put in", "out": "taken out", "deposit": "taken to the bank"}
 
 
-@click.command("cash", epilog='Example: crdtsync cash out 20 --reason "window cleaner"')
+@click.command(
+    "cash",
+    epilog='Example: crdtsync cash out 20 --reason "window cleaner"',
+    context_settings=MAY_BE_NEGATIVE,
+)
 @click.argument("what", type=click.Choice(list(WORDS)))
 @click.argument("amount")
 @click.option("--reason", required=True, help="Why.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crdtsync.cli.arguments import parse_cash
 from crdtsync.cli.figures_text import print_figures
 from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import print_json, print_notices
@@ -32,9 +33,7 @@ def command(counted_text: str | None, level: Level, read: bool, data: Path, as_j
 
     Without a network the day closes all the same. The figures of all registers: `crdtsync report`.
     """
-    from crdtsync.model.money import parse_amount
-
-    counted_minor = None if counted_text is None else parse_amount(counted_text)
+    counted_minor = None if counted_text is None else parse_cash(counted_text, "the cash counted")
     with open_register(data) as register:
         if read:
             figures, outcome = register.x_report(), ""

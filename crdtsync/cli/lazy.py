@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
+from crdtsync.cli.ending import end_with
 from crdtsync.cli.output import print_error
-from crdtsync.errors import CrdtsyncError
 
 
 class LazyGroup(click.Group):
     """Commands by name, each from ``command`` of a module of ``package``.
 
     ``modules``: command to its module in the package, and its one line in the group's help. ``program`` is
-    what its errors begin with.
+    what the outermost group is called, in its help and at the beginning of its errors.
     """
 
     def __init__(
         self,
         *arguments: Any,
-        program: str,
         package: str,
         modules: Mapping[str, tuple[str, str]],
+        program: str = "",
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
@@ -50,17 +50,30 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in self.modules.items()])
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error made on purpose is told in one line and ends with its exit code.
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command and end the process with its exit code; an error made on purpose is one line.
 
         This is the one place where errors stop. Anything that is not a ``CrdtsyncError`` is a defect and
-        keeps its traceback.
+        keeps its traceback. With ``standalone_mode=False`` errors are raised, and nothing ends.
         """
         for stream in (sys.stdout, sys.stderr):
             # A terminal that cannot show "€" shows "?": a ticket is never lost to its own printing.
             getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
-        try:
-            return super().invoke(ctx)
-        except CrdtsyncError as error:
-            print_error(error, program=self.program, as_json=bool(ctx.meta.get("as_json")))
-            ctx.exit(error.exit_code)
+        arguments = list(sys.argv[1:] if args is None else args)
+        name = self.program or prog_name
+        if not standalone_mode:
+            return super().main(arguments, name, complete_var, standalone_mode=False, **extra)
+        exit_code, error = end_with(
+            lambda: super(LazyGroup, self).main(arguments, name, complete_var, standalone_mode=False, **extra)
+        )
+        if error is not None:
+            # Asked of the arguments: what is wrong with them is found before options have values.
+            print_error(error, program=self.program, as_json="--json" in arguments)
+        sys.exit(exit_code)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from crdtsync.cli.arguments import parse_cash, parse_day
 from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import local_day, money, print_json, print_notices
 from crdtsync.cli.syncing import sync_on_the_way
@@ -20,9 +21,8 @@ def command(float_text: str, day: str | None, data: Path, as_json: bool) -> None
 
     Without a network the day opens all the same. A day that was left open is closed first.
     """
-    from crdtsync.model.money import parse_amount
-
-    float_minor = parse_amount(float_text)
+    float_minor = parse_cash(float_text, "the float")
+    day = None if day is None else parse_day(day)
     with open_register(data) as register:
         outcome = sync_on_the_way(register)
         opened = register.open_day(float_minor, day)

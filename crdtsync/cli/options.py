@@ -1,44 +1,54 @@
-"""Options that every command has, and how a command opens its register."""
+"""Options that every command has, and how a command opens its register.
+
+The relay's command line takes ``data_option`` and ``json_option`` from here too.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+
+from crdtsync.config import DATA_VARIABLE
+from crdtsync.errors import NoRegister
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register import Register
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+MAY_BE_NEGATIVE: Final = {"ignore_unknown_options": True}
+"""Context settings of a command with an argument like ``-3``, which is no option."""
 
-def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
-    ctx.meta["as_json"] = value
-    return value
+
+def data_option(variable: str, whose: str) -> Callable[[Command], Command]:
+    """``--data DIR``, as the keyword argument ``data``; ``variable`` is what it may come from instead."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        envvar=variable,
+        show_envvar=True,
+        required=True,
+        metavar="DIR",
+        help=f"{whose} data folder.",
+    )
+
+
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="JSON on standard output; errors as JSON on standard error.",
+)
+"""``--json``, as the keyword argument ``as_json``."""
 
 
 def common_options(command: Command) -> Command:
     """``--data`` and ``--json``, as the keyword arguments ``data`` and ``as_json``."""
-    command = click.option(
-        "--json",
-        "as_json",
-        is_flag=True,
-        is_eager=True,
-        callback=_remember_json,
-        help="One JSON document on standard output.",
-    )(command)
-    return click.option(
-        "--data",
-        type=click.Path(file_okay=False, path_type=Path),
-        envvar="CRDTSYNC_DATA",
-        show_envvar=True,
-        required=True,
-        metavar="DIR",
-        help="The register's data folder.",
-    )(command)
+    return data_option(DATA_VARIABLE, "The register's")(json_option(command))
 
 
 def settings_of(data: Path) -> dict[str, Any]:
@@ -55,12 +65,6 @@ def open_register(data: Path) -> Register:
     """Open the register that a command works on. Raises ``NoRegister``, ``UsageError``, ``StorageError``."""
     from crdtsync.runtime.register import Register
 
+    if data.is_file():
+        raise NoRegister(f"{data} is a file", hint="--data names the folder of the register")
     return Register.open(data, **settings_of(data))
-
-
-def parse_payment(text: str) -> tuple[str, int | None]:
-    """Read ``card`` or ``cash=50``: a means of payment and its amount. Raises ``InvalidAmount``."""
-    from crdtsync.model.money import parse_amount
-
-    means, _, amount = text.partition("=")
-    return means.strip(), parse_amount(amount) if amount else None

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import orjson
 
-from crdtsync.errors import CrdtsyncError
+from crdtsync.errors import CrdtsyncError, TooManyAttempts
 from crdtsync.model.money import format_amount, format_quantity, format_rate
 
 NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
@@ -20,19 +20,32 @@ def print_json(document: Any) -> None:
     click.echo(orjson.dumps(document, default=_plain, option=orjson.OPT_INDENT_2).decode())
 
 
+def print_json_line(document: Any) -> None:
+    """Print one JSON document on one line, for commands that print several."""
+    click.echo(orjson.dumps(document, default=_plain).decode())
+
+
 def print_error(error: CrdtsyncError, *, program: str, as_json: bool) -> None:
     """Tell an error of a program on standard error: what and where, then what to do, in one line."""
     if as_json:
-        facts = {
-            "error": type(error).__name__,
-            "exit_code": error.exit_code,
-            "message": str(error),
-            "hint": error.hint,
-            "retryable": error.retryable,
-        }
-        click.echo(orjson.dumps(facts), err=True)
+        click.echo(orjson.dumps(error_facts(error), default=_plain), err=True)
         return
-    click.echo(f"{program}: {error}" + (f". {_sentence(error.hint)}" if error.hint else ""), err=True)
+    hint = f". {_sentence(error.hint)}" if error.hint else ""
+    click.echo(_one_line(f"{program}: {error}{hint}"), err=True)
+
+
+def error_facts(error: CrdtsyncError) -> dict[str, Any]:
+    """An error as JSON."""
+    facts = {
+        "code": type(error).__name__,
+        "exit_code": error.exit_code,
+        "message": str(error),
+        "hint": error.hint,
+        "retryable": error.retryable,
+    }
+    if isinstance(error, TooManyAttempts):
+        facts["retry_after_s"] = error.retry_after_s
+    return facts
 
 
 def print_notices(notices: Sequence[str]) -> None:
@@ -89,6 +102,11 @@ def local_day(day: str) -> str:
 def many(count: int, what: str, plural: str | None = None) -> str:
     """``1 sale``, ``2 sales``."""
     return f"{count} {what if count == 1 else plural or what + 's'}"
+
+
+def _one_line(text: str) -> str:
+    """A name out of a file or from the other end may hold anything, even what commands a terminal."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
 
 
 def _sentence(text: str) -> str:

@@ -29,7 +29,10 @@ _DETAILS = {
 def detail_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The describing fields of a product, for ``add`` and ``set``."""
     command = click.option(
-        "--barcode", "barcodes", multiple=True, help="EAN or UPC; may be given several times, replaces all."
+        "--barcode",
+        "barcodes",
+        multiple=True,
+        help="EAN or UPC; may be given several times, replaces all; empty for none.",
     )(command)
     for name, words in reversed(_DETAILS.items()):
         command = click.option(f"--{name}", help=words)(command)
@@ -37,15 +40,21 @@ def detail_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def details_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that were given, read as a product file's cells are. Raises ``UsageError``."""
+    """The fields that were given, read as a product file's cells are; an empty text takes what may be
+    missing away. Raises ``UsageError``.
+    """
+    from crdtsync.model.product import OPTIONAL
     from crdtsync.model.product_columns import read_cell
 
     fields: dict[str, Any] = {}
     for option, text in given.items():
-        if not text:
-            continue
         name = "volume_ml" if option == "volume" else option
-        fields[name] = tuple(text) if option == "barcodes" else read_cell(name, text.strip())
+        if text is None or text == ():
+            continue
+        if option == "barcodes":
+            fields[name] = tuple(code for code in text if code)
+        else:
+            fields[name] = None if name in OPTIONAL and not text.strip() else read_cell(name, text.strip())
     return fields
 
 

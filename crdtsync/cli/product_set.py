@@ -11,6 +11,7 @@ from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import print_json
 from crdtsync.cli.product_add import detail_options, details_of
 from crdtsync.cli.product_show import product_facts, product_line
+from crdtsync.errors import WrongCommandLine
 
 
 @click.command("set", epilog="Example: crdtsync product set CM-19 --price 19.50")
@@ -30,10 +31,17 @@ def command(
     as_json: bool,
     **details: Any,
 ) -> None:
-    """Change a product; what is not named stays. A sale keeps the price that it was made at."""
+    """Change a product; what is not named stays. A sale keeps the price that it was made at.
+
+    An empty text takes a detail away: --producer "".
+    """
     from crdtsync.model.money import parse_amount, parse_rate
 
     given = details_of(details)
+    if not given and (price, vat, archived) == (None, None, None):
+        raise WrongCommandLine(
+            f"nothing to change in {sku} is named", hint="give an option, for example --price 19.50"
+        )
     with open_register(data) as register:
         product = register.products.set(
             sku,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crdtsync.cli.options import common_options, open_register, parse_payment
+from crdtsync.cli.arguments import parse_payment, parse_positive_quantity
+from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import print_json, print_notices
 from crdtsync.cli.ticket_text import print_ticket, ticket_facts
 from crdtsync.errors import NotRefundable
@@ -68,10 +69,10 @@ def command(
 
 def _line(ticket: Ticket, text: str) -> tuple[int, int]:
     """Read ``2`` or ``2=1.5``: a line's number, and how many thousandths of it come back."""
-    from crdtsync.model.money import parse_quantity
-
-    number, _, quantity = text.partition("=")
+    number, sign, quantity = text.partition("=")
     found = [line for line in ticket.lines if str(line.i) == number.strip()]
     if not found:
-        raise NotRefundable(f"ticket {ticket.number} has no line {number!r}")
-    return found[0].i, parse_quantity(quantity) if quantity else abs(found[0].quantity_thousandths)
+        numbers = ", ".join(str(line.i) for line in ticket.lines)
+        raise NotRefundable(f"ticket {ticket.number} has no line {number!r}", hint=f"its lines are {numbers}")
+    whole = abs(found[0].quantity_thousandths)
+    return found[0].i, parse_positive_quantity(quantity, f"--line {text}") if sign else whole

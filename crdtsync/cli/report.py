@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from crdtsync.cli.arguments import parse_day
 from crdtsync.cli.figures_text import print_report
 from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import print_json
@@ -19,8 +20,9 @@ def command(day: str | None, data: Path, as_json: bool) -> None:
 
     A register that was not heard is named as missing; it is not taken to have sold nothing.
     """
+    day = None if day is None else parse_day(day)
     with open_register(data) as register:
-        report = register.report(day or register.replica.writer.head().bd)
+        report = register.report(register.replica.writer.head().bd if day is None else day)
         clock = register.replica.clock
     if as_json:
         print_json({"report": report, "complete": report.complete})

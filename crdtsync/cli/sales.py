@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from crdtsync.cli.arguments import parse_day
 from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import local_time, money, print_json, print_table
 
@@ -17,6 +18,7 @@ from crdtsync.cli.output import local_time, money, print_json, print_table
 @common_options
 def command(day: str | None, own: bool, limit: int, data: Path, as_json: bool) -> None:
     """List sales and refunds, the newest first."""
+    day = None if day is None else parse_day(day)
     with open_register(data) as register:
         device = register.identity.device if own else None
         rows = register.sales(day=day, device=device, rows_max=limit)

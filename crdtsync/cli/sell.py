@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from crdtsync.cli.options import common_options, open_register, parse_payment
+from crdtsync.cli.arguments import basket_line, parse_payment
+from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import money, print_json, print_notices
 from crdtsync.cli.ticket_text import print_ticket, ticket_facts
-
-if TYPE_CHECKING:
-    from crdtsync.runtime.register import Register
-    from crdtsync.runtime.register_tickets import BasketLine
-
-_TIMES = re.compile(r"(?P<sku>.+)[x×*](?P<quantity>[0-9]+(?:[.,][0-9]{1,3})?)")
 
 
 @click.command("sell", epilog="Example: crdtsync sell CM-19x2 TER-01 --pay cash=50")
@@ -63,14 +56,3 @@ def command(
         if ticket.change_minor:
             click.echo(f"Hand back {money(ticket.change_minor)}.")
         print_notices(ticket.notices)
-
-
-def basket_line(register: Register, text: str) -> BasketLine:
-    """Read ``SKU`` or ``SKUxQUANTITY``; a SKU that itself ends like a quantity is taken as it is."""
-    from crdtsync.model.money import parse_quantity
-    from crdtsync.runtime.register_tickets import BasketLine
-
-    match = _TIMES.fullmatch(text)
-    if match is None or register.replica.queries.product(text, 0) is not None:
-        return BasketLine(text)
-    return BasketLine(match["sku"], parse_quantity(match["quantity"]))

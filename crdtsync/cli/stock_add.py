@@ -6,23 +6,25 @@ from pathlib import Path
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.options import MAY_BE_NEGATIVE, common_options, open_register
 from crdtsync.cli.output import print_json, quantity
+from crdtsync.errors import InvalidAmount
+from crdtsync.model.movement import REASONS
 
 
 @click.command(
     "add",
     epilog="Example: crdtsync stock add CM-19 36 --reference BL-4711",
-    # A negative quantity is no option.
-    context_settings={"ignore_unknown_options": True},
+    context_settings=MAY_BE_NEGATIVE,
 )
 @click.argument("sku")
 @click.argument("amount", metavar="QTY")
 @click.option(
     "--why",
+    type=click.Choice(REASONS),
     default="delivery",
     show_default=True,
-    help="delivery, supplier-return, breakage, corked, tasting, transfer or other.",
+    help="The reason.",
 )
 @click.option("--reference", help="A delivery note, say.")
 @click.option("--request-id", metavar="ID", help="Makes repeating safe.")
@@ -33,9 +35,12 @@ def command(
     """Record that some came or, with a negative QTY, went."""
     from crdtsync.model.money import parse_quantity
 
+    moved = parse_quantity(amount)
+    if moved == 0:
+        raise InvalidAmount(f"nothing of {sku} would move: QTY is 0")
     with open_register(data) as register:
         register.products.get(sku)
-        register.stock.add(sku, parse_quantity(amount), why=why, reference=reference, request_id=request_id)
+        register.stock.add(sku, moved, why=why, reference=reference, request_id=request_id)
         level = register.stock.level(sku)
     if as_json:
         print_json(level)

@@ -21,7 +21,11 @@ def command(counted: tuple[str, ...], request_id: str | None, data: Path, as_jso
     Everything that this register knows counts as included. What was sold elsewhere before the count and
     arrives later is not subtracted again.
     """
-    quantities = dict(_counted(text) for text in counted)
+    quantities: dict[str, int] = {}
+    for sku, found in map(_counted, counted):
+        if sku in quantities:
+            raise InvalidAmount(f"{sku} is counted twice", hint="give each product once, with all of it")
+        quantities[sku] = found
     with open_register(data) as register:
         for sku in quantities:
             register.products.get(sku)
@@ -38,5 +42,8 @@ def _counted(text: str) -> tuple[str, int]:
 
     sku, sign, amount = text.rpartition("=")
     if not sign or not sku:
-        raise InvalidAmount(f"{text!r} is not SKU=QUANTITY")
-    return sku, parse_quantity(amount)
+        raise InvalidAmount(f"{text!r} is not SKU=QUANTITY", hint="write it like CM-19=34")
+    quantity_thousandths = parse_quantity(amount)
+    if quantity_thousandths < 0:
+        raise InvalidAmount(f"{text}: what lies on a shelf is nothing or more")
+    return sku, quantity_thousandths

@@ -171,7 +171,7 @@ def test_status_is_told_to_a_person(till):
         (["sell", "CM-19", "--pay", "gold"], errors.InvalidSale),
         (["sell", "CM-19", "--pay", "card=12,345"], errors.InvalidAmount),
         (["sell", "CM-19", "--pay", "card=1"], errors.InvalidSale),
-        (["sell", "CM-19x0", "--pay", "card"], errors.InvalidSale),
+        (["sell", "CM-19x0", "--pay", "card"], errors.InvalidAmount),
         (["refund", "NOPE-26-000001"], errors.UnknownTicket),
         (["product", "add", "b d", "--name", "x", "--price", "1", "--vat", "20"], errors.InvalidProduct),
         (["product", "add", "CM-19", "--name", "x", "--price", "1", "--vat", "20"], errors.InvalidProduct),
@@ -201,7 +201,7 @@ def test_an_error_is_one_line_for_a_person_and_an_exit_code_for_a_script(till, a
 def test_with_json_an_error_is_one_document_on_standard_error(till):
     result = till.run("sell", "NOPE", "--pay", "card", "--json")
     told = json.loads(result.stderr)
-    assert (result.stdout, told["error"], told["exit_code"]) == ("", "UnknownProduct", 14)
+    assert (result.stdout, told["code"], told["exit_code"]) == ("", "UnknownProduct", 14)
     assert told["hint"]
 
 

@@ -179,7 +179,7 @@ def test_an_error_is_one_line_with_what_where_and_what_to_do(shop, data, argumen
 
 def test_an_error_is_json_for_a_script(shop, data):
     result = run("pair", "Nowhere", "--json", data=data)
-    assert (json.loads(result.stderr)["error"], result.stdout) == ("UnknownShop", "")
+    assert (json.loads(result.stderr)["code"], result.stdout) == ("UnknownShop", "")
 
 
 @pytest.mark.parametrize("arguments", [("pair", "Cave"), ("shop", "list"), ("status",)])

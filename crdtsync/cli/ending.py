@@ -1,0 +1,59 @@
+"""How a command ends: with an exit code, and with an error of crdtsync if it did not do what was asked."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from crdtsync.errors import CrdtsyncError, Interrupted, OutputLost, WrongCommandLine
+
+READER_GONE = 141
+"""Nobody reads standard output any more (`| head -1`); as shells show a program that SIGPIPE ended."""
+
+
+def end_with(command: Callable[[], Any]) -> tuple[int, CrdtsyncError | None]:
+    """Run a command; the exit code, and what a person is to be told if it failed.
+
+    Every error that is made on purpose ends here, click's own too. Others are defects and pass.
+    """
+    try:
+        outcome = command()
+        sys.stdout.flush()
+    except CrdtsyncError as error:
+        return error.exit_code, error
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code, None
+    except click.ClickException as error:
+        wrong = _wrong_command_line(error)
+        return wrong.exit_code, wrong
+    except (KeyboardInterrupt, click.Abort):
+        interrupted = Interrupted("stopped before it was done")
+        return interrupted.exit_code, interrupted
+    except OSError as error:
+        # A file has a name; what has none is standard output.
+        if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
+            raise
+        return _output_lost(error)
+    return (outcome if isinstance(outcome, int) else 0), None
+
+
+def _wrong_command_line(error: click.ClickException) -> WrongCommandLine:
+    text = error.format_message().rstrip(".")
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"`{ctx.command_path} --help` shows what there is" if ctx is not None else None
+    return WrongCommandLine(text[:1].lower() + text[1:], hint=hint)
+
+
+def _output_lost(error: OSError) -> tuple[int, CrdtsyncError | None]:
+    # Whatever is still in the buffer has nowhere to go: Python would complain about it once more at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        return READER_GONE, None
+    lost = OutputLost(f"standard output cannot be written: {error.strerror}")
+    return lost.exit_code, lost
