@@ -22,7 +22,7 @@ RATE_MAX: Final = 10_000
 
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?)"
-    r"(?P<whole>[0-9]{1,12}|[0-9]{1,3}(?:[ \u00a0\u202f][0-9]{3}){1,3})"
+    r"(?P<whole>[0-9]{1,40}|[0-9]{1,3}(?:[ \u00a0\u202f][0-9]{3}){1,12})"
     r"(?:[.,](?P<fraction>[0-9]{1,6}))?"
 )
 _SPACES = " \u00a0\u202f"
@@ -31,39 +31,46 @@ _NOT_DIGITS = re.compile("[^0-9]")
 
 def parse_amount(text: str, *, decimals: int = 2) -> int:
     """Read ``18.50``, ``18,50``, ``18`` or ``-1 234,5`` as minor units. Raises ``InvalidAmount``."""
-    return check_amount(_parse(text, decimals, "an amount"))
+    return check_amount(_parse(text, decimals, "an amount", "18.50 or 18,50"))
 
 
 def parse_quantity(text: str) -> int:
     """Read a quantity, at most three decimals, as thousandths. Raises ``InvalidAmount``."""
-    return check_quantity(_parse(text, 3, "a quantity"))
+    return check_quantity(_parse(text, 3, "a quantity", "2 or 0.125"))
 
 
 def parse_rate(text: str) -> int:
     """Read a VAT rate in percent (``20``, ``5,5``, ``5.5 %``) as 1/100 %. Raises ``InvalidAmount``."""
-    return check_rate(
-        _parse(text.strip(" \u00a0\u202f").removesuffix("%").rstrip(" \u00a0\u202f"), 2, "a VAT rate")
-    )
+    number = text.strip(_SPACES).removesuffix("%").rstrip(_SPACES)
+    return check_rate(_parse(number, 2, "a VAT rate", "20 or 5.5"))
 
 
 def check_amount(amount_minor: int) -> int:
     """Return the amount if it is in range. Raises ``InvalidAmount``."""
     if type(amount_minor) is not int or abs(amount_minor) > AMOUNT_MINOR_MAX:
-        raise InvalidAmount(f"the amount {amount_minor!r} is out of range")
+        raise InvalidAmount(
+            f"the amount {_shown(amount_minor, 2)} is out of range",
+            hint=f"the largest is {format_amount(AMOUNT_MINOR_MAX)}",
+        )
     return amount_minor
 
 
 def check_quantity(quantity_thousandths: int) -> int:
     """Return the quantity if it is in range. Raises ``InvalidAmount``."""
     if type(quantity_thousandths) is not int or abs(quantity_thousandths) > QUANTITY_MAX:
-        raise InvalidAmount(f"the quantity {quantity_thousandths!r} is out of range")
+        raise InvalidAmount(
+            f"the quantity {_shown(quantity_thousandths, 3)} is out of range",
+            hint=f"the largest is {format_quantity(QUANTITY_MAX)}",
+        )
     return quantity_thousandths
 
 
 def check_rate(rate: int) -> int:
     """Return the rate if it is in range. Raises ``InvalidAmount``."""
     if type(rate) is not int or not 0 <= rate <= RATE_MAX:
-        raise InvalidAmount(f"the VAT rate {rate!r} is out of range")
+        raise InvalidAmount(
+            f"the VAT rate {_shown(rate, 2)} is out of range", hint="it lies between 0 and 100 %"
+        )
     return rate
 
 
@@ -83,15 +90,20 @@ def format_rate(rate: int, *, mark: str = ".") -> str:
     return _format(rate, 2, mark).rstrip("0").removesuffix(mark)
 
 
-def _parse(text: str, decimals: int, what: str) -> int:
+def _parse(text: str, decimals: int, what: str, example: str) -> int:
     match = _NUMBER.fullmatch(text.strip(_SPACES))
     if match is None:
-        raise InvalidAmount(f"{text!r} is not {what}", hint="write it like 18.50 or 18,50")
+        raise InvalidAmount(f"{text!r} is not {what}", hint=f"write it like {example}")
     whole, fraction = _NOT_DIGITS.sub("", match["whole"]), match["fraction"] or ""
     if fraction[decimals:].strip("0"):
         raise InvalidAmount(f"{text!r} has more than {decimals} decimals")
     units = int(whole + fraction[:decimals].ljust(decimals, "0"))
     return -units if match["sign"] == "-" else units
+
+
+def _shown(units: object, decimals: int) -> str:
+    """A number that is to be refused, as a person wrote it; whatever else it may be, as Python shows it."""
+    return _format(units, decimals, ".") if type(units) is int else repr(units)
 
 
 def _format(units: int, decimals: int, mark: str) -> str:

@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from crdtsync.errors import AlreadyARegister, InvalidName, NoRegister, ReadOnlyStore, StorageError
+from crdtsync.errors import AlreadyARegister, DiskFull, InvalidName, NoRegister, ReadOnlyStore
 from crdtsync.model import chain as chains
 from crdtsync.model.certificate import Certificate, build_certify, start_owner
 from crdtsync.model.chain import ChainHead, Moment, Shop
@@ -68,9 +68,9 @@ def make_folder(folder: Path) -> None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise ReadOnlyStore(f"the folder {folder} cannot be written")
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise ReadOnlyStore(f"the folder {folder} cannot be made: {error.strerror}") from error
-        raise StorageError(f"the folder {folder} cannot be made: {error.strerror}") from error
+        if error.errno == errno.ENOSPC:
+            raise DiskFull(f"the folder {folder} cannot be made: {error.strerror}") from error
+        raise ReadOnlyStore(f"the folder {folder} cannot be made: {error.strerror}") from error
 
 
 def _refuse_if_made(store: SqliteStore, folder: Path) -> None:
