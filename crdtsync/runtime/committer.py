@@ -19,7 +19,7 @@ from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import Refused, RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission, Rejection
-from crdtsync.runtime.tail import Row
+from crdtsync.runtime.tail import Growth, Row
 from crdtsync.runtime.upkeep import UpkeepThread
 from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
 from crdtsync.storage.pack import decode_pack
@@ -55,19 +55,6 @@ class Work:
     acknowledged: Position | None = None
     refused: list[Refused] = field(default_factory=list)
     also: Callable[[ShopLog], object] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """What one commit added to one shop's log. ``admitted_anew``: logs some of whose held records came in.
-    ``unchecked``: seqs of entries that only later ones vouch for so far (``runtime.upkeep`` checks them).
-    """
-
-    shop: bytes
-    start: Position
-    rows: list[Row]
-    admitted_anew: frozenset[bytes] = frozenset()
-    unchecked: tuple[int, ...] = ()
 
 
 class CommitObserver(Protocol):
@@ -159,9 +146,7 @@ class Committer:
             outcomes, growths = [Outcome(error=known) for _ in batch], []
         if self._upkeep is not None:
             for growth in growths:
-                if growth.rows:
-                    rows = growth.rows
-                    self._upkeep.grew(growth.shop, rows[0].seq, rows[-1].seq, growth.unchecked)
+                self._upkeep.grew(growth)
         seconds = self._monotonic_s() - started
         self._hand_back(batch, outcomes, growths, seconds, known)
 
@@ -218,6 +203,7 @@ class _ShopCommit:
         self._judged: dict[int, list[Judged]] = {}
         self._awaiting: set[bytes] = set()
         self._unchecked: list[int] = []
+        self._documents: set[str] = set()
         self._rows: list[Row] = []
         self._anew: set[bytes] = set()
         self._admitted: set[Origin] = set()
@@ -273,7 +259,14 @@ class _ShopCommit:
         """Inside the transaction: judge what was held again, if certificates came in."""
         if self._admission.take_new_certificates():
             self._rejudge()
-        return Growth(self._log.shop, self._start, self._rows, frozenset(self._anew), tuple(self._unchecked))
+        return Growth(
+            self._log.shop,
+            self._start,
+            self._rows,
+            frozenset(self._anew),
+            tuple(self._unchecked),
+            frozenset(self._documents),
+        )
 
     def leave_out_admitted(self, work: Work, outcome: Outcome) -> None:
         """A record that was held, and came in with a certificate of the same commit, was never refused."""
@@ -310,6 +303,8 @@ class _ShopCommit:
             return False
         self._h = next_hash(self._h, item.record)
         self._rows.append(Row(seq, self._h, item.record, origin))
+        if item.entry is None:
+            self._documents.add(item.document)
         if item.digest in self._awaiting:
             self._unchecked.append(seq)
         self._admission.appended(item)

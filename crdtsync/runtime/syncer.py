@@ -35,7 +35,7 @@ from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.committer import Committer, Growth, Outcome, Work
+from crdtsync.runtime.committer import Committer, Outcome, Work
 from crdtsync.runtime.connection import Connection, Socket, refused
 from crdtsync.runtime.identity import (
     ClockOffset,
@@ -48,7 +48,7 @@ from crdtsync.runtime.identity import (
 )
 from crdtsync.runtime.link import open_link
 from crdtsync.runtime.role import SYNC_LOCK, hold_role
-from crdtsync.runtime.tail import Tail
+from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog, Store
 
 LOOK_EVERY_S = 0.02

@@ -19,6 +19,22 @@ class Row:
     origin: Origin | None
 
 
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What one commit added to one shop's log after ``start``.
+
+    ``admitted_anew``: logs some of whose held records came in. ``unchecked``: seqs of entries that only later
+    ones vouch for so far (``runtime.upkeep`` checks them). ``documents``: those that received Yjs updates.
+    """
+
+    shop: bytes
+    start: Position
+    rows: list[Row]
+    admitted_anew: frozenset[bytes] = frozenset()
+    unchecked: tuple[int, ...] = ()
+    documents: frozenset[str] = frozenset()
+
+
 class Tail:
     """A bounded stretch of consecutive rows up to the end of a log. What lies before is read from disk."""
 

@@ -1,8 +1,9 @@
-"""What a log needs besides commits: signatures that are still to be checked, and packs.
+"""What a log needs besides commits: signatures that are still to be checked, states of documents, packs.
 
 Admission verifies the last signature of an unbroken run, which covers the entries before it; their own are
-verified here, within about a second, and how far that has come is kept in the log (*checked up to*). Old rows
-are packed here too, so that a new device gets the past as it lies on disk.
+verified here, within about a second, and how far that has come is kept in the log (*checked up to*). In quiet
+moments Yjs documents of many updates are compacted, and old rows are packed, so that a new device gets the
+past as it lies on disk.
 
 Everything is done in small steps beside the commits, with a store of its own for reading. What is found goes
 to disk as work of the committer, like everything else: a sale never waits for more than a short transaction.
@@ -11,7 +12,8 @@ to disk as work of the committer, like everything else: a sale never waits for m
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -21,6 +23,8 @@ from crdtsync.ids import ENTRY
 from crdtsync.model.admission import signature_holds
 from crdtsync.model.entry import read_entry
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.compacting import RECORDS_MIN, is_compactable, plan_compaction
+from crdtsync.runtime.tail import Growth
 from crdtsync.storage.log import ShopLog, Store
 
 CHECKED: Final = "signatures_checked"
@@ -39,7 +43,6 @@ SAVE_CHECKED_EVERY: Final = 4096
 
 PACK_ROWS: Final = 4096
 LOOSE_ROWS: Final = 4096
-"""The newest rows stay as they are: they are what is read, sent and filed most."""
 
 QUIET_BEFORE_PACKING_S: Final = 0.5
 PACKS_BEHIND_MAX: Final = 8
@@ -52,25 +55,33 @@ any thread, whether it was made or not.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class UpkeepLimits:
+    """From when on it is worth it. A log keeps its newest ``loose_rows`` rows as they are: they are what is
+    read, sent and filed most.
+    """
+
+    pack_rows: int = PACK_ROWS
+    loose_rows: int = LOOSE_ROWS
+    compact_records: int = RECORDS_MIN
+
+
 class Upkeep:
     """The steps, shop by shop. ``submit`` has a change made on disk. ``store`` is for reading, on the thread
     that calls ``step``.
     """
 
-    def __init__(
-        self, store: Store, submit: Submit, *, pack_rows: int = PACK_ROWS, loose_rows: int = LOOSE_ROWS
-    ) -> None:
+    def __init__(self, store: Store, submit: Submit, *, limits: UpkeepLimits | None = None) -> None:
         self._store = store
         self._submit = submit
-        self._pack_rows = pack_rows
-        self._loose_rows = loose_rows
+        self._limits = limits or UpkeepLimits()
         self._shops: dict[bytes, _ShopUpkeep] = {}
         for shop in store.shops():
             self._of(shop)
 
-    def grew(self, shop: bytes, from_seq: int, to_seq: int, unchecked: Iterable[int]) -> None:
-        """A commit added rows ``from_seq`` to ``to_seq``; those of ``unchecked`` await their own check."""
-        self._of(shop).grew(from_seq, to_seq, unchecked)
+    def grew(self, growth: Growth) -> None:
+        """A commit added rows."""
+        self._of(growth.shop).grew(growth)
 
     def step(self, *, is_quiet: bool) -> bool:
         """Do one small piece of work; whether there was any. ``is_quiet``: no commits for a while."""
@@ -78,12 +89,14 @@ class Upkeep:
         checked = [shop.check() for shop in shops]  # Every shop gets its turn.
         if any(checked):
             return True
+        if is_quiet and any(shop.compact() for shop in shops):
+            return True
         return any(shop.pack(is_quiet=is_quiet) for shop in shops)
 
     @property
     def waits_for_quiet(self) -> bool:
         """Whether there is work that is left for a quiet moment."""
-        return any(shop.may_pack for shop in self._shops.values())
+        return any(shop.may_pack or shop.may_compact for shop in self._shops.values())
 
     def save(self) -> None:
         """Write down how far the signatures are checked: at the end."""
@@ -93,18 +106,17 @@ class Upkeep:
     def _of(self, shop: bytes) -> _ShopUpkeep:
         if shop not in self._shops:
             log = self._store.shop(shop)
-            self._shops[shop] = _ShopUpkeep(log, self._submit, self._pack_rows, self._loose_rows)
+            self._shops[shop] = _ShopUpkeep(log, self._submit, self._limits)
         return self._shops[shop]
 
 
 class _ShopUpkeep:
     """The upkeep of one shop's log."""
 
-    def __init__(self, log: ShopLog, submit: Submit, pack_rows: int, loose_rows: int) -> None:
+    def __init__(self, log: ShopLog, submit: Submit, limits: UpkeepLimits) -> None:
         self._log = log
         self._submit = submit
-        self._pack_rows = pack_rows
-        self._loose_rows = loose_rows
+        self._limits = limits
         self._admission = Admission(log.shop)
         self._saved = checked_up_to(log)
         self._began = self._to = log.end.seq
@@ -113,20 +125,29 @@ class _ShopUpkeep:
         self._is_damaged = False
         self._is_packing = False
         self._packed_to = 0
-        self._pack_at = loose_rows + pack_rows
+        self._pack_at = limits.loose_rows + limits.pack_rows
+        self._grown = {row.name for row in log.documents() if is_compactable(row.name)}
+        self._is_compacting = False
 
     @property
     def may_pack(self) -> bool:
         """Whether there may be rows to pack."""
         return not self._is_packing and self._to >= self._pack_at
 
-    def grew(self, from_seq: int, to_seq: int, unchecked: Iterable[int]) -> None:
-        if from_seq > self._to + 1:  # Another process wrote in between.
-            self._add(self._to + 1, from_seq - 1)
-        for seq in unchecked:
+    @property
+    def may_compact(self) -> bool:
+        """Whether there may be a document to compact."""
+        return bool(self._grown) and not self._is_compacting
+
+    def grew(self, growth: Growth) -> None:
+        """See ``Upkeep.grew``."""
+        if growth.start.seq > self._to:  # Another process wrote in between.
+            self._add(self._to + 1, growth.start.seq)
+        for seq in growth.unchecked:
             if seq > self._began:
                 self._add(seq, seq)
-        self._to = max(self._to, to_seq)
+        self._to = max(self._to, growth.rows[-1].seq)
+        self._grown |= growth.documents
 
     def check(self) -> bool:
         """Verify some signatures; whether there were any to verify."""
@@ -150,18 +171,36 @@ class _ShopUpkeep:
             self.save()
         return True
 
+    def compact(self) -> bool:
+        """Compact a document that has grown, if it is worth it; whether there was anything to do."""
+        if not self.may_compact:
+            return False
+        document = self._grown.pop()
+        try:
+            plan = plan_compaction(self._log, document, records_min=self._limits.compact_records)
+        except CrdtsyncError:
+            return True  # A damaged record: `verify` and `status` tell of it.
+        if plan is not None:
+            self._is_compacting = True
+            state, replaces = plan.state, plan.replaces
+            self._submit(self._log.shop, lambda log: log.compact(state, replaces), self._has_compacted)
+        return True
+
+    def _has_compacted(self) -> None:
+        self._is_compacting = False
+
     def pack(self, *, is_quiet: bool) -> bool:
         """Prepare a pack of the oldest rows, if there are many; whether there was anything to do."""
-        keep_after = self._to - self._loose_rows
+        keep_after = self._to - self._limits.loose_rows
         behind = keep_after - self._packed_to
-        if not self.may_pack or not (is_quiet or behind >= PACKS_BEHIND_MAX * self._pack_rows):
+        if not self.may_pack or not (is_quiet or behind >= PACKS_BEHIND_MAX * self._limits.pack_rows):
             return False
         try:
-            prepared = self._log.prepare_pack(self._pack_rows, keep_after)
+            prepared = self._log.prepare_pack(self._limits.pack_rows, keep_after)
         except CrdtsyncError:
             prepared = None  # A damaged row is not packed; `verify` and `status` tell of it.
         if prepared is None:
-            self._pack_at = self._to + self._pack_rows // 4
+            self._pack_at = self._to + self._limits.pack_rows // 4
             return False
         self._packed_to = prepared.last
         self._is_packing = True
@@ -216,7 +255,7 @@ class UpkeepThread:
         self._open_store = open_store
         self._submit = submit
         self._signal = threading.Condition()
-        self._grown: list[tuple[bytes, int, int, tuple[int, ...]]] = []
+        self._grown: list[Growth] = []
         self._stopping = self._was_woken = False
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -224,10 +263,10 @@ class UpkeepThread:
         """Begin."""
         self._thread.start()
 
-    def grew(self, shop: bytes, from_seq: int, to_seq: int, unchecked: tuple[int, ...]) -> None:
+    def grew(self, growth: Growth) -> None:
         """See ``Upkeep.grew``; from any thread, returns at once."""
         with self._signal:
-            self._grown.append((shop, from_seq, to_seq, unchecked))
+            self._grown.append(growth)
             self._signal.notify()
 
     def stop(self) -> None:
@@ -271,7 +310,7 @@ class UpkeepThread:
                 grown, self._grown, self._was_woken = self._grown, [], False
             is_quiet = is_quiet and not grown
             for growth in grown:
-                upkeep.grew(*growth)
+                upkeep.grew(growth)
             worked = upkeep.step(is_quiet=is_quiet)
         upkeep.save()
 

@@ -14,9 +14,9 @@ from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.committer import Committer, Growth, Work
+from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.connection import Connection, refused
-from crdtsync.runtime.tail import Tail
+from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.testing.slips import SlipAdmission, permit, slip

@@ -26,9 +26,9 @@ from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.committer import Committer, Growth
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.connection import Connection, refused
-from crdtsync.runtime.tail import Tail
+from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.access import Access

@@ -13,7 +13,7 @@ from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.register import Register
-from crdtsync.runtime.upkeep import Upkeep, bad_signatures, checked_up_to
+from crdtsync.runtime.upkeep import Upkeep, UpkeepLimits, bad_signatures, checked_up_to
 from crdtsync.storage.memory import MemoryStore
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.records import made_up_update
@@ -146,7 +146,7 @@ def long_log():
             change(store.shop(shop))
         done()
 
-    return log, Upkeep(store, submit, pack_rows=10, loose_rows=15)
+    return log, Upkeep(store, submit, limits=UpkeepLimits(pack_rows=10, loose_rows=15))
 
 
 def test_old_rows_are_packed_in_a_quiet_moment_and_the_newest_stay_loose(long_log):
@@ -175,7 +175,7 @@ def test_a_log_that_is_far_behind_is_packed_without_waiting():
             change(store.shop(shop))
         done()
 
-    upkeep = Upkeep(store, submit, pack_rows=10, loose_rows=15)
+    upkeep = Upkeep(store, submit, limits=UpkeepLimits(pack_rows=10, loose_rows=15))
     while upkeep.step(is_quiet=False):
         pass
     assert log.pack_at(1) is not None

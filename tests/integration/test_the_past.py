@@ -1,0 +1,50 @@
+"""A shop with a past, over real sockets: what a new register gets is short, and whole."""
+
+import time
+
+import pytest
+
+from crdtsync import Register
+from crdtsync.runtime import upkeep
+from crdtsync.runtime.upkeep import UpkeepLimits
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync_server.local import LocalRelay
+
+NAMES = [f"Crozes-Hermitage {1990 + year}" for year in range(30)]
+
+
+@pytest.fixture
+def small_limits(monkeypatch):
+    """Packs of fifty rows, states of twenty updates: a short past is treated as a long one is."""
+    limits = UpkeepLimits(pack_rows=50, loose_rows=40, compact_records=20)
+    monkeypatch.setattr(upkeep, "UpkeepLimits", lambda: limits)
+
+
+def wait_for_packs(path, shop):
+    """Until the relay has packed what is old and compacted the catalogue; it does so when it is quiet."""
+    store = SqliteStore(path)
+    log, ends_s = store.shop(shop), time.monotonic() + 60
+    while log.pack_at(100) is None or log.document("catalogue").records > 1:
+        assert time.monotonic() < ends_s, "the relay packs nothing"
+        time.sleep(0.01)
+    store.close()
+
+
+def test_a_new_register_gets_packs_and_one_state_and_nothing_is_missing(small_limits, tmp_path):
+    with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
+        with Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1") as old:
+            old.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
+            for name in NAMES:
+                old.products.set("CM-19", name=name)
+            for _ in range(200):
+                old.sell(["CM-19"], ["card"])
+            old.sync()
+            shop = old.identity.shop
+        wait_for_packs(tmp_path / "relay" / "relay.sqlite", shop)
+        with Register.join(tmp_path / "b", relay.url, relay.pairing_code(), name="Caisse 2") as new:
+            new.sync()
+            assert new.products.get("CM-19").name == NAMES[-1]
+            assert new.replica.log.document("catalogue").records == 1
+            assert len(new.sales(rows_max=1000)) == 200
+            assert new.verify().findings == ()
+            assert new.status().state == "synced"
