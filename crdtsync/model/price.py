@@ -127,6 +127,8 @@ class WantedPrice:
 
 def check_change(change: PriceChange) -> PriceChange:
     """The change, if it can be. Raises ``InvalidProduct`` naming field, value and rule."""
+    if type(change.vat_class) is not str:
+        raise InvalidProduct(f"vat_class {change.vat_class!r}: a change says its VAT class")
     check_price(change.amount_minor, change.vat_rate, change.vat_class)
     for name in ("valid_from_ms", "at_ms"):
         moment = getattr(change, name)
@@ -135,10 +137,10 @@ def check_change(change: PriceChange) -> PriceChange:
     if type(change.by) is not str or not _AUTHOR.fullmatch(change.by):
         raise InvalidProduct(f"by {change.by!r}: 1 to 64 characters without spaces are expected")
     names = change.replaces
-    if len(names) > REPLACES_MAX or list(names) != sorted(set(names)):
-        raise InvalidProduct(f"replaces: at most {REPLACES_MAX} names, each once and in order, are expected")
     if not all(type(name) is str and _ID.fullmatch(name) for name in names):
         raise InvalidProduct("replaces: names of price changes are expected")
+    if len(names) > REPLACES_MAX or list(names) != sorted(set(names)):
+        raise InvalidProduct(f"replaces: at most {REPLACES_MAX} names, each once and in order, are expected")
     return change
 
 
@@ -160,7 +162,7 @@ def read_change(sku: str, name: str, plain: Any) -> PriceChange:
         )
     except (UsageError, KeyError, TypeError) as error:
         raise InvalidProduct(f"the price change {name} cannot be read: {error}") from error
-    if check_change(change).id != name:
+    if check_change(change).id != name or change.value != plain:
         raise InvalidProduct(f"the price change {name} is not what its name says")
     return change
 

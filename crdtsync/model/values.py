@@ -49,7 +49,8 @@ def encode_value(value: Any, *, field: str = "value") -> Plain:
 
 def decode_value(plain: Any, *, field: str = "value") -> Any:
     """The value that was encoded, from what the engine returns. Raises ``UsageError`` naming ``field`` for
-    what this codec never writes (a fraction, a container, other JSON than the canonical).
+    what this codec never writes (a fraction, a container, other JSON than the canonical, JSON of what is
+    kept as it is, more bytes than it writes).
     """
     kind = type(plain)
     if plain is None or kind is bool or kind is int:
@@ -64,7 +65,10 @@ def decode_value(plain: Any, *, field: str = "value") -> Any:
         raise UsageError(f"{field} is a {kind.__name__}, which is no plain value")
     if not plain.startswith(MARK):
         return plain
-    return _read_json(plain[len(MARK) :], field)
+    value = _read_json(plain[len(MARK) :], field)
+    if encode_value(value, field=field) != plain:
+        raise UsageError(f"{field} is not in its canonical form")
+    return value
 
 
 def _text(value: str, field: str) -> str:
@@ -99,9 +103,6 @@ def _json(value: Any, field: str, levels: int) -> str:
 def _read_json(text: str, field: str) -> Any:
     try:
         # Not orjson: it reads integers beyond 64 bits as floats.
-        value = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{field} is not JSON: {error}") from error
-    if _json(value, field, DEPTH_MAX) != text:
-        raise UsageError(f"{field} is not in its canonical form")
-    return value
