@@ -14,6 +14,7 @@ from crdtsync.errors import DamagedStore
 from crdtsync.ids import ZERO_HASH
 from crdtsync.storage.checksums import checksum
 from crdtsync.storage.database import Database
+from crdtsync.storage.schema import SEQ_BITS, SEQ_MAX
 from crdtsync.storage.sqlite_heads import Heads
 from crdtsync.storage.sqlite_packing import SqliteLog
 from crdtsync.storage.sqlite_shelf import PackShelf
@@ -64,6 +65,17 @@ class SqliteStore:
     def shops(self) -> list[bytes]:
         """The ids of the shops in this store, oldest first."""
         return [shop for (shop,) in self._db.rows("SELECT id FROM shop ORDER BY no")]
+
+    def newest_rows(self) -> dict[bytes, int]:
+        """By shop, the number of the newest row that is not packed (0: there is none). Whatever is appended
+        changes it, and it costs microseconds for each shop, so that a relay can look who has grown.
+        """
+        rows = self._db.rows(
+            "SELECT id, ifnull((SELECT max(pos) - (no << ?1) FROM record"
+            " WHERE pos BETWEEN no << ?1 AND (no << ?1) + ?2), 0) FROM shop",
+            (SEQ_BITS, SEQ_MAX),
+        )
+        return dict(rows)
 
     def shop(self, shop: bytes) -> SqliteLog:
         """The log of a shop. Raises ``KeyError`` for an unknown shop."""

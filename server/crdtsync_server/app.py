@@ -113,6 +113,7 @@ def create_app(relay: SyncRelay) -> Starlette:
         )
 
     async def metrics(_request: Request) -> Response:
+        await asyncio.to_thread(relay.health)
         return Response(relay.metrics.render(), media_type=CONTENT_TYPE)
 
     async def about(request: Request) -> Response:

@@ -69,6 +69,7 @@ class StoreHealth:
             problem = f"only {free_mb} MB are free in {self._folder.root}: sales will soon not be taken"
         age_s = None if self._committed_s is None else round(now_s - self._committed_s, 3)
         health = Health(writable, age_s, free_mb, problem)
+        self._metrics.healthy.set(health.ok)
         self._looked = (now_s, health)
         return health
 

@@ -6,14 +6,27 @@ bound, and who sells how much is nobody's business on a metrics page.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    generate_latest,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 COMMIT_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 4.0)
 """From half a commit of a good disk to a disk that nobody should run a shop on."""
 
-_PREFIX = "crdtsync_relay_"
+_NAMESPACE: Final = "crdtsync_relay"
+_PREFIX: Final = _NAMESPACE + "_"
 
 
 class RelayMetrics:
@@ -21,10 +34,25 @@ class RelayMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self.connections = self._gauge("connections", "Devices connected now.")
+        Info(_PREFIX + "build", "The version that runs.", registry=self.registry).info(
+            {"version": version("crdtsync")}
+        )
+        ProcessCollector(namespace=_NAMESPACE, registry=self.registry)
+        self.healthy = self._gauge("healthy", "1 if /healthz says ok, 0 if something has to be done.")
+        self.connections = self._gauge("connections", "WebSocket connections for synchronising now.")
+        self.devices_connected = self._gauge("devices_connected", "Devices that have proved who they are.")
+        self.devices_lagging = self._gauge(
+            "devices_lagging", "Of these, those that have not caught up with their shop for ten seconds."
+        )
+        self.devices_pending = self._gauge(
+            "devices_pending", "Of these, those that said last that something is not acknowledged to them."
+        )
+        self.pending_sales = self._gauge("pending_sales", "How many sales that is, by their own counts.")
         self.connections_opened = self._counter("connections_opened", "Connections accepted since the start.")
         self.connections_turned_away = self._counter(
-            "connections_turned_away", "Connections closed before they said anything, by reason.", "reason"
+            "connections_turned_away",
+            "Connections closed before they proved who they are, by reason.",
+            "reason",
         )
         self.records = self._counter("records", "Records admitted and stored.")
         self.records_bytes = self._counter("record_bytes", "Bytes of those records.")
@@ -51,6 +79,12 @@ class RelayMetrics:
         self.closes = self._counter("closes", "Connections closed by the relay, by close code.", "code")
         self.pairings = self._counter("pairing_attempts", "Pairing codes presented, by result.", "result")
         self.shops = self._gauge("shops", "Shops in the store.")
+        self.store_bytes = self._gauge("store_bytes", "The store on disk, its journal included.")
+        self.disk_free_bytes = self._gauge("disk_free_bytes", "Free space where the store lies.")
+
+    def read_when_asked(self, gauge: Gauge, read: Callable[[], float]) -> None:
+        """Let a gauge be read at the moment when Prometheus asks. ``read`` runs where ``render`` does."""
+        gauge.set_function(read)
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""

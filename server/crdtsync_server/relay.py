@@ -8,15 +8,18 @@ slow peer costs no queue.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from prometheus_client import Gauge
+from starlette.websockets import WebSocket
 
-from crdtsync.errors import AccessDenied, CrdtsyncError, LinkClosed
+from crdtsync.errors import AccessDenied, CrdtsyncError, LinkClosed, StorageError
 from crdtsync.ids import ENTRY, ID_BYTES, Position
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.signature import sign_with_purpose
@@ -26,19 +29,22 @@ from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.committer import Committer
+from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.connection import Connection, refused
 from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.access import Access
 from crdtsync_server.app import Health
+from crdtsync_server.commits import CountedCommitter
 from crdtsync_server.config import RelayConfig
+from crdtsync_server.contacts import Contacts
 from crdtsync_server.enrolment import EnrolmentDesk
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.health import StoreHealth
 from crdtsync_server.logs import get_logger
 from crdtsync_server.metrics import RelayMetrics
+from crdtsync_server.sockets import WebSocketEnd
 
 TAIL_BYTES_MAX = 4 << 20
 """Newest rows of one shop kept in memory: what 50 registers sell in a busy minute."""
@@ -46,7 +52,10 @@ TAIL_BYTES_MAX = 4 << 20
 LOOK_EVERY_S = 0.25
 """How often the relay looks for what other processes wrote (a new pairing, a restored shop)."""
 
-RESTARTING = 1012
+CONNECTIONS_PER_DEVICE_MAX = 4
+"""A device has one connection, and for a while those that broke without a word. Its oldest goes first."""
+
+RESTARTING, TOO_MANY = 1012, 1013
 
 
 class Relay:
@@ -60,22 +69,29 @@ class Relay:
         self._store = SqliteStore(folder.store)
         self.access.index_shops(self._store)
         self._clock = SystemClock()
-        self._connections: dict[bytes, set[Connection]] = defaultdict(set)
-        self._all: set[Connection] = set()
+        self._connections: dict[bytes, dict[Connection, WebSocketEnd]] = defaultdict(dict)
+        self._all: dict[Connection, WebSocketEnd] = {}
+        self._everybody_left = asyncio.Event()
+        self._is_stopping = False
+        self._contacts = Contacts(self._clock.now_ms)
         self._tails: dict[bytes, Tail] = {}
+        self._others_wrote_to: dict[bytes, int] = defaultdict(int)
         self._admissions: dict[bytes, Admission] = {}
         self._committer_admissions: dict[bytes, Admission] = {}
         self._desk = EnrolmentDesk(folder, self.access.relay_device, self.access.relay_key)
         self._data_version = -1
         self._health = StoreHealth(folder, self.metrics, disk_free_mb_min=config.disk_free_mb_min)
         self._watch: asyncio.Task[None] | None = None
-        self.committer = Committer(
+        self._commits = CountedCommitter(
             lambda: SqliteStore(folder.store),
             self._committer_admission,
             self,
             self._clock.now_ms,
             time.monotonic,
+            self.metrics,
         )
+        self.committer: Committer = self._commits
+        self._let_metrics_be_read()
 
     @property
     def shop_count(self) -> int:
@@ -87,17 +103,30 @@ class Relay:
     async def start(self) -> None:
         """Begin to take connections."""
         self.committer.start()
-        self._watch = asyncio.create_task(self._look_for_others())
+        self._watch = asyncio.create_task(self._look_around())
         self.metrics.shops.set(self.shop_count)
 
+    async def drain(self) -> None:
+        """Take nothing more, bring what has come to the disk, let its acknowledgements out, and then tell the
+        devices to come back. Returns when they are gone.
+        """
+        self._is_stopping = True
+        for end in self._all.values():
+            end.stop_reading()
+        await self._commits.settled()
+        for connection in list(self._all):
+            connection.close(LinkClosed("the relay restarts", code=RESTARTING), RESTARTING)
+        if self._all:
+            self._everybody_left.clear()
+            await self._everybody_left.wait()
+
     async def stop(self) -> None:
-        """Finish the commit under way, tell devices to come back, close the stores."""
+        """Finish the commit under way and close the stores."""
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watch
-        for connection in list(self._all):
-            connection.close(LinkClosed("the relay restarts", code=RESTARTING), RESTARTING)
+        self._save_contacts(at_once=True)
         await self.committer.stop()
         self._desk.close()
         self.access.close()
@@ -105,15 +134,21 @@ class Relay:
 
     async def serve_socket(self, websocket: WebSocket) -> None:
         """Synchronise with one device until it is gone."""
+        end = WebSocketEnd(websocket, self.metrics)
+        if self._is_stopping:
+            await end.close(RESTARTING, "the relay restarts")
+            return
         nonce = system_random(16)
         session = Session(connecting=False, nonce=nonce, sign=self._sign, now_ms=self.now_ms())
-        connection = Connection(self, WebSocketEnd(websocket, self.metrics), session)
-        self._all.add(connection)
+        connection = Connection(self, end, session)
+        self._all[connection] = end
         try:
             await connection.run()
         finally:
-            self._all.discard(connection)
+            del self._all[connection]
             self._gone(connection)
+            if not self._all:
+                self._everybody_left.set()
 
     async def serve_enrolment(self, websocket: WebSocket) -> None:
         """Let one device in, if its pairing code is right."""
@@ -161,7 +196,7 @@ class Relay:
         """For hellos, on the event loop."""
         return self._admissions.setdefault(shop, Admission(shop))
 
-    def tail(self, shop: bytes) -> Tail | None:
+    def tail(self, shop: bytes) -> Tail:
         """The newest rows of a shop."""
         if shop not in self._tails:
             self._tails[shop] = Tail(self.shop_log(shop).end, TAIL_BYTES_MAX)
@@ -176,7 +211,14 @@ class Relay:
         peer = connection.session.peer
         if peer is None:
             return
-        self._connections[peer.shop].add(connection)
+        live, end = self._connections[peer.shop], self._all[connection]
+        live[connection] = end
+        end.has_proved()
+        same = [
+            one for one in live if one.session.peer is not None and one.session.peer.device == peer.device
+        ]
+        for older in same[:-CONNECTIONS_PER_DEVICE_MAX]:
+            older.close(LinkClosed("this device has connected anew too often", code=TOO_MANY), TOO_MANY)
         get_logger().info("device_connected", shop=peer.shop, device=peer.device, software=peer.software)
 
     def acknowledged(self, connection: Connection, position: Position) -> Callable[[ShopLog], None] | None:
@@ -211,10 +253,12 @@ class Relay:
         if not growth.rows:
             return
         tail = self.tail(growth.shop)
-        if tail is not None:
-            tail.extend(growth.start, growth.rows)
+        others_wrote = tail.end.seq != growth.start.seq
+        tail.extend(growth.start, growth.rows)
         end = Position(growth.rows[-1].seq, growth.rows[-1].h)
-        if any(row.record[:1] == ENTRY and b'"kind":"revoke"' in row.record for row in growth.rows):
+        if others_wrote or any(
+            row.record[:1] == ENTRY and b'"kind":"revoke"' in row.record for row in growth.rows
+        ):
             self._drop_revoked(growth.shop)
         log = self.shop_log(growth.shop)
         for connection in list(self._connections[growth.shop]):
@@ -224,20 +268,46 @@ class Relay:
                 connection.session.refusals_changed(refusals)
             connection.log_grew(end)
 
-    async def _look_for_others(self) -> None:
+    async def _look_around(self) -> None:
+        """Now and then: what other processes wrote, and what has become of the devices."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            version = self._store.data_version()
-            if version == self._data_version:
+            try:
+                self._look_for_others()
+                self._save_contacts()
+            except StorageError as error:
+                # The disk may answer again; until then commits fail too, and `/healthz` says why.
+                self._health.failed(error)
+            live = [connection for connections in self._connections.values() for connection in connections]
+            self.metrics.devices_lagging.set(self._contacts.look(live))
+
+    def _look_for_others(self) -> None:
+        version = self._store.data_version()
+        if version == self._data_version:
+            return
+        newest, is_done = self._store.newest_rows(), True
+        self.metrics.shops.set(len(newest))
+        for shop in [shop for shop, live in self._connections.items() if live]:
+            if newest[shop] <= max(self.tail(shop).end.seq, self._others_wrote_to[shop]):
                 continue
+            if self._commits.is_at_work(shop):
+                is_done = False  # Perhaps it is that: its outcome comes first, then we look again.
+            else:
+                self._others_wrote(shop)
+        if is_done:
             self._data_version = version
-            for shop in [shop for shop, live in self._connections.items() if live]:
-                end, tail = self.shop_log(shop).end, self._tails.get(shop)
-                if tail is not None and tail.end.seq < end.seq:
-                    self._drop_revoked(shop)
-                    for connection in list(self._connections[shop]):
-                        connection.log_grew(end)
-            self.metrics.shops.set(self.shop_count)
+
+    def _others_wrote(self, shop: bytes) -> None:
+        end = self.shop_log(shop).end
+        self._others_wrote_to[shop] = end.seq
+        self._drop_revoked(shop)
+        for connection in list(self._connections[shop]):
+            connection.log_grew(end)
+
+    def _save_contacts(self, *, at_once: bool = False) -> None:
+        live = [connection for connections in self._connections.values() for connection in connections]
+        for shop, write in self._contacts.due(live, at_once=at_once).items():
+            self.committer.submit(Work(shop, b"", "", lambda outcome: None, also=write))
 
     def _drop_revoked(self, shop: bytes) -> None:
         admission = self.admission(shop)
@@ -251,7 +321,8 @@ class Relay:
     def _gone(self, connection: Connection) -> None:
         peer = connection.session.peer
         if peer is not None:
-            self._connections[peer.shop].discard(connection)
+            self._contacts.gone(connection)
+            self._connections[peer.shop].pop(connection, None)
             get_logger().info(
                 "device_gone", shop=peer.shop, device=peer.device, reason=str(connection.error or "")
             )
@@ -264,43 +335,24 @@ class Relay:
     def _sign(self, purpose: str, payload: bytes) -> bytes:
         return sign_with_purpose(self.access.relay_key, purpose, payload)
 
+    def _let_metrics_be_read(self) -> None:
+        metrics, path = self.metrics, self._folder.store
 
-class WebSocketEnd:
-    """An accepted Starlette WebSocket, as a ``Socket`` of ``runtime.connection``."""
+        def told(name: str) -> list[int]:
+            shops = self._connections.values()
+            facts = [connection.presence.get(name) for live in shops for connection in live]
+            return [number for number in facts if type(number) is int and number > 0]
 
-    def __init__(self, websocket: WebSocket, metrics: RelayMetrics) -> None:
-        self._websocket = websocket
-        self._metrics = metrics
-        self._open = True
+        reads: dict[Gauge, Callable[[], float]] = {
+            metrics.devices_connected: lambda: sum(map(len, self._connections.values())),
+            metrics.devices_pending: lambda: len(told("pending_records")),
+            metrics.pending_sales: lambda: sum(told("pending_sales")),
+            metrics.store_bytes: lambda: sum(_size(Path(f"{path}{end}")) for end in ("", "-wal")),
+            metrics.disk_free_bytes: lambda: shutil.disk_usage(path.parent).free,
+        }
+        for gauge, read in reads.items():
+            metrics.read_when_asked(gauge, read)
 
-    async def send(self, frame: bytes) -> None:
-        """Raises ``LinkClosed``."""
-        try:
-            await self._websocket.send_bytes(frame)
-            self._metrics.frames_sent.inc()
-            self._metrics.frames_sent_bytes.inc(len(frame))
-        except (RuntimeError, WebSocketDisconnect, OSError) as error:
-            self._open = False
-            raise LinkClosed("the connection broke", code=1006) from error
 
-    async def receive(self) -> bytes:
-        """The next frame. Raises ``LinkClosed``."""
-        message = await self._websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            self._open = False
-            raise LinkClosed("the device is gone", code=message.get("code") or 1006)
-        frame = message.get("bytes")
-        if frame is None:
-            raise LinkClosed("the device sent text where the protocol has bytes", code=4400)
-        self._metrics.frames_received.inc()
-        self._metrics.frames_received_bytes.inc(len(frame))
-        return bytes(frame)
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close it, if it is still open."""
-        if not self._open:
-            return
-        self._open = False
-        self._metrics.closes.labels(code).inc()
-        with suppress(RuntimeError, WebSocketDisconnect, OSError):
-            await self._websocket.close(code, reason.encode()[:120].decode(errors="ignore"))
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -9,7 +9,7 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import uvicorn
@@ -19,6 +19,7 @@ from crdtsync.errors import CannotListen, UsageError
 from crdtsync.protocol.limits import FRAME_BYTES_MAX
 from crdtsync_server.config import RelayConfig
 from crdtsync_server.door import Door
+from crdtsync_server.logs import get_logger
 from crdtsync_server.metrics import RelayMetrics
 
 FRAME_OVERHEAD_BYTES = 1024
@@ -33,12 +34,23 @@ FILES_PER_RELAY = 256
 
 
 class RelayServer(uvicorn.Server):
-    """uvicorn with our signals: it ends with exit code 0 after SIGTERM, and says when it is ready."""
+    """uvicorn with our signals: it ends with exit code 0 after SIGTERM, and says when it is ready.
 
-    def __init__(self, config: uvicorn.Config, *, tls_timeout_s: float, on_ready: Callable[[], None]) -> None:
+    ``drain`` is awaited when no more connections are taken and before any is closed.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        tls_timeout_s: float,
+        on_ready: Callable[[], None],
+        drain: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(config)
         self._tls_timeout_s = tls_timeout_s
         self._on_ready = on_ready
+        self._drain = drain
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -52,7 +64,7 @@ class RelayServer(uvicorn.Server):
             return
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
+            loop.add_signal_handler(number, self._stop, number)
         try:
             yield
         finally:
@@ -79,21 +91,44 @@ class RelayServer(uvicorn.Server):
         self.started = True
         self._on_ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, let the application finish with its devices, then close what is left."""
+        for server in self.servers:
+            server.close()
+        try:
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                await self._drain()
+        except TimeoutError:
+            get_logger().warning("stop_cut_short", reason="some devices do not read what they are sent")
+        await super().shutdown(sockets)
+
     def _new_connection(self) -> asyncio.Protocol:
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
 
-    def _stop(self) -> None:
-        self.force_exit = self.should_exit
+    def _stop(self, number: int) -> None:
+        if self.should_exit:
+            # Whoever asks twice means now. A relay can be killed at any moment: nothing is lost by it.
+            get_logger().warning("relay_ends_at_once")
+            os._exit(128 + number)
         self.should_exit = True
 
 
+async def _nothing_to_drain() -> None:
+    """An application that has nothing to bring to an end."""
+
+
 def make_server(
-    app: ASGIApp, config: RelayConfig, metrics: RelayMetrics, on_ready: Callable[[], None]
+    app: ASGIApp,
+    config: RelayConfig,
+    metrics: RelayMetrics,
+    on_ready: Callable[[], None],
+    drain: Callable[[], Awaitable[None]] = _nothing_to_drain,
 ) -> RelayServer:
     """A server for the application, to be run with ``serve(sockets=[listen(…)])``. ``on_ready`` is
-    called when connections are accepted. Raises ``UsageError`` for TLS files that cannot be used.
+    called when connections are accepted, ``drain`` awaited before they are closed. Raises ``UsageError`` for
+    TLS files that cannot be used.
     """
     door = Door(config, metrics)
     settings = uvicorn.Config(
@@ -122,7 +157,7 @@ def make_server(
             f"the TLS certificate {config.tls_cert} with key {config.tls_key} cannot be used: {error}",
             hint="both are PEM files; the certificate comes first in its chain, the key has no password",
         ) from error
-    return RelayServer(settings, tls_timeout_s=config.request_timeout_s, on_ready=on_ready)
+    return RelayServer(settings, tls_timeout_s=config.request_timeout_s, on_ready=on_ready, drain=drain)
 
 
 def serve(server: RelayServer, config: RelayConfig, listener: socket.socket) -> None:

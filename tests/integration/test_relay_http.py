@@ -19,10 +19,18 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from crdtsync.errors import CannotListen, UsageError
 from crdtsync_server.app import Health, create_app
 from crdtsync_server.config import RelayConfig
+from crdtsync_server.door import PIECES_MAX, PROVED
 from crdtsync_server.metrics import RelayMetrics
 from crdtsync_server.server import listen, make_server
 
 pytestmark = pytest.mark.timeout(30)
+
+UPGRADE = (
+    b"GET /v1/sync HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+PING = b"\x89\xfd" + bytes(4 + 125)
+"""As long as a ping may be, masked with zeros."""
 
 
 class EchoRelay:
@@ -43,7 +51,10 @@ class EchoRelay:
     async def serve_socket(self, websocket):
         try:
             while True:
-                await websocket.send_bytes(await websocket.receive_bytes())
+                frame = await websocket.receive_bytes()
+                if frame == b"proof":
+                    websocket.scope["extensions"][PROVED]()
+                await websocket.send_bytes(frame)
         except WebSocketDisconnect as end:
             self.close_codes.append(end.code)
 
@@ -179,17 +190,57 @@ async def test_a_flood_of_silent_connections_does_not_shut_out_a_register(tmp_pa
             writer.close()
 
 
+async def prove(device):
+    await device.send(b"proof")
+    assert await device.recv() == b"proof"
+
+
 async def test_one_device_too_many_is_told_to_come_back(tmp_path):
-    async with serving(tmp_path, connections_max=1) as served, served.sync():
+    async with serving(tmp_path, connections_max=1) as served, served.sync() as device:
+        await prove(device)
         with pytest.raises(InvalidStatus) as refused:
             await served.sync()
     assert refused.value.response.status_code == 503
     assert refused.value.response.headers["retry-after"] == "5"
 
 
+async def test_a_flood_of_strangers_does_not_shut_out_a_register(tmp_path):
+    async with serving(tmp_path, connections_max=3) as served, served.sync() as known:
+        await prove(known)
+        strangers = [await served.sync() for _ in range(6)]
+        async with served.sync() as device:
+            await prove(device)
+            await prove(known)
+        for stranger in strangers[:5]:
+            await stranger.wait_closed()
+        await strangers[5].close()
+    assert served.turned_away.labels("stranger-too-many")._value.get() == 5
+
+
 async def test_health_is_answered_when_no_more_devices_are_taken(tmp_path):
-    async with serving(tmp_path, connections_max=1) as served, served.sync():
+    async with serving(tmp_path, connections_max=1) as served, served.sync() as device:
+        await prove(device)
         assert (await served.get("/healthz")).status_code == 200
+
+
+async def test_a_message_in_endless_pieces_is_cut_off(tmp_path):
+    async with serving(tmp_path) as served, served.sync() as device:
+        with pytest.raises(ConnectionClosed):
+            await device.send(b"" for _ in range(PIECES_MAX + 100))
+            await device.recv()
+    assert served.turned_away.labels("too-many-pieces")._value.get() == 1
+
+
+async def test_pings_whose_answers_nobody_reads_are_cut_off(tmp_path):
+    async with serving(tmp_path) as served, silent(served) as (reader, writer):
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
+        with pytest.raises(ConnectionError):
+            for _ in range(200_000):
+                writer.write(PING)
+                await writer.drain()
+    assert served.turned_away.labels("reads-nothing")._value.get() == 1
 
 
 async def test_a_device_that_left_makes_room_for_another(tmp_path):

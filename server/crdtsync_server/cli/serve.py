@@ -45,7 +45,8 @@ def command(data: Path, as_json: bool, **settings: Any) -> None:
     """Serve the shops of a data folder until SIGTERM or SIGINT.
 
     Prints one line when devices can connect; logs go to standard error. A first signal stops gracefully:
-    the commit under way is finished and devices are told to come back later.
+    what has come is brought to the disk and acknowledged, and devices are told to come back. A second one
+    ends at once.
     """
     config = RelayConfig(data=data, **settings)
 
@@ -69,7 +70,8 @@ def command(data: Path, as_json: bool, **settings: Any) -> None:
                 get_logger().warning("key_readable_by_others", path=str(path), hint=f"chmod 600 {path}")
             get_logger().info("relay_ready", host=host, port=port, tls=config.tls, shops=relay.shop_count)
 
-        serve(make_server(create_app(relay), config, relay.metrics, ready), config, listener)
+        server = make_server(create_app(relay), config, relay.metrics, ready, relay.drain)
+        serve(server, config, listener)
         get_logger().info("relay_stopped")
 
 

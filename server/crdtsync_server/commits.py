@@ -1,0 +1,64 @@
+"""The relay's committer: it counts what was not admitted, and knows whose work is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.committer import CommitObserver, Committer, Outcome, Work
+from crdtsync.storage.log import Store
+from crdtsync_server.metrics import RelayMetrics
+
+
+class CountedCommitter(Committer):
+    """A committer whose deliveries are counted from the event loop that they come from."""
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        admissions: Callable[[bytes], Admission],
+        observer: CommitObserver,
+        now_ms: Callable[[], int],
+        monotonic_s: Callable[[], float],
+        metrics: RelayMetrics,
+    ) -> None:
+        super().__init__(open_store, admissions, observer, now_ms, monotonic_s)
+        self._metrics = metrics
+        self._under_way: Counter[bytes] = Counter()
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    def submit(self, work: Work) -> None:
+        """Hand over work; ``work.done`` follows. Work without deliveries may come from any thread."""
+        if not work.deliveries:
+            super().submit(work)
+            return
+        shop, done = work.shop, work.done
+        self._under_way[shop] += 1
+        self._settled.clear()
+
+        def count(outcome: Outcome) -> None:
+            self._under_way -= Counter((shop,))
+            if not self._under_way:
+                self._settled.set()
+            self._count(outcome)
+            done(outcome)
+
+        super().submit(replace(work, done=count))
+
+    def is_at_work(self, shop: bytes) -> bool:
+        """Whether deliveries of that shop are on their way to the disk, or their outcome to the loop."""
+        return self._under_way[shop] > 0
+
+    async def settled(self) -> None:
+        """Wait until every delivery that was handed over is on disk and its outcome was told."""
+        await self._settled.wait()
+
+    def _count(self, outcome: Outcome) -> None:
+        for _, refused in outcome.stored:
+            for refusal in refused:
+                counter = self._metrics.holds if refusal.held else self._metrics.refusals
+                counter.labels(refusal.code).inc()

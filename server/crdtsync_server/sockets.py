@@ -1,0 +1,66 @@
+"""An accepted WebSocket, as a connection of the protocol uses it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from crdtsync.errors import LinkClosed
+from crdtsync_server.door import PROVED
+from crdtsync_server.metrics import RelayMetrics
+
+
+class WebSocketEnd:
+    """An accepted Starlette WebSocket, as a ``Socket`` of ``runtime.connection``."""
+
+    def __init__(self, websocket: WebSocket, metrics: RelayMetrics) -> None:
+        self._websocket = websocket
+        self._metrics = metrics
+        self._open = True
+        self._reads_no_more = False
+
+    def stop_reading(self) -> None:
+        """Take nothing more from the device: whatever it sends from now on it will send again."""
+        self._reads_no_more = True
+
+    def has_proved(self) -> None:
+        """Its device has proved who it is: the door keeps it before those that have not."""
+        tell_door = self._websocket.scope.get("extensions", {}).get(PROVED)
+        if tell_door is not None:
+            tell_door()
+
+    async def send(self, frame: bytes) -> None:
+        """Raises ``LinkClosed``."""
+        try:
+            await self._websocket.send_bytes(frame)
+            self._metrics.frames_sent.inc()
+            self._metrics.frames_sent_bytes.inc(len(frame))
+        except (RuntimeError, WebSocketDisconnect, OSError) as error:
+            self._open = False
+            raise LinkClosed("the connection broke", code=1006) from error
+
+    async def receive(self) -> bytes:
+        """The next frame. Raises ``LinkClosed``."""
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            self._open = False
+            raise LinkClosed("the device is gone", code=message.get("code") or 1006)
+        if self._reads_no_more:
+            await asyncio.Event().wait()  # Until the connection ends.
+        frame = message.get("bytes")
+        if frame is None:
+            raise LinkClosed("the device sent text where the protocol has bytes", code=4400)
+        self._metrics.frames_received.inc()
+        self._metrics.frames_received_bytes.inc(len(frame))
+        return bytes(frame)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close it, if it is still open."""
+        if not self._open:
+            return
+        self._open = False
+        self._metrics.closes.labels(code).inc()
+        with suppress(RuntimeError, WebSocketDisconnect, OSError):
+            await self._websocket.close(code, reason.encode()[:120].decode(errors="ignore"))
