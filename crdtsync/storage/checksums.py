@@ -38,4 +38,5 @@ def pack_crc(pos: int, last: int, h_before: bytes, h: bytes, blob: bytes) -> int
 
 def checksum(*values: bytes | str | int | None) -> int:
     """Of a row of any of the small tables."""
-    return zlib.crc32(repr(values).encode())
+    # Not `repr`: which characters it escapes depends on the version of Unicode, and so of Python.
+    return zlib.crc32(ascii(values).encode())
