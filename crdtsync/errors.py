@@ -13,6 +13,7 @@
     │   ├─ NotRefundable     16
     │   ├─ InvalidSale       17
     │   ├─ InvalidImport     18
+    │   │   └─ LinesRefused   3   the other lines are imported
     │   └─ UnknownShop       19
     ├─ SetupError            20
     │   ├─ NoRegister        21   nothing in this folder yet
@@ -133,6 +134,13 @@ class InvalidImport(UsageError):
     """A file that was to be imported cannot be read as what it should be."""
 
     exit_code = 18
+
+
+class LinesRefused(InvalidImport):
+    """Some lines of a file were refused and reported. The others are imported, unless it was a dry run."""
+
+    exit_code = 3
+    hint = "correct those lines and import the file again: what was taken does not change"
 
 
 class UnknownShop(UsageError):

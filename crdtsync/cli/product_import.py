@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import many, print_json
+from crdtsync.errors import LinesRefused
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.register_products import ImportReport
 
 
 @click.command("import", epilog="Example: crdtsync product import tarif.csv --dry-run")
@@ -19,13 +24,20 @@ def command(file: Path, dry_run: bool, data: Path, as_json: bool) -> None:
 
     English and French titles are understood, with ; , | or a tab between the columns. A product that exists
     is changed where the file differs. A line that cannot be taken is reported with its number and the
-    reason; the others are imported. Importing again changes nothing.
+    reason, and the command ends with exit code 3; the others are imported. Importing again changes nothing.
     """
     with open_register(data) as register:
         report = register.products.import_file(file, dry_run=dry_run)
     if as_json:
         print_json(report)
-        return
+    else:
+        _print(report)
+    if report.refused:
+        raise LinesRefused(f"{many(len(report.refused), 'line')} of {file} refused")
+
+
+def _print(report: ImportReport) -> None:
+    dry_run = report.dry_run
     for difference in report.differences if dry_run else ():
         click.echo(f"{difference.sku}: {difference.field} {difference.old!r} becomes {difference.new!r}")
     for number, words in report.warnings:

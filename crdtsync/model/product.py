@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from crdtsync.errors import InvalidProduct
 from crdtsync.model.form import VAT_CLASSES
-from crdtsync.model.money import RATE_MAX
+from crdtsync.model.money import RATE_MAX, format_amount
 
 SKU: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
 PRICE_MINOR_MAX: Final = 10**9
@@ -179,7 +179,8 @@ def gtin_check_digit(digits: str) -> str:
 def check_price(amount_minor: Any, vat_rate: Any, vat_class: Any = None) -> str:
     """The VAT class of a price, if amount, rate and class go together. Raises ``InvalidProduct``."""
     if type(amount_minor) is not int or not 0 <= amount_minor <= PRICE_MINOR_MAX:
-        raise InvalidProduct(f"price {amount_minor!r}: 0 to {PRICE_MINOR_MAX} cents are expected")
+        shown = format_amount(amount_minor) if type(amount_minor) is int else repr(amount_minor)
+        raise InvalidProduct(f"price {shown}: 0 to {format_amount(PRICE_MINOR_MAX)} is expected")
     if type(vat_rate) is not int or not 0 <= vat_rate <= RATE_MAX:
         raise InvalidProduct(f"vat_rate {vat_rate!r}: 0 to {RATE_MAX} (1/100 %) is expected")
     found = CLASS_OF_RATE.get(vat_rate) if vat_class is None else vat_class

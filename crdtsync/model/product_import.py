@@ -1,13 +1,15 @@
 """Importing products from a file: what it would do, line by line, before anything is done.
 
 The file is CSV as shops have it: ``;``, ``,``, a tab or ``|`` between the columns, decimal points or commas,
-UTF-8 or what French spreadsheets write (Windows-1252). Columns are found by their titles (see
-``model.product_columns``), among them those of Wino's price lists (``Tarif Cave TTC``). Empty cells change
-nothing. A line that cannot be taken is refused with its number, field and reason, and the others go on.
+UTF-8, what French spreadsheets write (Windows-1252), or UTF-16 with its mark. Columns are found by their
+titles (see ``model.product_columns``), among them those of Wino's price lists (``Tarif Cave TTC``). Empty
+cells change nothing. A line that cannot be taken is refused with its number, field and reason, and the others
+go on.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +35,9 @@ CELL_LINES_MAX: Final = 20
 """How many lines a quoted cell may span. A quotation mark that is not closed must not swallow the file."""
 
 DELIMITERS: Final = ";,\t|"
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_NOT_TOLD_APART: Final = "its cells cannot be told apart: is a quotation mark not closed?"
+_REASON_CHARS_MAX: Final = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,15 @@ class FileLine:
 
 @dataclass(frozen=True, slots=True)
 class ProductFile:
-    """A file whose titles were understood. ``ignored`` are titles of columns that are passed over."""
+    """A file whose ``titles`` were understood. ``ignored`` are those of columns that are passed over.
+
+    ``records`` are the number of a line and its cells, or the reason why it has none.
+    """
 
     columns: Sequence[tuple[int, str, str]]
     ignored: tuple[str, ...]
-    records: Sequence[tuple[int, Sequence[str] | None]]
+    titles: int
+    records: Sequence[tuple[int, Sequence[str] | str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +110,22 @@ def read_file(data: bytes) -> ProductFile:
     if first is None:
         raise InvalidImport("the file is empty")
     delimiter = max(DELIMITERS, key=lines[first].count)
-    columns, ignored = _columns(_cells([lines[first]], delimiter) or [])
+    titles = _cells([lines[first]], delimiter)
+    if isinstance(titles, str):
+        raise InvalidImport(f"the titles in line {first + 1} cannot be read: {titles}")
+    columns, ignored = _columns(titles)
     used = [place for place, _, _ in columns]
-    return ProductFile(columns, ignored, list(_records(lines, first + 1, delimiter, used)))
+    return ProductFile(columns, ignored, len(titles), list(_records(lines, first + 1, delimiter, used)))
 
 
 def read_lines(file: ProductFile, *, year: int) -> Iterator[FileLine | RefusedLine]:
     """Each line with anything in it, in order. Never raises."""
     for number, cells in file.records:
-        if cells is None:
-            yield RefusedLine(number, "", "its cells cannot be told apart: is a quotation mark not closed?")
+        if isinstance(cells, str):
+            yield RefusedLine(number, "", cells)
+        elif any(cell.strip() for cell in cells[file.titles :]):
+            # Most often a decimal comma between commas: what follows would be taken for something else.
+            yield RefusedLine(number, "", f"it has {len(cells)} cells for {file.titles} titles")
         elif any(cell.strip() for cell in cells):
             yield _read_line(file.columns, number, cells, year)
 
@@ -139,19 +154,23 @@ def plan_import(
         try:
             _place(plan, line, find(line.sku), at_ms, new_vat_rate)
         except UsageError as error:
-            plan.refused.append(RefusedLine(line.number, "", str(error)))
+            plan.refused.append(RefusedLine(line.number, "", _reason(error)))
     return plan
 
 
 def _text(data: bytes) -> str:
     if len(data) > FILE_BYTES_MAX:
         raise InvalidImport(f"the file has more than {FILE_BYTES_MAX >> 20} MB")
-    if b"\0" in data:
-        raise InvalidImport("this is no text file", hint="save it as CSV in your spreadsheet program")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+    if data.startswith(_UTF_16):
+        text = data.decode("utf-16", errors="replace")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp1252", errors="replace")
+    if "\0" in text:
+        raise InvalidImport("it is no text file", hint="save it as CSV in your spreadsheet program")
+    return text
 
 
 def _columns(titles: Sequence[str]) -> tuple[list[tuple[int, str, str]], tuple[str, ...]]:
@@ -173,17 +192,20 @@ def _columns(titles: Sequence[str]) -> tuple[list[tuple[int, str, str]], tuple[s
     return list(found.values()), tuple(title for title in ignored if title)
 
 
-def _cells(lines: Iterable[str], delimiter: str) -> list[str] | None:
+def _cells(lines: Iterable[str], delimiter: str) -> list[str] | str:
+    """The cells of one record, or the reason why it has none."""
+    lines = list(lines)
     try:
         return next(csv.reader(lines, delimiter=delimiter), [])
     except csv.Error:
-        return None
+        longest = max(len(part) for line in lines for part in line.split(delimiter))
+        return f"a cell has {longest} characters" if longest > csv.field_size_limit() else _NOT_TOLD_APART
 
 
 def _records(
     lines: Sequence[str], start: int, delimiter: str, used: Sequence[int]
-) -> Iterator[tuple[int, Sequence[str] | None]]:
-    """(number of its first line, cells) of each record; None where its cells cannot be told apart.
+) -> Iterator[tuple[int, Sequence[str] | str]]:
+    """(number of its first line, cells) of each record, or the reason why its cells cannot be told apart.
 
     A quoted cell may go on over several lines, but only in a column that is not used.
     """
@@ -191,12 +213,10 @@ def _records(
     while place < len(lines):
         end = _end_of_record(lines, place)
         cells = _cells((line + "\n" for line in lines[place:end]), delimiter)
-        if end == place or cells is None or any("\n" in cells[i] for i in used if i < len(cells)):
-            yield place + 1, None
-            place += 1
-        else:
-            yield place + 1, cells
-            place = end
+        if end == place or any("\n" in cells[i] for i in used if i < len(cells)):
+            cells = _NOT_TOLD_APART
+        yield place + 1, cells
+        place = place + 1 if isinstance(cells, str) else end
 
 
 def _end_of_record(lines: Sequence[str], place: int) -> int:
@@ -207,6 +227,13 @@ def _end_of_record(lines: Sequence[str], place: int) -> int:
         if quotes % 2 == 0:
             return end + 1
     return place
+
+
+def _reason(error: UsageError) -> str:
+    """What a person reads of a line; a cell may be as long as a book."""
+    text = str(error)
+    half = _REASON_CHARS_MAX // 2
+    return text if len(text) <= _REASON_CHARS_MAX else f"{text[:half]}…{text[-half:]}"
 
 
 def _read_line(
@@ -226,7 +253,7 @@ def _read_line(
             path = f"{values.get('category', '')}/{values.pop('subcategory')}"
             values["category"] = check_field("category", path)
     except UsageError as error:
-        return RefusedLine(number, name, str(error))
+        return RefusedLine(number, name, _reason(error))
     if "active" in values:
         values["archived"] = not values.pop("active")
     price = WantedPrice(values.pop("price", None), values.pop("vat_rate", None))

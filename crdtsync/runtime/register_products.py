@@ -11,7 +11,7 @@ from crdtsync.errors import InvalidImport, UnknownProduct
 from crdtsync.model.catalogue import Entries
 from crdtsync.model.price import WantedPrice
 from crdtsync.model.product import Product, check_field, check_price
-from crdtsync.model.product_import import FILE_BYTES_MAX, plan_import, read_file
+from crdtsync.model.product_import import FILE_BYTES_MAX, ProductFile, plan_import, read_file
 from crdtsync.runtime.replica import Replica
 from crdtsync.storage.view_queries import ProductRow
 
@@ -109,7 +109,7 @@ class Products:
         A product that exists is changed where the file differs. A line that cannot be taken is reported
         with its reason, and the others are imported. Raises ``InvalidImport``, ``StorageError``.
         """
-        file = read_file(_bytes_of(Path(path)))
+        file = _file(Path(path))
         view, at_ms = self._fresh().view, self._now_ms()
         plan = plan_import(file, lambda sku: view.product(sku, at_ms) if sku in view else None, at_ms=at_ms)
         if not dry_run:
@@ -179,10 +179,12 @@ class Products:
         return self._replica.identity.device.hex()
 
 
-def _bytes_of(path: Path) -> bytes:
+def _file(path: Path) -> ProductFile:
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise InvalidImport(f"{path} has more than {FILE_BYTES_MAX >> 20} MB")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            # Of a pipe or a device nobody knows beforehand how much there is: `read_file` refuses the rest.
+            return read_file(file.read(FILE_BYTES_MAX + 1))
     except OSError as error:
         raise InvalidImport(f"{path} cannot be read: {error.strerror}") from error
+    except InvalidImport as error:
+        raise InvalidImport(f"{path}: {error}", hint=error.hint) from error
