@@ -1,0 +1,104 @@
+"""The processes that are measured, and what the kernel says that they used."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from benchmarks.replay.relay import RelayProcess
+
+MIB = 1 << 20
+
+
+class Usage:
+    """Processor time of processes over a stretch of time. ``marks``: name -> pid."""
+
+    def __init__(self, **marks: int) -> None:
+        self._processes = {name: psutil.Process(pid) for name, pid in marks.items()}
+        self._before = {name: cpu_s(process) for name, process in self._processes.items()}
+        self._began_s = time.perf_counter()
+
+    def cpu_s(self, name: str) -> float:
+        """Processor seconds that one used since the beginning."""
+        return cpu_s(self._processes[name]) - self._before[name]
+
+    def loads(self) -> dict[str, float]:
+        """Cores used by each since the beginning; 1.0 is one core all the time."""
+        elapsed_s = time.perf_counter() - self._began_s
+        return {name: self.cpu_s(name) / elapsed_s for name in self._processes}
+
+
+@asynccontextmanager
+async def relay_process(folder: Path, log: Path) -> AsyncIterator[RelayProcess]:
+    """``crdtsync-relay serve`` on a folder, ready; stopped as a person would at the end."""
+    relay = RelayProcess(folder, log)
+    try:
+        await relay.start()
+        yield relay
+        await relay.stop()
+    finally:
+        relay.abandon()
+
+
+@asynccontextmanager
+async def bare_relay(*, merge_ms: float = 0.0, answer: Path | None = None) -> AsyncIterator[tuple[int, int]]:
+    """The bare relay: (port, pid)."""
+    arguments = ["--merge-ms", str(merge_ms)] + (["--answer", str(answer)] if answer else [])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.bounds.relay", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        yield int(await process.stdout.readline()), process.pid
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Processor seconds of all threads, in the kernel and outside."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def rss_mib(pid: int) -> float:
+    """Memory of a process now."""
+    return float(psutil.Process(pid).memory_info().rss / MIB)
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that a process ever had. 0 where the kernel does not say."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0.0
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return int(fields.get("VmHWM", "0 kB").split()[0]) / 1024
+
+
+async def metrics(port: int) -> dict[str, float]:
+    """The relay's own counters, without labels and buckets."""
+
+    def read() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    found = {}
+    for line in (await asyncio.to_thread(read)).splitlines():
+        if not line.startswith("#") and "{" not in line:
+            name, value = line.split()
+            found[name.removeprefix("crdtsync_relay_")] = float(value)
+    return found
+
+
+def this_process() -> int:
+    """The driver's own pid."""
+    return os.getpid()
