@@ -11,7 +11,7 @@ REGISTERS ?= 4
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test coverage replay fix lint types lock clean
+.PHONY: help env demo check test coverage replay bench fix lint types lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ coverage: $(STAMP)  ## unit tests of the pure parts; fails below 98 % of their b
 
 replay: $(REPLAY_STAMP)  ## a grocer's year sold again, with faults: STORE=367 REGISTERS=4 SEED=1
 	$(BIN)/python -m benchmarks.replay.run --store-id $(STORE) --registers $(REGISTERS) --seed $(SEED)
+
+bench: $(STAMP)  ## figures against bounds and budgets (ten minutes): QUICK=1 (a minute) CASE=name SEED=1
+	$(BIN)/python -m benchmarks.bench --seed $(SEED) $(if $(QUICK),--quick) $(if $(CASE),--case $(CASE))
 
 # Data of a grocer, and pandas to read it: needed by `replay` and by its tests, never by the product.
 $(REPLAY_STAMP): requirements/replay.txt $(STAMP)
