@@ -13,6 +13,7 @@ from crdtsync.cli.options import common_options, open_register
 from crdtsync.cli.output import print_json
 
 if TYPE_CHECKING:
+    from crdtsync.runtime.background import BackgroundSync
     from crdtsync.runtime.register import Register
 
 LOOK_EVERY_S = 0.5
@@ -33,9 +34,7 @@ def command(data: Path, as_json: bool) -> None:
             if register.poll(LOOK_EVERY_S):
                 register.replica.views.catch_up()
                 register.products.refresh()
-            now = (
-                "connected" if background.is_connected else f"not connected: {background.error or 'waiting'}"
-            )
+            now = _link(background) or told
             if now != told:
                 told = now
                 _tell(register, now, as_json)
@@ -43,6 +42,13 @@ def command(data: Path, as_json: bool) -> None:
         register.stop_sync()
         if error is not None and not stopped.requested:
             raise error
+
+
+def _link(background: BackgroundSync) -> str:
+    """How the link is; empty while an attempt is under way: nothing is known then that could be told."""
+    if background.is_connected:
+        return "connected"
+    return f"not connected: {background.error}" if background.error else ""
 
 
 class Stop:
