@@ -1,0 +1,119 @@
+"""A relay in a process of its own, that can be stopped, killed, restored and started again."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crdtsync import Register
+from crdtsync.storage.sqlite import SqliteStore
+
+
+class RelayProcess:
+    """`crdtsync-relay` on one folder with one shop. It always serves on the same port, once it has one."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        self.folder, self.settings, self.port = folder, settings, 0
+        self.errors = folder.parent / "relay.log"
+        made = json.loads(self.command("shop", "create", "Cave", "--json"))
+        self.shop, self.first_code = bytes.fromhex(made["shop"]), str(made["code"])
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Serve; returns when devices can connect."""
+        serve = ["serve", "--data", str(self.folder), "--port", str(self.port), "--json", *self.settings]
+        with self.errors.open("a") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "crdtsync_server", *serve],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        ready = json.loads(self.process.stdout.readline() or self.errors.read_text())
+        self.port, self.url, self.web = ready["port"], ready["url"], ready["web"]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; the exit code."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.send_signal(number)
+        self.process.wait(30)
+        self.process.stdout.close()
+        code, self.process = self.process.returncode, None
+        return code
+
+    def command(self, *arguments: str, check: bool = True) -> str:
+        """What another command prints on the same folder."""
+        command = [sys.executable, "-m", "crdtsync_server", *arguments, "--data", str(self.folder)]
+        return subprocess.run(command, check=check, capture_output=True, text=True).stdout
+
+    def code(self) -> str:
+        """One more pairing code."""
+        return str(json.loads(self.command("pair", self.shop.hex(), "--json"))["code"])
+
+    def join(self, folder: Path, name: str, code: str = "", **settings: Any) -> Register:
+        """A register of the shop, open."""
+        return Register.join(folder, self.url, code or self.code(), name=name, **settings)
+
+    def status(self) -> dict[str, Any]:
+        """The shop in `crdtsync-relay status`."""
+        facts: dict[str, Any] = json.loads(self.command("status", "--json"))["shops"][0]
+        return facts
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of a page."""
+        try:
+            with urllib.request.urlopen(self.web + path, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of /metrics by its name with labels."""
+        lines = self.get("/metrics")[1].splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
+
+    def log(self) -> list[dict[str, Any]]:
+        """The events that it has logged so far."""
+        return [json.loads(line) for line in self.errors.read_text().splitlines()]
+
+    def open_store(self) -> SqliteStore:
+        """Its store, to be closed by the caller."""
+        return SqliteStore(self.folder / "relay.sqlite", create=False)
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[RelayProcess]:
+    """A relay that runs, with one shop."""
+    relay = RelayProcess(tmp_path / "relay")
+    relay.start()
+    yield relay
+    if relay.process is not None:
+        relay.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def relay_of(tmp_path: Path) -> Iterator[Any]:
+    """Makes relays with settings; they run."""
+    made: list[RelayProcess] = []
+
+    def make(*settings: str) -> RelayProcess:
+        relay = RelayProcess(tmp_path / "relay", *settings)
+        made.append(relay)
+        relay.start()
+        return relay
+
+    yield make
+    for relay in made:
+        if relay.process is not None:
+            relay.stop(signal.SIGKILL)
