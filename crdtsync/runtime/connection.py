@@ -36,6 +36,12 @@ OUTBOX_BYTES_MAX = 512 << 10
 """Frames waiting for the socket; beyond it nothing more is read for this peer."""
 
 TICK_S = 0.25
+IDLE_TICK_S = 2.0
+IDLE_TICKS = 8
+"""After so many ticks in which nothing came and nothing went, time is looked at less often."""
+
+LAST_WRITES_S = 2.0
+"""What was to be written when a connection ends has so long, if the peer still reads."""
 
 
 class Socket(Protocol):
@@ -91,35 +97,56 @@ class Connection:
         self._socket = socket
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
-        self._wake = asyncio.Event()
-        self._was_stored = asyncio.Event()
         self._pending_read: ReadRequest | None = None
         self._log: ShopLog | None = None
         self._tail: Tail | None = None
         self._close_code = 1000
+        self._writing: asyncio.Task[None] | None = None
+        self._was_stored: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle_ticks = 0
 
     # -- running -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serve until the connection ends. What a peer or a network can do is never raised; see ``error``."""
-        tasks = [asyncio.create_task(part) for part in (self._receive(), self._write(), self._keep_time())]
+        """Serve until the connection ends. What a peer or a network can do is never raised; see ``error``.
+
+        An idle connection is one task that reads: there is a task that writes only while there is something
+        to write, and time is a timer of the loop.
+        """
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        self._timer = loop.call_later(TICK_S, self._tick)
+        reading = loop.create_task(self._receive())
         try:
             self.pump()
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await self._ended
         finally:
+            self._timer.cancel()
+            tasks = [reading] if self._writing is None else [reading, self._writing]
             for task in tasks:
                 task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-            for result in results:
-                if isinstance(result, Exception):
-                    self._fail(result)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._socket.close(self._close_code, str(self.error or "")[:120])
 
     def close(self, error: CrdtsyncError, code: int) -> None:
-        """End the connection for that reason."""
+        """End the connection for that reason, when what is to be written is written or has had its time."""
         if self.error is None:
             self.error, self._close_code = error, code
-        self._wake.set()
+        self._flush()
+        if self._writing is None:
+            self._end()
+        elif self._ended is not None:
+            self._ended.get_loop().call_later(LAST_WRITES_S, self._end)
+
+    def _flush(self) -> None:
+        if self._outbox and self._writing is None and self._ended is not None and not self._ended.done():
+            self._writing = self._ended.get_loop().create_task(self._write())
+
+    def _end(self) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, RemoteProtocolError):
@@ -134,23 +161,41 @@ class Connection:
             self.close(CrdtsyncError(f"an internal error: {error!r}"), 1011)
 
     async def _receive(self) -> None:
-        while True:
-            while self.session.inbound.is_flooded:
-                self._was_stored.clear()
-                await self._was_stored.wait()
-            frame = await self._socket.receive()
-            self.bytes_received += len(frame)
-            self.session.receive(frame, self.home.now_ms())
-            self.pump()
+        try:
+            while True:
+                while self.session.inbound.is_flooded:
+                    self._was_stored = asyncio.get_running_loop().create_future()
+                    await self._was_stored
+                frame = await self._socket.receive()
+                self.bytes_received += len(frame)
+                self.session.receive(frame, self.home.now_ms())
+                self._is_busy()
+                self.pump()
+        except Exception as error:  # The boundary of a connection, see `_fail`.
+            self._fail(error)
+            if isinstance(error, LinkClosed):  # Nobody is there any more to write to.
+                self._end()
 
-    async def _keep_time(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
+    def _tick(self) -> None:
+        try:
             self.session.tick(self.home.now_ms())
-            self.pump()
+        except Exception as error:  # As above.
+            self._fail(error)
+        self.pump()
+        self._idle_ticks += 1
+        if self._ended is not None and not self._ended.done():
+            pause_s = IDLE_TICK_S if self._idle_ticks > IDLE_TICKS else TICK_S
+            self._timer = self._ended.get_loop().call_later(pause_s, self._tick)
+
+    def _is_busy(self) -> None:
+        """Something happened: time is looked at often again."""
+        if self._idle_ticks > IDLE_TICKS and self._timer is not None and not self._timer.cancelled():
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        self._idle_ticks = 0
 
     async def _write(self) -> None:
-        while True:
+        try:
             while self._outbox:
                 frame = self._outbox.popleft()
                 self._outbox_bytes -= len(frame)
@@ -159,16 +204,21 @@ class Connection:
                 await self._socket.send(frame)
                 if self._pending_read is not None:
                     self.pump()
-            if self.error is not None:
-                return
-            self._wake.clear()
-            await self._wake.wait()
+        except Exception as error:  # As above.
+            self._outbox.clear()
+            self._fail(error)
+            self._end()
+        finally:
+            self._writing = None
+        if self.error is not None:
+            self._end()
 
     # -- doing what the session says -----------------------------------------------------------------------
 
     def log_grew(self, end: Position) -> None:
         """Our log has new rows, from whomever."""
         self.session.log_grew(end)
+        self._is_busy()
         self.pump()
 
     def pump(self) -> None:
@@ -181,8 +231,7 @@ class Connection:
                     break
         except Exception as error:  # The boundary of a connection, see `_fail`.
             self._fail(error)
-        if self._outbox or self.error is not None:
-            self._wake.set()
+        self._flush()
 
     def _do(self, ready: Ready) -> None:
         if ready.judge is not None:
@@ -243,7 +292,9 @@ class Connection:
             self._tail.clear()
         for number, refused in outcome.stored:
             self.session.stored(number, refused)
-        self._was_stored.set()
+        if self._was_stored is not None and not self._was_stored.done():
+            self._was_stored.set_result(None)
+        self._is_busy()
         self.pump()
 
     def _serve_read(self, request: ReadRequest | None) -> bool:
