@@ -214,7 +214,7 @@ def next_body(
         body["num"] = ticket_number(head.series, moment.bd, head.ticket + 1)
         real, absolute = real + payload["ttc"], absolute + abs(payload["ttc"])
     elif kind == "train":
-        body["num"] = "X-" + ticket_number(head.series, moment.bd, body["n"])
+        body["num"] = training_number(head.series, moment.bd, body["n"])
     if kind in COUNTED_KINDS or kind == "close":
         body["gt"] = {"real": real, "abs": absolute}
     if not body.keys().isdisjoint(payload):
@@ -292,6 +292,11 @@ def series_of(device: bytes) -> str:
 def ticket_number(series: str, business_day: str, counter: int) -> str:
     """``<series>-<yy>-<at least six digits>``, at most 40 characters."""
     return f"{series}-{business_day[2:4]}-{counter:06d}"
+
+
+def training_number(series: str, business_day: str, counter: int) -> str:
+    """The number of something done for training: a series of its own, which nobody takes for a ticket's."""
+    return "X-" + ticket_number(series, business_day, counter)
 
 
 def ticket_counter(num: str) -> int:

@@ -15,6 +15,9 @@ from crdtsync.model.arithmetic import RULE
 VAT_CLASSES: Final = ("N", "R1", "R2", "Z", "S", "O")
 """Normal, reduced, second reduced, zero, special, and outside the scope of VAT."""
 
+OUTSIDE_VAT: Final = "O"
+"""Deposits on containers, vouchers sold: paid, and no turnover."""
+
 _LINK: Final = re.compile("[0-9a-f]{64}")
 
 Check = Callable[[object], bool]
@@ -25,6 +28,35 @@ def payload_problem(body: Mapping[str, Any]) -> str | None:
     """The first field of a known kind that is missing or not of its form, as a sentence; None if all are."""
     problem = _first_problem(body, _KINDS.get(body["kind"], {}))
     return None if problem is None else f"the field {problem!r} is missing or not of its form"
+
+
+def wrong_way(body: Mapping[str, Any]) -> str | None:
+    """What goes the other way than it does in entries of this kind, as a sentence; None if nothing does.
+
+    For a body whose form was checked. A sale gives goods, a refund takes them back; only containers and the
+    like, outside the scope of VAT, go both ways. Change is handed back; cash goes in or out as it is called.
+    """
+    kind = body["kind"]
+    if kind in ("sale", "refund", "abandon"):
+        return _ticket_wrong_way(body, -1 if kind == "refund" else 1)
+    if kind == "open" and body["amt"] < 0:
+        return "a float below nothing"
+    if kind == "cash" and (body["amt"] > 0) != (body["what"] == "in"):
+        return f"cash {body['what']} of {body['amt']}"
+    if kind == "count" and any(line["qty"] < 0 for line in body["lines"]):
+        return "less than nothing was counted"
+    return None
+
+
+def _ticket_wrong_way(body: Mapping[str, Any], sign: int) -> str | None:
+    for line in body["lines"]:
+        if line["pu"] < 0:
+            return f"line {line['i']} has a price below nothing"
+        if line["vc"] != OUTSIDE_VAT and (line["qty"] * sign <= 0 or line["ttc"] * sign < 0):
+            return f"line {line['i']} goes the other way than the ticket"
+    if any(payment["m"] == "change" and payment["amt"] > 0 for payment in body.get("pay", ())):
+        return "change that was not handed back"
+    return None
 
 
 def is_link_text(text: object) -> bool:
@@ -104,7 +136,7 @@ _KINDS: Final[Mapping[str, Fields]] = {
     "refund": {
         **_TICKET,
         "lines": _objects(**_LINE, of=_integer),
-        "ref": _object(link=_text),
+        "ref": _object(link=is_link_text),
         "reason": _text,
     },
     "abandon": _BASKET,
@@ -122,6 +154,8 @@ _KINDS: Final[Mapping[str, Fields]] = {
         "cash": _optional(_object(expected=_integer, counted=_optional(_integer), gap=_optional(_integer))),
         "gt": _GT,
     },
+    "print": {"rank": _integer, "ref": _object(link=is_link_text)},
+    "train": {"what": _text},
     "jet": {"code": _integer},
     "move": {"lines": _objects(sku=_text, qty=_integer)},
     "count": {"lines": _objects(sku=_text, qty=_integer), "cut": _heads},

@@ -25,9 +25,7 @@ from typing import Any, Final
 from crdtsync.errors import InvalidSale, NotRefundable
 from crdtsync.model import arithmetic, canonical, money
 from crdtsync.model.entry import ENTRY_BYTES_MAX, Entry
-from crdtsync.model.form import VAT_CLASSES, payload_problem
-
-OUTSIDE_VAT: Final = "O"
+from crdtsync.model.form import OUTSIDE_VAT, VAT_CLASSES, payload_problem
 
 MEANS: Final = frozenset(
     ("cash", "change", "card", "cheque", "transfer", "voucher", "account", "titre", "other")

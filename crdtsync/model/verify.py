@@ -16,10 +16,17 @@ from typing import Any, Final
 from crdtsync.errors import RecordError
 from crdtsync.model import sealed
 from crdtsync.model.certificate import Directory
-from crdtsync.model.chain import CLOCK_STEP_CODE, ChainHead, advance, ticket_counter, ticket_number
+from crdtsync.model.chain import (
+    CLOCK_STEP_CODE,
+    ChainHead,
+    advance,
+    ticket_counter,
+    ticket_number,
+    training_number,
+)
 from crdtsync.model.closing import closing_fields
 from crdtsync.model.entry import Entry, Head, read_entry
-from crdtsync.model.form import payload_problem
+from crdtsync.model.form import payload_problem, wrong_way
 from crdtsync.model.period import COUNTED_KINDS, LEVELS, Period
 from crdtsync.model.signature import verify
 from crdtsync.model.ticket import amount_due, totals_of
@@ -51,7 +58,9 @@ CODES: Final = {
     "count": "the count of its kind does not follow",
     "form": "a field is missing or not of its form",
     "totals": "the totals do not follow from the lines",
+    "sign": "goods or money go the other way than in an entry of its kind",
     "payment": "the payments are not what was to be paid",
+    "refund": "what was given back is not what was sold (see ``model.returns``)",
     "number": "the ticket number does not follow",
     "grand-total": "the grand totals do not follow",
     "closing": "a closing does not follow from its entries",
@@ -230,6 +239,9 @@ def _check_payload(branch: _Branch, entry: Entry) -> list[Defect]:
     counted = entry.kind in COUNTED_KINDS
     if counted or entry.kind == "abandon":
         defects += _check_totals(entry)
+    turned = wrong_way(body)
+    if turned is not None:
+        defects.append(_defect("sign", entry, turned))
     if counted:
         paid = sum(payment["amt"] for payment in body["pay"])
         if paid != amount_due(body):
@@ -238,6 +250,10 @@ def _check_payload(branch: _Branch, entry: Entry) -> list[Defect]:
         number = ticket_number(head.series, body["bd"], head.ticket + 1)
         if body["num"] != number:
             defects.append(_defect("number", entry, f"the next number was {number}"))
+    if entry.kind == "train" and head.series:
+        number = training_number(head.series, body["bd"], body["n"])
+        if body.get("num") != number:
+            defects.append(_defect("number", entry, f"the number of this training is {number}"))
     if counted or entry.kind == "close":
         defects += _check_grand_totals(head, entry)
     if entry.kind == "close" and body["level"] not in branch.unknown:
@@ -328,7 +344,7 @@ def _forget(branch: _Branch, entry: Entry, codes: set[str], ticket: int) -> _Bra
         unknown |= {f"kind {entry.kind}"}
     if "grand-total" in codes:
         unknown |= {"gt"}
-    if "number" in codes:
+    if "number" in codes and entry.kind in COUNTED_KINDS:
         head, unknown = replace(head, ticket=ticket + 1), unknown | {"ticket"}
     if "day" in codes:
         head = replace(head, bd=entry.body["bd"])

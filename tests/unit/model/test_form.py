@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from crdtsync.model.form import payload_problem
+from crdtsync.model.form import payload_problem, wrong_way
 from crdtsync.model.ticket import build_abandon
 from crdtsync.testing.till import WINE, MemoryTill
 
@@ -16,6 +16,49 @@ CLOSE = TILL.close(counted_minor=5).body
 @pytest.mark.parametrize("entry", TILL.entries, ids=lambda entry: entry.kind)
 def test_what_we_write_is_of_its_form(entry: Any) -> None:
     assert payload_problem(entry.body) is None
+
+
+LINES = SALE["lines"]
+BACK = REFUND["lines"]
+TURNED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    (SALE, {"lines": [{**LINES[0], "pu": -1}]}, "price"),
+    (SALE, {"lines": [{**LINES[0], "qty": 0}]}, "line 1 goes"),
+    (SALE, {"lines": [{**LINES[0], "qty": -1000}]}, "line 1 goes"),
+    (SALE, {"lines": [{**LINES[0], "ttc": -1}]}, "line 1 goes"),
+    (ABANDON, {"lines": [{**LINES[0], "qty": -1000}]}, "line 1 goes"),
+    (REFUND, {"lines": [{**BACK[0], "qty": 1000}]}, "line 1 goes"),
+    (REFUND, {"lines": [{**BACK[0], "ttc": 1}]}, "line 1 goes"),
+    (SALE, {"pay": [{"m": "change", "amt": 5}]}, "change"),
+    ({"kind": "open"}, {"amt": -1}, "float"),
+    ({"kind": "cash"}, {"what": "in", "amt": -5}, "cash in of -5"),
+    ({"kind": "cash"}, {"what": "out", "amt": 5}, "cash out of 5"),
+    ({"kind": "cash"}, {"what": "deposit", "amt": 5}, "cash deposit of 5"),
+    ({"kind": "cash"}, {"what": "in", "amt": 0}, "cash in of 0"),
+    ({"kind": "count"}, {"lines": [{"sku": "a", "qty": -1}]}, "less than nothing"),
+]
+
+
+@pytest.mark.parametrize(("body", "change", "message"), TURNED)
+def test_what_goes_the_other_way_is_named(body: dict[str, Any], change: dict[str, Any], message: str) -> None:
+    assert message in (wrong_way({**body, **change}) or "")
+
+
+RIGHT: list[dict[str, Any]] = [
+    *(entry.body for entry in TILL.entries),
+    {"kind": "open", "amt": 0},
+    {"kind": "cash", "what": "in", "amt": 5},
+    {"kind": "cash", "what": "out", "amt": -5},
+    {"kind": "count", "lines": [{"sku": "a", "qty": 0}]},
+    {**SALE, "lines": [{**LINES[0], "ttc": 0, "pu": 0}]},
+    {**SALE, "lines": [{**LINES[0], "vc": "O", "qty": -1000, "ttc": -1850}]},
+    {**REFUND, "lines": [{**BACK[0], "vc": "O", "qty": 1000, "ttc": 1850}]},
+    {**SALE, "pay": [{"m": "change", "amt": -5}, {"m": "cash", "amt": 5}]},
+]
+
+
+@pytest.mark.parametrize("body", RIGHT)
+def test_what_goes_the_right_way_is_not_named(body: dict[str, Any]) -> None:
+    assert wrong_way(body) is None
 
 
 def test_an_unknown_kind_has_no_form() -> None:
@@ -52,6 +95,12 @@ BAD: list[tuple[dict[str, Any], str, Any]] = [
     ({"kind": "jet"}, "code", "80"),
     ({"kind": "move"}, "lines", [{"sku": "a"}]),
     ({"kind": "count", "lines": []}, "cut", {"a": "b"}),
+    ({"kind": "count", "lines": []}, "cut", {"a": 5}),
+    ({"kind": "count", "lines": []}, "cut", {"ab" * 32: "5"}),
+    (REFUND, "ref", {"link": "AB" * 32}),
+    ({"kind": "print", "rank": 1}, "ref", {}),
+    ({"kind": "print", "ref": {"link": "ab" * 32}}, "rank", "1"),
+    ({"kind": "train"}, "what", 5),
 ]
 
 
