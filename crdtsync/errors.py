@@ -225,6 +225,7 @@ class LinkClosed(LinkError):
     """The peer closed the connection, or it went silent. ``code`` is the WebSocket close code."""
 
     exit_code = 32
+    hint = "what was not sent stays on this register; try again, or let `crdtsync run` do so"
 
     def __init__(self, message: str, *, code: int = 1006, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -251,6 +252,7 @@ class NotSynchronised(LinkError):
     """Something local is not acknowledged on disk by the relay yet."""
 
     exit_code = 35
+    hint = "`crdtsync status` shows what is missing; it stays on this register"
 
 
 class RemoteProtocolError(CrdtsyncError):

@@ -25,6 +25,8 @@ def end_with(command: Callable[[], Any]) -> tuple[int, CrdtsyncError | None]:
         outcome = command()
         sys.stdout.flush()
     except CrdtsyncError as error:
+        if isinstance(error, Interrupted) and sys.stderr.isatty():
+            click.echo(err=True)  # The terminal shows "^C", and the cursor stands behind it.
         return error.exit_code, error
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -32,9 +34,6 @@ def end_with(command: Callable[[], Any]) -> tuple[int, CrdtsyncError | None]:
     except click.ClickException as error:
         wrong = _wrong_command_line(error)
         return wrong.exit_code, wrong
-    except (KeyboardInterrupt, click.Abort):
-        interrupted = Interrupted("stopped before it was done")
-        return interrupted.exit_code, interrupted
     except OSError as error:
         # A file has a name; what has none is standard output.
         if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):

@@ -11,6 +11,7 @@ import click
 
 from crdtsync.cli.ending import end_with
 from crdtsync.cli.output import print_error
+from crdtsync.errors import Interrupted
 
 
 class LazyGroup(click.Group):
@@ -49,6 +50,13 @@ class LazyGroup(click.Group):
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in self.modules.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Raises ``Interrupted`` for Ctrl-C, of which click would make an empty line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped before it was done") from None
 
     def main(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from crdtsync.errors import CrdtsyncError, NotSynchronised
@@ -107,15 +108,22 @@ def sync_once(
     """Synchronise once and return when everything local is on the relay's disk. Blocks.
 
     Raises ``NotSynchronised`` when that was not reached in time, ``RoleTaken`` when another process does the
-    work, and what the network or the relay gives cause to. Nothing local is lost by any of them.
+    work, and what the network or the relay gives cause to. Nothing local is lost by any of them, nor by
+    ``KeyboardInterrupt``, at which the connection is closed before anything else happens.
     """
     result: list[bool] = []
     failure: list[BaseException] = []
+    stopping: list[Callable[[], object]] = []
+    interrupted = threading.Event()
 
     async def main() -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        stopping.append(lambda: loop.call_soon_threadsafe(stop.set))
+        if interrupted.is_set():
+            stop.set()
         syncer = make_syncer()
         try:
-            result.append(await syncer.sync_once(timeout_s, progress))
+            result.append(await syncer.sync_once(timeout_s, progress, stop))
         finally:
             syncer.close()
 
@@ -129,7 +137,16 @@ def sync_once(
         # A thread of its own, because the caller may itself be inside an event loop.
         thread = threading.Thread(target=run, name="crdtsync-once")
         thread.start()
-        thread.join()
+        try:
+            thread.join()
+        except BaseException:
+            # The role must not be given back while the thread works on.
+            interrupted.set()
+            with suppress(RuntimeError):
+                for stop_loop in stopping:
+                    stop_loop()
+            thread.join()
+            raise
     if failure:
         raise failure[0]
     if not result[0]:

@@ -111,6 +111,7 @@ class Syncer:
         self._started_s = time.monotonic()
         self.connection: Connection | None = None
         self.error: CrdtsyncError | None = None
+        self._has_met = False
         committer_admission = Admission(identity.shop)
         self.committer = Committer(
             open_store, lambda _: committer_admission, self, clock.now_ms, time.monotonic
@@ -122,12 +123,18 @@ class Syncer:
         """Stay connected until ``stop``. Raises what trying again cannot mend (``error.retryable`` false)."""
         await self._serve(stop, until_in_step=False)
 
-    async def sync_once(self, timeout_s: float, progress: Callable[[Progress], None] | None = None) -> bool:
+    async def sync_once(
+        self,
+        timeout_s: float,
+        progress: Callable[[Progress], None] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> bool:
         """Connect, exchange everything, and end. True when all that is local is on the relay's disk.
 
-        Raises ``RelayUnreachable``, ``AccessDenied``, ``WrongRelayKey``; nothing local is ever lost by that.
+        ``stop`` ends it before. Raises ``RelayUnreachable``, ``AccessDenied``, ``WrongRelayKey``; nothing
+        local is ever lost by that.
         """
-        stop = asyncio.Event()
+        stop = stop or asyncio.Event()
         task = asyncio.create_task(self._serve(stop, until_in_step=True))
         watch = asyncio.create_task(self._report(progress)) if progress else None
         try:
@@ -136,6 +143,8 @@ class Syncer:
             stop.set()
             self._wake.set()
             await task
+            if not self._has_met and self._relay is not None:
+                raise RelayUnreachable(f"{self._relay.url} did not answer within {timeout_s:g} s") from None
         finally:
             if watch is not None:
                 watch.cancel()
@@ -217,7 +226,9 @@ class Syncer:
                 await stop.wait()
 
     async def _connect_once(self, url: str, stop: asyncio.Event, *, until_in_step: bool) -> None:
-        socket = await self._connect(url)
+        socket = await self._open(url, stop)
+        if socket is None:
+            return
         session = Session(
             connecting=True,
             nonce=b"",
@@ -245,6 +256,19 @@ class Syncer:
             raise _by_code(connection.error)
 
     _began_seqs = 0
+
+    async def _open(self, url: str, stop: asyncio.Event) -> Socket | None:
+        """A connection, or None if ``stop`` came first: nobody waits for a host that does not answer."""
+        opening = asyncio.create_task(self._connect(url))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not opening.done():
+                opening.cancel()
+            await asyncio.gather(opening, stopping, return_exceptions=True)
+        return None if opening.cancelled() else opening.result()
 
     async def _watch(self, connection: Connection, until_in_step: bool) -> None:
         """Notice what other processes write; end when in step, if that is wanted."""
@@ -319,6 +343,7 @@ class Syncer:
     def went_live(self, connection: Connection) -> None:
         """The relay has proved who it is: remember its log, and how far our clock is from its own."""
         self.error = None
+        self._has_met = True
         peer, relay = connection.session.peer, self._relay
         if peer is None or relay is None:
             return

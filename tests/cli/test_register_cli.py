@@ -113,11 +113,13 @@ def test_products_are_shown_changed_and_archived(till):
 def test_a_product_file_is_imported_and_every_refused_line_is_reported(till, tmp_path):
     file = tmp_path / "tarif.csv"
     file.write_text("sku;name;price;vat\nA-1;Premier;12,50;20\nA-2;Deux;free;20\nA-3;;1;20\n")
-    dry = till.json("product", "import", str(file), "--dry-run")
-    assert (dry["added"], len(till.json("product", "list"))) == (["A-1"], 2)
-    report = till.json("product", "import", str(file))
+    dry = till.run("product", "import", str(file), "--dry-run", "--json")
+    assert (json.loads(dry.stdout)["added"], len(till.json("product", "list"))) == (["A-1"], 2)
+    done = till.run("product", "import", str(file), "--json")
+    report = json.loads(done.stdout)
     assert (report["added"], [line["line"] for line in report["refused"]]) == (["A-1"], [3, 4])
-    assert "line 3" in till.ok("product", "import", str(file))
+    assert {dry.exit_code, done.exit_code} == {errors.LinesRefused.exit_code}
+    assert "line 3" in till.run("product", "import", str(file)).stdout
 
 
 def test_documents_are_inspected(till):

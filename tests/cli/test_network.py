@@ -1,0 +1,122 @@
+"""What the network does to commands: nobody there, somebody else there, somebody who never answers."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from crdtsync import errors
+from crdtsync.protocol.pairing import PairingCode
+from crdtsync.runtime.identity import Relay, save_relay
+from crdtsync.runtime.register import Register
+
+CODE = PairingCode.make(bytes(10), b"\x02" * 33).format()
+
+
+def belongs_to(till, url: str) -> None:
+    """Have the register believe that it was enrolled with a relay at an address."""
+    with Register.open(till.folder) as register, register.replica.store.transaction():
+        save_relay(register.replica.log, Relay(url, b"\x02" * 33))
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a machine that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"ws://127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextmanager
+def web_server() -> Iterator[str]:
+    class Quiet(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "told"),
+    [
+        ("ws://127.0.0.1:1", errors.RelayUnreachable, "Connection refused"),
+        ("ws://no.such.host.invalid:1", errors.RelayUnreachable, "its host is not known"),
+        ("ws://127.0.0.1:99999", errors.InvalidName, "no address of a relay"),
+        ("ws://[::1", errors.InvalidName, "no address of a relay"),
+        ("ftp://127.0.0.1", errors.InvalidName, "no address of a relay"),
+        ("", errors.InvalidName, "no address of a relay"),
+    ],
+)
+def test_a_relay_that_is_not_there_is_told_with_its_address(empty, url, error, told):
+    result = empty.run("join", url, CODE, "--name", "Caisse 1")
+    assert (result.exit_code, result.stderr.count("\n")) == (error.exit_code, 1)
+    assert url in result.stderr
+    assert told in result.stderr
+
+
+def test_a_web_server_is_no_relay(empty):
+    with web_server() as url:
+        result = empty.run("join", url, CODE, "--name", "Caisse 1")
+    assert result.exit_code == errors.RelayUnreachable.exit_code
+    assert "not as a relay does" in result.stderr or "does not answer as a relay" in result.stderr
+
+
+def test_a_file_of_certificates_that_is_none_is_told(empty, monkeypatch, tmp_path):
+    (tmp_path / "ca.pem").write_text("nothing")
+    monkeypatch.setenv("CRDTSYNC_TLS_CA", str(tmp_path / "ca.pem"))
+    result = empty.run("join", "wss://127.0.0.1:1", CODE, "--name", "Caisse 1")
+    assert result.exit_code == errors.UsageError.exit_code
+    assert "ca.pem is no file of certificates" in result.stderr
+
+
+def test_a_relay_that_never_answers_is_waited_for_no_longer_than_asked(till, silent):
+    belongs_to(till, silent)
+    result = till.run("sync", "--timeout", "0.2")
+    assert result.exit_code == errors.RelayUnreachable.exit_code
+    assert "did not answer within 0.2 s" in result.stderr
+
+
+def test_a_day_opens_and_closes_although_the_relay_never_answers(till, silent, monkeypatch):
+    belongs_to(till, silent)
+    monkeypatch.setenv("CRDTSYNC_SYNC_TIMEOUT_S", "0.2")
+    assert till.json("open")["sync"].startswith("Not synchronised: ")
+    assert till.json("close")["figures"]["z"] == 1
+
+
+def test_ctrl_c_ends_a_sync_at_once_and_gives_the_role_back(till, silent):
+    belongs_to(till, silent)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crdtsync", "sync", "--timeout", "600", "--json", "--data", str(till.folder)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not till.json("status")["syncing"]:
+        pass
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert (process.returncode, json.loads(told)["code"]) == (130, "Interrupted")
+    assert not till.json("status")["syncing"]
+
+
+def test_a_second_run_names_the_process_that_has_the_role(till, silent):
+    belongs_to(till, silent)
+    command = [sys.executable, "-m", "crdtsync", "run", "--data", str(till.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while not till.json("status")["syncing"]:
+            pass
+        result = till.run("run")
+        process.terminate()
+    assert (result.exit_code, process.returncode) == (errors.RoleTaken.exit_code, 0)
+    assert f"(pid {process.pid})" in result.stderr
