@@ -14,6 +14,7 @@ from crdtsync.errors import CrdtsyncError, DamagedStore
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, next_hash, split_update_record
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import Entry, Head, read_entry, read_heads
+from crdtsync.model.returns import Place, Returns
 from crdtsync.model.verify import Defect, verify_chain
 from crdtsync.protocol.scanner import scan_document
 from crdtsync.runtime.replica import Replica
@@ -57,23 +58,28 @@ def verify_replica(replica: Replica, progress: Callable[[int, int], None] = lamb
     findings.extend(problems)
     chains = sorted({run.chain for run in log.runs()})
     known: list[Head] = []
+    returns = Returns()
     entries = 0
     for chain in chains:
-        held = _Counted(_chain_entries(replica, chain))
+        held = _Counted(_chain_entries(replica, chain), returns)
         place = _place(replica, chain)
         for defect in verify_chain(chain, held, directory=directory):
             findings.append(_finding(place, defect))
         entries += held.count
         known.extend(held.heads)
     findings.extend(_verify_known(replica, known))
+    findings.extend(_verify_returns(replica, returns))
     return Verification(entries, len(chains), records, tuple(findings))
 
 
 class _Counted:
-    """Passes entries on, counting them and taking down the heads that they name of other chains."""
+    """Passes entries on, counting them and taking down the heads that they name of other chains, and what
+    they give back.
+    """
 
-    def __init__(self, entries: Iterable[bytes]) -> None:
+    def __init__(self, entries: Iterable[bytes], returns: Returns) -> None:
         self._entries = entries
+        self._returns = returns
         self.count = 0
         self.heads: list[Head] = []
 
@@ -82,7 +88,15 @@ class _Counted:
             self.count += 1
             if b'"wit":' in sealed or b'"heads":' in sealed:
                 self.heads.extend(_heads_named(sealed))
+            if b'"kind":"refund"' in sealed:
+                self._gather(sealed)
             yield sealed
+
+    def _gather(self, sealed: bytes) -> None:
+        try:
+            self._returns.add(read_entry(sealed))
+        except CrdtsyncError:
+            return  # Reported by the walk along the chain.
 
 
 def _verify_store(replica: Replica, progress: Callable[[int], None]) -> Iterator[Finding]:
@@ -158,6 +172,20 @@ def _verify_known(replica: Replica, known: Iterable[Head]) -> Iterator[Finding]:
         if runs and head.link not in replica.log.links_at(head.chain, head.n):
             message = f"entry {head.n}, which another entry names, is not here"
             yield Finding(_place(replica, head.chain), "tail", head.n, head.link, None, message)
+
+
+def _verify_returns(replica: Replica, returns: Returns) -> Iterator[Finding]:
+    """Refunds, on whatever register, against the sales that they name."""
+    for defect in returns.check(lambda place: _versions(replica, place)):
+        yield _finding("shop", defect)
+
+
+def _versions(replica: Replica, place: Place) -> list[Entry]:
+    try:
+        found = [sealed for _, sealed in replica.log.chain_entries(place.chain, place.n, place.n)]
+    except DamagedStore:
+        return []  # Reported by the walk through the store.
+    return [read_entry(sealed) for sealed in found]
 
 
 def _heads_named(sealed: bytes) -> tuple[Head, ...]:

@@ -53,6 +53,16 @@ def test_an_end_that_another_entry_names_and_that_is_missing_is_named(till):
     assert [finding.seq for finding in tails] == [2]
 
 
+def test_a_bottle_that_two_registers_gave_back_is_named(till):
+    other, third = MemoryTill("Caisse 2", series="02"), MemoryTill("Caisse 3", series="03")
+    sale = other.sell()
+    other.refund(sale)
+    third.refund(sale)
+    receive(till, [*other.entries, *third.entries])
+    [finding] = [finding for finding in till.verify().findings if finding.code == "refund"]
+    assert finding.message == "line 1 of ticket 02-26-000001: 2 given back, 1 sold"
+
+
 def change_on_disk(folder, old, new):
     connection = apsw.Connection(str(folder / STORE))
     connection.execute(
