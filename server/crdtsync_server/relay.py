@@ -13,7 +13,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import Gauge
@@ -336,7 +335,7 @@ class Relay:
         return sign_with_purpose(self.access.relay_key, purpose, payload)
 
     def _let_metrics_be_read(self) -> None:
-        metrics, path = self.metrics, self._folder.store
+        metrics = self.metrics
 
         def told(name: str) -> list[int]:
             shops = self._connections.values()
@@ -347,12 +346,8 @@ class Relay:
             metrics.devices_connected: lambda: sum(map(len, self._connections.values())),
             metrics.devices_pending: lambda: len(told("pending_records")),
             metrics.pending_sales: lambda: sum(told("pending_sales")),
-            metrics.store_bytes: lambda: sum(_size(Path(f"{path}{end}")) for end in ("", "-wal")),
-            metrics.disk_free_bytes: lambda: shutil.disk_usage(path.parent).free,
+            metrics.store_bytes: self._folder.store_bytes,
+            metrics.disk_free_bytes: lambda: shutil.disk_usage(self._folder.root).free,
         }
         for gauge, read in reads.items():
             metrics.read_when_asked(gauge, read)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

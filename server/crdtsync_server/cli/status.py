@@ -10,7 +10,8 @@ import click
 from crdtsync_server.cli.options import common_options
 
 if TYPE_CHECKING:
-    from crdtsync.storage.log import Store
+    from crdtsync.model.certificate import Certificate
+    from crdtsync.storage.log import ShopLog, Store
     from crdtsync_server.access import Access, ShopRow
 
 
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 )
 @common_options
 def command(data: Path, as_json: bool) -> None:
-    """Show shops, devices and the ends of logs, as they lie on disk. Works while the relay runs."""
+    """Show shops, devices and what was not admitted, as they lie on disk. Works while the relay runs.
+
+    Of each device: when it was last here, how much of its own log is stored here, how much of the shop it
+    has on its own disk, and what it said that is not acknowledged to it. These lag behind by some seconds.
+    """
     from crdtsync.cli.output import print_json
     from crdtsync_server.folder import DataFolder
     from crdtsync_server.open import opened
@@ -30,6 +35,7 @@ def command(data: Path, as_json: bool) -> None:
             "data": str(data),
             "served_by_pid": DataFolder(data).served_by(),
             "relay": access.relay_device,
+            "store_bytes": DataFolder(data).store_bytes(),
             "shops": [_shop_facts(access, store, shop) for shop in access.shops()],
         }
     if as_json:
@@ -39,11 +45,24 @@ def command(data: Path, as_json: bool) -> None:
 
 
 def _shop_facts(access: Access, store: Store, shop: ShopRow) -> dict[str, Any]:
+    from crdtsync_server.cli.show import utc
     from crdtsync_server.owner import OwnerChain
 
     log = store.shop(shop.id)
-    directory = OwnerChain.read(log).directory
+    chain = OwnerChain.read(log)
+    newest = {certificate.device: certificate for certificate in chain.directory.certificates()}
     documents = log.documents()
+    apart = [
+        {
+            "digest": one.digest,
+            "code": one.code,
+            "reason": one.reason,
+            "held": one.held,
+            "at": utc(one.at_ms),
+            "from_log": one.origin.log_id if one.origin else None,
+        }
+        for one in log.apart()
+    ]
     return {
         "shop": shop.id,
         "name": shop.name,
@@ -51,37 +70,82 @@ def _shop_facts(access: Access, store: Store, shop: ShopRow) -> dict[str, Any]:
         "log_end": log.end.seq,
         "documents": len(documents),
         "records_bytes": sum(document.records_bytes for document in documents),
-        "set_apart": len(log.apart()),
+        "held": sum(one["held"] is True for one in apart),
+        "refused": sum(not one["held"] and one["code"] != "damaged" for one in apart),
+        "damaged": sum(one["code"] == "damaged" for one in apart),
+        "not_admitted": apart,
         "open_codes": access.codes.count_open(shop.id),
         "devices": [
-            {
-                "device": certificate.device,
-                "name": certificate.name,
-                "role": certificate.role,
-                "series": certificate.series,
-                "revoked": directory.is_revoked(certificate.device),
-            }
-            for certificate in directory.certificates()
+            _device_facts(log, certificate, is_revoked=chain.directory.is_revoked(certificate.device))
+            for certificate in newest.values()
             if certificate.role != "relay"
         ],
     }
 
 
-def _print(facts: dict[str, Any]) -> None:
-    from crdtsync.cli.output import print_table
+def _device_facts(log: ShopLog, certificate: Certificate, *, is_revoked: bool) -> dict[str, Any]:
+    from crdtsync_server.cli.show import utc
+    from crdtsync_server.contacts import read_contact
 
+    contact = read_contact(log, certificate.device)
+    cursor = log.cursor(contact.log) if contact else None
+    given = log.refusals_given(contact.log) if contact else []
+    return {
+        "device": certificate.device,
+        "name": certificate.name,
+        "role": certificate.role,
+        "series": certificate.series,
+        "revoked": is_revoked,
+        "last_contact_at": utc(contact.at_ms) if contact else None,
+        "software": contact.software if contact else None,
+        "stored": cursor.position.seq if cursor else 0,
+        "acknowledged": contact.acknowledged if contact else 0,
+        "behind": log.end.seq - min(contact.acknowledged if contact else 0, log.end.seq),
+        "pending_sales": contact.pending_sales if contact else None,
+        "pending_amount_minor": contact.pending_amount_minor if contact else None,
+        "clock_offset_ms": contact.clock_offset_ms if contact else None,
+        "held": sum(refusal.held for refusal in given),
+        "refused": sum(not refusal.held for refusal in given),
+    }
+
+
+def _print(facts: dict[str, Any]) -> None:
     pid = facts["served_by_pid"]
     click.echo(
-        f"{facts['data']}: " + ("not served at present" if pid is None else f"served by process {pid}")
+        f"{facts['data']}: "
+        + ("not served at present" if pid is None else f"served by process {pid}")
+        + f", {facts['store_bytes'] / 1e6:.1f} MB on disk"
     )
     for shop in facts["shops"]:
         click.echo(
             f"\n{shop['name']} ({shop['shop'].hex()}): {shop['log_end']} records, "
-            f"{shop['records_bytes'] / 1e6:.1f} MB, {shop['set_apart']} set apart, "
+            f"{shop['records_bytes'] / 1e6:.1f} MB, {shop['held']} held, {shop['refused']} refused, "
+            f"{shop['damaged']} damaged, "
             f"{shop['open_codes']} open pairing codes"
         )
-        rows = [
-            (d["name"], d["role"], d["series"] or "", "revoked" if d["revoked"] else "", d["device"].hex())
-            for d in shop["devices"]
-        ]
-        print_table(("device", "role", "series", "", "id"), rows)
+        _print_devices(shop)
+        for one in shop["not_admitted"]:
+            word = "held" if one["held"] else "set apart"
+            click.echo(f"{word} {one['digest'].hex()[:8]} at {one['at']}: {one['code']}: {one['reason']}")
+
+
+def _print_devices(shop: dict[str, Any]) -> None:
+    from crdtsync.cli.output import money, print_table
+
+    rows = []
+    for device in shop["devices"]:
+        sales, amount = device["pending_sales"], device["pending_amount_minor"]
+        rows.append(
+            (
+                device["name"],
+                device["role"] + (", revoked" if device["revoked"] else ""),
+                device["series"] or "",
+                device["last_contact_at"] or "never",
+                str(device["behind"]),
+                "–" if sales is None else f"{sales} ({money(amount)})",
+                str(device["held"] + device["refused"]),
+                device["device"].hex(),
+            )
+        )
+    titles = ("device", "role", "series", "last here", "behind", "pending", "not admitted", "id")
+    print_table(titles, rows, right=(4, 6))

@@ -1,0 +1,106 @@
+from types import SimpleNamespace
+
+import pytest
+
+from crdtsync.ids import Position
+from crdtsync_server.contacts import (
+    LAGGING_AFTER_MS,
+    SAVE_EVERY_MS,
+    SAVE_SAME_EVERY_MS,
+    Contact,
+    Contacts,
+    read_contact,
+)
+
+
+class States:
+    """The small state of a log."""
+
+    def __init__(self):
+        self.states = {}
+
+    def state(self, key):
+        return self.states.get(key)
+
+    def set_state(self, key, value):
+        self.states[key] = value
+
+
+class Device:
+    """A connection, as far as it is looked at."""
+
+    def __init__(self, number=1):
+        peer = SimpleNamespace(
+            shop=b"s" * 16, device=bytes([number]) * 16, log_id=b"l" * 16, software="crdtsync/1"
+        )
+        self.outbound = SimpleNamespace(acked=Position(4, b""), end=Position(7, b""))
+        self.session = SimpleNamespace(peer=peer, is_live=True, outbound=self.outbound)
+        self.presence = {"pending_sales": 2, "pending_amount_minor": 3700, "clock_offset_ms": "late"}
+
+
+@pytest.fixture
+def contacts(clock):
+    return Contacts(clock.now_ms)
+
+
+def written(contacts, live, **how):
+    log = States()
+    for write in contacts.due(live, **how).values():
+        write(log)
+    return log
+
+
+def test_what_a_device_said_is_read_again_as_it_was(contacts, clock):
+    log = written(contacts, [Device()])
+    known = read_contact(log, b"\x01" * 16)
+    assert known == Contact(b"l" * 16, clock.ms, 4, "crdtsync/1", 2, 3700, None)
+
+
+def test_a_device_that_left_is_remembered_as_it_left(contacts, clock):
+    device = Device()
+    left_ms = clock.ms
+    contacts.gone(device)
+    clock.ms += SAVE_EVERY_MS
+    assert read_contact(written(contacts, []), b"\x01" * 16).at_ms == left_ms
+
+
+def test_a_device_that_was_never_here_is_not_known():
+    assert read_contact(States(), b"\x01" * 16) is None
+
+
+def test_a_device_that_does_nothing_costs_one_write_a_minute(contacts, clock):
+    device, writes = Device(), 0
+    for _ in range(4 * SAVE_SAME_EVERY_MS // SAVE_EVERY_MS):
+        writes += len(contacts.due([device]))
+        clock.ms += SAVE_EVERY_MS
+    assert writes == 4
+
+
+def test_between_two_looks_nothing_is_written_except_at_the_end(contacts):
+    device = Device()
+    contacts.due([device])
+    device.outbound.acked = Position(7, b"")
+    assert contacts.due([device]) == {}
+    assert list(contacts.due([device], at_once=True)) == [b"s" * 16]
+
+
+def test_a_device_lags_when_it_has_not_caught_up_for_ten_seconds(contacts, clock):
+    device = Device()
+    assert contacts.look([device]) == 0
+    clock.ms += LAGGING_AFTER_MS
+    assert contacts.look([device]) == 1
+    device.outbound.acked = device.outbound.end
+    assert contacts.look([device]) == 0
+
+
+def test_a_device_that_left_does_not_lag(contacts, clock):
+    device = Device()
+    contacts.look([device])
+    contacts.gone(device)
+    clock.ms += LAGGING_AFTER_MS
+    assert contacts.look([]) == 0
+
+
+def test_a_contact_of_another_version_is_read_as_far_as_it_is_known():
+    known = Contact.from_bytes(b'{"log":"00","at_ms":5,"acknowledged":1,"software":"x","mood":"good"}')
+    assert known == Contact(b"\x00", 5, 1, "x")
