@@ -15,6 +15,7 @@ import msgpack
 from crdtsync.errors import MalformedMessage
 from crdtsync.ids import ID_BYTES, LINK_BYTES, Position
 from crdtsync.protocol.limits import (
+    DOCUMENTS_PER_MESSAGE_MAX,
     ENROL_BOX_BYTES_MAX,
     FIRST_INTERVALS_MAX,
     FRAME_BYTES_MAX,
@@ -27,12 +28,15 @@ from crdtsync.protocol.limits import (
     RUNS_PER_MESSAGE_MAX,
 )
 from crdtsync.protocol.messages import (
+    About,
     Ack,
     Certificates,
     CertificatesWanted,
     Challenge,
     Cut,
     Digest,
+    Documents,
+    DocumentsDigest,
     Enrol,
     Enrolled,
     Heads,
@@ -58,6 +62,9 @@ SIGNATURE_BYTES = 64
 KEY_BYTES = 33
 EXCHANGE_KEY_BYTES = 32
 TEXT_BYTES_MAX = 400
+DOCUMENT_NAME_MAX = 100
+CAPABILITIES_MAX = 32
+HELLO_FIELDS, HELLO_FIELDS_MAX = 16, 32
 
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
 
@@ -79,6 +86,7 @@ def encode_hello_body(hello: Hello) -> bytes:
         hello.time_ms,
         hello.digest,
         hello.software,
+        *([hello.capabilities] if hello.capabilities else []),
     ]
     return bytes(_pack(fields))
 
@@ -232,11 +240,17 @@ def _read_hello(f: Fields) -> Hello:
     _check(len(body) < 2048, "a hello")
     try:
         b = msgpack.unpackb(
-            body, raw=False, ext_hook=_refuse_ext, max_array_len=16, max_map_len=0, max_ext_len=0
+            body,
+            raw=False,
+            ext_hook=_refuse_ext,
+            max_array_len=HELLO_FIELDS_MAX,
+            max_map_len=0,
+            max_ext_len=0,
         )
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise MalformedMessage("a hello is not as the protocol says") from error
-    _check(type(b) is list and len(b) == 16, "a hello")
+    # Later ends may say more; the first ones said less.
+    _check(type(b) is list and len(b) >= HELLO_FIELDS, "a hello")
     return Hello(
         version=_int(b[0], "a version"),
         shop=_bytes(b[1], "a shop", ID_BYTES),
@@ -252,9 +266,15 @@ def _read_hello(f: Fields) -> Hello:
         time_ms=_int(b[13], "a time"),
         digest=_bytes(b[14], "a digest", LINK_BYTES),
         software=_text(b[15], "a software version"),
+        capabilities=_capabilities(b[16] if len(b) > 16 else []),
         body=body,
         signature=_bytes(f[2], "a signature", SIGNATURE_BYTES),
     )
+
+
+def _capabilities(value: Any) -> tuple[str, ...]:
+    names = _list(value, "capabilities", CAPABILITIES_MAX)
+    return tuple(_text(name, "a capability", 40) for name in names)
 
 
 def _read_records(f: Fields) -> Records:
@@ -339,6 +359,16 @@ def _read_enrol(f: Fields) -> Enrol:
     return Enrol(_bytes(f[1], "an exchange key", EXCHANGE_KEY_BYTES), box)
 
 
+def _read_documents(f: Fields) -> Documents:
+    about = _int(f[1], "a list of documents")
+    _check(about in list(About), "a list of documents")
+    documents = []
+    for item in _list(f[2], "documents", DOCUMENTS_PER_MESSAGE_MAX):
+        _check(type(item) is list and len(item) == 2, "a document")
+        documents.append((_text(item[0], "a document", DOCUMENT_NAME_MAX), _bytes(item[1], "a document", 32)))
+    return Documents(About(about), tuple(documents), _bool(f[3], "documents"))
+
+
 def _refusals(message: Refused) -> list[list[Any]]:
     return [[r.seq, r.digest, r.code, r.reason[:TEXT_BYTES_MAX], r.held] for r in message.refusals]
 
@@ -365,6 +395,8 @@ _ENCODERS: dict[type, Callable[[Any], tuple[int, list[Any]]]] = {
     ),
     Enrol: lambda m: (17, [m.exchange_key, m.box]),
     Enrolled: lambda m: (18, [m.box]),
+    DocumentsDigest: lambda m: (19, [m.digest, m.end_seq]),
+    Documents: lambda m: (20, [int(m.about), m.documents, m.last]),
 }
 
 _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
@@ -406,4 +438,6 @@ _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
     16: (6, _read_offer),
     17: (2, _read_enrol),
     18: (1, lambda f: Enrolled(_bytes(f[1], "a box"))),
+    19: (2, lambda f: DocumentsDigest(_bytes(f[1], "a digest", LINK_BYTES), _int(f[2], "an end"))),
+    20: (3, _read_documents),
 }

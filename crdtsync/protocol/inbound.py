@@ -12,7 +12,15 @@ from collections.abc import Callable
 from crdtsync.errors import UnexpectedMessage
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
-from crdtsync.protocol.intervals import Interval, count, intersect, overlaps, subtract
+from crdtsync.protocol.intervals import (
+    Interval,
+    common,
+    count,
+    difference,
+    joined,
+    overlaps,
+    subtract,
+)
 from crdtsync.protocol.messages import Ack, Cut, Message, Pack, Records, Want
 from crdtsync.protocol.work import Delivery
 
@@ -81,14 +89,15 @@ class Inbound:
         self._take(
             message.to,
             records=tuple(zip(message.seqs, message.records, strict=True)),
-            fills=message.fills,
+            fills=self._answered(message.fills, message.to),
             size=sum(map(len, message.records)),
         )
 
     def on_pack(self, message: Pack) -> None:
         """Raises ``UnexpectedMessage``."""
         self._check_continues(message.start, message.to, message.fills)
-        self._take(message.to, blob=message.blob, fills=message.fills, size=len(message.blob))
+        fills = self._answered(message.fills, message.to)
+        self._take(message.to, blob=message.blob, fills=fills, size=len(message.blob))
 
     def on_cut(self, message: Cut) -> None:
         """Raises ``UnexpectedMessage``."""
@@ -96,14 +105,9 @@ class Inbound:
             raise UnexpectedMessage("a cut is only for a register that starts")
         if message.seqs and message.seqs[-1] > message.to.seq:
             raise UnexpectedMessage("records do not lie where their frame says")
-        missing: list[Interval] = [(1, message.to.seq)]
-        for seq in message.seqs:
-            missing = subtract(missing, (seq, seq))
-        first: list[Interval] = []
-        for interval in message.first:
-            first += intersect(missing, interval)
-            missing = subtract(missing, interval)
-        self.wanted = first + missing[::-1]
+        missing = difference([(1, message.to.seq)], [(seq, seq) for seq in message.seqs])
+        urgent = joined(message.first, limits.FIRST_INTERVALS_MAX)
+        self.wanted = common(missing, urgent) + difference(missing, urgent)[::-1]
         records = tuple(zip(message.seqs, message.records, strict=True))
         self._take(message.to, records=records, cut=tuple(self.wanted), size=sum(map(len, message.records)))
         self.want_more()
@@ -114,7 +118,7 @@ class Inbound:
         if delivery.number != number:
             raise AssertionError(f"delivery {number} was stored before {delivery.number}")
         self.stored = delivery.cursor
-        self._bytes_under_way -= delivery.size
+        self._bytes_under_way -= _cost(delivery)
         self._unacked_bytes += delivery.size
         if delivery.fills is not None:
             self.wanted = subtract(self.wanted, delivery.fills)
@@ -161,12 +165,25 @@ class Inbound:
         start, self.got = self.got, cursor
         delivery = Delivery(self._deliveries, start, cursor, records, blob, restart, cut, fills, size)
         self.under_way.append(delivery)
-        self._bytes_under_way += size
+        self._bytes_under_way += _cost(delivery)
         self._deliver(delivery)
+
+    def _answered(self, fills: Interval | None, to: Position) -> Interval | None:
+        """What is wanted no more after an answer. One to what was not asked for counts as a repair: a pack
+        may have answered it already, and nobody may cut what is wanted into ever more pieces.
+        """
+        if fills is None:
+            return None
+        if fills[1] > to.seq:
+            raise UnexpectedMessage("an answered interval lies beyond what was told")
+        return fills if overlaps(self._asked, fills) else None
 
     def _check_continues(self, start: Position, to: Position, fills: Interval | None) -> None:
         if start != self.got or to.seq < start.seq or (to.seq == start.seq and to != start):
             raise UnexpectedMessage("records do not continue where the last ones ended")
-        # A pack may have answered some of it already; what was not asked for counts as a repair.
         if fills is not None and start != to:
             raise UnexpectedMessage("an answered interval does not move a cursor")
+
+
+def _cost(delivery: Delivery) -> int:
+    return delivery.size + limits.UNSTORED_RECORD_BYTES * len(delivery.records)

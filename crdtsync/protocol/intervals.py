@@ -22,10 +22,36 @@ def subtract(intervals: Iterable[Interval], gone: Interval) -> list[Interval]:
     return left
 
 
-def intersect(intervals: Iterable[Interval], part: Interval) -> list[Interval]:
-    """What ``intervals`` and ``part`` have in common."""
-    common = ((max(lo, part[0]), min(hi, part[1])) for lo, hi in intervals)
-    return [(lo, hi) for lo, hi in common if lo <= hi]
+def common(left: Sequence[Interval], right: Sequence[Interval]) -> list[Interval]:
+    """What two ascending lists of disjoint intervals have in common. O(both)."""
+    found, a, b = [], 0, 0
+    while a < len(left) and b < len(right):
+        lo, hi = max(left[a][0], right[b][0]), min(left[a][1], right[b][1])
+        if lo <= hi:
+            found.append((lo, hi))
+        if left[a][1] < right[b][1]:
+            a += 1
+        else:
+            b += 1
+    return found
+
+
+def difference(left: Sequence[Interval], right: Sequence[Interval]) -> list[Interval]:
+    """What is in ``left`` and not in ``right``, both ascending and disjoint. O(both)."""
+    left_over, b = [], 0
+    for lo, hi in left:
+        while b < len(right) and right[b][1] < lo:
+            b += 1
+        start, place = lo, b
+        while place < len(right) and right[place][0] <= hi:
+            if start < right[place][0]:
+                left_over.append((start, right[place][0] - 1))
+            start = right[place][1] + 1
+            place += 1
+        b = max(b, place - 1)
+        if start <= hi:
+            left_over.append((start, hi))
+    return left_over
 
 
 def overlaps(intervals: Sequence[Interval], part: Interval) -> bool:

@@ -41,6 +41,17 @@ a well-behaved peer has under way, and room for the intervals that were asked fo
 UNSTORED_FRAMES_MAX = 256
 """The same for frames, so that a flood of tiny or empty ones is held up as well."""
 
+UNSTORED_RECORD_BYTES = 256
+"""What a record counts for in ``UNSTORED_BYTES_MAX`` besides its bytes: a refusal may have to be told of it,
+so that 8,192 records of one byte would cost a peer little and us much."""
+
+ROOM_BYTES = 512 << 10
+"""Answers and records are only made while less than this waits for the peer's socket."""
+
+QUEUED_BYTES_MAX = 4 << 20
+"""A peer for which more than this waits (besides the list of refusals at hello) does not read what it caused,
+and is hung up on: what honest ends say without being asked has a hundredth of it."""
+
 ACK_EVERY_BYTES = 128 << 10
 """How much a register stores before it acknowledges to a relay, which only uses it to go on sending."""
 
@@ -68,6 +79,12 @@ HEADS_RUNS_MAX = 100_000
 MARKS_MAX = 24
 """Marks of one run: at distances 0, 1, 3, 7, … that is 16 million entries back."""
 
+DOCUMENTS_PER_MESSAGE_MAX = 1000
+"""Documents in one list."""
+
+DOCUMENTS_MAX = 20_000
+"""Documents in one list, told in several messages; a shop with more compares the first ones by name."""
+
 REFUSALS_PER_MESSAGE_MAX = 1000
 """Refusals told in one message."""
 
@@ -87,7 +104,16 @@ ADVANCE_AFTER_MS = 1_000
 """How long an advance over skipped records alone waits for company."""
 
 COMPARE_EVERY_MS = 60_000
-"""How often two quiet ends compare their root digests."""
+"""How often two quiet ends compare what they hold."""
+
+DIGEST_EVERY_MS = 1_000
+"""How often a peer's digest is looked at, at most, and ours is sent when something gives cause to it."""
+
+HEADS_EVERY_MS = 1_000
+"""How often heads are told, at most: reading them costs a large shop some milliseconds."""
+
+REPAIR_EVERY_MS = 10_000
+"""How often a repair is begun because a peer's digest differs: it reads the whole log."""
 
 STALLED_AFTER_MS = 60_000
 """How long records may stay unacknowledged with nothing at all coming from the peer."""

@@ -6,9 +6,16 @@ Both ends send the same messages. *Mine* below is the sender of the message, *yo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 from crdtsync.ids import START, Position
+
+DOCUMENTS = "documents"
+"""The capability of comparing Yjs documents: ``DocumentsDigest`` and ``Documents``."""
+
+CAPABILITIES = (DOCUMENTS,)
+"""What this end understands beyond the messages that every end of version 1 does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,8 @@ class Hello:
     ``cursor_log`` is the log that ``cursor`` speaks of: yours, as I remember it (empty: I know none).
     ``fits`` answers your hello (the accepting end's only): false says that your cursor does not fit my log,
     so start again at the beginning, and do not count on my still having what once came from me.
-    ``certificate`` is the link of the certificate that names my key.
+    ``certificate`` is the link of the certificate that names my key. ``capabilities`` name what I understand
+    beyond the messages that every end of version 1 does; nothing else is sent to me.
     """
 
     version: int
@@ -43,6 +51,7 @@ class Hello:
     time_ms: int
     digest: bytes
     software: str = ""
+    capabilities: tuple[str, ...] = ()
     body: bytes = field(default=b"", compare=False)
     signature: bytes = field(default=b"", compare=False)
 
@@ -214,6 +223,38 @@ class Enrolled:
     box: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentsDigest:
+    """One digest over the Yjs documents that I hold at the moment my log ended at ``end_seq``, by the records
+    that they are made of.
+    """
+
+    digest: bytes
+    end_seq: int
+
+
+class About(IntEnum):
+    """What the digests in a list of documents are of, and what the list answers."""
+
+    RECORDS = 1
+    """The set of a document's records: of all documents, in answer to a digest that differs."""
+
+    CONTENTS = 2
+    """What a document holds: of those whose records differ. A compacted document has other records."""
+
+    CONTENTS_TOO = 3
+    """The same, of those whose content differs indeed; the end of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Yjs documents that I hold, each with a digest (of 32 zero bytes: I hold nothing of it)."""
+
+    about: About
+    documents: tuple[tuple[str, bytes], ...]
+    last: bool = True
+
+
 Message = (
     Challenge
     | Hello
@@ -233,16 +274,23 @@ Message = (
     | Offer
     | Enrol
     | Enrolled
+    | DocumentsDigest
+    | Documents
 )
 
 __all__ = [
+    "CAPABILITIES",
+    "DOCUMENTS",
     "START",
+    "About",
     "Ack",
     "Certificates",
     "CertificatesWanted",
     "Challenge",
     "Cut",
     "Digest",
+    "Documents",
+    "DocumentsDigest",
     "Enrol",
     "Enrolled",
     "Heads",

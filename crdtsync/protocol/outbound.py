@@ -8,13 +8,13 @@ lag behind ``sent``; the next frame covers both, or after a second one without r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 
 from crdtsync.errors import UnexpectedMessage
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
-from crdtsync.protocol.intervals import Interval
+from crdtsync.protocol.intervals import Interval, joined
 from crdtsync.protocol.messages import Ack, Cut, Message, Pack, Records, Want
 from crdtsync.protocol.work import Covered, ReadRequest
 
@@ -25,6 +25,7 @@ class Purpose(Enum):
     GO_ON = "go on"
     FILL = "fill"
     REPAIR = "repair"
+    AGAIN = "again"
 
 
 class Outbound:
@@ -46,6 +47,7 @@ class Outbound:
         self._repair_after: int | None = None
         self._repair_until = 0
         self._fills: deque[list[int]] = deque()
+        self._again: deque[list[int]] = deque()
 
     def start(self, position: Position) -> None:
         """The peer holds my log up to ``position``; go on there."""
@@ -60,6 +62,7 @@ class Outbound:
             and self.acked.seq == self.told.seq
             and self._repair_after is None
             and not self._fills
+            and not self._again
         )
 
     @property
@@ -82,6 +85,9 @@ class Outbound:
         if self._repair_after is not None:
             after, until = self._repair_after, self._repair_until
             return Purpose.REPAIR, ReadRequest(after, bytes_max, until, skip_origin=False, covered=covered)
+        if self._again:
+            lo, hi = self._again[0]
+            return Purpose.AGAIN, ReadRequest(lo - 1, bytes_max, hi, skip_origin=False)
         if self.sent.seq >= self.end.seq:
             return None
         if self.sent.seq < self._cover_until:
@@ -97,6 +103,12 @@ class Outbound:
         elif purpose is Purpose.REPAIR:
             if request.after == self._repair_after:  # Else another repair has begun meanwhile.
                 self._repair_after = to.seq if to.seq < self._repair_until else None
+            if records:
+                self._send(Records(self.told, self.told, seqs, data))
+        elif purpose is Purpose.AGAIN:
+            self._again[0][0] = to.seq + 1
+            if to.seq >= self._again[0][1]:
+                self._again.popleft()
             if records:
                 self._send(Records(self.told, self.told, seqs, data))
         elif records:
@@ -131,6 +143,14 @@ class Outbound:
             self._repair_after, self._repair_until = 0, self.told.seq
         else:
             self._cover_until = self.end.seq
+
+    def send_again(self, seqs: Iterable[int]) -> None:
+        """Send these rows once more, whoever they came from, as far as the peer was told of them. Neighbours
+        may go with them. Nothing while the last ones are still under way.
+        """
+        if not self._again:
+            told = joined(((seq, seq) for seq in seqs if seq <= self.told.seq), limits.FIRST_INTERVALS_MAX)
+            self._again.extend([lo, hi] for lo, hi in told)
 
     def cut(self, cut: Cut) -> None:
         """Skip to the end; the peer asks for what lies before, by intervals."""

@@ -22,24 +22,28 @@ What the other side holds from elsewhere is told by heads, so that only the diff
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Any
 
-from crdtsync.errors import LinkClosed, MalformedMessage, MessageTooBig, UnexpectedMessage, UnsupportedVersion
+from crdtsync.errors import LinkClosed, MalformedMessage, UnexpectedMessage, UnsupportedVersion
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
 from crdtsync.protocol.codec import decode, encode_hello_body, frames
+from crdtsync.protocol.comparing import Comparing, HeadsFor
 from crdtsync.protocol.inbound import Inbound
 from crdtsync.protocol.intervals import Interval, joined
 from crdtsync.protocol.messages import (
+    DOCUMENTS,
     Ack,
     Certificates,
     CertificatesWanted,
     Challenge,
     Cut,
     Digest,
+    Documents,
+    DocumentsDigest,
     Heads,
     HeadsWanted,
     HeldRun,
@@ -70,13 +74,6 @@ class State(Enum):
     """Our log is about to get a new id, and the connection to end: nothing that arrives counts."""
 
 
-class HeadsFor(Enum):
-    """Why the peer's heads were asked for."""
-
-    START = "before the first record is sent"
-    REPAIR = "to send again what the peer lacks"
-
-
 class Session:
     """One end of one connection.
 
@@ -105,9 +102,11 @@ class Session:
         self._ready = Ready()
         self._parts = Parts()
         self._refused = RefusedList()
-        self._heads: list[HeldRun] = []
-        self._heads_asked: HeadsFor | None = None
-        self._opened_ms = self._heard_ms = self._now_ms = self._compared_ms = now_ms
+        self._queued_bytes = 0
+        self._queued_bytes_max = limits.QUEUED_BYTES_MAX
+        self._was_asked_for_certificates = False
+        self._opened_ms = self._heard_ms = self._now_ms = now_ms
+        self.comparing = Comparing(self._send, self.outbound, self.inbound, lambda: self.is_in_step, now_ms)
         if not connecting:
             self._send(Challenge(limits.VERSION, nonce))
 
@@ -134,10 +133,13 @@ class Session:
     # -- input ---------------------------------------------------------------------------------------------
 
     def receive(self, frame: bytes, now_ms: int) -> None:
-        """Take one frame from the peer. Raises ``RemoteProtocolError``."""
-        self._now_ms = self._heard_ms = now_ms
+        """Take one frame from the peer. Raises ``RemoteProtocolError``, and ``LinkClosed`` for a peer that
+        does not read what it causes.
+        """
+        self._now_ms = self.comparing.now_ms = self._heard_ms = now_ms
         if self.state is State.PARTING:
             return
+        self._check_queue()
         message = decode(frame)
         if type(message) is Part:
             if not self.is_live:
@@ -156,22 +158,26 @@ class Session:
 
     def tick(self, now_ms: int) -> None:
         """Time has passed. Raises ``LinkClosed`` when the peer is too slow to be alive."""
-        self._now_ms = now_ms
+        self._now_ms = self.comparing.now_ms = now_ms
         if self.state is State.PARTING:
             return
         if not self.is_live:
             if now_ms - self._opened_ms > limits.HELLO_TIMEOUT_MS:
                 raise LinkClosed("the peer did not say who it is in time", code=4508)
             return
-        if self.outbound.is_stalled and now_ms - self._heard_ms > limits.STALLED_AFTER_MS:
+        self._check_queue()
+        awaits = self.outbound.is_stalled or self.comparing.waits_for_heads
+        if awaits and now_ms - self._heard_ms > limits.STALLED_AFTER_MS:
             raise LinkClosed("the peer has been silent for too long", code=4508)
         since_ms = self.outbound.advance_since_ms
         if since_ms is not None and now_ms - since_ms >= limits.ADVANCE_AFTER_MS:
             self.outbound.advance()
         self.inbound.acknowledge(now=True)
-        if now_ms - self._compared_ms >= limits.COMPARE_EVERY_MS and self.is_in_step:
-            self._compared_ms = now_ms
-            self._ready.digest_due = True
+        self.comparing.tick()
+
+    def _check_queue(self) -> None:
+        if self._queued_bytes > self._queued_bytes_max:
+            raise LinkClosed("the peer does not read what it asks for", code=4508)
 
     def log_grew(self, end: Position) -> None:
         """My log has new rows, from whomever."""
@@ -201,6 +207,7 @@ class Session:
         self.inbound.acknowledge_at_once = me.is_relay
         # Also when there are none: what was held may have been admitted while the peer was away.
         self._tell_refused(standing.refusals, complete=True)
+        self._queued_bytes_max += sum(map(len, self._ready.to_send))
         if known and standing.cursor_fits:
             self.outbound.start(peer.cursor)
         if not self._restart_inbound(peer, said or me, me):
@@ -237,17 +244,13 @@ class Session:
         """As ``supply``: the pack that holds the first row asked for, and its last position."""
         self.outbound.supply_pack(to, blob)
 
-    def supply_heads(self, runs: Sequence[HeldRun]) -> None:
-        """The answer to ``Ready.heads_wanted``."""
-        step = limits.RUNS_PER_MESSAGE_MAX
-        for start in range(0, len(runs) or 1, step):
-            self._send(Heads(tuple(runs[start : start + step]), last=start + step >= len(runs)))
+    def supply_heads(self, runs: Iterable[HeldRun]) -> None:
+        """The answer to ``Ready.heads_wanted``. They are taken from ``runs`` as there is room for them."""
+        self.comparing.supply_heads(runs)
 
     def cover(self, covered: Covered) -> None:
         """What the peer's heads (``Ready.heads``) spare us from sending."""
-        self.outbound.cover(covered, repair=self._heads_asked is HeadsFor.REPAIR)
-        self._heads_asked = None
-        self.outbound.held_back = False
+        self.comparing.cover(covered)
 
     def supply_cut(
         self, to: Position, first: Sequence[Interval], certificates: Sequence[tuple[int, bytes]]
@@ -260,24 +263,44 @@ class Session:
 
     def send_digest(self, digest: bytes) -> None:
         """The answer to ``Ready.digest_due``: what my ledgers amount to."""
-        self._send(Digest(digest, self.outbound.end.seq))
+        self.comparing.send_digest(digest)
+
+    @property
+    def compares_documents(self) -> bool:
+        """Whether the peer understands lists of documents."""
+        return self.peer is not None and DOCUMENTS in self.peer.capabilities
 
     def repair(self) -> None:
         """Compare heads with the peer and send it again whatever it lacks (``resync``)."""
-        if self.is_live and self._heads_asked is None and not self.outbound.held_back:
-            self._ask_heads(HeadsFor.REPAIR)
+        if self.is_live:
+            self.comparing.repair()
 
     def send_presence(self, facts: dict[str, Any]) -> None:
         """Show the peer a few facts about this device."""
         if self.is_live:
             self._send(Presence(facts))
 
-    def take_ready(self) -> Ready:
-        """The work that has come up since the last call."""
+    @property
+    def has_more_to_tell(self) -> bool:
+        """More is to be sent as soon as less is queued: call ``take_ready`` then."""
+        return self.comparing.has_more_to_tell
+
+    def take_ready(self, queued_bytes: int = 0) -> Ready:
+        """The work that has come up since the last call. ``queued_bytes``: what the driver was given to send
+        and the peer's socket has not taken yet.
+        """
+        self._queued_bytes = queued_bytes
         ready, self._ready = self._ready, Ready()
         if self.is_live:
+            has_room = queued_bytes < limits.ROOM_BYTES
+            self.comparing.collect(ready, has_room=has_room)
+            ready.to_send += self._take_to_send()
             ready.to_read = self.outbound.next_read()
         return ready
+
+    def _take_to_send(self) -> list[bytes]:
+        frames, self._ready.to_send = self._ready.to_send, []
+        return frames
 
     def signed_by_peer(self) -> tuple[str, bytes, bytes]:
         """(purpose, payload, signature) that must verify under the key that the peer's certificate names."""
@@ -313,15 +336,11 @@ class Session:
         if outbound.acked.seq > 0 or outbound.end.seq == 0:
             outbound.held_back = False
         elif peer.end.seq > limits.HEADS_ROWS_MIN and outbound.end.seq > limits.HEADS_ROWS_MIN:
-            self._ask_heads(HeadsFor.START)
+            self.comparing.ask_heads(HeadsFor.START)
         elif not peer.is_relay and outbound.end.seq > limits.CUT_ROWS_MIN:
             self._ready.cut_due = True
         else:
             outbound.held_back = False
-
-    def _ask_heads(self, reason: HeadsFor) -> None:
-        self._heads_asked = reason
-        self._send(HeadsWanted())
 
     def _say_hello(self, *, fits: bool = True) -> None:
         me = self._me
@@ -367,19 +386,13 @@ class Session:
         self._ready.judge = message
 
     def _on_certificates_wanted(self, _: CertificatesWanted) -> None:
+        if self._was_asked_for_certificates:
+            raise UnexpectedMessage("certificates were asked for again")
+        self._was_asked_for_certificates = True
         self._ready.certificates_wanted = True
 
     def _on_certificates(self, message: Certificates) -> None:
         self._ready.judge, self._ready.certificates = self.peer, message.sealed
-
-    def _on_records(self, message: Records) -> None:
-        self.inbound.on_records(message)
-
-    def _on_pack(self, message: Pack) -> None:
-        self.inbound.on_pack(message)
-
-    def _on_cut(self, message: Cut) -> None:
-        self.inbound.on_cut(message)
 
     def _on_ack(self, message: Ack) -> None:
         if not self._refused.is_known:
@@ -391,29 +404,13 @@ class Session:
         was_known = self._refused.is_known
         whole = self._refused.add(message)
         if whole is not None:
+            told = self.outbound.told.seq
+            if not whole.complete and any(not 1 <= refusal.seq <= told for refusal in whole.refusals):
+                raise UnexpectedMessage("a refusal of something that was never sent")
             self._ready.refused.append(whole)
         if self._refused.is_known and not was_known and not self.inbound.is_restarting:
             # Only now does the cursor of the peer's hello count: it may lie behind something refused.
             self._ready.acknowledged = self.outbound.acked
-
-    def _on_heads_wanted(self, _: HeadsWanted) -> None:
-        self._ready.heads_wanted = True
-
-    def _on_heads(self, message: Heads) -> None:
-        if self._heads_asked is None:
-            raise UnexpectedMessage("heads that nobody asked for")
-        self._heads.extend(message.runs)
-        if len(self._heads) > limits.HEADS_RUNS_MAX:
-            raise MessageTooBig("more runs than a shop can have")
-        if message.last:
-            self._ready.heads, self._heads = self._heads, []
-
-    def _on_want(self, message: Want) -> None:
-        self.outbound.on_want(message)
-
-    def _on_digest(self, message: Digest) -> None:
-        if self.is_in_step and message.end_seq == self.inbound.got.seq:
-            self._ready.digest = message
 
     def _on_presence(self, message: Presence) -> None:
         self._ready.presence = message.facts
@@ -426,19 +423,21 @@ def _check_version(version: int) -> None:
         )
 
 
-_HANDLERS: dict[tuple[State, type], Callable[[Session, Any], None]] = {
+_HANDLERS: dict[tuple[State, type], Callable[[Session, Any], object]] = {
     (State.AWAIT_CHALLENGE, Challenge): Session._on_challenge,
     (State.AWAIT_HELLO, Hello): Session._on_hello,
     (State.AWAIT_HELLO, CertificatesWanted): Session._on_certificates_wanted,
     (State.JUDGING, Certificates): Session._on_certificates,
-    (State.LIVE, Records): Session._on_records,
-    (State.LIVE, Pack): Session._on_pack,
-    (State.LIVE, Cut): Session._on_cut,
+    (State.LIVE, Records): lambda session, message: session.inbound.on_records(message),
+    (State.LIVE, Pack): lambda session, message: session.inbound.on_pack(message),
+    (State.LIVE, Cut): lambda session, message: session.inbound.on_cut(message),
     (State.LIVE, Ack): Session._on_ack,
     (State.LIVE, Refused): Session._on_refused,
-    (State.LIVE, HeadsWanted): Session._on_heads_wanted,
-    (State.LIVE, Heads): Session._on_heads,
-    (State.LIVE, Want): Session._on_want,
-    (State.LIVE, Digest): Session._on_digest,
+    (State.LIVE, HeadsWanted): lambda session, message: session.comparing.on_heads_wanted(message),
+    (State.LIVE, Heads): lambda session, message: session.comparing.on_heads(message),
+    (State.LIVE, Want): lambda session, message: session.outbound.on_want(message),
+    (State.LIVE, Digest): lambda session, message: session.comparing.on_digest(message),
+    (State.LIVE, DocumentsDigest): lambda session, message: session.comparing.on_documents_digest(message),
+    (State.LIVE, Documents): lambda session, message: session.comparing.on_documents(message),
     (State.LIVE, Presence): Session._on_presence,
 }

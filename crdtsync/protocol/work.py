@@ -9,7 +9,16 @@ from typing import Any
 from crdtsync.ids import Position
 from crdtsync.protocol import limits
 from crdtsync.protocol.intervals import Interval
-from crdtsync.protocol.messages import Digest, HeldRun, Hello, Refused, RefusedRecord
+from crdtsync.protocol.messages import (
+    CAPABILITIES,
+    Digest,
+    Documents,
+    DocumentsDigest,
+    HeldRun,
+    Hello,
+    Refused,
+    RefusedRecord,
+)
 
 Covered = Mapping[bytes, Sequence[Interval]]
 """Per chain the intervals of entry numbers that need not be sent, because the peer holds them."""
@@ -55,6 +64,7 @@ class Me:
             self.time_ms,
             self.digest,
             self.software,
+            CAPABILITIES,
         )
 
 
@@ -129,6 +139,8 @@ class Ready:
     heads: list[HeldRun] | None = None
     digest_due: bool = False
     digest: Digest | None = None
+    documents_digest: DocumentsDigest | None = None
+    documents: list[Documents] = field(default_factory=list)
     cut_due: bool = False
     presence: dict[str, Any] | None = None
     to_read: ReadRequest | None = None

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from crdtsync.ids import Position
 from crdtsync.protocol.codec import SEQ_MAX, TEXT_BYTES_MAX, encode_hello_body
 from crdtsync.protocol.messages import (
+    About,
     Ack,
     Certificates,
     CertificatesWanted,
     Challenge,
     Cut,
     Digest,
+    Documents,
+    DocumentsDigest,
     Enrol,
     Enrolled,
     Heads,
@@ -63,7 +66,8 @@ def hellos(draw: st.DrawFn) -> Hello:
         fits=draw(st.booleans()),
         time_ms=draw(whole_numbers),
         digest=draw(links),
-        software=draw(texts.filter(lambda text: len(text.encode()) < 1500)),
+        software=draw(texts.filter(lambda text: len(text.encode()) < 1000)),
+        capabilities=tuple(draw(st.lists(texts.map(lambda text: text[:10]), max_size=3))),
         signature=draw(signatures),
     )
     return with_body(hello)
@@ -136,6 +140,13 @@ messages: st.SearchStrategy[Message] = st.one_of(
     ),
     st.builds(Enrol, links, st.binary(max_size=99)),
     st.builds(Enrolled, st.binary(max_size=99)),
+    st.builds(DocumentsDigest, links, whole_numbers),
+    st.builds(
+        Documents,
+        st.sampled_from(About),
+        st.lists(st.tuples(texts.map(lambda text: text[:100]), links), max_size=5).map(tuple),
+        st.booleans(),
+    ),
 )
 """Every kind of message that can be on the wire."""
 
@@ -180,4 +191,6 @@ def one_of_each() -> list[Message]:
         Offer(1, bytes(range(16)), device, b"\x02" + link, link, bytes(range(64))),
         Enrol(link, b"sealed request"),
         Enrolled(b"sealed answer"),
+        DocumentsDigest(link, 300),
+        Documents(About.CONTENTS, (("catalogue", link), ("x/notes", bytes(32)))),
     ]

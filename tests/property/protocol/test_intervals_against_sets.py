@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdtsync.protocol.intervals import count, intersect, joined, overlaps, subtract
+from crdtsync.protocol.intervals import common, count, difference, joined, overlaps, subtract
 
 interval = st.tuples(st.integers(1, 60), st.integers(0, 9)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 intervals = st.lists(interval, max_size=8)
@@ -22,9 +22,22 @@ def test_what_is_left_keeps_its_order(work, gone):
     assert [n for lo, hi in subtract(work, gone) for n in range(lo, hi + 1)] == flat
 
 
-@given(intervals, interval)
-def test_intersecting_is_the_intersection_of_sets(work, part):
-    assert numbers(intersect(work, part)) == numbers(work) & numbers([part])
+def sorted_apart(found):
+    return joined(found, len(found) + 1)
+
+
+@given(intervals, intervals)
+def test_what_is_common_and_what_is_not_are_those_of_the_sets(left, right):
+    left, right = sorted_apart(left), sorted_apart(right)
+    assert numbers(common(left, right)) == numbers(left) & numbers(right)
+    assert numbers(difference(left, right)) == numbers(left) - numbers(right)
+
+
+@given(intervals, intervals)
+def test_what_is_left_of_ascending_intervals_ascends_and_is_apart(left, right):
+    found = difference(sorted_apart(left), sorted_apart(right))
+    assert len(numbers(found)) == count(found)
+    assert found == sorted(found)
 
 
 @given(intervals, interval)

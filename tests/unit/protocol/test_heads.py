@@ -28,7 +28,7 @@ def links(branches="a"):
 
 
 def told(runs, links_at=None):
-    return describe(runs, links_at or links())
+    return list(describe(runs, links_at or links()))
 
 
 def test_a_run_is_told_by_its_end_and_by_marks_at_growing_distances():

@@ -1,4 +1,4 @@
-from crdtsync.protocol.intervals import count, intersect, joined, overlaps, subtract
+from crdtsync.protocol.intervals import common, count, difference, joined, overlaps, subtract
 
 
 def test_what_is_taken_out_of_the_middle_leaves_both_ends():
@@ -14,7 +14,11 @@ def test_the_order_of_work_is_kept():
 
 
 def test_only_the_common_numbers_are_common():
-    assert intersect([(90, 99), (1, 50), (60, 70)], (40, 91)) == [(90, 91), (40, 50), (60, 70)]
+    assert common([(1, 50), (60, 70), (90, 99)], [(40, 91)]) == [(40, 50), (60, 70), (90, 91)]
+
+
+def test_what_is_not_common_is_left():
+    assert difference([(1, 50), (60, 70)], [(1, 3), (40, 65)]) == [(4, 39), (66, 70)]
 
 
 def test_neighbours_do_not_overlap():

@@ -10,6 +10,7 @@ from crdtsync.errors import (
 from crdtsync.protocol import limits
 from crdtsync.protocol.codec import encode_hello_body
 from crdtsync.protocol.messages import (
+    CAPABILITIES,
     Certificates,
     CertificatesWanted,
     Challenge,
@@ -39,6 +40,7 @@ def test_the_answer_to_a_challenge_is_a_hello_signed_for_it():
         cursor_log=THEIRS,
         cursor=at(4),
         is_relay=False,
+        capabilities=CAPABILITIES,
     )
     assert talk.signed == [("hello-connect", b"c" * 16 + said.body)]
     assert said.signature == b"s" * 64

@@ -84,7 +84,7 @@ def test_a_list_of_refusals_is_written_down_when_it_is_whole():
 
 
 def test_what_the_peer_refuses_is_to_be_written_down(register):
-    talk = register()
+    talk = register(end=at(9), peer_cursor=at(9))
     talk.hear(Refused((BAD,)))
     ready = talk.ready()
     assert (ready.refused, ready.acknowledged) == ([Refused((BAD,))], None)
