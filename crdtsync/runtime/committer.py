@@ -27,6 +27,9 @@ from crdtsync.storage.pack import decode_pack
 OUT_OF_STEP = 4513
 """The close code of a connection whose hello was overtaken: connect again."""
 
+NEW_LOG = 4512
+"""The close code of a connection whose hello said another log id than the log has now: connect again."""
+
 PACK_BYTES_MAX = 64 << 20
 """What one received pack may be unpacked to."""
 
@@ -44,7 +47,8 @@ class Outcome:
 @dataclass(slots=True)
 class Work:
     """What one connection wants on disk. ``role`` is the peer's, by its certificate. ``also`` runs inside the
-    transaction, for small state. ``done`` is called on the event loop.
+    transaction, for small state. ``done`` is called on the event loop. ``our_log``: the id that our hello
+    said; nothing of the connection counts once the log has another (None: whatever it is).
     """
 
     shop: bytes
@@ -55,6 +59,7 @@ class Work:
     acknowledged: Position | None = None
     refused: list[Refused] = field(default_factory=list)
     also: Callable[[ShopLog], object] | None = None
+    our_log: bytes | None = None
 
 
 class CommitObserver(Protocol):
@@ -230,6 +235,10 @@ class _ShopCommit:
     def apply(self, work: Work) -> Outcome:
         """Store one connection's work."""
         outcome = Outcome()
+        if work.our_log not in (None, self._log.log_id):
+            # A record was damaged here and set apart, or a disk was found restored: the peer leaves out what
+            # came from the old id, so that to store how far it has come would be to lose that for good.
+            return Outcome(error=LinkClosed("this log goes on under a new id since its hello", code=NEW_LOG))
         if not self._continues(work):
             # An earlier delivery failed, or the device is connected twice, or work of its last connection was
             # stored after this one's hello: the next hello sorts that out, and must not be given up.

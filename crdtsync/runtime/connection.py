@@ -99,6 +99,7 @@ class Connection:
         self._outbox_bytes = 0
         self._pending_read: ReadRequest | None = None
         self._log: ShopLog | None = None
+        self._our_log: bytes | None = None
         self._tail: Tail | None = None
         self._close_code = 1000
         self._writing: asyncio.Task[None] | None = None
@@ -279,6 +280,7 @@ class Connection:
             ready.to_persist,
             refused=ready.refused,
             also=also,
+            our_log=self._our_log,
         )
         self.home.committer.submit(work)
 
@@ -388,6 +390,7 @@ class Connection:
         self.certificate = certificate
         self._log, self._tail = log, self.home.tail(hello.shop)
         me = self.home.me(hello)
+        self._our_log = me.log_id
         fits = hello.cursor_log == me.log_id and log.hash_at(hello.cursor.seq) == hello.cursor.h
         refusals = tuple(refused(refusal) for refusal in log.refusals_given(hello.log_id))
         self.session.admit(Standing(me, fits, refusals))
