@@ -14,12 +14,13 @@ implementation passes ``tests/contract/test_log.py``.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from crdtsync.ids import Item, Origin, Position
+from crdtsync.ids import ID_BYTES, Item, Origin, Position
 
 Interval = tuple[int, int]
 """Both ends included."""
@@ -127,6 +128,14 @@ class DocumentRow:
     records: int
     records_bytes: int
     last_seq: int
+
+
+def id_after_damage(log_id: bytes, seq: int, end: Position, at_ms: int) -> bytes:
+    """The id under which a log goes on that has just lost record ``seq``. It follows from the old id, so that
+    nobody can forget to change it, and is as good as random to anybody else.
+    """
+    numbers = seq.to_bytes(8, "big") + end.seq.to_bytes(8, "big") + at_ms.to_bytes(8, "big")
+    return hashlib.sha256(b"crdtsync/damaged-log/v1\0" + log_id + numbers + end.h).digest()[:ID_BYTES]
 
 
 class ShopLog(Protocol):
@@ -301,8 +310,13 @@ class ShopLog(Protocol):
 
     def set_damaged_apart(self, seq: int, at_ms: int) -> bool:
         """Set record ``seq`` apart (with its whole pack, if it is packed), if its bytes are not what was
-        written; False if they are. It is held no more, and the log that it came from is asked for it again.
-        The number and its running hash stay.
+        written; False if they are. It is held no more. The number and its running hash stay.
+
+        Whoever had sent it is not remembered (what is held already is dropped), nor who got it from here and
+        would leave it out. So, in the same transaction, every cursor is forgotten and the log goes on under
+        a new id (``id_after_damage``): to all peers it is a log that they have not met, and they give back
+        what it lacks. Acknowledgements stay: what peers have on disk, they still have. Of a Yjs document the
+        updates that a compacted state replaced are held no more either: the state may be what was lost.
         """
         ...
 

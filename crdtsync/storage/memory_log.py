@@ -12,12 +12,12 @@ from crdtsync.storage.log import (
     ROWS_SCANNED_MAX,
     Apart,
     Batch,
-    Cursor,
     DocumentRow,
     Interval,
     PackRow,
     PreparedPack,
     Run,
+    id_after_damage,
 )
 from crdtsync.storage.memory_peers import MemoryPeers
 from crdtsync.storage.memory_tables import Head, MemoryRow, OriginKey
@@ -214,21 +214,38 @@ class MemoryLog(MemoryPeers):
             return False
         log_id = row.origin[0]
         origin = Origin(log_id, row.origin_seq) if log_id is not None else None
-        found = bytes([row.record[0] ^ 0xFF]) + row.record[1:]
+        found = b"?" + row.record[1:]
         digest = record_digest(found)
         tables, reason = self._tables, f"record {seq} was damaged on this disk"
         tables.apart.put(digest, Apart(found, digest, origin, "damaged", reason, False, at_ms))
         tables.rows.put(seq, row._replace(record=None, damaged=False))
         self._count(row.document, -1, -len(row.record), 0)
         if row.chain is None:
-            tables.updates.put(row.digest, None)
+            self._forget_updates_without_bytes(row.document)
         else:
             tables.runs.put(row.chain, tuple(self._runs_without(row.chain, row.digest)))
             left = tuple(held for held in self._seqs_at(row.chain, row.n) if held != seq)
             tables.numbers.put((row.chain, row.n), left)
-        if origin is not None and row.origin == self._origin(log_id):
-            self._want(origin)
+        pack = self.pack_at(seq)
+        if pack is not None:
+            self._put_pack(pack.start.seq + 1, pack.to.seq, self._packed(pack.start.seq + 1, pack.to.seq))
+        self._be_another_log(seq, at_ms)
         return True
+
+    def _forget_updates_without_bytes(self, document: str) -> None:
+        for seq, row in self._tables.rows.items(True):
+            gone = row.document == document and row.record is None
+            if gone and self._tables.updates.get(row.digest, True) == seq:
+                self._tables.updates.put(row.digest, None)
+
+    def _be_another_log(self, seq: int, at_ms: int) -> None:
+        before = self.log_id
+        self.rotate_log_id(id_after_damage(before, seq, self.end, at_ms))
+        for log_id, _ in list(self._tables.cursors.items(True)):
+            self._tables.cursors.put(log_id, None)
+        for log_id, (ours, acknowledged) in list(self._tables.acknowledged.items(True)):
+            if ours == before:
+                self._tables.acknowledged.put(log_id, (self.log_id, acknowledged))
 
     def _runs_without(self, chain: bytes, link: bytes) -> list[Run]:
         numbers = {n for run in self._runs(chain) for n in range(run.lo, run.hi + 1)}
@@ -238,14 +255,6 @@ class MemoryLog(MemoryPeers):
             for row in rows
             if row is not None and row.digest != link
         )
-
-    def _want(self, origin: Origin) -> None:
-        cursor = self.cursor(origin.log_id)
-        if cursor is None or not 1 <= origin.seq <= cursor.position.seq:
-            return
-        if not inside(merged(cursor.wanted), origin.seq):
-            wanted = (*cursor.wanted, (origin.seq, origin.seq))
-            self.set_cursor(origin.log_id, Cursor(cursor.position, wanted))
 
     def compact(self, state: Item, replaces: Sequence[int]) -> int:
         """See ``ShopLog.compact``."""

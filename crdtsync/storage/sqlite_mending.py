@@ -7,21 +7,30 @@ documents concerned, and happens only after damage.
 from __future__ import annotations
 
 import hashlib
+import json
 import zlib
 from array import array
 from collections.abc import Iterable
 from typing import Final
 
 from crdtsync.errors import DamagedStore
-from crdtsync.ids import LINK_BYTES, ZERO_HASH, EntryFacts, Origin, next_hash, record_digest
+from crdtsync.ids import (
+    LINK_BYTES,
+    ZERO_HASH,
+    EntryFacts,
+    Origin,
+    Position,
+    next_hash,
+    record_digest,
+)
 from crdtsync.storage import pack_columns
-from crdtsync.storage.checksums import pack_crc, row_crc
+from crdtsync.storage.checksums import checksum, pack_crc, row_crc
 from crdtsync.storage.database import Row
-from crdtsync.storage.log import Apart, Cursor, Interval
+from crdtsync.storage.log import Apart, id_after_damage
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.pack_columns import PackColumns
-from crdtsync.storage.runs import inside, merged, runs_of
-from crdtsync.storage.schema import SEQ_BITS
+from crdtsync.storage.runs import runs_of
+from crdtsync.storage.schema import SEQ_BITS, SEQ_MAX
 from crdtsync.storage.sqlite_peers import Peers
 from crdtsync.storage.sqlite_shelf import PackPlace
 
@@ -41,11 +50,15 @@ class Mending(Peers):
         self._must_flush = True
         place = self._shelf.find(self._no, seq)
         if place is not None:
-            return self._set_pack_apart(place, at_ms)
-        row = self._loose_row(seq)
-        if row is not None and self._is_whole(row):
-            return False
-        self._set_row_apart(seq, row, at_ms)
+            if self._is_readable(place):
+                return self._mend_hashes(place)
+            self._set_pack_apart(place, at_ms)
+        else:
+            row = self._loose_row(seq)
+            if row is not None and self._is_whole(row):
+                return False
+            self._set_row_apart(seq, row, at_ms)
+        self._be_another_log(seq, at_ms)
         return True
 
     def _begin_mending(self) -> None:
@@ -97,35 +110,29 @@ class Mending(Peers):
             (pos, document, chain, n, origin, origin_seq, crc, ZERO_HASH, None, h, None),
         )
         self._forget_updates(seq, seq)
+        if chain is None:
+            self._forget_updates_without_bytes(document)
         self._count_again([document])
         self._follow_again([chain] if chain is not None else [])
-        self._want(origin, [(origin_seq, origin_seq)])
 
     # -- one pack ---------------------------------------------------------------------------------------
 
-    def _set_pack_apart(self, place: PackPlace, at_ms: int) -> bool:
-        columns, hashes, records = self._columns_or_none(place), self._hashes_or_none(place), None
-        try:
-            records = self._shelf.records(place)
-        except DamagedStore:
-            pass
-        if records is not None and columns is not None:
-            if hashes is None:
-                self._mend_hashes(place, records)
-            return hashes is None
+    def _is_readable(self, place: PackPlace) -> bool:
+        return self._columns_or_none(place) is not None and bool(self._whole_records(place))
+
+    def _set_pack_apart(self, place: PackPlace, at_ms: int) -> None:
+        columns = self._columns_or_none(place)
         self._put_damaged_pack_apart(place, at_ms)
-        chains, documents, origins = (self._filed_in(place, what) for what in ("chain", "document", "origin"))
+        chains, documents = self._filed_in(place, "chain"), self._filed_in(place, "document")
         count = place.last - place.first + 1
-        if hashes is None:
+        if self._hashes_or_none(place) is None:
             self._write_hashes(place, ZERO_HASH * count)
-        wanted = _wanted(columns) if columns is not None else {origin: [(1, _NUMBERS)] for origin in origins}
         self._empty_pack(place, columns or _unknown_columns(count, documents[0], self._own()))
         self._forget_updates(place.first, place.last)
+        for document in documents:
+            self._forget_updates_without_bytes(document)
         self._count_again(documents)
         self._follow_again(chains)
-        for origin, intervals in wanted.items():
-            self._want(origin, intervals)
-        return True
 
     def _columns_or_none(self, place: PackPlace) -> PackColumns | None:
         try:
@@ -160,15 +167,20 @@ class Mending(Peers):
             (crc, h_before, h, pack_columns.encode(columns), blob, place.pos),
         )
 
-    def _mend_hashes(self, place: PackPlace, records: list[bytes | None]) -> None:
-        """Hash the records again; after a row whose bytes are gone nothing is known until the pack ends."""
+    def _mend_hashes(self, place: PackPlace) -> bool:
+        """Hash the records again, if their hashes are damaged; after a row whose bytes are gone nothing is
+        known until the pack ends. False if there was nothing to mend.
+        """
+        if self._hashes_or_none(place) is not None:
+            return False
         h: bytes | None = self._hash(place.first - 1)
         hashes = []
-        for record in records:
+        for record in self._shelf.records(place):
             h = next_hash(h, record) if h is not None and record is not None else None
             hashes.append(h or ZERO_HASH)
         hashes[-1] = self._shelf.blob(place).to.h
         self._write_hashes(place, b"".join(hashes))
+        return True
 
     def _write_hashes(self, place: PackPlace, hashes: bytes) -> None:
         checksum = zlib.crc32(hashes).to_bytes(4, "big")
@@ -183,6 +195,23 @@ class Mending(Peers):
     def _forget_updates(self, first: int, last: int) -> None:
         self._db.write(
             "DELETE FROM held_update WHERE shop = ? AND seq BETWEEN ? AND ?", (self._no, first, last)
+        )
+
+    def _forget_updates_without_bytes(self, document: int) -> None:
+        """Of a document that lost a record: what a state replaced may have been in that state alone."""
+        rows = self._db.rows(
+            "SELECT pos FROM record WHERE document = ? AND bytes IS NULL AND pos BETWEEN ? AND ?",
+            (document, self._base, self._base + SEQ_MAX),
+        )
+        seqs = [pos - self._base for (pos,) in rows]
+        for place in self._shelf.with_document(document):
+            columns = self._columns_or_none(place)
+            for at, record in enumerate(self._whole_records(place)):
+                if record is None and columns is not None and columns.documents[at] == document:
+                    seqs.append(place.first + at)
+        self._db.write(
+            "DELETE FROM held_update WHERE shop = ? AND seq IN (SELECT value FROM json_each(?))",
+            (self._no, json.dumps(seqs)),
         )
 
     def _count_again(self, documents: Iterable[int]) -> None:
@@ -230,25 +259,19 @@ class Mending(Peers):
             self._runs[number] = runs_of(entries)
             self._changed_runs.add(link)
 
-    def _want(self, origin: int, intervals: Iterable[Interval]) -> None:
-        """Ask the log that lost rows came from for them again."""
-        found = self._db.row("SELECT log_id FROM origin WHERE no = ? AND void = 0", (origin,))
-        cursor = self.cursor(found[0]) if found is not None and found[0] is not None else None
-        if found is None or cursor is None:
-            return
-        known = merged(cursor.wanted)
-        end = cursor.position.seq
-        new = [(max(lo, 1), min(hi, end)) for lo, hi in intervals]
-        new = [(lo, hi) for lo, hi in new if lo <= hi and not (inside(known, lo) and inside(known, hi))]
-        self.set_cursor(found[0], Cursor(cursor.position, (*cursor.wanted, *new)))
-
-
-def _wanted(columns: PackColumns) -> dict[int, list[Interval]]:
-    """Origin seqs by origin, as intervals."""
-    seqs: dict[int, list[Interval]] = {}
-    for origin, seq in zip(columns.origins, columns.origin_seqs, strict=True):
-        seqs.setdefault(origin, []).append((seq, seq))
-    return {origin: merged(intervals) for origin, intervals in seqs.items()}
+    def _be_another_log(self, seq: int, at_ms: int) -> None:
+        """Claim nothing of other logs, and let no peer claim to know what is held here."""
+        before = self._log_id
+        self._log_id = id_after_damage(before, seq, Position(self._seq, self._h), at_ms)
+        self._write_head()
+        self._db.write("DELETE FROM cursor WHERE shop = ?", (self._no,))
+        known = self._db.rows(
+            "SELECT log_id, seq, h, at_ms, crc FROM acknowledged WHERE shop = ? AND our_log_id = ?",
+            (self._no, before),
+        )
+        for log_id, acknowledged, h, said_ms, crc in known:
+            if checksum(log_id, before, acknowledged, h, said_ms) == crc:
+                self.set_acknowledged(log_id, Position(acknowledged, h), said_ms)
 
 
 def _unknown_columns(count: int, document: int, origin: int) -> PackColumns:

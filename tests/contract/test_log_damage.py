@@ -1,14 +1,14 @@
-"""The log's contract: a damaged record is named, set apart and fetched again; the rest works."""
+"""The log's contract: a damaged record is named, set apart and can come again; the rest works."""
 
 import pytest
 
 from crdtsync.errors import DamagedStore
 from crdtsync.ids import Origin, Position
-from crdtsync.storage.log import Cursor, DocumentRow
+from crdtsync.storage.log import Acknowledged, Cursor, DocumentRow
 from crdtsync.testing.records import MadeUpChain, made_up_update
 
-SHOP = b"shop-of-the-tests"[:16]
-PEER = b"the-peer's-logid"
+SHOP, LOG = b"shop-of-the-tests"[:16], b"our-own-log-id-1"
+PEER, NEIGHBOUR = b"the-peer's-logid", b"neighbour's-log."
 
 
 @pytest.fixture
@@ -69,9 +69,60 @@ def test_damaged_bytes_are_kept(world, sales):
     assert (apart.origin, apart.code, apart.held, apart.at_ms) == (Origin(PEER, 12), "damaged", False, 99)
 
 
-def test_the_sender_is_asked_for_it_again(world, sales):
+def test_no_cursor_claims_what_was_set_apart(world, sales):
+    """A neighbour may have sent it too; that was dropped as held, and is not remembered."""
+    with world.transaction() as log:
+        log.set_cursor(NEIGHBOUR, Cursor(Position(7, b"i" * 32)))
     mend(world)
-    assert world.log.cursor(PEER).wanted == ((1, 2), (12, 12))
+    assert (world.log.cursor(PEER), world.log.cursor(NEIGHBOUR)) == (None, None)
+
+
+def test_a_log_that_lost_a_record_goes_on_under_a_new_id(world, sales):
+    other = world.another_handle().shop(SHOP)
+    mend(world)
+    first = world.log.log_id
+    world.damage(4)
+    mend(world, 4)
+    assert len({LOG, first, world.log.log_id}) == 3
+    assert (len(world.log.log_id), other.log_id) == (16, world.log.log_id)
+
+
+def test_what_peers_have_on_disk_they_still_have(world, sales):
+    with world.transaction() as log:
+        log.set_acknowledged(NEIGHBOUR, Position(4, log.hash_at(4)), 1234)
+    mend(world)
+    assert world.log.acknowledged(NEIGHBOUR) == Acknowledged(Position(4, world.log.hash_at(4)), 1234)
+    assert [seq for seq, _ in world.log.unacknowledged(NEIGHBOUR)] == [5]
+
+
+def test_finding_everything_whole_changes_nothing(world, sales):
+    cursor = world.log.cursor(PEER)
+    assert not mend(world, 2)
+    assert (world.log.log_id, world.log.cursor(PEER)) == (LOG, cursor)
+
+
+def test_a_mending_that_is_undone_leaves_the_log_its_id(world, sales):
+    with pytest.raises(ZeroDivisionError), world.transaction() as log:
+        assert log.set_damaged_apart(3, 99)
+        raise ZeroDivisionError
+    assert (world.log.log_id, world.log.cursor(PEER).position.seq) == (LOG, 20)
+
+
+@pytest.mark.parametrize("packed", [0, 2])
+def test_with_a_state_that_was_lost_go_the_updates_that_it_replaced(world, packed):
+    """They may have been in that state alone: a peer that has them still must be able to give them back."""
+    updates = [made_up_update("x/a", b"%d" % number) for number in range(2)]
+    elsewhere = [made_up_update("x/b", b"%d" % number) for number in range(2)]
+    world.append(*updates, *elsewhere)
+    with world.transaction() as log:
+        log.compact(made_up_update("x/a", b"both", state=True), [1, 2])
+        log.compact(made_up_update("x/b", b"both", state=True), [3, 4])
+        if packed:
+            log.pack(packed, 6)
+    world.damage(5)
+    assert mend(world, 5)
+    assert world.append(*updates, *elsewhere) == [7, 8, None, None]
+    assert [seq for seq, _ in world.log.document_records("x/a")] == [7, 8]
 
 
 def test_what_comes_again_is_held_again(world, sales):

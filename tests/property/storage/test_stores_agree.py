@@ -120,6 +120,24 @@ class StoresAgree(RuleBasedStateMachine):
     def pack(self, shop, rows, keep_after, abandoned):
         self.both(shop, lambda log: log.pack(rows, keep_after), abandoned=abandoned)
 
+    @rule(shop=shops, choice=st.integers(0, 10_000), abandoned=st.booleans())
+    def damage_and_mend(self, shop, choice, abandoned):
+        log = self.memory.shop(shop)
+        loose = [seq for seq, _ in log.read(0, bytes_max=1 << 20).records if log.pack_at(seq) is None]
+        if not loose:
+            return
+        seq = loose[choice % len(loose)]
+        self.disk.damage(shop, seq)
+        self.sqlite.connection.execute(
+            "UPDATE record SET bytes = CAST('?' || substr(bytes, 2) AS BLOB)"
+            " WHERE pos = (SELECT no << 40 FROM shop WHERE id = ?) + ?",
+            (shop, seq),
+        )
+        self.reopen()
+        self.both(shop, lambda log: log.set_damaged_apart(seq, choice), abandoned=abandoned)
+        if abandoned:
+            self.both(shop, lambda log: log.set_damaged_apart(seq, choice))
+
     @rule(shop=shops, peer=peers, seq=places, wrong=st.booleans())
     def acknowledge(self, shop, peer, seq, wrong):
         def act(log: ShopLog) -> None:
