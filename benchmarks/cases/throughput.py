@@ -10,10 +10,11 @@ from pathlib import Path
 
 from benchmarks.context import Bench, settle
 from benchmarks.driver.bare import BareClient
+from benchmarks.driver.chains import sealed_sales
 from benchmarks.driver.flat_out import flat_out, under_way_of
 from benchmarks.driver.light import Crowd, LightRegister, connect_all
 from benchmarks.driver.processes import Usage, bare_relay, metrics, peak_mib, relay_process, this_process
-from benchmarks.driver.shop import BenchShop, make_shop, sealed_sales
+from benchmarks.driver.shop import BenchShop, make_shop
 from benchmarks.figures import COUNTING, Bound, Budget, Figure, Measured
 
 MERGE_MS = 2.0

@@ -14,9 +14,10 @@ from random import Random
 from benchmarks.bounds.commit import BareCommits
 from benchmarks.context import Bench, settle
 from benchmarks.driver.bare import BareClient
+from benchmarks.driver.chains import sealed_sales
 from benchmarks.driver.light import Client, Crowd, LightRegister, connect_all
 from benchmarks.driver.processes import Usage, bare_relay, relay_process, this_process
-from benchmarks.driver.shop import BenchShop, make_shop, sealed_sales
+from benchmarks.driver.shop import BenchShop, make_shop
 from benchmarks.figures import COUNTING, Bound, Budget, Figure, Measured, percentile
 
 SALES_PER_S = 50

@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from benchmarks.driver.shop import BenchShop, Device
+from benchmarks.driver.chains import Device
+from benchmarks.driver.shop import BenchShop
 from benchmarks.driver.socket import Closed, LightSocket
 from crdtsync.ids import START, Position, entry_record, next_hash
 from crdtsync.model.entry import SOFTWARE

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.replay.relay import RelayProcess
 
 MIB = 1 << 20
+OUTPUT_LINE_BYTES_MAX = 16 << 20
+PROFILE = "CRDTSYNC_BENCH_PROFILE"
+"""Environment: where relays write what their processor time went to; see ``benchmarks.profiling``."""
+
+PROFILING = Path(__file__).parents[1] / "profiling"
 
 
 class Usage:
@@ -41,11 +48,29 @@ async def relay_process(folder: Path, log: Path) -> AsyncIterator[RelayProcess]:
     """``crdtsync-relay serve`` on a folder, ready; stopped as a person would at the end."""
     relay = RelayProcess(folder, log)
     try:
-        await relay.start()
+        with _profiled():
+            await relay.start()
         yield relay
         await relay.stop()
     finally:
         relay.abandon()
+
+
+@contextmanager
+def _profiled() -> Iterator[None]:
+    """Have a process that is started meanwhile profile itself, if that is wanted."""
+    if not os.environ.get(PROFILE):
+        yield
+        return
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROFILING), before)))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 @asynccontextmanager
@@ -61,6 +86,59 @@ async def bare_relay(*, merge_ms: float = 0.0, answer: Path | None = None) -> As
     finally:
         process.kill()
         await process.wait()
+
+
+class FullRegister:
+    """A register in a process of its own, see ``benchmarks.driver.full``."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    async def heard(self) -> dict[str, Any]:
+        """The next thing that it tells. Raises ``RegisterFailed``."""
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            raise RegisterFailed(f"a register ended with {await self._process.wait()}")
+        facts: dict[str, Any] = json.loads(line)
+        return facts
+
+    def go_on(self) -> None:
+        """Let it take its next step."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go on\n")
+
+
+class RegisterFailed(Exception):
+    """A register's process ended early; what it said is on standard error."""
+
+
+@asynccontextmanager
+async def full_register(action: str, folder: Path, **options: object) -> AsyncIterator[FullRegister]:
+    """Start one; it has ended, by itself, when the block is left."""
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "benchmarks.driver.full",
+        action,
+        str(folder),
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=OUTPUT_LINE_BYTES_MAX,
+    )
+    register = FullRegister(process)
+    try:
+        yield register
+        register.go_on()
+        if code := await process.wait():
+            raise RegisterFailed(f"a register ended with {code}")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def cpu_s(process: psutil.Process) -> float:

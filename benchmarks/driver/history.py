@@ -1,0 +1,79 @@
+"""Shops that are a year old, or ten: made once in a run, and copied by the cases that change them."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from benchmarks.context import Bench
+from benchmarks.driver.shop import BenchShop, make_shop, write_history
+from crdtsync import Register
+from crdtsync.ids import CATALOGUE_DOCUMENT, Item, record_digest
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing import wine
+from crdtsync_server.folder import DataFolder
+
+DEVICES: Final = 4
+PACK_ROWS: Final = 4096
+LOOSE_ROWS: Final = 4096
+"""As the relay packs by itself while it is served; a history that was just written has not been served."""
+
+
+def old_shop(bench: Bench, sales: int, *, products: int = 0, today: int = 100) -> BenchShop:
+    """A shop with that many sales, the last ``today`` of them today's, and a catalogue; packed, as a relay
+    packs. Made once in a run: do not change it, see ``copied``.
+    """
+    place = bench.shared / f"{sales}-sales-{products}-products-{today}-today"
+    told = place / "shop.pickle"
+    if not told.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        shop = make_shop(place / "relay", DEVICES, bench.seed)
+        if products:
+            _write_catalogue(shop, products, bench.seed)
+        write_history(shop, sales, newest_day_sales=today)
+        pack(shop)
+        told.write_bytes(pickle.dumps(shop))
+    shop = pickle.loads(told.read_bytes())
+    assert isinstance(shop, BenchShop)
+    return shop
+
+
+def copied(shop: BenchShop, folder: Path) -> BenchShop:
+    """The same shop in a folder of its own."""
+    shutil.copytree(shop.folder, folder)
+    return replace(shop, folder=folder)
+
+
+def pack(shop: BenchShop) -> None:
+    """Pack all but the newest rows."""
+    store = SqliteStore(DataFolder(shop.folder).store)
+    try:
+        log, more = store.shop(shop.shop.id), True
+        while more:
+            with store.transaction():
+                more = log.pack(PACK_ROWS, log.end.seq - LOOSE_ROWS)
+    finally:
+        store.close()
+
+
+def _write_catalogue(shop: BenchShop, products: int, seed: int) -> None:
+    """As a register writes it that imports a file; here on its own, and then put into the relay's log."""
+    with tempfile.TemporaryDirectory(prefix="crdtsync-bench-") as folder:
+        with Register.init(Path(folder) / "office", name="Bureau") as office:
+            catalogue = office.replica.catalogue
+            now_ms = office.replica.clock.now_ms()
+            made = wine.products(Random(seed), products)
+            catalogue.write([catalogue.view.draft_add(product, by="u-lea", at_ms=now_ms) for product in made])
+            records = [record for _, record in office.replica.log.document_records(CATALOGUE_DOCUMENT)]
+    store = SqliteStore(DataFolder(shop.folder).store)
+    try:
+        with store.transaction():
+            for record in records:
+                store.shop(shop.shop.id).append(Item(record, CATALOGUE_DOCUMENT, record_digest(record)))
+    finally:
+        store.close()
