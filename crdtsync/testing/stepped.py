@@ -153,7 +153,7 @@ class SteppedShop:
         self.certificates: dict[bytes, Certificate] = {}
         self.errors: list[tuple[str, CrdtsyncError]] = []
         self.wires: list[Wire] = []
-        self._texts = 0
+        self._texts = self._enrolled = 0
         self.relay = Replica(self, "relay", is_relay=True)
         self._certify(self.relay, "relay")
         self.registers: list[Replica] = []
@@ -172,7 +172,8 @@ class SteppedShop:
 
     def enrol(self) -> Replica:
         """A new register with an empty disk."""
-        register = Replica(self, f"till {len(self.registers) + 1}")
+        self._enrolled += 1
+        register = Replica(self, f"till {self._enrolled}")
         self.registers.append(register)
         self._certify(register, "register")
         return register
@@ -199,6 +200,12 @@ class SteppedShop:
         twin = Replica(self, register.name + "'", disk=register.disk.copy())
         self.registers.append(twin)
         return twin
+
+    def lose(self, register: Replica) -> None:
+        """A register is gone for ever, with its disk and what only that held."""
+        self.hang_up(register)
+        register.disk.cut_power()
+        self.registers.remove(register)
 
     def hang_up(self, replica: Replica) -> None:
         """All ends of a replica are gone at once; what it had sent may still arrive."""

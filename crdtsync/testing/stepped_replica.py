@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.testing.slips import SlipAdmission, permit, slip
+from crdtsync.testing.stepped_documents import change, compacted
 
 if TYPE_CHECKING:
     from crdtsync.testing.stepped import SteppedShop
@@ -201,7 +203,7 @@ class Replica:
     is_relay: bool = False
     disk: MemoryDisk = field(default_factory=MemoryDisk)
     life: int = 0
-    """Counts up whenever this disk is put back or lost."""
+    """Counts up whenever this disk loses something: it is put back, or damaged, or another one."""
 
     def __post_init__(self) -> None:
         identity = self.name.rstrip("'").encode()
@@ -213,6 +215,10 @@ class Replica:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """In the histories that Hypothesis prints a replica is its name."""
+        printer.text(repr(self))
 
     def format(self) -> None:
         """Begin an empty log under a new id."""
@@ -231,10 +237,14 @@ class Replica:
         life = self.log.state("life of the relay")
         return None if life is None else int(life)
 
+    def rows(self) -> list[bytes]:
+        """The records in the log, in its order."""
+        rows = self.disk.shops[SHOP].rows.committed.values()
+        return [row.record for row in rows if row.record is not None]
+
     def records(self) -> set[bytes]:
         """All records in the log."""
-        rows = self.disk.shops[SHOP].rows.committed.values()
-        return {row.record for row in rows if row.record is not None}
+        return set(self.rows())
 
     def kept(self) -> set[bytes]:
         """All records on the disk, those set apart included."""
@@ -242,19 +252,26 @@ class Replica:
 
     # -- what other processes of this machine do -----------------------------------------------------------
 
-    def sell(self, *, needs: str = "", bad: bool = False) -> bytes:
+    def sell(self, *, text: str = "", needs: str = "", bad: bool = False) -> bytes:
         """Record a sale of this register, as a process beside the syncing one. The record."""
         head = self.log.state("head") or b""
         chain, n, prev = head[:32], int.from_bytes(head[32:40], "big"), head[40:] or bytes(32)
-        item = slip(self.device, chain, n + 1, prev, self.shop.text(), needs=needs, bad=bad)
+        item = slip(self.device, chain, n + 1, prev, text or self.shop.text(), needs=needs, bad=bad)
         facts = item.entry
         if facts is None:
             raise AssertionError("a slip is an entry")
         return self._append(item, facts.chain + facts.n.to_bytes(8, "big") + facts.link)
 
+    def refund(self, sale: bytes) -> bytes:
+        """Record the refund of a sale, of whichever register. The record."""
+        words = re.findall(rb"#\d+", sale)[0].decode()
+        return self.sell(text=f"{self.shop.text()} refunds {words}")
+
     def write(self, document: str = "catalogue") -> bytes:
-        """Record an update of a document. The record."""
-        record = update_record(document, self.shop.text().encode())
+        """Record a change of a document as this replica sees it. The record."""
+        seen = [record for _, record in self.log.document_records(document)]
+        client_id = self.shop.chance.getrandbits(53)
+        record = update_record(document, change(seen, client_id, self.shop.text()))
         return self._append(Item(record, document, record_digest(record)))
 
     def permit(self, name: str) -> bytes:
@@ -285,6 +302,26 @@ class Replica:
             log = store.shop(SHOP)
             return log.pack(rows, log.end.seq)
 
+    def compact(self, document: str, rows_max: int) -> bool:
+        """Let one state take the place of the oldest acknowledged updates of a document, if it can hold them.
+        A relay, which nobody acknowledges, takes any.
+        """
+        log = self.log
+        records = list(log.document_records(document))
+        if not self.is_relay:
+            pending = {seq for seq, _ in log.unacknowledged(self.shop.relay.log.log_id)}
+            records = [(seq, record) for seq, record in records if seq not in pending]
+        records = records[:rows_max]
+        state = compacted(record for _, record in records)
+        if state is None or len(records) < 2:
+            return False
+        record = update_record(document, state, state=True)
+        store = MemoryStore(self.disk)
+        with store.transaction():
+            item = Item(record, document, record_digest(record))
+            store.shop(SHOP).compact(item, [seq for seq, old in records if old != record])
+        return True
+
     # -- what happens to machines ----------------------------------------------------------------------------
 
     def crash(self) -> None:
@@ -293,13 +330,20 @@ class Replica:
         self.disk.cut_power()
         self.process = Process(self)
 
-    def damage(self, seq: int) -> None:
-        """The bytes of one record go bad; that is found at the next start, and the record is set apart."""
+    def damage(self, seq: int, *, at_start: bool = True) -> None:
+        """The bytes of one record go bad. That is found, at the next start or while everything runs, and the
+        record is set apart.
+        """
+        if at_start:
+            self.shop.hang_up(self)
+            self.disk.cut_power()
         self.disk.damage(SHOP, seq)
         store = MemoryStore(self.disk)
         with store.transaction():
-            store.shop(SHOP).set_damaged_apart(seq, 0)
-        self.crash()
+            store.shop(SHOP).set_damaged_apart(seq, self.shop.now_ms)
+        self.life += 1
+        if at_start:
+            self.process = Process(self)
 
     def put_back(self, disk: MemoryDisk) -> None:
         """An older copy of the disk takes its place."""
