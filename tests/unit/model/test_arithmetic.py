@@ -27,6 +27,12 @@ def test_three_cents_at_twenty_percent_are_rounded_up_and_the_refund_alike() -> 
     assert (without_tax(3, 2000), without_tax(-3, 2000)) == (3, -3)
 
 
+def test_a_large_amount_is_exact_to_the_cent() -> None:
+    assert without_tax(12_000_000_000, 2000) == 10_000_000_000
+    assert without_tax(10**12, 550) == 947_867_298_578
+    assert sum(lines_without_tax([10**11, 10**11 + 7], 2000)) == 166_666_666_673
+
+
 def test_three_times_three_cents_are_eight_without_tax() -> None:
     """Rounding each line would give nine."""
     assert lines_without_tax([3, 3, 3], 2000) == [3, 3, 2]
@@ -40,6 +46,19 @@ def test_lines_that_cancel_out_leave_nothing() -> None:
 def test_a_discount_is_spread_in_proportion() -> None:
     assert apportion(100, [3700, 695]) == [84, 16]
     assert apportion(-100, [3700, 695]) == [-84, -16]
+
+
+def test_no_discount_is_spread_over_nobody() -> None:
+    assert apportion(0, [3700, 695]) == [0, 0]
+
+
+def test_a_cent_taken_off_or_put_on_falls_on_the_first_of_equal_lines() -> None:
+    assert (apportion(1, [1, 1, 1]), apportion(-1, [1, 1, 1])) == ([1, 0, 0], [-1, 0, 0])
+
+
+def test_lines_of_both_signs_are_rounded_as_if_turned_round() -> None:
+    assert lines_without_tax([1, 1, -1], 10_000) == [1, 1, -1]
+    assert lines_without_tax([-1, -1, 1], 10_000) == [-1, -1, 1]
 
 
 def test_of_equal_remainders_the_first_line_is_served() -> None:

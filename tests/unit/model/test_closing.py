@@ -1,3 +1,4 @@
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from crdtsync.model.drawer import build_cash, build_open
 from crdtsync.model.entry import Head
 from crdtsync.model.jet import build_jet
 from crdtsync.model.ticket import Payment, build_abandon, build_print
+from crdtsync.model.verify import verify_chain
 from crdtsync.testing.till import DEPOSIT, TERRINE, WINE, MemoryTill
 
 
@@ -149,6 +151,36 @@ def test_cash_is_counted_by_the_day() -> None:
 def test_a_count_out_of_range_is_refused() -> None:
     with pytest.raises(InvalidAmount):
         build_close(MemoryTill().end, counted_minor=10**12)
+
+
+TWO_O_CLOCK = {23: 0, 25: 2}
+"""How often it comes on a short and on a long day."""
+
+
+@pytest.mark.parametrize(
+    ("midnight", "day", "hours", "offsets"),
+    [
+        ("2027-03-27T23:00+00:00", "2027-03-28", 23, (60, 120)),
+        ("2027-10-30T22:00+00:00", "2027-10-31", 25, (120, 60)),
+    ],
+    ids=["a day of 23 hours", "a day of 25 hours"],
+)
+def test_a_day_on_which_the_clocks_change_is_closed_whole(
+    midnight: str, day: str, hours: int, offsets: tuple[int, int]
+) -> None:
+    """A closing is an interval of entries, not of hours: an hour that comes twice counts twice."""
+    till = MemoryTill()
+    begin_ms = int(datetime.fromisoformat(midnight).timestamp()) * 1000
+    change = 2 if hours == 23 else 3
+    local = []
+    for hour in range(hours):
+        at_ms = begin_ms + hour * 3_600_000
+        sale = till.sell(ts_ms=at_ms, tz_min=offsets[hour >= change], bd=day).body
+        local.append((sale["ts"] // 60_000 + sale["tz"]) // 60 % 24)
+    body = till.close().body
+    assert local == [hour for hour in range(24) for _ in range(TWO_O_CLOCK[hours] if hour == 2 else 1)]
+    assert (body["total"], body["counts"]["sale"], till.end.gt_real) == (hours * 1850, hours, hours * 1850)
+    assert list(verify_chain(till.end.chain, till.sealed)) == []
 
 
 class TestForgottenDay:

@@ -19,6 +19,10 @@ def test_what_is_taken_out_is_negative(what: Any, amount: int) -> None:
     assert build_cash(what, 500, reason="monnaie") == {"what": what, "amt": amount, "reason": "monnaie"}
 
 
+def test_a_drawer_may_be_opened_empty_and_moved_by_a_cent() -> None:
+    assert (build_open(0)["amt"], build_cash("in", 1, reason="x")["amt"]) == (0, 1)
+
+
 @pytest.mark.parametrize("amount", [-1, 10**12])
 def test_a_float_is_an_amount(amount: int) -> None:
     with pytest.raises(InvalidAmount):
@@ -31,9 +35,11 @@ def test_cash_moved_is_more_than_nothing(amount: int) -> None:
         build_cash("in", amount, reason="x")
 
 
-def test_cash_is_moved_for_a_reason() -> None:
-    with pytest.raises(InvalidSale):
-        build_cash("in", 5, reason="")
+@pytest.mark.parametrize("reason", ["", "x" * 201])
+def test_cash_is_moved_for_a_reason(reason: str) -> None:
+    with pytest.raises(InvalidSale, match="the reason is 1 to 200"):
+        build_cash("in", 5, reason=reason)
+    assert build_cash("in", 5, reason="x" * 200)["reason"] == "x" * 200
 
 
 def test_a_movement_says_what_came_and_why() -> None:
