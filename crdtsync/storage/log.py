@@ -1,7 +1,7 @@
 """The log interface: what a replica keeps on disk, and what each operation promises.
 
 A ``Store`` is one file with one ``ShopLog`` per shop (a register has one or two, a relay many). Every
-implementation passes ``tests/contract/test_log.py``.
+implementation passes ``tests/contract``.
 
 * Reads see one consistent committed state per call; they never block a writer.
 * Writes happen inside ``Store.transaction()`` only, which takes the write lock at once (other processes

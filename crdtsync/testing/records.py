@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from crdtsync.ids import EntryFacts, Item, Origin, entry_record, ledger_document, record_digest, update_record
+from crdtsync.storage.log import ShopLog
 
 GOODS: Final = tuple(
     (f"{kind[:3].lower()}-{number:03d}", f"{kind} {place} {size}", 95 + 7 * number, vat)
@@ -128,6 +129,18 @@ def made_up_update(
     """A record of a document other than a ledger; its ``content`` is not looked at."""
     record = update_record(document, content, state=state)
     return Item(record, document, record_digest(record), None, origin)
+
+
+def everything(log: ShopLog) -> list[tuple[int, bytes]]:
+    """All of a log, batch by batch: (seq, record)."""
+    records: list[tuple[int, bytes]] = []
+    after = 0
+    while True:
+        batch = log.read(after, bytes_max=2000)
+        records += batch.records
+        if batch.to.seq == after:
+            return records
+        after = batch.to.seq
 
 
 def interleaved(chains: int, count: int, seed: int = 1) -> Iterator[Item]:
