@@ -22,8 +22,12 @@ def end_with(command: Callable[[], Any]) -> tuple[int, CrdtsyncError | None]:
     Every error that is made on purpose ends here, click's own too. Others are defects and pass.
     """
     try:
-        outcome = command()
-        sys.stdout.flush()
+        outcome = _flushed(command)
+    except OutputLost as error:
+        # What is still in the buffer has nowhere to go: Python would complain about it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        is_reader_gone = isinstance(error.__cause__, BrokenPipeError)
+        return (READER_GONE, None) if is_reader_gone else (error.exit_code, error)
     except CrdtsyncError as error:
         if isinstance(error, Interrupted) and sys.stderr.isatty():
             click.echo(err=True)  # The terminal shows "^C", and the cursor stands behind it.
@@ -34,12 +38,24 @@ def end_with(command: Callable[[], Any]) -> tuple[int, CrdtsyncError | None]:
     except click.ClickException as error:
         wrong = _wrong_command_line(error)
         return wrong.exit_code, wrong
-    except OSError as error:
-        # A file has a name; what has none is standard output.
-        if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
-            raise
-        return _output_lost(error)
     return (outcome if isinstance(outcome, int) else 0), None
+
+
+def output_lost(error: OSError) -> OutputLost | None:
+    """What it means if it is standard output that failed: of a file, the error would have the name."""
+    if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
+        return None
+    return OutputLost(f"standard output cannot be written: {error.strerror}")
+
+
+def _flushed(command: Callable[[], Any]) -> Any:
+    try:
+        outcome = command()
+        if sys.stdout is not None:  # It is, where the shell closed it (`>&-`).
+            sys.stdout.flush()
+    except OSError as error:
+        raise output_lost(error) or error from error
+    return outcome
 
 
 def _wrong_command_line(error: click.ClickException) -> WrongCommandLine:
@@ -47,12 +63,3 @@ def _wrong_command_line(error: click.ClickException) -> WrongCommandLine:
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"`{ctx.command_path} --help` shows what there is" if ctx is not None else None
     return WrongCommandLine(text[:1].lower() + text[1:], hint=hint)
-
-
-def _output_lost(error: OSError) -> tuple[int, CrdtsyncError | None]:
-    # Whatever is still in the buffer has nowhere to go: Python would complain about it once more at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if error.errno == errno.EPIPE:
-        return READER_GONE, None
-    lost = OutputLost(f"standard output cannot be written: {error.strerror}")
-    return lost.exit_code, lost

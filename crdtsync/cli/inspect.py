@@ -27,7 +27,7 @@ def command(document: str | None, key: str | None, data: Path, as_json: bool) ->
         facts = register.inspect(document, key)
     if as_json:
         print_json(facts)
-    elif key is not None and facts and "body" in facts[0]:
+    elif key is not None and facts and ("body" in facts[0] or len(facts) == 1):
         for fact in facts:
             click.echo(orjson.dumps(fact, option=orjson.OPT_INDENT_2).decode())
     elif facts:

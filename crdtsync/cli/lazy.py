@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crdtsync.cli.ending import end_with
+from crdtsync.cli.ending import end_with, output_lost
 from crdtsync.cli.output import print_error
 from crdtsync.errors import Interrupted
 
@@ -52,11 +52,13 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in self.modules.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command. Raises ``Interrupted`` for Ctrl-C, of which click would make an empty line."""
+        """Run a command. Raises ``Interrupted`` and ``OutputLost`` for what click ends without a word."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted("stopped before it was done") from None
+        except OSError as error:
+            raise output_lost(error) or error from error
 
     def main(
         self,

@@ -99,6 +99,18 @@ def local_day(day: str) -> str:
     return f"{of_month}/{month}/{year}"
 
 
+def size(count_bytes: int) -> str:
+    """A number of bytes as it is read: ``812 B``, ``1.4 MB``."""
+    if count_bytes < 1000:
+        return f"{count_bytes} B"
+    amount = float(count_bytes)
+    for unit in ("kB", "MB", "GB"):
+        amount /= 1000
+        if amount < 999.95 or unit == "GB":
+            break
+    return f"{amount:.1f} {unit}"
+
+
 def many(count: int, what: str, plural: str | None = None) -> str:
     """``1 sale``, ``2 sales``."""
     return f"{count} {what if count == 1 else plural or what + 's'}"

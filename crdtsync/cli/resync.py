@@ -32,7 +32,7 @@ def command(document: str | None, dry_run: bool, timeout_s: float, data: Path, a
     with open_register(data) as register:
         before = register.plan_resync(document)
         if not dry_run:
-            register.resync(timeout_s, progress_on_terminal())
+            register.resync(timeout_s, progress_on_terminal(as_json=as_json))
         after = before if dry_run else register.plan_resync(document)
     if as_json:
         print_json({"dry_run": dry_run, "before": before, "after": after})

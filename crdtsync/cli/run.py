@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from crdtsync.cli.options import common_options, open_register
-from crdtsync.cli.output import print_json
+from crdtsync.cli.output import print_json_line
+from crdtsync.cli.stopping import Stop
 
 if TYPE_CHECKING:
     from crdtsync.runtime.background import BackgroundSync
@@ -24,7 +23,8 @@ LOOK_EVERY_S = 0.5
 def command(data: Path, as_json: bool) -> None:
     """Keep this register in step with its relay until stopped (Ctrl-C, SIGTERM).
 
-    Other commands work beside it. Connections come and go; each change is told in one line.
+    Other commands work beside it. Connections come and go; each change is told in one line, with --json
+    one JSON object.
     """
     with open_register(data) as register:
         stopped = Stop()
@@ -37,7 +37,7 @@ def command(data: Path, as_json: bool) -> None:
             now = _link(background) or told
             if now != told:
                 told = now
-                _tell(register, now, as_json)
+                _tell(register, now, is_connected=background.is_connected, as_json=as_json)
         error = background.error
         register.stop_sync()
         if error is not None and not stopped.requested:
@@ -51,20 +51,16 @@ def _link(background: BackgroundSync) -> str:
     return f"not connected: {background.error}" if background.error else ""
 
 
-class Stop:
-    """Remembers that a signal asked for the end."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._request)
-
-    def _request(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
-
-
-def _tell(register: Register, now: str, as_json: bool) -> None:
-    if as_json:
-        print_json({"link": now, "pending": register.status().pending})
-    else:
+def _tell(register: Register, now: str, *, is_connected: bool, as_json: bool) -> None:
+    if not as_json:
         click.echo(now)
+        return
+    pending = register.status().pending
+    print_json_line(
+        {
+            "is_connected": is_connected,
+            "link": now,
+            "pending_sales": pending.sales,
+            "pending_amount_minor": pending.amount_minor,
+        }
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from crdtsync.cli.options import common_options, open_register
-from crdtsync.cli.output import local_time, many, money, print_json, print_table
+from crdtsync.cli.output import local_time, many, money, print_json, print_json_line, print_table, size
+from crdtsync.cli.stopping import Stop
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register import Register
@@ -20,7 +21,7 @@ WATCH_EVERY_S = 1.0
 
 @click.command("status", epilog="Example: crdtsync status --watch")
 @click.option("--documents", is_flag=True, help="All documents, not only today's.")
-@click.option("--watch", is_flag=True, help="Again every second, until stopped.")
+@click.option("--watch", is_flag=True, help="Again every second, until stopped; JSON on one line each.")
 @common_options
 def command(documents: bool, watch: bool, data: Path, as_json: bool) -> None:
     """Say what is safe, what is not yet, why, and what to do. Needs no network.
@@ -28,18 +29,21 @@ def command(documents: bool, watch: bool, data: Path, as_json: bool) -> None:
     Pending is what the relay has not said to have on its disk: as a number of sales and as money.
     """
     with open_register(data) as register:
-        while True:
-            _show(register, documents, as_json)
-            if not watch:
-                return
-            time.sleep(WATCH_EVERY_S)
-            click.clear()
+        if not watch:
+            _show(register, documents, print_json if as_json else None)
+            return
+        stopped = Stop()
+        while not stopped.requested:
+            if not as_json:
+                click.clear()
+            _show(register, documents, print_json_line if as_json else None)
+            stopped.wait(WATCH_EVERY_S)
 
 
-def _show(register: Register, documents: bool, as_json: bool) -> None:
+def _show(register: Register, documents: bool, show_json: Callable[[Any], None] | None) -> None:
     status = register.status(all_documents=documents)
-    if as_json:
-        print_json(status_facts(status))
+    if show_json is not None:
+        show_json(status_facts(status))
         return
     clock = register.replica.clock
     print_status(status, clock.utc_offset_min(clock.now_ms()), documents=documents)
@@ -88,6 +92,9 @@ def print_status(status: Status, utc_offset_min: int, *, documents: bool) -> Non
         click.echo(f"  oldest pending  {local_time(status.pending.oldest_at_ms, utc_offset_min)}")
     click.echo(f"  relay           {status.relay_url or 'none'}")
     click.echo(f"  last confirmed  {local_time(status.last_ack_at_ms, utc_offset_min)}")
+    click.echo(f"  store           {size(status.store_bytes)}")
+    if status.clock_offset_ms is not None:
+        click.echo(f"  clock           {_offset(status.clock_offset_ms)}")
     for device in status.devices:
         revoked = ", revoked" if device.revoked else ""
         heard = local_time(device.last_entry_at_ms, utc_offset_min)
@@ -101,6 +108,12 @@ def print_status(status: Status, utc_offset_min: int, *, documents: bool) -> Non
             ],
             right=(1, 2),
         )
+
+
+def _offset(offset_ms: int) -> str:
+    if abs(offset_ms) < 1000:
+        return "as the relay's, to the second"
+    return f"{abs(offset_ms) / 1000:.0f} s {'ahead of' if offset_ms > 0 else 'behind'} the relay's"
 
 
 def _headline(status: Status) -> str:

@@ -28,7 +28,7 @@ def command(timeout_s: float, data: Path, as_json: bool) -> None:
     """
     with open_register(data) as register:
         before = register.status().pending
-        register.sync(timeout_s, progress_on_terminal())
+        register.sync(timeout_s, progress_on_terminal(as_json=as_json))
         register.replica.views.catch_up()
         register.products.refresh()
     if as_json:

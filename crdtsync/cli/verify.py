@@ -21,7 +21,7 @@ def command(data: Path, as_json: bool) -> None:
     Ends with exit code 67, naming each entry that fails, if anything does not hold.
     """
     with open_register(data) as register:
-        found = register.verify(_progress())
+        found = register.verify(_progress(as_json=as_json))
     if as_json:
         print_json(found)
     else:
@@ -43,7 +43,7 @@ def command(data: Path, as_json: bool) -> None:
         )
 
 
-def _progress() -> Callable[[int, int], None]:
-    if not sys.stderr.isatty():
+def _progress(*, as_json: bool) -> Callable[[int, int], None]:
+    if as_json or not sys.stderr.isatty():
         return lambda *_: None
     return lambda done, total: click.echo(f"\r{done} of {total} records", nl=done == total, err=True)

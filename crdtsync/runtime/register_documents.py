@@ -7,8 +7,9 @@ record per transaction; what others changed is applied from the log.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from pycrdt import Array, Doc, Map, Text, TransactionEvent
@@ -24,6 +25,7 @@ from crdtsync.ids import (
     update_record,
 )
 from crdtsync.protocol.causal import CausalOrder
+from crdtsync.protocol.fingerprint import content_fingerprint
 from crdtsync.protocol.scanner import scan_document
 from crdtsync.runtime.replica import Replica
 
@@ -167,6 +169,48 @@ def open_document(replica: Replica, name: str) -> Document:
     if not name.startswith("x/"):
         raise InvalidName(f"{name!r} is not a document of your own: x/<name> is expected")
     return Document(replica, name)
+
+
+def fingerprint_of(replica: Replica, name: str) -> str:
+    """The name of what a document holds, equal on two replicas exactly when their contents are. O(document).
+
+    Raises ``StorageError``.
+    """
+    return content_fingerprint(Document(replica, name).doc.get_update()).hex()
+
+
+def records_of(document: Document, content: Mapping[str, Any]) -> dict[tuple[str, str], tuple[int, str]]:
+    """The record that brought each key of a document: (root, key) -> (seq, digest). Raises ``StorageError``.
+
+    ``content`` is what ``content_of`` says; a root that is no map has the one key ``0``. What lies inside a
+    key's value counts for the key. O(records).
+    """
+    doc: Doc[Any] = Doc()
+    brought: dict[tuple[str, str], tuple[int, str]] = {}
+    changed: set[tuple[str, str]] = set()
+
+    def note(root: str, events: Sequence[Any]) -> None:
+        for event in events:
+            keys = event.path[:1] or getattr(event, "keys", None) or ("0",)
+            changed.update((root, str(key) if isinstance(content[root], dict) else "0") for key in keys)
+
+    kinds: dict[type, Any] = {dict: Map, str: Text, list: Array}
+    roots = {root: doc.get(root, type=kinds[type(held)]) for root, held in content.items() if held}
+    for root, shared in roots.items():
+        shared.observe_deep(partial(note, root))
+    order = CausalOrder()
+    waiting: dict[bytes, tuple[int, str]] = {}
+    for seq, record in document._replica.log.document_records(document.name):
+        digest = record_digest(record)
+        if digest in document.refused:
+            continue
+        _, update = split_update_record(record)
+        waiting[update] = (seq, digest.hex())
+        for ready in order.take(update, scan_document(document.name, update, state=record[:1] == STATE)):
+            doc.apply_update(ready)
+            brought.update(dict.fromkeys(changed, waiting[ready]))
+            changed.clear()
+    return brought
 
 
 def content_of(update: bytes) -> dict[str, Any]:

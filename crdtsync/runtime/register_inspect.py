@@ -20,8 +20,8 @@ def inspect(replica: Replica, document: str | None, key: str | None) -> list[Fac
 
     Without a document: the documents. Of a ledger or ``owner``: its entries; ``key`` picks some by ticket
     number, by number along the chain, or by the beginning of a link, and shows all of them. Of another
-    document: its content by key, or its records where ``key`` begins a digest. ``apart``: the records
-    that were set apart, with their bytes. Raises ``InvalidName``, ``StorageError``.
+    document: its content by key, each with the record that brought it. ``apart``: the records that were set
+    apart, with their bytes. Raises ``InvalidName``, ``StorageError``.
     """
     if document is None:
         return [
@@ -34,8 +34,13 @@ def inspect(replica: Replica, document: str | None, key: str | None) -> list[Fac
             for row in replica.log.documents()
         ]
     if document == APART:
-        return [fact for fact in _apart(replica) if key is None or fact["digest"].startswith(key)]
+        facts = [fact for fact in _apart(replica) if key is None or fact["digest"].startswith(key)]
+        if key is not None and not facts:
+            raise InvalidName(f"nothing that was set apart has a digest that begins with {key!r}")
+        return facts
     parse_document_name(document)
+    if document not in (CATALOGUE_DOCUMENT, OWNER_DOCUMENT) and replica.log.document(document) is None:
+        raise InvalidName(f"there is no document {document} here", hint="`crdtsync inspect` lists them")
     if document == OWNER_DOCUMENT or document.startswith("ledger/"):
         return _entries(replica, document, key)
     return _content(replica, document, key)
@@ -75,14 +80,18 @@ def _matches(entry: Entry, key: str) -> bool:
 
 def _content(replica: Replica, document: str, key: str | None) -> list[Fact]:
     # pycrdt is slow to import, and most commands do without it.
-    from crdtsync.runtime.register_documents import Document, content_of
+    from crdtsync.runtime.register_documents import Document, content_of, records_of
 
     loaded = Document(replica, document)
     roots = content_of(loaded.doc.get_update())
+    brought = records_of(loaded, roots)
     facts: list[Fact] = []
     for root, content in roots.items():
         entries = content.items() if isinstance(content, dict) else enumerate([content])
-        facts.extend({"root": root, "key": str(name), "value": value} for name, value in entries)
+        for name, value in entries:
+            seq, digest = brought.get((root, str(name)), (None, None))
+            fact = {"root": root, "key": str(name), "value": value, "seq": seq, "record": digest}
+            facts.append(fact)
     if document == CATALOGUE_DOCUMENT and key is not None:
         # Keys are `<sku>/<field>`: a SKU stands for all its fields.
         facts = [fact for fact in facts if fact["key"] == key or fact["key"].startswith(f"{key}/")]

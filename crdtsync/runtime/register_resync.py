@@ -27,7 +27,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class DocumentState:
-    """What is here of one document. ``fingerprint``: of the set of its entries, for ledgers."""
+    """What is here of one document. ``fingerprint`` names what it holds; None where nothing of it is here."""
 
     name: str
     records: int
@@ -93,7 +93,9 @@ def holes_of(replica: Replica) -> list[Hole]:
 def _document(replica: Replica, name: str) -> DocumentState:
     row = replica.log.document(name)
     if name != OWNER_DOCUMENT and not name.startswith("ledger/"):
-        return DocumentState(name, row.records if row else 0, None)
+        from crdtsync.runtime.register_documents import fingerprint_of
+
+        return DocumentState(name, row.records if row else 0, fingerprint_of(replica, name) if row else None)
     from crdtsync.model.entry import read_entry
 
     links = {read_entry(record[1:]).link for _, record in replica.log.document_records(name)}

@@ -59,8 +59,9 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class DocumentStatus:
-    """One document: records and bytes in the log. ``fingerprint`` names the set of its entries; it is None
-    for documents that are no ledger, and for a very busy day unless all documents were asked for.
+    """One document: records and bytes in the log. ``fingerprint`` names what it holds: the set of its
+    entries, or the content of a Yjs document. Unless all documents were asked for it is None for the latter,
+    and for a very busy day.
     """
 
     name: str
@@ -301,6 +302,11 @@ def _documents(replica: Replica, all_documents: bool) -> Iterable[DocumentStatus
         if is_ledger and (all_documents or row.records <= FINGERPRINTED_MAX):
             records = log.document_records(name)
             fingerprint = links_fingerprint({record_digest(record) for _, record in records})
+        elif all_documents and not is_ledger:
+            # pycrdt is slow to import, and a status that nobody asks for documents does without it.
+            from crdtsync.runtime.register_documents import fingerprint_of
+
+            fingerprint = fingerprint_of(replica, name)
         yield DocumentStatus(name, row.records, row.records_bytes, fingerprint)
 
 
