@@ -1,8 +1,8 @@
 """Where the relay's processor time goes: each thread's profile, written when the process ends.
 
 Python loads this file at its start if its folder is on ``PYTHONPATH``. ``make bench PROFILE=1`` puts it there
-for the relay alone. Times are processor time of the thread, so that waiting counts nothing; profiling makes
-calls of small functions look dearer than they are.
+for the relay alone. Times are by the wall clock: waiting shows as ``poll`` and ``acquire``, and a thread that
+waits for the interpreter's lock seems to work. Small functions look dearer than they are.
 """
 
 import atexit
@@ -10,7 +10,6 @@ import cProfile
 import os
 import pstats
 import threading
-import time
 from pathlib import Path
 
 LINES = 45
@@ -23,7 +22,7 @@ def start(folder: Path) -> None:
 
 
 def _profile_until_exit(folder: Path) -> None:
-    profile = cProfile.Profile(time.thread_time)
+    profile = cProfile.Profile()
 
     def end() -> None:
         profile.disable()
@@ -37,7 +36,7 @@ def _profile_threads(folder: Path) -> None:
     run = threading.Thread.run
 
     def profiled(thread: threading.Thread) -> None:
-        profile = cProfile.Profile(time.thread_time)
+        profile = cProfile.Profile()
         try:
             profile.runcall(run, thread)
         finally:
