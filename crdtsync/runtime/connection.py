@@ -29,6 +29,7 @@ from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me, ReadRequest, Ready, Standing
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.committer import Committer, Outcome, Work
+from crdtsync.runtime.comparison import DocumentComparison, Reader
 from crdtsync.runtime.tail import Tail
 from crdtsync.storage.log import Batch, Refusal, ShopLog
 
@@ -57,6 +58,8 @@ class Home(Protocol):
 
     committer: Committer
 
+    @property
+    def documents(self) -> Reader: ...
     def me(self, peer: Hello | None) -> Me:
         """Who we are and where our log stands, for the connection with that peer. Raises ``AccessDenied``."""
         ...
@@ -100,6 +103,7 @@ class Connection:
         self._pending_read: ReadRequest | None = None
         self._log: ShopLog | None = None
         self._our_log: bytes | None = None
+        self._documents: DocumentComparison | None = None
         self._tail: Tail | None = None
         self._close_code = 1000
         self._writing: asyncio.Task[None] | None = None
@@ -203,7 +207,7 @@ class Connection:
                 self.frames_sent += 1
                 self.bytes_sent += len(frame)
                 await self._socket.send(frame)
-                if self._pending_read is not None:
+                if self._pending_read is not None or self.session.has_more_to_tell:
                     self.pump()
         except Exception as error:  # As above.
             self._outbox.clear()
@@ -226,7 +230,7 @@ class Connection:
         """Do all work that has come up. Errors end this connection only."""
         try:
             while self.error is None:
-                ready = self.session.take_ready()
+                ready = self.session.take_ready(self._outbox_bytes)
                 self._do(ready)
                 if not (_is_answered(ready) or self._serve_read(ready.to_read)):
                     break
@@ -248,12 +252,14 @@ class Connection:
             self.session.supply_heads(protocol_heads.describe(log.runs(), self._links_at))
         if ready.heads is not None:
             self._cover(ready.heads)
-        if ready.digest_due:
-            self.session.send_digest(protocol_heads.root_digest(self._the_log().runs()))
-        if ready.digest is not None and ready.digest.digest != protocol_heads.root_digest(
-            self._the_log().runs()
-        ):
-            self.session.repair()
+        if ready.digest_due or ready.digest is not None:
+            digest = protocol_heads.root_digest(self._the_log().runs())
+            if ready.digest_due:
+                self.session.send_digest(digest)
+            if ready.digest is not None and ready.digest.digest != digest:
+                self.session.comparing.repair(is_wanted_by_peer=True)
+        if self._documents is not None:
+            self._documents.do(ready)
         if ready.cut_due:
             self._cut()
         if ready.presence is not None:
@@ -346,7 +352,7 @@ class Connection:
         for row in days:
             if row.name.endswith(newest):
                 first += [(seq, seq) for seq, _ in log.document_records(row.name)]
-        self.session.supply_cut(log.end, _joined(sorted(first)), certificates)
+        self.session.supply_cut(log.end, first, certificates)
 
     def _links_at(self, chain: bytes, n: int) -> list[bytes]:
         return self._the_log().links_at(chain, n)
@@ -394,6 +400,7 @@ class Connection:
         fits = hello.cursor_log == me.log_id and log.hash_at(hello.cursor.seq) == hello.cursor.h
         refusals = tuple(refused(refusal) for refusal in log.refusals_given(hello.log_id))
         self.session.admit(Standing(me, fits, refusals))
+        self._documents = DocumentComparison(self.session, self.home.documents, hello.shop, self.pump)
         self.home.went_live(self)
 
     def _owner_chain(self) -> list[bytes]:
@@ -430,13 +437,3 @@ def _until(batch: Batch, until: int, log: ShopLog) -> Batch:
     if h is None:
         raise AssertionError("an interval was asked for beyond the end of the log")
     return Batch(batch.start, Position(until, h), records, sum(len(record) for _, record in records))
-
-
-def _joined(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
-    for lo, hi in intervals:
-        if joined and lo <= joined[-1][1] + 1:
-            joined[-1] = (joined[-1][0], max(hi, joined[-1][1]))
-        else:
-            joined.append((lo, hi))
-    return joined

@@ -36,6 +36,7 @@ from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committer import Committer, Outcome, Work
+from crdtsync.runtime.comparison import DocumentReader
 from crdtsync.runtime.connection import Connection, Socket, refused
 from crdtsync.runtime.identity import (
     ClockOffset,
@@ -112,6 +113,7 @@ class Syncer:
         self.connection: Connection | None = None
         self.error: CrdtsyncError | None = None
         self._has_met = False
+        self.documents = DocumentReader(open_store)
         committer_admission = Admission(identity.shop)
         self.committer = Committer(
             open_store, lambda _: committer_admission, self, clock.now_ms, time.monotonic
@@ -163,6 +165,7 @@ class Syncer:
 
     def close(self) -> None:
         """Let go of the store; after ``run`` or ``sync_once`` has returned."""
+        self.documents.close()
         self._store.close()
 
     def is_everything_acknowledged(self) -> bool:

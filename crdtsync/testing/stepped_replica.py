@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from crdtsync.errors import CrdtsyncError, DiskFull
 from crdtsync.ids import OWNER_DOCUMENT, START, Item, Position, record_digest, update_record
@@ -16,6 +16,7 @@ from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.comparison import DocumentDigests
 from crdtsync.runtime.connection import Connection, refused
 from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog
@@ -25,6 +26,8 @@ from crdtsync.testing.stepped_documents import change, compacted
 
 if TYPE_CHECKING:
     from crdtsync.testing.stepped import SteppedShop
+
+T = TypeVar("T")
 
 SHOP = b"the corner shop."
 TAIL_BYTES_MAX = 1500
@@ -73,6 +76,17 @@ def _refuse() -> None:
     raise DiskFull("no room on the disk")
 
 
+class SteppedReader:
+    """Answers questions about documents at once."""
+
+    def __init__(self, process: Process) -> None:
+        self._digests = DocumentDigests(MemoryStore(process.replica.disk).shop(SHOP))
+
+    def ask(self, shop: bytes, question: Callable[[DocumentDigests], T], done: Callable[[T], None]) -> None:
+        """See ``Reader.ask``."""
+        done(question(self._digests))
+
+
 class Process:
     """One life of a replica, from its start to its crash: what a connection needs (``Home``)."""
 
@@ -80,6 +94,7 @@ class Process:
         self.replica = replica
         self.steps = SteppedCommitter(self)
         self.committer: Committer = self.steps
+        self.documents = SteppedReader(self)
         self.connections: list[Connection] = []
         self.life_met: dict[Connection, int] = {}
         self._log = MemoryStore(replica.disk).shop(SHOP)

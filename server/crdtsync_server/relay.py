@@ -29,6 +29,7 @@ from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.comparison import DocumentReader
 from crdtsync.runtime.connection import Connection, refused
 from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog
@@ -89,6 +90,7 @@ class Relay:
             time.monotonic,
             self.metrics,
         )
+        self.documents = DocumentReader(lambda: SqliteStore(folder.store))
         self.committer: Committer = self._commits
         self._let_metrics_be_read()
 
@@ -126,6 +128,7 @@ class Relay:
             with suppress(asyncio.CancelledError):
                 await self._watch
         self._save_contacts(at_once=True)
+        self.documents.close()
         await self.committer.stop()
         self._desk.close()
         self.access.close()

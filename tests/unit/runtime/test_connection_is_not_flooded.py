@@ -32,7 +32,8 @@ class EndlessSocket:
 
 @pytest.fixture
 def connection(monkeypatch):
-    monkeypatch.setattr(limits, "UNSTORED_BYTES_MAX", 10 * len(RECORD))
+    counted = len(RECORD) + limits.UNSTORED_RECORD_BYTES
+    monkeypatch.setattr(limits, "UNSTORED_BYTES_MAX", 10 * counted)
     work = []
     home = SimpleNamespace(now_ms=lambda: 0, committer=SimpleNamespace(submit=work.append))
     session = Session(connecting=False, nonce=bytes(16), sign=lambda *_: bytes(64), now_ms=0)
