@@ -152,8 +152,13 @@ class Comparing:
         """Time has passed."""
         since_ms = self.now_ms - self._compared_ms
         is_time = since_ms >= (limits.DIGEST_EVERY_MS if self._is_urgent else limits.COMPARE_EVERY_MS)
-        if is_time and self._is_in_step():
+        if not is_time or not self._is_in_step():
+            return
+        if self._outbound.told.seq == self._outbound.end.seq:
             self._compare()
+        else:
+            # The peer compares only if it knows of all rows, also of those that it is not sent.
+            self._outbound.advance()
 
     def _compare(self) -> None:
         self._compared_ms, self._is_urgent = self.now_ms, False
