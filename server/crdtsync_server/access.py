@@ -26,6 +26,7 @@ from crdtsync_server.folder import DataFolder
 from crdtsync_server.keys import KeyFolder, relay_device_id
 from crdtsync_server.owner import OwnerChain, heads_of, owner_item, owner_moment
 from crdtsync_server.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
+from crdtsync_server.restored import Place, begin_generation, generation_of
 
 SHOP_NAME_CHARACTERS_MAX = 64
 
@@ -65,6 +66,7 @@ class Access:
         self._clock = clock or SystemClock()
         self._random = random
         self._database = open_access_database(folder.access)
+        self._place = Place(folder, self._database)
         self.keys = KeyFolder(folder.keys, random)
         self.relay_key = self.keys.relay_key()
         self.relay_device = relay_device_id(self.relay_key.public)
@@ -81,6 +83,7 @@ class Access:
 
         Raises ``InvalidName`` for a name that cannot be, or that another shop of this relay has.
         """
+        self.notice_restore(store)
         name = unicodedata.normalize("NFC", name.strip())
         if not 0 < len(name) <= SHOP_NAME_CHARACTERS_MAX or not name.isprintable():
             raise InvalidName(f"a shop has a name of 1 to {SHOP_NAME_CHARACTERS_MAX} characters on one line")
@@ -118,8 +121,9 @@ class Access:
             if shop in known:
                 continue
             chain = OwnerChain.read(store.shop(shop))
-            name = chain.directory.shop_name or shop.hex()
-            made_ms = chain.entries[0].body["ts"] if chain.entries else self._clock.now_ms()
+            if chain.directory.genesis is None:
+                continue  # It was lost, and its registers have not filled it again yet.
+            name, made_ms = chain.directory.shop_name, chain.directory.genesis.body["ts"]
             db = self._database
             with db.whole_transaction():
                 folded = name.casefold()
@@ -129,6 +133,35 @@ class Access:
                     "INSERT INTO shop VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                     (shop, name, folded, made_ms),
                 )
+
+    def notice_restore(self, store: Store) -> list[bytes]:
+        """Find out whether the folder was put back from a backup since it was last opened, and begin anew
+        what must not be given out twice (see ``restored``). The shops concerned. Call it before anything is
+        signed.
+        """
+        restored = self._place.restored_shops(store)
+        for shop in restored:
+            self.begin_generation(store, shop)
+        # Last, so that a crash before it leaves the restore to be noticed again.
+        self._place.note(store, restored=bool(restored))
+        return restored
+
+    def make_lost_shop(self, store: Store, shop: bytes) -> bool:
+        """Make an empty log for a shop that this relay has the owner's key of and nothing else (its database
+        was lost), so that the registers can fill it again. False for any other shop.
+        """
+        if not self.keys.has_owner_key(shop):
+            return False
+        with store.transaction():
+            begin_generation(store.create_shop(shop, self._random(ID_BYTES)), self._random)
+        return True
+
+    def begin_generation(self, store: Store, shop: bytes) -> None:
+        """Give out nothing that the shop may have had after the backup that it was put back from."""
+        with store.transaction():
+            begin_generation(store.shop(shop), self._random)
+        with self._database.whole_transaction():
+            self.codes.end_open(shop)
 
     # -- pairing ---------------------------------------------------------------------------------------
 
@@ -154,6 +187,7 @@ class Access:
                 log.set_state(_used_key(grant), request.device + request.public_key + link)
             elif used[: ID_BYTES + PUBLIC_BYTES] != request.device + request.public_key:
                 raise PairingRefused("this pairing code was used already")
+        self._place.note_signed(grant.shop, chain.entries[-1].facts.n)
         self.codes.mark_used(request.secret, request.device)
         certificate = chain.directory.certificate(request.device)
         assert certificate is not None
@@ -193,7 +227,9 @@ class Access:
             if chain.directory.is_revoked(device):
                 return False
             payload = build_revoke(device, heads_of(log, device), reason=reason)
-            log.append(owner_item(chain.next_entry("revoke", payload, key, self._clock)))
+            entry = chain.next_entry("revoke", payload, key, self._clock)
+            log.append(owner_item(entry))
+        self._place.note_signed(shop, entry.facts.n)
         return True
 
     def _start_shop(self, store: Store, name: str) -> bytes:
@@ -216,14 +252,14 @@ class Access:
     ) -> tuple[bytes, OwnerChain]:
         if grant.has_expired:
             raise PairingRefused("this pairing code has expired")
-        certificate = _certificate(chain, grant, request)
+        certificate = _certificate(chain, grant, request, generation_of(log))
         key = self.keys.owner_key(grant.shop)
         entry: Entry = chain.next_entry("certify", build_certify(certificate), key, self._clock)
         log.append(owner_item(entry))
         return entry.link, chain.with_entry(entry)
 
 
-def _certificate(chain: OwnerChain, grant: Grant, request: EnrolRequest) -> Certificate:
+def _certificate(chain: OwnerChain, grant: Grant, request: EnrolRequest, generation: str) -> Certificate:
     """What the owner says of a device that presents this code."""
     known = chain.directory.certificate(request.device)
     if known is not None and known.public != request.public_key:
@@ -242,13 +278,15 @@ def _certificate(chain: OwnerChain, grant: Grant, request: EnrolRequest) -> Cert
         role=grant.role,
         public=request.public_key,
         shop=grant.shop,
-        series=_series(chain, grant, request, known),
+        series=_series(chain, grant, request, known, generation),
         chain=request.chain or None,
         original_shop=request.shop or None,
     )
 
 
-def _series(chain: OwnerChain, grant: Grant, request: EnrolRequest, known: Certificate | None) -> str | None:
+def _series(
+    chain: OwnerChain, grant: Grant, request: EnrolRequest, known: Certificate | None, generation: str
+) -> str | None:
     """The series that the device has, or the first that nobody ever had."""
     if known is not None and known.series is not None and request.series in ("", known.series):
         return known.series
@@ -264,7 +302,7 @@ def _series(chain: OwnerChain, grant: Grant, request: EnrolRequest, known: Certi
         return request.series
     if grant.role not in WITH_SERIES:
         return None
-    return next(series for number in count(1) if (series := f"{number:02}") not in taken)
+    return next(series for number in count(1) if (series := f"{generation}{number:02}") not in taken)
 
 
 def _used_key(grant: Grant) -> str:

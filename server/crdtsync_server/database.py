@@ -30,7 +30,9 @@ CREATE INDEX attempt_by_shop ON attempt (shop, at_ms) WHERE shop IS NOT NULL;
 CREATE INDEX attempt_by_time ON attempt (at_ms);
 """
 
-MIGRATIONS: Final = (_TABLES,)
+_NOTED: Final = "CREATE TABLE noted (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+
+MIGRATIONS: Final = (_TABLES, _NOTED)
 """``MIGRATIONS[i]`` leads from version i to version i + 1. Never change one that was released."""
 
 

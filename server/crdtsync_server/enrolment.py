@@ -106,6 +106,10 @@ class EnrolmentDesk:
         finally:
             self._waiting -= 1
 
+    def begin_generation(self, shop: bytes) -> None:
+        """A device has shown that the relay was put back from a backup. Returns at once."""
+        self._thread.submit(self._access.begin_generation, self._store, shop)
+
     def close(self) -> None:
         """Finish what is under way, then let go of the files."""
         self._thread.shutdown(wait=True)

@@ -4,6 +4,7 @@
 ``relay.sqlite``   the logs of all shops
 ``access.sqlite``  names of shops, pairing codes (as salted hashes), wrong attempts
 ``keys/``          private keys, see ``keys``
+``place``          empty; by its inode a copy of the folder is told from the folder (see ``restored``)
 ``serve.lock``     held by the one process that serves
 =================  ==================================================================================
 """
@@ -11,7 +12,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from crdtsync.errors import NoRegister, ReadOnlyStore, StorageError
@@ -21,6 +22,7 @@ KEYS = "keys"
 STORE = "relay.sqlite"
 ACCESS = "access.sqlite"
 LOCK = "serve.lock"
+PLACE = "place"
 
 
 class DataFolder:
@@ -67,6 +69,22 @@ class DataFolder:
     def served_by(self) -> int | None:
         """The process that serves the folder now, or None."""
         return holder_of(self.root / LOCK)
+
+    def place(self) -> str:
+        """What tells this folder from every copy of it, also from one put back in its place. Raises
+        ``ReadOnlyStore``, ``StorageError``.
+        """
+        path = self.root / PLACE
+        try:
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            found = path.stat()
+        except PermissionError as error:
+            raise ReadOnlyStore(f"{path} cannot be written: {error.strerror}") from error
+        except OSError as error:
+            raise StorageError(f"{path} cannot be used: {error.strerror}") from error
+        # No program can set the second one; a copy gets its own.
+        return f"{found.st_ino} {found.st_ctime_ns}"
 
     def store_bytes(self) -> int:
         """What the store takes on disk, its journal included. Cheap."""

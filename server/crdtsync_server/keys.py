@@ -54,6 +54,10 @@ class KeyFolder:
         path = self._owner_path(shop)
         return PrivateKey.from_bytes(_read(path, f"the owner key of shop {shop.hex()}"))
 
+    def has_owner_key(self, shop: bytes) -> bool:
+        """Whether this relay is, or was, the one of that shop."""
+        return self._owner_path(shop).exists()
+
     def readable_by_others(self) -> list[Path]:
         """The key files whose rights let other users of this machine read them."""
         files = sorted(self.folder.glob("*")) if self.folder.is_dir() else []

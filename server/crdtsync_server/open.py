@@ -23,4 +23,5 @@ def opened(data: Path, *, create: bool = False) -> Iterator[tuple[Access, Store]
     folder = DataFolder.create(data) if create else DataFolder.open(data)
     with closing(Access(folder)) as access, closing(open_store(folder)) as store:
         access.index_shops(store)
+        access.notice_restore(store)
         yield access, store

@@ -123,6 +123,13 @@ class PairingCodes:
                 (self._clock.now_ms(), device, selector),
             )
 
+    def end_open(self, shop: bytes) -> None:
+        """Let every code of a shop end that was not used yet. Inside a transaction."""
+        now_ms = self._clock.now_ms()
+        self._database.write(
+            "UPDATE code SET expires_ms = ? WHERE shop = ? AND expires_ms > ?", (now_ms, shop, now_ms)
+        )
+
     def count_open(self, shop: bytes) -> int:
         """How many codes of a shop can still be used."""
         found = self._database.row(

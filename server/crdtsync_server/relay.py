@@ -68,6 +68,7 @@ class Relay:
         self._config = config
         self._store = SqliteStore(folder.store)
         self.access.index_shops(self._store)
+        self._restored = set(self.access.notice_restore(self._store))
         self._clock = SystemClock()
         self._connections: dict[bytes, dict[Connection, WebSocketEnd]] = defaultdict(dict)
         self._all: dict[Connection, WebSocketEnd] = {}
@@ -104,6 +105,8 @@ class Relay:
     async def start(self) -> None:
         """Begin to take connections."""
         self.committer.start()
+        for shop in self._restored:
+            get_logger().warning("restore_noticed", shop=shop, by="the folder")
         self._watch = asyncio.create_task(self._look_around())
         self.metrics.shops.set(self.shop_count)
 
@@ -170,7 +173,8 @@ class Relay:
             raise AssertionError("a relay does not connect")
         log = self.shop_log(peer.shop)
         cursor = log.cursor(peer.log_id)
-        certificate = b""
+        if peer.cursor_log == log.log_id and log.hash_at(peer.cursor.seq) != peer.cursor.h:
+            self._was_restored(peer.shop)
         return Me(
             shop=peer.shop,
             device=self.access.relay_device,
@@ -180,19 +184,31 @@ class Relay:
             cursor=cursor.position if cursor else Position(0, bytes(32)),
             wanted=(),
             nonce=system_random(16),
-            certificate=certificate,
+            certificate=b"",
             is_relay=True,
             time_ms=self._clock.now_ms(),
             digest=root_digest(log.runs()),
             software=SOFTWARE,
         )
 
+    def _was_restored(self, shop: bytes) -> None:
+        """A device holds more of our log than we do, or another one under the same id."""
+        if shop in self._restored:
+            return
+        self._restored.add(shop)
+        self._desk.begin_generation(shop)
+        get_logger().warning("restore_noticed", shop=shop, by="a device")
+
     def shop_log(self, shop: bytes) -> ShopLog:
         """Raises ``AccessDenied`` for a shop that is not on this relay."""
         try:
             return self._store.shop(shop)
         except KeyError:
-            raise AccessDenied("this relay does not know the shop") from None
+            if not self.access.make_lost_shop(self._store, shop):
+                raise AccessDenied("this relay does not know the shop") from None
+        get_logger().warning("restore_noticed", shop=shop, by="its key", hint="its registers fill it again")
+        self._restored.add(shop)
+        return self._store.shop(shop)
 
     def admission(self, shop: bytes) -> Admission:
         """For hellos, on the event loop."""
