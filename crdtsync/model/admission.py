@@ -10,7 +10,7 @@ and judged again when certificates change. A gap, a fork, a wrong total or a str
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from crdtsync.errors import BadSignature, NotPermitted, RecordError
 from crdtsync.ids import CATALOGUE_DOCUMENT
@@ -148,7 +148,7 @@ def _verify_one(i: int, verdicts: list[Verdict], directory: Directory) -> bool:
     entry = verdicts[i].entry
     assert entry is not None
     if signature_holds(entry, directory):
-        verdicts[i] = replace(verdicts[i], awaits_check=False)
+        verdicts[i] = Verdict(entry)
         return True
     reason = f"the signature of entry {entry.link.hex()[:8]} is not that of its author"
     verdicts[i] = Verdict(entry, BadSignature.code, reason)

@@ -8,6 +8,7 @@ duplicate keys, spaces, other escapes, other orders and other spellings of numbe
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -18,6 +19,8 @@ from crdtsync.errors import MalformedRecord
 
 DEPTH_MAX: Final = 8
 """Levels of objects and arrays, the outermost one included."""
+
+_MAYBE_KEY: Final = re.compile(rb'[\x80-\xff][^"]*":')
 
 _FORM: Final = (
     orjson.OPT_SORT_KEYS
@@ -81,19 +84,20 @@ def _check_text(value: dict[str, Any], data: bytes) -> None:
 
     If the whole text is in NFC so is every string in it, because no character composes with the quotes
     around it. The reverse does not hold (``\n`` before a combining tilde), so only then each is looked at.
+    Where no quote after a character outside ASCII is followed by a colon, no key has one.
     """
-    whole = unicodedata.is_normalized("NFC", data.decode())
-    _check_strings(value, each=not whole)
+    if not unicodedata.is_normalized("NFC", data.decode()) or _MAYBE_KEY.search(data):
+        _check_strings(value)
 
 
-def _check_strings(container: dict[str, Any] | list[Any], *, each: bool) -> None:
+def _check_strings(container: dict[str, Any] | list[Any]) -> None:
     if isinstance(container, dict):
         for key in container:
             if not key.isascii():
                 raise MalformedRecord(f"the key {key!r} is not ASCII")
     for value in container.values() if isinstance(container, dict) else container:
         if isinstance(value, str):
-            if each and not unicodedata.is_normalized("NFC", value):
+            if not unicodedata.is_normalized("NFC", value):
                 raise MalformedRecord("a string is not in Unicode form NFC")
         elif isinstance(value, dict | list):
-            _check_strings(value, each=each)
+            _check_strings(value)

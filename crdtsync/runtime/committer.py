@@ -184,7 +184,8 @@ class Committer:
                 admission.is_stale |= version != admission.data_version
                 admission.data_version = version
                 commits[work.shop] = _ShopCommit(store.shop(work.shop), admission, self._now_ms())
-            commits[work.shop].judge(work)
+        for works in _by_peer(batch):
+            commits[works[0].shop].judge(works)
         with store.transaction():
             for commit in commits.values():
                 commit.begin()
@@ -195,7 +196,24 @@ class Committer:
         return outcomes, growths
 
 
+def _by_peer(batch: list[Work]) -> list[list[Work]]:
+    """The work of each peer, in its order: what came in several frames is one run all the same."""
+    peers: dict[tuple[bytes, bytes, str], list[Work]] = {}
+    for work in batch:
+        peers.setdefault((work.shop, work.peer_log, work.role), []).append(work)
+    return list(peers.values())
+
+
 Judged = list[tuple[int, bytes, Item | Rejection]]
+
+
+NO_CURSOR = Cursor(START)
+
+
+def _rows_of(delivery: Delivery) -> list[tuple[int, bytes]]:
+    if delivery.blob:
+        return decode_pack(delivery.blob, bytes_max=PACK_BYTES_MAX)
+    return list(delivery.records)
 
 
 class _ShopCommit:
@@ -209,23 +227,24 @@ class _ShopCommit:
         self._awaiting: set[bytes] = set()
         self._unchecked: list[int] = []
         self._documents: set[str] = set()
+        self._cursors: dict[bytes, Cursor] = {}
+        self._moved: set[bytes] = set()
         self._rows: list[Row] = []
         self._anew: set[bytes] = set()
         self._admitted: set[Origin] = set()
         self._start = START
         self._h = b""
 
-    def judge(self, work: Work) -> None:
-        """Before the transaction: signatures take longer than the commit."""
+    def judge(self, works: list[Work]) -> None:
+        """Judge what one peer sent, before the transaction: signatures take longer than the commit."""
         self._admission.refresh(self._log)
-        verdicts: list[Judged] = []
-        for delivery in work.deliveries:
-            records = list(delivery.records)
-            if delivery.blob:
-                records = decode_pack(delivery.blob, bytes_max=PACK_BYTES_MAX)
-            judged = self._admission.judge([record for _, record in records], work.role, self._awaiting)
-            verdicts.append([(seq, record, v) for (seq, record), v in zip(records, judged, strict=True)])
-        self._judged[id(work)] = verdicts
+        rows = [[_rows_of(delivery) for delivery in work.deliveries] for work in works]
+        records = [record for deliveries in rows for delivery in deliveries for _, record in delivery]
+        verdicts = iter(self._admission.judge(records, works[0].role, self._awaiting))
+        for work, deliveries in zip(works, rows, strict=True):
+            self._judged[id(work)] = [
+                [(seq, record, next(verdicts)) for seq, record in delivery] for delivery in deliveries
+            ]
 
     def begin(self) -> None:
         """Inside the transaction: where the log ends before it."""
@@ -252,12 +271,13 @@ class _ShopCommit:
             refusals = [Refusal(r.seq, r.digest, r.code, r.reason, r.held) for r in message.refusals]
             self._log.set_refusals_received(work.peer_log, refusals, complete=message.complete)
         if work.also is not None:
+            self._save_cursors()
             work.also(self._log)
+            self._cursors.clear()
         return outcome
 
     def _continues(self, work: Work) -> bool:
-        known = self._log.cursor(work.peer_log)
-        position = known.position if known else START
+        position = self._cursor(work.peer_log).position
         for delivery in work.deliveries:
             if delivery.start != position and not delivery.restart:
                 return False
@@ -268,6 +288,7 @@ class _ShopCommit:
         """Inside the transaction: judge what was held again, if certificates came in."""
         if self._admission.take_new_certificates():
             self._rejudge()
+        self._save_cursors()
         return Growth(
             self._log.shop,
             self._start,
@@ -287,6 +308,8 @@ class _ShopCommit:
     def _store(self, peer_log: bytes, delivery: Delivery, judged: Judged) -> tuple[RefusedRecord, ...]:
         if delivery.restart:
             self._log.void_origin(peer_log)
+            self._cursors[peer_log] = NO_CURSOR
+            self._moved.discard(peer_log)
             return ()
         refused = []
         for seq, record, verdict in judged:
@@ -297,14 +320,25 @@ class _ShopCommit:
                 refused.append(refusal)
             else:
                 self._append(verdict, Origin(peer_log, seq))
-        known = self._log.cursor(peer_log)
-        wanted = list(known.wanted) if known else []
+        wanted = list(self._cursor(peer_log).wanted)
         if delivery.cut is not None:
             wanted = list(delivery.cut)
         if delivery.fills is not None:
             wanted = subtract(wanted, delivery.fills)
-        self._log.set_cursor(peer_log, Cursor(delivery.cursor, tuple(wanted)))
+        self._cursors[peer_log] = Cursor(delivery.cursor, tuple(wanted))
+        self._moved.add(peer_log)
         return tuple(refused)
+
+    def _cursor(self, peer_log: bytes) -> Cursor:
+        if peer_log not in self._cursors:
+            self._cursors[peer_log] = self._log.cursor(peer_log) or NO_CURSOR
+        return self._cursors[peer_log]
+
+    def _save_cursors(self) -> None:
+        """Of many deliveries of one peer, the last cursor is the one to keep."""
+        for peer_log in self._moved:
+            self._log.set_cursor(peer_log, self._cursors[peer_log])
+        self._moved.clear()
 
     def _append(self, item: Item, origin: Origin) -> bool:
         seq = self._log.append(Item(item.record, item.document, item.digest, item.entry, origin))

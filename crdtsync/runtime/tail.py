@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from crdtsync.ids import Origin, Position
@@ -40,48 +40,56 @@ class Tail:
 
     def __init__(self, end: Position, bytes_max: int) -> None:
         self.end = end
-        self._start = end
-        self._rows: deque[Row] = deque()
-        self._bytes = 0
         self._bytes_max = bytes_max
+        self.clear()
 
     def extend(self, start: Position, rows: list[Row]) -> None:
         """Add the rows of one commit, after ``start``. A gap (another process wrote) empties the tail."""
+        if not rows:
+            return
         if start.seq != self.end.seq:
+            self.end = start
             self.clear()
-            self._start = start
-        self._rows.extend(rows)
-        self._bytes += sum(len(row.record) for row in rows)
-        self.end = Position(rows[-1].seq, rows[-1].h) if rows else self.end
-        while self._bytes > self._bytes_max:
-            row = self._rows.popleft()
-            self._bytes -= len(row.record)
-            self._start = Position(row.seq, row.h)
+        sizes, size = self._sizes, self._sizes[-1]
+        for row in rows:
+            size += len(row.record)
+            sizes.append(size)
+        self._rows += rows
+        self.end = Position(rows[-1].seq, rows[-1].h)
+        if size - sizes[0] > 2 * self._bytes_max:
+            self._forget(bisect_left(sizes, size - self._bytes_max))
 
     def clear(self) -> None:
         """Forget the rows; they are read from disk."""
-        self._rows.clear()
-        self._bytes, self._start = 0, self.end
+        self._start = self.end
+        self._rows: list[Row] = []
+        self._sizes = [0]
 
     def read(self, after: int, *, bytes_max: int, skip_origin: Origin | None) -> Batch | None:
         """Rows after seq ``after`` as ``ShopLog.read`` gives them, or None if the disk has to be asked."""
         if after < self._start.seq or after >= self.end.seq:
             return None
-        offset = after - self._start.seq
-        before = self._rows[offset - 1] if offset else None
+        lo = after - self._start.seq
+        before = self._rows[lo - 1] if lo else None
         start = Position(before.seq, before.h) if before else self._start
-        records: list[tuple[int, bytes]] = []
-        size, to = 0, start
-        for index in range(offset, len(self._rows)):
-            row = self._rows[index]
-            if not _is_from(row.origin, skip_origin):
-                if records and size + len(row.record) > bytes_max:
-                    break
-                records.append((row.seq, row.record))
-                size += len(row.record)
-            to = Position(row.seq, row.h)
-        return Batch(start, to, tuple(records), size)
+        # Skipped rows count as well here: a frame may be smaller for it, which costs nothing.
+        hi = max(lo + 1, bisect_right(self._sizes, self._sizes[lo] + bytes_max) - 1)
+        rows = self._rows[lo:hi]
+        if skip_origin is None:
+            records = tuple([(row.seq, row.record) for row in rows])
+        else:
+            log_id, seq = skip_origin.log_id, skip_origin.seq
+            records = tuple(
+                [
+                    (row.seq, row.record)
+                    for row in rows
+                    if (origin := row.origin) is None or origin.log_id != log_id or origin.seq > seq
+                ]
+            )
+        to = Position(rows[-1].seq, rows[-1].h)
+        return Batch(start, to, records, sum([len(record) for _, record in records]))
 
-
-def _is_from(origin: Origin | None, log: Origin | None) -> bool:
-    return origin is not None and log is not None and origin.log_id == log.log_id and origin.seq <= log.seq
+    def _forget(self, count: int) -> None:
+        row = self._rows[count - 1]
+        self._start = Position(row.seq, row.h)
+        del self._rows[:count], self._sizes[:count]

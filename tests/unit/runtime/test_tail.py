@@ -1,0 +1,76 @@
+"""The newest rows in memory give what the log would give."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdtsync.ids import Origin, Position
+from crdtsync.runtime.tail import Row, Tail
+
+PEER, OTHER = b"p" * 16, b"o" * 16
+rows_of_a_commit = st.lists(
+    st.tuples(st.integers(1, 40), st.sampled_from([None, PEER, OTHER]), st.integers(1, 9)),
+    min_size=1,
+    max_size=5,
+)
+
+
+def made(commits):
+    """Rows with numbers, by commit, and the places between them."""
+    seq, made = 0, []
+    for commit in commits:
+        rows = []
+        for size, log, number in commit:
+            seq += 1
+            rows.append(Row(seq, bytes([seq % 256]) * 32, b"r" * size, Origin(log, number) if log else None))
+        made.append(rows)
+    return made
+
+
+def before(row):
+    return Position(row.seq - 1, bytes([(row.seq - 1) % 256]) * 32 if row.seq > 1 else bytes(32))
+
+
+@given(st.lists(rows_of_a_commit, min_size=1, max_size=12), st.integers(20, 400), st.integers(1, 100))
+def test_reading_to_the_end_gives_every_row_but_those_of_the_peer_itself(commits, kept_bytes, bytes_max):
+    tail, all_rows = Tail(Position(0, bytes(32)), kept_bytes), []
+    for rows in made(commits):
+        tail.extend(before(rows[0]), rows)
+        all_rows += rows
+    after = next(
+        seq
+        for seq in range(len(all_rows) + 1)
+        if seq == len(all_rows) or tail.read(seq, bytes_max=1, skip_origin=None)
+    )
+    skip, read, expected = Origin(PEER, 5), [], []
+    for row in all_rows[after:]:
+        if row.origin is None or row.origin.log_id != PEER or row.origin.seq > 5:
+            expected.append((row.seq, row.record))
+    while after < tail.end.seq:
+        batch = tail.read(after, bytes_max=bytes_max, skip_origin=skip)
+        assert batch.start.seq == after < batch.to.seq
+        assert batch.records_bytes == sum(len(record) for _, record in batch.records)
+        assert len(batch.records) <= 1 or batch.records_bytes <= bytes_max
+        read += batch.records
+        after = batch.to.seq
+    assert read == expected
+    assert tail.end.seq == len(all_rows)
+
+
+@given(st.lists(rows_of_a_commit, min_size=1, max_size=12), st.integers(20, 400))
+def test_what_is_kept_is_bounded_and_ends_with_the_newest_row(commits, kept_bytes):
+    tail = Tail(Position(0, bytes(32)), kept_bytes)
+    for rows in made(commits):
+        tail.extend(before(rows[0]), rows)
+        kept = sum(len(row.record) for row in tail._rows)
+        assert kept <= 2 * kept_bytes
+        assert tail.read(rows[0].seq - 1, bytes_max=1, skip_origin=None) or kept_bytes < 200
+
+
+def test_what_another_process_wrote_is_not_in_memory():
+    tail = Tail(Position(0, bytes(32)), 1000)
+    first, _, third = made([[(1, None, 1)], [(1, None, 1)], [(1, None, 1)]])
+    tail.extend(Position(0, bytes(32)), first)
+    tail.extend(before(third[0]), third)
+    assert tail.read(0, bytes_max=100, skip_origin=None) is None
+    assert tail.read(1, bytes_max=100, skip_origin=None) is None
+    assert [seq for seq, _ in tail.read(2, bytes_max=100, skip_origin=None).records] == [3]
