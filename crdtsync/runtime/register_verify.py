@@ -18,6 +18,7 @@ from crdtsync.model.returns import Place, Returns
 from crdtsync.model.verify import Defect, verify_chain
 from crdtsync.protocol.scanner import scan_document
 from crdtsync.runtime.replica import Replica
+from crdtsync.storage.log import ShopLog
 
 BATCH_BYTES_MAX = 4 << 20
 
@@ -47,28 +48,34 @@ class Verification:
 
 
 def verify_replica(replica: Replica, progress: Callable[[int, int], None] = lambda *_: None) -> Verification:
-    """Verify the log and all chains. Reads only; O(everything).
+    """Verify a register's log and all chains. Reads only; O(everything).
 
     ``progress`` is told how many records are done, and of how many.
     """
-    log = replica.log
+    return verify_log(replica.log, lambda chain: _place(replica, chain), progress)
+
+
+def verify_log(
+    log: ShopLog, place_of: Callable[[bytes], str], progress: Callable[[int, int], None] = lambda *_: None
+) -> Verification:
+    """As ``verify_replica``, of any log. ``place_of`` says whose a chain is."""
     total = log.end.seq
-    findings, records = list(_verify_store(replica, lambda done: progress(done, total))), total
-    directory, problems = _directory(replica)
+    findings, records = list(_verify_store(log, lambda done: progress(done, total))), total
+    directory, problems = _directory(log)
     findings.extend(problems)
     chains = sorted({run.chain for run in log.runs()})
     known: list[Head] = []
     returns = Returns()
     entries = 0
     for chain in chains:
-        held = _Counted(_chain_entries(replica, chain), returns)
-        place = _place(replica, chain)
+        held = _Counted(_chain_entries(log, chain), returns)
+        place = place_of(chain)
         for defect in verify_chain(chain, held, directory=directory):
             findings.append(_finding(place, defect))
         entries += held.count
         known.extend(held.heads)
-    findings.extend(_verify_known(replica, known))
-    findings.extend(_verify_returns(replica, returns))
+    findings.extend(_verify_known(log, known, place_of))
+    findings.extend(_verify_returns(log, returns))
     return Verification(entries, len(chains), records, tuple(findings))
 
 
@@ -99,9 +106,9 @@ class _Counted:
             return  # Reported by the walk along the chain.
 
 
-def _verify_store(replica: Replica, progress: Callable[[int], None]) -> Iterator[Finding]:
+def _verify_store(log: ShopLog, progress: Callable[[int], None]) -> Iterator[Finding]:
     """Every row against its checksum, the running hash, and Yjs records against the scanner."""
-    log, after, end = replica.log, 0, replica.log.end.seq
+    after, end = 0, log.end.seq
     while after < end:
         try:
             batch = log.read(after, bytes_max=BATCH_BYTES_MAX)
@@ -135,11 +142,11 @@ def _verify_updates(records: Iterable[tuple[int, bytes]]) -> Iterator[Finding]:
             yield Finding("store", "update", seq, None, None, str(error))
 
 
-def _directory(replica: Replica) -> tuple[Directory, list[Finding]]:
+def _directory(log: ShopLog) -> tuple[Directory, list[Finding]]:
     """The shop's certificates, each verified."""
-    directory, findings = Directory(replica.log.shop), []
+    directory, findings = Directory(log.shop), []
     try:
-        records = list(replica.log.document_records(OWNER_DOCUMENT))
+        records = list(log.document_records(OWNER_DOCUMENT))
     except DamagedStore:
         records = []  # Reported by the walk through the store.
     for _, record in records:
@@ -150,12 +157,12 @@ def _directory(replica: Replica) -> tuple[Directory, list[Finding]]:
     return directory, findings
 
 
-def _chain_entries(replica: Replica, chain: bytes) -> Iterator[bytes]:
-    last = max(run.hi for run in replica.log.runs(chain))
+def _chain_entries(log: ShopLog, chain: bytes) -> Iterator[bytes]:
+    last = max(run.hi for run in log.runs(chain))
     n = 1
     while n <= last:
         try:
-            for _, sealed in replica.log.chain_entries(chain, n, last):
+            for _, sealed in log.chain_entries(chain, n, last):
                 yield sealed
                 n = read_entry(sealed).facts.n + 1
         except DamagedStore:
@@ -165,24 +172,24 @@ def _chain_entries(replica: Replica, chain: bytes) -> Iterator[bytes]:
         return
 
 
-def _verify_known(replica: Replica, known: Iterable[Head]) -> Iterator[Finding]:
+def _verify_known(log: ShopLog, known: Iterable[Head], place_of: Callable[[bytes], str]) -> Iterator[Finding]:
     """Heads that entries of other chains name must be here, or their chains are cut short."""
     for head in sorted(set(known), key=lambda head: (head.chain, head.n)):
-        runs = replica.log.runs(head.chain)
-        if runs and head.link not in replica.log.links_at(head.chain, head.n):
+        runs = log.runs(head.chain)
+        if runs and head.link not in log.links_at(head.chain, head.n):
             message = f"entry {head.n}, which another entry names, is not here"
-            yield Finding(_place(replica, head.chain), "tail", head.n, head.link, None, message)
+            yield Finding(place_of(head.chain), "tail", head.n, head.link, None, message)
 
 
-def _verify_returns(replica: Replica, returns: Returns) -> Iterator[Finding]:
+def _verify_returns(log: ShopLog, returns: Returns) -> Iterator[Finding]:
     """Refunds, on whatever register, against the sales that they name."""
-    for defect in returns.check(lambda place: _versions(replica, place)):
+    for defect in returns.check(lambda place: _versions(log, place)):
         yield _finding("shop", defect)
 
 
-def _versions(replica: Replica, place: Place) -> list[Entry]:
+def _versions(log: ShopLog, place: Place) -> list[Entry]:
     try:
-        found = [sealed for _, sealed in replica.log.chain_entries(place.chain, place.n, place.n)]
+        found = [sealed for _, sealed in log.chain_entries(place.chain, place.n, place.n)]
     except DamagedStore:
         return []  # Reported by the walk through the store.
     return [read_entry(sealed) for sealed in found]
