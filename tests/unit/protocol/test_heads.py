@@ -130,3 +130,11 @@ def test_every_difference_shows_in_the_digest():
         )
     }
     assert len(digests) == 7
+
+
+def test_a_chain_of_a_hundred_thousand_holes_holds_nobody_up():
+    """One bad device can make such a chain; quadratic work would stop the relay for everybody for hours."""
+    runs = [run(n, n) for n in range(1, 200_000, 2)]
+    described = told(runs)
+    assert len(described) == 100_000
+    assert covered(runs, described[:1000], links()) == {CHAIN: [(n, n) for n in range(1, 2000, 2)]}
