@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import ipaddress
+import socket
 import ssl
 from contextlib import asynccontextmanager
 
@@ -264,6 +265,23 @@ async def test_a_second_relay_on_the_same_port_is_told_where_and_what_to_do(tmp_
     async with serving(tmp_path) as served:
         with pytest.raises(CannotListen, match=f"port {served.port}: Address already in use"):
             listen("127.0.0.1", served.port)
+
+
+async def test_a_frame_does_not_wait_until_the_one_before_it_has_been_acknowledged():
+    accepted = asyncio.get_running_loop().create_future()
+
+    class Accepted(asyncio.Protocol):
+        def connection_made(self, transport):
+            accepted.set_result(transport)
+
+    server = await asyncio.get_running_loop().create_server(Accepted, sock=listen("127.0.0.1", 0))
+    async with server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        transport = await accepted
+        no_delay = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        transport.close()
+        writer.close()
+    assert no_delay
 
 
 def test_a_name_that_is_no_address_is_told():
