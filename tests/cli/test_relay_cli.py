@@ -198,7 +198,16 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path, arguments):
 
 
 def test_every_command_has_help_with_an_example_and_its_exit_codes():
-    for command in ([], ["serve"], ["shop", "create"], ["shop", "list"], ["pair"], ["revoke"], ["status"]):
+    for command in (
+        [],
+        ["serve"],
+        ["shop", "create"],
+        ["shop", "list"],
+        ["pair"],
+        ["revoke"],
+        ["status"],
+        ["verify"],
+    ):
         shown = CliRunner().invoke(main, [*command, "--help"]).stdout
         assert "Example: crdtsync-relay" in shown.replace("\n", " ")
         assert "Exit codes:" in shown

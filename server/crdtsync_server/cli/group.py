@@ -11,7 +11,8 @@ COMMANDS = {
     "shop": ("shop", "Make shops and list them."),
     "pair": ("pair", "Print a pairing code for one more device of a shop."),
     "revoke": ("revoke", "Cut a device off; what it sold stays."),
-    "status": ("status", "Shops, devices and logs as they lie on disk."),
+    "verify": ("verify", "Check every checksum, link, number, total and signature."),
+    "status": ("status", "Shops, devices and what was not admitted."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""
 

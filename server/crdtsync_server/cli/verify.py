@@ -1,0 +1,101 @@
+"""`crdtsync-relay verify`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crdtsync_server.cli.options import common_options
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.register_verify import Finding
+    from crdtsync_server.verification import ShopReport
+
+
+@click.command(
+    epilog="Example: crdtsync-relay verify 'Cave du Port' --data /var/lib/crdtsync --json. "
+    "Exit codes: 0 everything holds, 19 no such shop, 21 there is no relay in the folder, 60-66 the disk, "
+    "67 something does not hold."
+)
+@common_options
+@click.argument("shop", required=False)
+def command(data: Path, as_json: bool, shop: str | None) -> None:
+    """Check every checksum, link, number, total and signature in the store, of SHOP or of all.
+
+    Names each entry that fails. Works while the relay runs, and on a copy of its folder: nothing is written.
+    """
+    from crdtsync.cli.output import many, print_json
+    from crdtsync.errors import IntegrityDefect, NoRegister
+    from crdtsync.storage.sqlite import SqliteStore
+    from crdtsync_server.folder import DataFolder
+    from crdtsync_server.verification import shop_names, verify_file, verify_shop
+
+    path = DataFolder(data).store
+    if not path.exists():
+        raise NoRegister(f"there is no relay in {data}", hint="--data names the relay's folder")
+    store = SqliteStore(path, read_only=True, create=False)
+    try:
+        names = _chosen(shop_names(store), shop)
+        in_file = verify_file(store)
+        reports = [verify_shop(store, one, name, _progress(name)) for one, name in names.items()]
+    finally:
+        store.close()
+    defects = [*in_file, *(finding for report in reports for finding in report.findings)]
+    if as_json:
+        print_json({"defects": len(defects), "store": in_file, "shops": reports})
+    else:
+        _print(in_file, reports)
+    if defects:
+        raise IntegrityDefect(
+            f"{many(len(defects), 'defect')} in {path}, the first: {_sentence(defects[0])}",
+            hint="keep the folder as it is; the registers have their own copies: `crdtsync verify` on each",
+        )
+
+
+def _chosen(names: dict[bytes, str], text: str | None) -> dict[bytes, str]:
+    from crdtsync.errors import UnknownShop
+
+    if text is None:
+        return names
+    chosen = {shop: name for shop, name in names.items() if shop.hex() == text.strip().lower()} or {
+        shop: name for shop, name in names.items() if name.casefold() == text.strip().casefold()
+    }
+    if not chosen:
+        raise UnknownShop(f"there is no shop {text!r} in this store")
+    return chosen
+
+
+def _print(in_file: list[Finding], reports: list[ShopReport]) -> None:
+    from crdtsync.cli.output import many
+
+    for finding in in_file:
+        click.echo(_sentence(finding))
+    for report in reports:
+        for finding in report.findings:
+            click.echo(f"{report.name}: {_sentence(finding)}")
+        click.echo(
+            f"{report.name}: {many(report.records, 'record')}, {many(report.entries, 'entry', 'entries')} of "
+            f"{many(report.chains, 'chain')}: "
+            + (f"{many(len(report.findings), 'defect')}." if report.findings else "everything holds.")
+        )
+        if report.notes:
+            click.echo(
+                f"note: the owner's chain of {report.name} has branches, as after a restore from a backup; "
+                "all certificates in them count"
+            )
+
+
+def _sentence(finding: Finding) -> str:
+    name = finding.number or f"entry {finding.seq}"
+    link = f" ({finding.link.hex()[:8]})" if finding.link else ""
+    return f"{finding.place}: {name}{link}: {finding.code}: {finding.message}"
+
+
+def _progress(name: str) -> Callable[[int, int], None]:
+    if not sys.stderr.isatty():
+        return lambda *_: None
+    return lambda done, total: click.echo(f"\r{name}: {done} of {total} records", nl=done == total, err=True)
