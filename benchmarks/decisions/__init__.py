@@ -1,0 +1,1 @@
+"""Small measurements behind pages of ``docs/decisions``, each its own program."""
