@@ -26,10 +26,10 @@ from crdtsync.model.chain import (
 )
 from crdtsync.model.closing import closing_fields
 from crdtsync.model.entry import Entry, Head, read_entry
+from crdtsync.model.flags import wrong_payments, wrong_totals
 from crdtsync.model.form import payload_problem, wrong_way
 from crdtsync.model.period import COUNTED_KINDS, LEVELS, Period
 from crdtsync.model.signature import verify
-from crdtsync.model.ticket import amount_due, totals_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,16 +237,14 @@ def _check_common(head: ChainHead, entry: Entry) -> list[Defect]:
 def _check_payload(branch: _Branch, entry: Entry) -> list[Defect]:
     head, body, defects = branch.head, entry.body, []
     counted = entry.kind in COUNTED_KINDS
-    if counted or entry.kind == "abandon":
-        defects += _check_totals(entry)
-    turned = wrong_way(body)
-    if turned is not None:
-        defects.append(_defect("sign", entry, turned))
+    ticket = counted or entry.kind == "abandon"
+    if ticket and (problem := wrong_totals(body)):
+        defects.append(_defect("totals", entry, problem))
+    if problem := wrong_way(body):
+        defects.append(_defect("sign", entry, problem))
     if counted:
-        paid = sum(payment["amt"] for payment in body["pay"])
-        if paid != amount_due(body):
-            message = f"{amount_due(body)} was to be paid, the payments come to {paid}"
-            defects.append(_defect("payment", entry, message))
+        if problem := wrong_payments(body):
+            defects.append(_defect("payment", entry, problem))
         number = ticket_number(head.series, body["bd"], head.ticket + 1)
         if body["num"] != number:
             defects.append(_defect("number", entry, f"the next number was {number}"))
@@ -259,15 +257,6 @@ def _check_payload(branch: _Branch, entry: Entry) -> list[Defect]:
     if entry.kind == "close" and body["level"] not in branch.unknown:
         defects += _check_closing(head, entry)
     return defects
-
-
-def _check_totals(entry: Entry) -> list[Defect]:
-    body, expected = entry.body, totals_of(entry.body["lines"])
-    wrong = [name for name, value in expected.items() if body[name] != value]
-    wrong += ["oos"] if "oos" in body and "oos" not in expected else []
-    if not wrong:
-        return []
-    return [_defect("totals", entry, f"{', '.join(sorted(wrong))}: not what follows from the lines")]
 
 
 def _check_grand_totals(head: ChainHead, entry: Entry) -> list[Defect]:

@@ -5,7 +5,8 @@ given as amounts to add, so that the order in which entries arrive does not matt
 
 Admission judges only form, link and signature. An entry whose own fields make no sense is therefore held
 like any other and must not stop the views: it becomes an event with the code ``unreadable`` and moves no
-total. An entry of a kind that this version does not know becomes an event with the code ``unknown``.
+total. An entry of a kind that this version does not know becomes an event with the code ``unknown``. What
+can be read but cannot be so (wrong totals, say) is shown, counted as it stands, and flagged.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any, Final
 
 from crdtsync.ids import ID_BYTES
 from crdtsync.model.entry import Entry
-from crdtsync.model.form import is_link_text
+from crdtsync.model.flags import ticket_flags
+from crdtsync.model.form import VAT_CLASSES, is_link_text, payload_problem
+from crdtsync.model.money import RATE_MAX
 
 Value = int | str | bytes | None
 Row = tuple[str, Mapping[str, Value]]
@@ -72,6 +75,18 @@ class _Fields:
 
     def optional_text(self, name: str) -> str | None:
         return self.text(name) if name in self._body else None
+
+    def rate(self) -> int:
+        rate = self.integer("vat")
+        if not 0 <= rate <= RATE_MAX:
+            raise _Unreadable
+        return rate
+
+    def vat_class(self) -> str:
+        vat_class = self.text("vc")
+        if vat_class not in VAT_CLASSES:
+            raise _Unreadable
+        return vat_class
 
     def part(self, name: str) -> _Fields:
         return _Fields(self._body.get(name, {}))
@@ -144,6 +159,8 @@ def _projection(
 
 
 def _ticket(entry: Entry, fields: _Fields) -> Projection:
+    if not {"lines", "pay", "vat"} <= entry.body.keys():
+        raise _Unreadable
     lines = fields.parts("lines")
     payments = fields.parts("pay")
     reference = fields.part("ref")
@@ -164,11 +181,20 @@ def _ticket(entry: Entry, fields: _Fields) -> Projection:
     details = (
         *(_line(line) for line in lines),
         *(_payment(i, payment) for i, payment in enumerate(payments, 1)),
+        *_flags(entry),
     )
     if entry.body["mode"] != "live":
         return _projection(entry, head, details)
     moved = tuple(_sold(line) for line in lines if line.text("sku", ""))
     return _projection(entry, head, details + moved, _ticket_sums(entry, fields, lines, payments))
+
+
+def _flags(entry: Entry) -> list[Row]:
+    """What is wrong with a ticket whose fields were read."""
+    day = entry.body["bd"]
+    return [
+        ("flag", {"code": code, "day": day, "detail": problem}) for code, problem in ticket_flags(entry.body)
+    ]
 
 
 def _line(line: _Fields) -> Row:
@@ -181,10 +207,10 @@ def _line(line: _Fields) -> Row:
             "qty": line.integer("qty"),
             "unit": line.text("unit", ""),
             "pu": line.integer("pu"),
-            "disc": line.integer("disc", 0),
+            "disc": line.integer("disc"),
             "ttc": line.integer("ttc"),
-            "vat": line.integer("vat"),
-            "vc": line.text("vc", ""),
+            "vat": line.rate(),
+            "vc": line.vat_class(),
             "ht": line.integer("ht"),
             "of": line.optional_integer("of"),
         },
@@ -218,7 +244,7 @@ def _ticket_sums(
             "ttc": ttc,
             "refunds_ttc": ttc if is_refund else 0,
             "oos": fields.integer("oos", 0),
-            "discounts": _bounded(sum(line.integer("disc", 0) for line in lines)),
+            "discounts": _bounded(sum(line.integer("disc") for line in lines)),
         },
     )
     rates: list[Row] = [
@@ -226,8 +252,8 @@ def _ticket_sums(
             "day_vat",
             {
                 "day": day,
-                "vat": rate.integer("vat"),
-                "vc": rate.text("vc", ""),
+                "vat": rate.rate(),
+                "vc": rate.vat_class(),
                 "ttc": rate.integer("ttc"),
                 "ht": rate.integer("ht"),
                 "tva": rate.integer("tva"),
@@ -246,10 +272,12 @@ def _ticket_sums(
 
 
 def _abandon(entry: Entry, fields: _Fields) -> Projection:
-    ttc = fields.integer("ttc", 0)
+    if payload_problem(entry.body):
+        raise _Unreadable
+    ttc = fields.integer("ttc")
     head = ("event", {**_common(entry), "code": "abandon", "detail": fields.optional_text("reason")})
     sums: tuple[Row, ...] = (("day", {"day": entry.body["bd"], "abandoned": 1, "abandoned_ttc": ttc}),)
-    return _projection(entry, head, (), sums if entry.body["mode"] == "live" else ())
+    return _projection(entry, head, tuple(_flags(entry)), sums if entry.body["mode"] == "live" else ())
 
 
 def _cash(entry: Entry, fields: _Fields) -> Projection:

@@ -21,6 +21,7 @@ from crdtsync.runtime.identity import load_clock_offset, load_relay
 from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
 from crdtsync.storage.log import ShopLog
+from crdtsync.storage.view_queries import FlagRow
 
 State = Literal["alone", "synced", "pending", "offline", "attention"]
 
@@ -139,6 +140,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         *_apart_concerns(len(apart), sum(row.held for row in apart)),
         *([f"the relay did not take {len(refused)} records: {refused[0].reason}"] if refused else []),
         *_chain_concerns(replica),
+        *_flag_concerns(replica),
         *_clock_concerns(offset.offset_ms if offset else None),
     )
     return Status(
@@ -334,6 +336,21 @@ def _chain_concerns(replica: Replica) -> Iterable[str]:
         if chain.chain in forked:
             name = names.get(chain.device) or chain.device.hex()[:8]
             yield f"two versions of the register {name} exist: both are kept, `crdtsync verify` names them"
+
+
+def _flag_concerns(replica: Replica) -> Iterable[str]:
+    """Entries of the running day that cannot be so: shown while somebody can still do something about it."""
+    by_device: dict[bytes, list[FlagRow]] = {}
+    for row in replica.queries.flags(replica.writer.head().bd):
+        by_device.setdefault(row.device, []).append(row)
+    names = {device.device: device.name for device in replica.queries.devices()} if by_device else {}
+    for device, rows in by_device.items():
+        first, entries = rows[0], len({row.link for row in rows})
+        what = f"ticket {first.number}" if first.number else f"entry {first.n}"
+        more = f" ({entries - 1} more today)" if entries > 1 else ""
+        said = first.detail or "it makes no sense"
+        name = names.get(device) or device.hex()[:8]
+        yield f"{name}, {what}: {said}{more}: it is kept and counted as it stands"
 
 
 def _clock_concerns(offset_ms: int | None) -> Iterable[str]:

@@ -72,6 +72,20 @@ class PaymentRow(NamedTuple):
     amount: int
 
 
+class FlagRow(NamedTuple):
+    """Something about an entry that cannot be so (``number`` is its ticket's, if it has one), or that the
+    entry as a whole cannot be read (``code`` is ``unreadable``).
+    """
+
+    device: bytes
+    chain: bytes
+    n: int
+    link: bytes
+    number: str | None
+    code: str
+    detail: str | None
+
+
 class DayRow(NamedTuple):
     """Totals of one chain and one business day."""
 
@@ -341,6 +355,21 @@ class ViewQueries:
             named = known if row.revoked and known is not None else row
             newest[row.device] = named._replace(revoked=bool(row.revoked))
         return list(newest.values())
+
+    def flags(self, day: str) -> list[FlagRow]:
+        """What is wrong with entries of a business day, as far as each shows it by itself."""
+        sql = (
+            "SELECT c.device, c.chain, v.n, v.link, t.number, v.code, v.detail"
+            " FROM view_flag v INDEXED BY view_flag_by_day JOIN view_chain c ON c.id = v.chain"
+            " LEFT JOIN view_ticket t ON t.shop = v.shop AND t.seq = v.seq"
+            " WHERE v.shop = (SELECT id FROM view_shop WHERE shop = :shop) AND v.day = :day"
+            " UNION ALL SELECT c.device, c.chain, v.n, v.link, NULL, v.code, v.detail"
+            " FROM view_event v INDEXED BY view_event_by_day JOIN view_chain c ON c.id = v.chain"
+            " WHERE v.shop = (SELECT id FROM view_shop WHERE shop = :shop) AND v.day = :day"
+            " AND v.code = 'unreadable'"
+            " ORDER BY 1, 2, 3, 4, 6"
+        )
+        return list(self._rows(FlagRow, sql, day=day))
 
     # -- stock ------------------------------------------------------------------------------------------
 

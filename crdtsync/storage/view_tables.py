@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-VERSION = 5
+VERSION = 6
 """Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
 
 
@@ -139,6 +139,12 @@ DETAILS = (
     Table("movement", ("shop", "sku", "chain", "n", "seq", "i"), ("delta",)),
     Table("count", ("shop", "sku", "seq", "i"), ("chain", "n", "link", "at_ms", "counted", "cut")),
     Table("device", ("shop", "device", "seq"), ("n", "link", "name", "role", "series", "revoked")),
+    Table(
+        "flag",
+        ("shop", "seq", "code"),
+        ("chain", "n", "link", "day", "detail"),
+        indexes=(("day", "(shop, day)"),),
+    ),
 )
 """Rows that belong to an entry's row."""
 

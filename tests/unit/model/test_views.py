@@ -10,6 +10,7 @@ from crdtsync.model.chain import next_body
 from crdtsync.model.closing import build_close
 from crdtsync.model.drawer import build_cash, build_open
 from crdtsync.model.entry import Entry, read_entry
+from crdtsync.model.flags import FLAGS, strange_clock
 from crdtsync.model.jet import DRAWER_OPENED, build_jet
 from crdtsync.model.movement import Moved, build_count, build_move
 from crdtsync.model.sealed import seal
@@ -119,9 +120,8 @@ class TestTickets:
         assert row(project(till.refund(sale, {1: 1000})), "movement")["delta"] == 1000
 
     def test_goods_without_a_sku_are_in_no_stock(self) -> None:
-        body = MemoryTill().sell().body
-        free = {name: value for name, value in body["lines"][0].items() if name != "sku"}
-        found = project(sealed_as("sale", {"lines": [free], "pay": body["pay"], "vat": body["vat"]}))
+        free = {name: value for name, value in LINE.items() if name != "sku"}
+        found = project(sealed_as("sale", {"lines": [free], **PAID}))
         assert (row(found, "line")["sku"], rows(found, "movement")) == ("", [])
 
     def test_a_sale_marked_as_training_is_shown_and_moves_nothing(self) -> None:
@@ -211,27 +211,41 @@ class TestTheOtherKinds:
     def test_copies_and_training_are_shown_as_what_they_are(self, kind: str) -> None:
         till = MemoryTill()
         sale = till.sell()
-        payload = build_print(sale, 1) if kind == "print" else build_training("sale", {"ttc": 5})
+        payload = (
+            build_print(sale, 1)
+            if kind == "print"
+            else build_training("sale", {"lines": [LINE], **PAID, "ttc": 5})
+        )
         found = project(till.append(kind, payload))
         assert (found.head[1]["code"], found.details, found.sums) == (kind, (), ())
 
 
-LINE = MemoryTill().sell().body["lines"][0]
+SALE = MemoryTill().sell().body
+LINE = SALE["lines"][0]
+PAID = {"pay": SALE["pay"], "vat": SALE["vat"]}
 STRANGE: list[tuple[str, dict[str, Any]]] = [
-    ("sale", {"lines": "none"}),
-    ("sale", {"lines": [5]}),
-    ("sale", {"lines": [{**LINE, "qty": "1"}]}),
-    ("sale", {"lines": [{**LINE, "label": 5}]}),
-    ("sale", {"lines": [{**LINE, "of": "1"}]}),
-    ("sale", {"ttc": AMOUNT_MAX + 1}),
-    ("sale", {"lines": [{**LINE, "pu": -AMOUNT_MAX - 1}]}),
-    ("sale", {"lines": [{**LINE, "disc": AMOUNT_MAX}] * 2}),
-    ("sale", {"ttc": True}),
-    ("sale", {"pay": {}}),
-    ("sale", {"pay": [{"m": "cash"}]}),
-    ("sale", {"vat": [{"vat": 2000}]}),
-    ("sale", {"ref": []}),
-    ("refund", {"ref": {"link": "zz"}}),
+    ("sale", {**PAID, "lines": "none"}),
+    ("sale", {"lines": [], "pay": []}),
+    ("sale", {"lines": [], "vat": []}),
+    ("sale", {"pay": [], "vat": []}),
+    *(("sale", {**PAID, "lines": [{**LINE, "vat": vat}]}) for vat in (-10_000, -1, 10_001, "2000")),
+    ("sale", {**PAID, "lines": [{**LINE, "vc": "X"}]}),
+    ("sale", {**PAID, "lines": [LINE], "vat": [{**SALE["vat"][0], "vat": 10_001}]}),
+    ("sale", {**PAID, "lines": [LINE], "vat": [{**SALE["vat"][0], "vc": 5}]}),
+    ("abandon", {"lines": [LINE], "vat": SALE["vat"], "ttc": 1850}),
+    ("sale", {**PAID, "lines": [5]}),
+    ("sale", {**PAID, "lines": [{**LINE, "qty": "1"}]}),
+    ("sale", {**PAID, "lines": [{**LINE, "label": 5}]}),
+    ("sale", {**PAID, "lines": [{**LINE, "of": "1"}]}),
+    ("sale", {"lines": [LINE], **PAID, "ttc": AMOUNT_MAX + 1}),
+    ("sale", {**PAID, "lines": [{**LINE, "pu": -AMOUNT_MAX - 1}]}),
+    ("sale", {**PAID, "lines": [{**LINE, "disc": AMOUNT_MAX}] * 2}),
+    ("sale", {"lines": [LINE], **PAID, "ttc": True}),
+    ("sale", {"lines": [LINE], **PAID, "pay": {}}),
+    ("sale", {"lines": [LINE], **PAID, "pay": [{"m": "cash"}]}),
+    ("sale", {"lines": [LINE], **PAID, "vat": [{"vat": 2000}]}),
+    ("sale", {"lines": [LINE], **PAID, "ref": []}),
+    ("refund", {"lines": [LINE], **PAID, "ref": {"link": "zz"}}),
     ("abandon", {"ttc": "much"}),
     ("open", {}),
     ("cash", {"amt": 5, "what": 7}),
@@ -256,6 +270,65 @@ def test_what_makes_no_sense_is_shown_as_unreadable_and_adds_nothing(
     found = project(sealed_as(kind, payload))
     assert (found.head[0], found.head[1]["kind"], found.head[1]["code"]) == ("event", kind, "unreadable")
     assert (found.details, found.sums) == ((), ())
+
+
+FLAGGED: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, []),
+    ({"ttc": 1849}, ["totals", "payment"]),
+    ({"lines": [{**LINE, "ht": 1541}]}, ["totals"]),
+    ({"vat": []}, ["totals"]),
+    ({"oos": 0}, ["totals"]),
+    ({"rnd": "rate-half-even/1", "vat": []}, []),
+    ({"pay": []}, ["payment"]),
+    ({"pay": [{"m": "change", "amt": 50}, {"m": "cash", "amt": 1800}]}, ["sign"]),
+    ({"bd": "2026-11-23"}, []),
+    ({"bd": "2026-11-25"}, []),
+    ({"bd": "2026-11-22"}, ["clock"]),
+    ({"bd": "2026-11-26"}, ["clock"]),
+    ({"ts": 0}, ["clock"]),
+    ({"ts": 253_402_300_799_999}, ["clock"]),
+]
+
+
+class TestFlags:
+    @pytest.mark.parametrize(("change", "codes"), FLAGGED)
+    def test_a_ticket_that_cannot_be_so_is_shown_counted_and_flagged(
+        self, change: dict[str, Any], codes: list[str]
+    ) -> None:
+        till = MemoryTill()
+        found = project(read_entry(seal({**till.sell().body, **change}, till.key)))
+        assert found.head[0] == "ticket"
+        assert [flag["code"] for flag in rows(found, "flag")] == codes
+        assert row(found, "day")["tickets"] == 1
+        assert {flag["day"] for flag in rows(found, "flag")} <= {found.head[1]["day"]}
+
+    def test_a_flag_says_what_is_wrong(self) -> None:
+        till = MemoryTill()
+        body = {**till.sell().body, "ttc": 5, "ts": till.end.ts_ms + 40 * 24 * 3_600_000}
+        details = [flag["detail"] for flag in rows(project(read_entry(seal(body, till.key))), "flag")]
+        assert details == [
+            "ttc: not what follows from the lines",
+            "5 was to be paid, the payments come to 1850",
+            "the clock was 40 days ahead of the business day",
+        ]
+
+    def test_the_days_are_those_of_the_place_where_the_till_stands(self) -> None:
+        """At 23:30 UTC it is the 26th in Paris already, and two days after the 24th."""
+        late = 1_795_649_400_000
+        body = MemoryTill().sell().body
+        assert strange_clock({**body, "ts": late, "tz": 0}) is None
+        assert (
+            strange_clock({**body, "ts": late, "tz": 60}) == "the clock was 2 days ahead of the business day"
+        )
+        assert "behind" in (strange_clock({**body, "ts": 0}) or "")
+
+    def test_an_abandoned_sale_is_flagged_too(self) -> None:
+        dropped = build_abandon([TERRINE], reason="client parti")
+        flags = rows(project(sealed_as("abandon", {**dropped, "ttc": 5})), "flag")
+        assert [flag["code"] for flag in flags] == ["totals"]
+
+    def test_every_flag_is_explained(self) -> None:
+        assert {code for _, codes in FLAGGED for code in codes} == FLAGS.keys()
 
 
 class TestUnknownKinds:

@@ -1,6 +1,8 @@
 import pytest
 
 from crdtsync.ids import Item, Position, entry_record
+from crdtsync.model.entry import read_entry
+from crdtsync.model.sealed import seal
 from crdtsync.runtime.identity import ClockOffset, Relay, save_clock_offset, save_relay
 from crdtsync.runtime.syncer import sync_role
 from crdtsync.storage.log import Refusal
@@ -159,6 +161,39 @@ def test_two_versions_of_a_register_need_a_person(enrolled):
     acknowledge_all(enrolled)
     enrolled.replica.views.catch_up()
     assert any("two versions" in concern for concern in enrolled.status().concerns)
+
+
+def written_otherwise(other, **changes):
+    """The newest entry of a till as other software would have written it, and filed here."""
+    return read_entry(seal({**other.entries[-1].body, **changes}, other.key))
+
+
+def test_an_entry_of_today_that_cannot_be_so_needs_a_person(enrolled):
+    other = MemoryTill("Caisse 2", series="02")
+    other.sell()
+    receive(enrolled, [other.entries[0], written_otherwise(other, vat=[])])
+    acknowledge_all(enrolled)
+    status = enrolled.status()
+    assert status.state == "attention"
+    [concern] = status.concerns
+    assert "ticket 02-26-000001: vat: not what follows from the lines" in concern
+
+
+def test_an_entry_of_today_that_makes_no_sense_needs_a_person(enrolled):
+    other = MemoryTill("Caisse 2", series="02")
+    other.sell()
+    other.sell()
+    odd = [read_entry(seal({**entry.body, "lines": "none"}, other.key)) for entry in other.entries[1:]]
+    receive(enrolled, [other.entries[0], *odd])
+    [concern] = enrolled.status().concerns
+    assert "entry 2: it makes no sense (1 more today)" in concern
+
+
+def test_what_was_wrong_on_a_day_long_past_does_not_hide_what_is_wrong_today(enrolled):
+    other = MemoryTill("Caisse 2", series="02")
+    other.sell()
+    receive(enrolled, [other.entries[0], written_otherwise(other, ttc=1849, bd="2026-11-23")])
+    assert enrolled.status().concerns == ()
 
 
 def test_todays_documents_are_shown_and_all_when_asked(till):
