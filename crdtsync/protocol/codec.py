@@ -8,12 +8,25 @@ addition to the protocol is an addition to its version.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgpack
 
 from crdtsync.errors import MalformedMessage
 from crdtsync.ids import ID_BYTES, LINK_BYTES, Position
+from crdtsync.protocol.fields import (
+    SEQ_MAX,
+    TEXT_BYTES_MAX,
+    array,
+    boolean,
+    integer,
+    interval,
+    octets,
+    position,
+    require,
+    text,
+)
 from crdtsync.protocol.limits import (
     DOCUMENTS_PER_MESSAGE_MAX,
     ENROL_BOX_BYTES_MAX,
@@ -56,15 +69,16 @@ from crdtsync.protocol.messages import (
 
 Fields = list[Any]
 
-SEQ_MAX = 1 << 53
 NONCE_BYTES = 16
 SIGNATURE_BYTES = 64
 KEY_BYTES = 33
 EXCHANGE_KEY_BYTES = 32
-TEXT_BYTES_MAX = 400
 DOCUMENT_NAME_MAX = 100
 CAPABILITIES_MAX = 32
 HELLO_FIELDS, HELLO_FIELDS_MAX = 16, 32
+
+SHARED_RECORDS_MAX = 64
+"""Records in a frame that is kept for a moment, because the next peer is likely to get the same."""
 
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
 
@@ -93,6 +107,18 @@ def encode_hello_body(hello: Hello) -> bytes:
 
 def encode(message: Message) -> bytes:
     """The frame of a message. What exceeds ``FRAME_BYTES_MAX`` must go through ``frames``."""
+    if type(message) is Records and len(message.seqs) <= SHARED_RECORDS_MAX:
+        return _encode_shared(message)
+    return _encode(message)
+
+
+@lru_cache(maxsize=16)
+def _encode_shared(message: Records) -> bytes:
+    """What a commit brought goes to every register of the shop in the same frame: it is made once."""
+    return _encode(message)
+
+
+def _encode(message: Message) -> bytes:
     number, fields = _ENCODERS[type(message)](message)
     return bytes(_pack([number, *fields]))
 
@@ -159,66 +185,24 @@ def _refuse_ext(code: int, data: bytes) -> Any:
     raise ValueError(f"an extension type {code} of {len(data)} bytes")
 
 
-# -- pieces -----------------------------------------------------------------------------------------------
+# -- pieces of a frame of records --------------------------------------------------------------------------
 
 
 def _place(position: Position) -> tuple[int, bytes]:
     return position.seq, position.h
 
 
-def _check(condition: bool, what: str) -> None:
-    if not condition:
-        raise MalformedMessage(f"{what} is not as the protocol says")
-
-
-def _int(value: Any, what: str, maximum: int = SEQ_MAX) -> int:
-    _check(type(value) is int and 0 <= value <= maximum, what)
-    return int(value)
-
-
-def _bool(value: Any, what: str) -> bool:
-    _check(type(value) is bool, what)
-    return bool(value)
-
-
-def _bytes(value: Any, what: str, *lengths: int) -> bytes:
-    _check(type(value) is bytes and (not lengths or len(value) in lengths), what)
-    return bytes(value)
-
-
-def _text(value: Any, what: str, maximum: int = TEXT_BYTES_MAX) -> str:
-    _check(type(value) is str and len(value) <= maximum and "\x00" not in value, what)
-    return str(value)
-
-
-def _list(value: Any, what: str, maximum: int) -> list[Any]:
-    _check(type(value) is list and len(value) <= maximum, what)
-    return list(value)
-
-
-def _position(seq: Any, h: Any, what: str) -> Position:
-    return Position(_int(seq, what), _bytes(h, what, LINK_BYTES))
-
-
-def _interval(value: Any, what: str) -> tuple[int, int]:
-    pair = _list(value, what, 2)
-    _check(len(pair) == 2, what)
-    lo, hi = _int(pair[0], what), _int(pair[1], what)
-    _check(1 <= lo <= hi, what)
-    return lo, hi
-
-
 def _fills(value: Any) -> tuple[int, int] | None:
-    return None if value == [] else _interval(value, "an answered interval")
+    return None if value == [] else interval(value, "an answered interval")
 
 
 def _seqs(deltas: Any, count: int) -> tuple[int, ...]:
     seqs, seq = [], 0
-    for delta in _list(deltas, "record numbers", RECORDS_PER_FRAME_MAX):
-        seq += _int(delta, "a record number")
-        _check(delta > 0, "a record number")
+    for delta in array(deltas, "record numbers", RECORDS_PER_FRAME_MAX):
+        seq += integer(delta, "a record number")
+        require(delta > 0, "a record number")
         seqs.append(seq)
-    _check(len(seqs) == count and seq <= SEQ_MAX, "record numbers")
+    require(len(seqs) == count and seq <= SEQ_MAX, "record numbers")
     return tuple(seqs)
 
 
@@ -227,8 +211,8 @@ def _deltas(seqs: tuple[int, ...]) -> list[int]:
 
 
 def _records(value: Any) -> tuple[bytes, ...]:
-    records = _list(value, "records", RECORDS_PER_FRAME_MAX)
-    _check(all(type(record) is bytes and record for record in records), "a record")
+    records = array(value, "records", RECORDS_PER_FRAME_MAX)
+    require(all(type(record) is bytes and record for record in records), "a record")
     return tuple(records)
 
 
@@ -236,8 +220,8 @@ def _records(value: Any) -> tuple[bytes, ...]:
 
 
 def _read_hello(f: Fields) -> Hello:
-    body = _bytes(f[1], "a hello")
-    _check(len(body) < 2048, "a hello")
+    body = octets(f[1], "a hello")
+    require(len(body) < 2048, "a hello")
     try:
         b = msgpack.unpackb(
             body,
@@ -250,38 +234,38 @@ def _read_hello(f: Fields) -> Hello:
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise MalformedMessage("a hello is not as the protocol says") from error
     # Later ends may say more; the first ones said less.
-    _check(type(b) is list and len(b) >= HELLO_FIELDS, "a hello")
+    require(type(b) is list and len(b) >= HELLO_FIELDS, "a hello")
     return Hello(
-        version=_int(b[0], "a version"),
-        shop=_bytes(b[1], "a shop", ID_BYTES),
-        device=_bytes(b[2], "a device", ID_BYTES),
-        log_id=_bytes(b[3], "a log", ID_BYTES),
-        end=_position(b[4], b[5], "the end of a log"),
-        cursor_log=_bytes(b[6], "a cursor", 0, ID_BYTES),
-        cursor=_position(b[7], b[8], "a cursor"),
-        nonce=_bytes(b[9], "a nonce", NONCE_BYTES),
-        certificate=_bytes(b[10], "a certificate", 0, LINK_BYTES),
-        is_relay=_bool(b[11], "a role"),
-        fits=_bool(b[12], "a verdict"),
-        time_ms=_int(b[13], "a time"),
-        digest=_bytes(b[14], "a digest", LINK_BYTES),
-        software=_text(b[15], "a software version"),
+        version=integer(b[0], "a version"),
+        shop=octets(b[1], "a shop", ID_BYTES),
+        device=octets(b[2], "a device", ID_BYTES),
+        log_id=octets(b[3], "a log", ID_BYTES),
+        end=position(b[4], b[5], "the end of a log"),
+        cursor_log=octets(b[6], "a cursor", 0, ID_BYTES),
+        cursor=position(b[7], b[8], "a cursor"),
+        nonce=octets(b[9], "a nonce", NONCE_BYTES),
+        certificate=octets(b[10], "a certificate", 0, LINK_BYTES),
+        is_relay=boolean(b[11], "a role"),
+        fits=boolean(b[12], "a verdict"),
+        time_ms=integer(b[13], "a time"),
+        digest=octets(b[14], "a digest", LINK_BYTES),
+        software=text(b[15], "a software version"),
         capabilities=_capabilities(b[16] if len(b) > 16 else []),
         body=body,
-        signature=_bytes(f[2], "a signature", SIGNATURE_BYTES),
+        signature=octets(f[2], "a signature", SIGNATURE_BYTES),
     )
 
 
 def _capabilities(value: Any) -> tuple[str, ...]:
-    names = _list(value, "capabilities", CAPABILITIES_MAX)
-    return tuple(_text(name, "a capability", 40) for name in names)
+    names = array(value, "capabilities", CAPABILITIES_MAX)
+    return tuple(text(name, "a capability", 40) for name in names)
 
 
 def _read_records(f: Fields) -> Records:
     records = _records(f[6])
     return Records(
-        _position(f[1], f[2], "a start"),
-        _position(f[3], f[4], "an end"),
+        position(f[1], f[2], "a start"),
+        position(f[3], f[4], "an end"),
         _seqs(f[5], len(records)),
         records,
         _fills(f[7]),
@@ -289,84 +273,84 @@ def _read_records(f: Fields) -> Records:
 
 
 def _read_refusal(value: Any) -> RefusedRecord:
-    f = _list(value, "a refusal", 5)
-    _check(len(f) == 5, "a refusal")
+    f = array(value, "a refusal", 5)
+    require(len(f) == 5, "a refusal")
     return RefusedRecord(
-        _int(f[0], "a refused record"),
-        _bytes(f[1], "a refused record", LINK_BYTES),
-        _text(f[2], "a refusal's code", 40),
-        _text(f[3], "a refusal's reason"),
-        _bool(f[4], "a refusal"),
+        integer(f[0], "a refused record"),
+        octets(f[1], "a refused record", LINK_BYTES),
+        text(f[2], "a refusal's code", 40),
+        text(f[3], "a refusal's reason"),
+        boolean(f[4], "a refusal"),
     )
 
 
 def _read_run(value: Any) -> HeldRun:
-    f = _list(value, "a run", 4)
-    _check(len(f) == 4, "a run")
-    lo, hi = _int(f[1], "a run"), _int(f[2], "a run")
-    _check(1 <= lo <= hi, "a run")
+    f = array(value, "a run", 4)
+    require(len(f) == 4, "a run")
+    lo, hi = integer(f[1], "a run"), integer(f[2], "a run")
+    require(1 <= lo <= hi, "a run")
     marks, after = [], hi + 1
-    for mark in _list(f[3], "a run's marks", MARKS_MAX):
-        _check(type(mark) is list and len(mark) == 2, "a run's mark")
-        n, link = _int(mark[0], "a run's mark"), _bytes(mark[1], "a run's mark", LINK_BYTES)
-        _check(lo <= n < after, "a run's mark")
+    for mark in array(f[3], "a run's marks", MARKS_MAX):
+        require(type(mark) is list and len(mark) == 2, "a run's mark")
+        n, link = integer(mark[0], "a run's mark"), octets(mark[1], "a run's mark", LINK_BYTES)
+        require(lo <= n < after, "a run's mark")
         marks.append((n, link))
         after = n
-    return HeldRun(_bytes(f[0], "a chain", LINK_BYTES), lo, hi, tuple(marks))
+    return HeldRun(octets(f[0], "a chain", LINK_BYTES), lo, hi, tuple(marks))
 
 
 def _read_cut(f: Fields) -> Cut:
     records = _records(f[5])
     first = tuple(
-        _interval(pair, "an interval") for pair in _list(f[3], "first intervals", FIRST_INTERVALS_MAX)
+        interval(pair, "an interval") for pair in array(f[3], "first intervals", FIRST_INTERVALS_MAX)
     )
-    return Cut(_position(f[1], f[2], "a cut"), first, _seqs(f[4], len(records)), records)
+    return Cut(position(f[1], f[2], "a cut"), first, _seqs(f[4], len(records)), records)
 
 
 def _read_want(f: Fields) -> Want:
-    lo, hi = _interval([f[1], f[2]], "a wanted interval")
+    lo, hi = interval([f[1], f[2]], "a wanted interval")
     return Want(lo, hi)
 
 
 def _read_presence(f: Fields) -> Presence:
     facts = f[1]
-    _check(type(facts) is dict and all(type(name) is str for name in facts), "a presence")
-    _check(all(type(value) in (str, int, bool, bytes, type(None)) for value in facts.values()), "a presence")
-    _check(len(_pack(facts)) <= PRESENCE_BYTES_MAX, "a presence")
+    require(type(facts) is dict and all(type(name) is str for name in facts), "a presence")
+    require(all(type(value) in (str, int, bool, bytes, type(None)) for value in facts.values()), "a presence")
+    require(len(_pack(facts)) <= PRESENCE_BYTES_MAX, "a presence")
     return Presence(facts)
 
 
 def _read_sealed(value: Any) -> tuple[bytes, ...]:
-    sealed = _list(value, "certificates", RECORDS_PER_FRAME_MAX)
-    _check(all(type(entry) is bytes for entry in sealed), "a certificate")
+    sealed = array(value, "certificates", RECORDS_PER_FRAME_MAX)
+    require(all(type(entry) is bytes for entry in sealed), "a certificate")
     return tuple(sealed)
 
 
 def _read_offer(f: Fields) -> Offer:
     return Offer(
-        _int(f[1], "a version"),
-        _bytes(f[2], "a nonce", NONCE_BYTES),
-        _bytes(f[3], "a relay", ID_BYTES),
-        _bytes(f[4], "a key", KEY_BYTES),
-        _bytes(f[5], "an exchange key", EXCHANGE_KEY_BYTES),
-        _bytes(f[6], "a signature", SIGNATURE_BYTES),
+        integer(f[1], "a version"),
+        octets(f[2], "a nonce", NONCE_BYTES),
+        octets(f[3], "a relay", ID_BYTES),
+        octets(f[4], "a key", KEY_BYTES),
+        octets(f[5], "an exchange key", EXCHANGE_KEY_BYTES),
+        octets(f[6], "a signature", SIGNATURE_BYTES),
     )
 
 
 def _read_enrol(f: Fields) -> Enrol:
-    box = _bytes(f[2], "a box")
-    _check(len(box) <= ENROL_BOX_BYTES_MAX, "a box")
-    return Enrol(_bytes(f[1], "an exchange key", EXCHANGE_KEY_BYTES), box)
+    box = octets(f[2], "a box")
+    require(len(box) <= ENROL_BOX_BYTES_MAX, "a box")
+    return Enrol(octets(f[1], "an exchange key", EXCHANGE_KEY_BYTES), box)
 
 
 def _read_documents(f: Fields) -> Documents:
-    about = _int(f[1], "a list of documents")
-    _check(about in list(About), "a list of documents")
+    about = integer(f[1], "a list of documents")
+    require(about in list(About), "a list of documents")
     documents = []
-    for item in _list(f[2], "documents", DOCUMENTS_PER_MESSAGE_MAX):
-        _check(type(item) is list and len(item) == 2, "a document")
-        documents.append((_text(item[0], "a document", DOCUMENT_NAME_MAX), _bytes(item[1], "a document", 32)))
-    return Documents(About(about), tuple(documents), _bool(f[3], "documents"))
+    for item in array(f[2], "documents", DOCUMENTS_PER_MESSAGE_MAX):
+        require(type(item) is list and len(item) == 2, "a document")
+        documents.append((text(item[0], "a document", DOCUMENT_NAME_MAX), octets(item[1], "a document", 32)))
+    return Documents(About(about), tuple(documents), boolean(f[3], "documents"))
 
 
 def _refusals(message: Refused) -> list[list[Any]]:
@@ -400,7 +384,7 @@ _ENCODERS: dict[type, Callable[[Any], tuple[int, list[Any]]]] = {
 }
 
 _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
-    1: (2, lambda f: Challenge(_int(f[1], "a version"), _bytes(f[2], "a nonce", NONCE_BYTES))),
+    1: (2, lambda f: Challenge(integer(f[1], "a version"), octets(f[2], "a nonce", NONCE_BYTES))),
     2: (2, _read_hello),
     3: (0, lambda f: CertificatesWanted()),
     4: (1, lambda f: Certificates(_read_sealed(f[1]))),
@@ -408,36 +392,37 @@ _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
     6: (
         6,
         lambda f: Pack(
-            _position(f[1], f[2], "a start"),
-            _position(f[3], f[4], "an end"),
-            _bytes(f[5], "a pack"),
+            position(f[1], f[2], "a start"),
+            position(f[3], f[4], "an end"),
+            octets(f[5], "a pack"),
             _fills(f[6]),
         ),
     ),
-    7: (2, lambda f: Ack(_position(f[1], f[2], "an acknowledgement"))),
+    7: (2, lambda f: Ack(position(f[1], f[2], "an acknowledgement"))),
     8: (
         3,
         lambda f: Refused(
-            tuple(_read_refusal(r) for r in _list(f[1], "refusals", REFUSALS_PER_MESSAGE_MAX)),
-            _bool(f[2], "refusals"),
-            _bool(f[3], "refusals"),
+            tuple(_read_refusal(r) for r in array(f[1], "refusals", REFUSALS_PER_MESSAGE_MAX)),
+            boolean(f[2], "refusals"),
+            boolean(f[3], "refusals"),
         ),
     ),
     9: (0, lambda f: HeadsWanted()),
     10: (
         2,
         lambda f: Heads(
-            tuple(_read_run(run) for run in _list(f[1], "heads", RUNS_PER_MESSAGE_MAX)), _bool(f[2], "heads")
+            tuple(_read_run(run) for run in array(f[1], "heads", RUNS_PER_MESSAGE_MAX)),
+            boolean(f[2], "heads"),
         ),
     ),
     11: (5, _read_cut),
     12: (2, _read_want),
-    13: (2, lambda f: Digest(_bytes(f[1], "a digest", LINK_BYTES), _int(f[2], "an end"))),
+    13: (2, lambda f: Digest(octets(f[1], "a digest", LINK_BYTES), integer(f[2], "an end"))),
     14: (1, _read_presence),
-    15: (2, lambda f: Part(_bytes(f[1], "a part"), _bool(f[2], "a part"))),
+    15: (2, lambda f: Part(octets(f[1], "a part"), boolean(f[2], "a part"))),
     16: (6, _read_offer),
     17: (2, _read_enrol),
-    18: (1, lambda f: Enrolled(_bytes(f[1], "a box"))),
-    19: (2, lambda f: DocumentsDigest(_bytes(f[1], "a digest", LINK_BYTES), _int(f[2], "an end"))),
+    18: (1, lambda f: Enrolled(octets(f[1], "a box"))),
+    19: (2, lambda f: DocumentsDigest(octets(f[1], "a digest", LINK_BYTES), integer(f[2], "an end"))),
     20: (3, _read_documents),
 }

@@ -35,18 +35,37 @@ class Growth:
     documents: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The last answer in which nothing was skipped: it is the same for every peer whose log is not in it."""
+
+    batch: Batch
+    bytes_max: int
+    logs: frozenset[bytes]
+
+    def fits(self, after: int, bytes_max: int, skip_origin: Origin | None) -> bool:
+        return (
+            after == self.batch.start.seq
+            and bytes_max == self.bytes_max
+            and (skip_origin is None or skip_origin.log_id not in self.logs)
+        )
+
+
 class Tail:
     """A bounded stretch of consecutive rows up to the end of a log. What lies before is read from disk."""
 
     def __init__(self, end: Position, bytes_max: int) -> None:
-        self.end = end
+        self.end = self._start = end
         self._bytes_max = bytes_max
-        self.clear()
+        self._rows: list[Row] = []
+        self._sizes = [0]
+        self._shared: _Shared | None = None
 
     def extend(self, start: Position, rows: list[Row]) -> None:
         """Add the rows of one commit, after ``start``. A gap (another process wrote) empties the tail."""
         if not rows:
             return
+        self._shared = None
         if start.seq != self.end.seq:
             self.end = start
             self.clear()
@@ -62,13 +81,16 @@ class Tail:
     def clear(self) -> None:
         """Forget the rows; they are read from disk."""
         self._start = self.end
-        self._rows: list[Row] = []
+        self._rows = []
         self._sizes = [0]
+        self._shared = None
 
     def read(self, after: int, *, bytes_max: int, skip_origin: Origin | None) -> Batch | None:
         """Rows after seq ``after`` as ``ShopLog.read`` gives them, or None if the disk has to be asked."""
         if after < self._start.seq or after >= self.end.seq:
             return None
+        if self._shared is not None and self._shared.fits(after, bytes_max, skip_origin):
+            return self._shared.batch
         lo = after - self._start.seq
         before = self._rows[lo - 1] if lo else None
         start = Position(before.seq, before.h) if before else self._start
@@ -87,7 +109,11 @@ class Tail:
                 ]
             )
         to = Position(rows[-1].seq, rows[-1].h)
-        return Batch(start, to, records, sum([len(record) for _, record in records]))
+        batch = Batch(start, to, records, sum([len(record) for _, record in records]))
+        if len(records) == len(rows):
+            logs = frozenset([row.origin.log_id for row in rows if row.origin is not None])
+            self._shared = _Shared(batch, bytes_max, logs)
+        return batch
 
     def _forget(self, count: int) -> None:
         row = self._rows[count - 1]

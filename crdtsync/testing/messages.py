@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from crdtsync.ids import Position
-from crdtsync.protocol.codec import SEQ_MAX, TEXT_BYTES_MAX, encode_hello_body
+from crdtsync.protocol.codec import encode_hello_body
+from crdtsync.protocol.fields import SEQ_MAX, TEXT_BYTES_MAX
 from crdtsync.protocol.messages import (
     About,
     Ack,

@@ -1,0 +1,61 @@
+"""The fields of a message, read strictly: of the right type, of the right length, or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crdtsync.errors import MalformedMessage
+from crdtsync.ids import LINK_BYTES, Position
+
+SEQ_MAX = 1 << 53
+TEXT_BYTES_MAX = 400
+
+
+def require(condition: bool, what: str) -> None:
+    """Refuse the message. Raises ``MalformedMessage``, as all of these do."""
+    if not condition:
+        raise MalformedMessage(f"{what} is not as the protocol says")
+
+
+def integer(value: Any, what: str, maximum: int = SEQ_MAX) -> int:
+    """A whole number from 0."""
+    require(type(value) is int and 0 <= value <= maximum, what)
+    return int(value)
+
+
+def boolean(value: Any, what: str) -> bool:
+    """True or false."""
+    require(type(value) is bool, what)
+    return bool(value)
+
+
+def octets(value: Any, what: str, *lengths: int) -> bytes:
+    """Bytes, of one of these lengths if there are any."""
+    require(type(value) is bytes and (not lengths or len(value) in lengths), what)
+    return bytes(value)
+
+
+def text(value: Any, what: str, maximum: int = TEXT_BYTES_MAX) -> str:
+    """A text of bounded length without zero characters."""
+    require(type(value) is str and len(value) <= maximum and "\x00" not in value, what)
+    return str(value)
+
+
+def array(value: Any, what: str, maximum: int) -> list[Any]:
+    """A list of bounded length."""
+    require(type(value) is list and len(value) <= maximum, what)
+    return list(value)
+
+
+def position(seq: Any, h: Any, what: str) -> Position:
+    """A place in a log."""
+    return Position(integer(seq, what), octets(h, what, LINK_BYTES))
+
+
+def interval(value: Any, what: str) -> tuple[int, int]:
+    """A pair of numbers, both ends included."""
+    pair = array(value, what, 2)
+    require(len(pair) == 2, what)
+    lo, hi = integer(pair[0], what), integer(pair[1], what)
+    require(1 <= lo <= hi, what)
+    return lo, hi
