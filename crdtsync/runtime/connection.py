@@ -397,6 +397,8 @@ class Connection:
         self._log, self._tail = log, self.home.tail(hello.shop)
         me = self.home.me(hello)
         self._our_log = me.log_id
+        if self._tail is not None:
+            self._tail.belong_to(me.log_id)
         fits = hello.cursor_log == me.log_id and log.hash_at(hello.cursor.seq) == hello.cursor.h
         refusals = tuple(refused(refusal) for refusal in log.refusals_given(hello.log_id))
         self.session.admit(Standing(me, fits, refusals))

@@ -60,6 +60,15 @@ class Tail:
         self._rows: list[Row] = []
         self._sizes = [0]
         self._shared: _Shared | None = None
+        self._log_id = b""
+
+    def belong_to(self, log_id: bytes) -> None:
+        """The log has this id now. If it had another one, a row may have been damaged on the disk and set
+        apart: who was sent it from memory, as a row of the new log, would never give it back.
+        """
+        if log_id != self._log_id:
+            self._log_id = log_id
+            self.clear()
 
     def extend(self, start: Position, rows: list[Row]) -> None:
         """Add the rows of one commit, after ``start``. A gap (another process wrote) empties the tail."""

@@ -74,3 +74,15 @@ def test_what_another_process_wrote_is_not_in_memory():
     assert tail.read(0, bytes_max=100, skip_origin=None) is None
     assert tail.read(1, bytes_max=100, skip_origin=None) is None
     assert [seq for seq, _ in tail.read(2, bytes_max=100, skip_origin=None).records] == [3]
+
+
+def test_a_log_under_another_id_is_read_from_disk_again():
+    """A row may have been damaged there meanwhile: what the disk lost must not be sent from memory."""
+    tail = Tail(Position(0, bytes(32)), 400)
+    tail.belong_to(PEER)
+    [rows] = made([[(5, None, 1), (6, None, 2)]])
+    tail.extend(before(rows[0]), rows)
+    tail.belong_to(PEER)
+    assert tail.read(0, bytes_max=99, skip_origin=None) is not None
+    tail.belong_to(OTHER)
+    assert (tail.read(0, bytes_max=99, skip_origin=None), tail.end.seq) == (None, 2)
