@@ -6,7 +6,6 @@ acknowledgement is only ever made of ``stored``: to acknowledge before the commi
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from crdtsync.errors import UnexpectedMessage
@@ -39,7 +38,7 @@ class Inbound:
         self._bytes_under_way = 0
         self._asked: list[Interval] = []
         self._deliveries = 0
-        self.under_way: deque[Delivery] = deque()
+        self.under_way: list[Delivery] = []
 
     def start(self, position: Position, wanted: tuple[Interval, ...]) -> None:
         """The peer's log is held up to ``position`` here, except ``wanted``."""
@@ -114,7 +113,7 @@ class Inbound:
 
     def on_stored(self, number: int) -> None:
         """The oldest delivery under way is on disk."""
-        delivery = self.under_way.popleft()
+        delivery = self.under_way.pop(0)
         if delivery.number != number:
             raise AssertionError(f"delivery {number} was stored before {delivery.number}")
         self.stored = delivery.cursor
