@@ -25,7 +25,7 @@ from benchmarks.figures import Figure
 from benchmarks.machine import describe_machine
 from benchmarks.table import print_table
 
-CASES = ("sale", "visible", "throughput", "join")
+CASES = ("sale", "visible", "visible_full", "throughput", "join", "reconnect", "catch_up")
 """In this order."""
 
 OUT = Path(".make/bench/figures.json")

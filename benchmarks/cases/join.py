@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from random import Random
 from typing import Any
 
+from benchmarks.bounds.answer import answered_s
 from benchmarks.context import Bench
 from benchmarks.driver.history import old_shop
-from benchmarks.driver.processes import Usage, bare_relay, full_register, peak_mib, relay_process
-from benchmarks.driver.shop import BenchShop
-from benchmarks.driver.socket import LightSocket
+from benchmarks.driver.joined import Contents, contents_of, join_once
 from benchmarks.figures import FULL, Bound, Budget, Figure, Measured
-from crdtsync.ids import CATALOGUE_DOCUMENT
-from crdtsync.storage.sqlite import SqliteStore
-from crdtsync_server.folder import DataFolder
 
 USABLE_S_MAX = 0.5
 COMPLETE_S_MAX = {100_000: 1.5, 1_000_000: 12.0}
@@ -43,16 +34,6 @@ SIZES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a shop's log holds: rows, and rows of what has to come first."""
-
-    rows: int
-    catalogue_rows: int
-    catalogue_bytes: int
-    today: dict[str, int]
-
-
 def run(bench: Bench) -> list[Figure]:
     """Times, bytes and memory for each age of the shop."""
     return asyncio.run(_run(bench))
@@ -67,77 +48,10 @@ async def _run(bench: Bench) -> list[Figure]:
         joins, bounds = [], []
         for repeat in range(repeats):
             till = bench.folder / f"till-{sales}-{repeat}"
-            joins.append(await join_once(bench, shop, contents, till))
-            bounds.append(await _bound_s(bench.folder, int(joins[-1]["moved_bytes"]), bench.seed))
+            joins.append(await join_once(shop, contents, till, bench.folder / "relay.log"))
+            bounds.append(await answered_s(bench.folder, int(joins[-1]["moved_bytes"]), bench.seed))
         figures += _figures(sales, size.products, contents, joins, bounds)
     return figures
-
-
-async def join_once(bench: Bench, shop: BenchShop, contents: Contents, folder: Path) -> dict[str, Any]:
-    """Join a relay that was just started; what the register tells, and what the relay used."""
-    before = contents_of(shop).rows
-    async with relay_process(shop.folder, bench.folder / "relay.log") as relay:
-        usage = Usage(relay=relay.pid())
-        async with full_register(
-            "join",
-            folder,
-            url=f"ws://127.0.0.1:{relay.port}",
-            code=shop.pairing_code(),
-            name=f"Caisse {folder.name}",
-            rows=before + 2,
-            catalogue_rows=contents.catalogue_rows,
-            today=json.dumps(contents.today),
-        ) as register:
-            facts = await register.heard()
-        return facts | {
-            "relay_peak_mib": peak_mib(relay.pid()),
-            "relay_cpu_s": usage.cpu_s("relay"),
-        }
-
-
-def contents_of(shop: BenchShop) -> Contents:
-    """Read the relay's log."""
-    store = SqliteStore(DataFolder(shop.folder).store)
-    try:
-        log = store.shop(shop.shop.id)
-        documents = {row.name: row for row in log.documents()}
-        newest = max(name.rsplit("/", 1)[1] for name in documents if name.startswith("ledger/"))
-        catalogue = documents.get(CATALOGUE_DOCUMENT)
-        return Contents(
-            log.end.seq,
-            catalogue.records if catalogue else 0,
-            catalogue.records_bytes if catalogue else 0,
-            {name: row.records for name, row in documents.items() if name.endswith(newest)},
-        )
-    finally:
-        store.close()
-
-
-async def _bound_s(folder: Path, size: int, seed: int) -> float:
-    """As many bytes from a relay that has them in memory, into a file, with fsync."""
-    answer = folder / "answer"
-    answer.write_bytes(Random(seed).randbytes(size))
-    async with bare_relay(answer=answer) as (port, _):
-        received, all_there = 0, asyncio.Event()
-        frames: list[bytes] = []
-
-        def take(frame: bytes) -> None:
-            nonlocal received
-            frames.append(frame)
-            received += len(frame)
-            if received >= size:
-                all_there.set()
-
-        began_s = time.perf_counter()
-        socket = await LightSocket.open(port, "/", take)
-        await all_there.wait()
-        with (folder / "received").open("wb") as file:
-            file.writelines(frames)
-            file.flush()
-            os.fsync(file.fileno())
-        seconds = time.perf_counter() - began_s
-        socket.close()
-    return seconds
 
 
 def _figures(

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -23,7 +24,9 @@ from benchmarks.driver.processes import peak_mib, rss_mib, this_process
 from crdtsync import Register
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.model.ticket import build_sale
+from crdtsync.runtime.background import BackgroundSync
 from crdtsync.runtime.clock import SystemClock, system_random
+from crdtsync.runtime.identity import save_relay
 from crdtsync.runtime.join import join_shop
 from crdtsync.runtime.register_changes import Change
 from crdtsync.runtime.register_tickets import BasketLine
@@ -79,7 +82,7 @@ def join(options: argparse.Namespace) -> None:
         if products:
             till.sell([BasketLine(products[0].sku)], ["card"])
         facts["usable_s"] = passed()
-        _until(lambda: till.end.seq >= options.rows and sync.progress().to_receive == 0)
+        _until(lambda: till.end.seq >= options.rows and _has_received_all(sync))
         facts["complete_s"] = passed()
         facts["rows"] = till.end.seq
         facts["moved_bytes"] = sync.progress().bytes_moved
@@ -90,12 +93,12 @@ def join(options: argparse.Namespace) -> None:
 
 def catch_up(options: argparse.Namespace) -> None:
     """Opened and not connected; then everything that came in meanwhile."""
-    with Register.open(options.folder) as till:
+    with _opened(options) as till:
         facts: dict[str, Any] = {"rows_before": till.end.seq}
         settle()
         began_s = time.perf_counter()
         sync = till.start_sync()
-        _until(lambda: till.end.seq >= options.rows and _is_in_step(sync))
+        _until(lambda: till.end.seq >= options.rows and _has_received_all(sync))
         facts["seconds"] = time.perf_counter() - began_s
         facts["moved_bytes"] = sync.progress().bytes_moved
         facts["rows"] = till.end.seq
@@ -105,7 +108,7 @@ def catch_up(options: argparse.Namespace) -> None:
 
 def push(options: argparse.Namespace) -> None:
     """Sell without a connection, then connect: until all of it is on the relay's disk."""
-    with Register.open(options.folder) as till:
+    with _opened(options) as till:
         _sell_in_bulk(till, options.sales, options.seed)
         facts: dict[str, Any] = {"rows": till.end.seq}
         settle()
@@ -113,7 +116,7 @@ def push(options: argparse.Namespace) -> None:
         _wait()
         began_s, began_ns = time.perf_counter(), time.monotonic_ns()
         sync = till.start_sync()
-        _until(lambda: _is_in_step(sync))
+        _until(lambda: _is_acknowledged(till))
         facts |= {"seconds": time.perf_counter() - began_s, "began_ns": began_ns}
         facts["moved_bytes"] = sync.progress().bytes_moved
         _tell(facts)
@@ -143,7 +146,7 @@ def sell(options: argparse.Namespace) -> None:
     """Sell so many, so many a second, in step with the relay; when each one began."""
     with _joined(options) as till:
         sync = till.start_sync()
-        _until(lambda: _is_in_step(sync))
+        _until(lambda: _has_received_all(sync) and _is_acknowledged(till))
         rng, began = Random(options.seed), {}
         carts = wine.carts(rng, wine.products(rng, 100), options.sales)
         settle()
@@ -155,7 +158,7 @@ def sell(options: argparse.Namespace) -> None:
             time.sleep(max(0.0, next_s - time.perf_counter()))
             began_ns = time.monotonic_ns()
             began[till.sell(cart.lines, cart.payments).link.hex()] = began_ns
-        _until(lambda: _is_in_step(sync))
+        _until(lambda: _is_acknowledged(till))
         _tell({"began": began})
         _wait()
 
@@ -164,7 +167,7 @@ def watch(options: argparse.Namespace) -> None:
     """See so many tickets come in; when each one was there."""
     with _joined(options) as till:
         sync = till.start_sync()
-        _until(lambda: _is_in_step(sync))
+        _until(lambda: _has_received_all(sync) and _is_acknowledged(till))
         seen: dict[str, int] = {}
 
         def see(change: Change) -> None:
@@ -189,6 +192,16 @@ ACTIONS: Final = {
     "sell": sell,
     "watch": watch,
 }
+
+
+def _opened(options: argparse.Namespace) -> Register:
+    """The register in the folder, told where its relay is now."""
+    till = Register.open(options.folder)
+    relay = till.replica.relay
+    if relay is not None and options.url:
+        with till.replica.store.transaction():
+            save_relay(till.replica.log, replace(relay, url=options.url))
+    return till
 
 
 def _joined(options: argparse.Namespace) -> Register:
@@ -226,9 +239,16 @@ def _rows(till: Register, document: str) -> int:
     return row.records if row else 0
 
 
-def _is_in_step(sync: Any) -> bool:
+def _has_received_all(sync: BackgroundSync) -> bool:
     progress = sync.progress()
-    return bool(progress.is_connected) and progress.to_receive == 0 and progress.to_send == 0
+    return progress.is_connected and progress.to_receive == 0
+
+
+def _is_acknowledged(till: Register) -> bool:
+    """Whether the relay has said of everything that it is on its disk."""
+    relay = till.replica.relay
+    log_id = relay.log_id if relay else None
+    return log_id is not None and next(iter(till.replica.log.unacknowledged(log_id)), None) is None
 
 
 def _until(is_so: Callable[[], bool]) -> None:

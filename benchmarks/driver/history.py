@@ -19,6 +19,9 @@ from crdtsync.testing import wine
 from crdtsync_server.folder import DataFolder
 
 DEVICES: Final = 4
+FRESH: Final = 4
+"""Devices that are enrolled as well and have sold nothing yet."""
+
 PACK_ROWS: Final = 4096
 LOOSE_ROWS: Final = 4096
 """As the relay packs by itself while it is served; a history that was just written has not been served."""
@@ -32,10 +35,10 @@ def old_shop(bench: Bench, sales: int, *, products: int = 0, today: int = 100) -
     told = place / "shop.pickle"
     if not told.exists():
         place.mkdir(parents=True, exist_ok=True)
-        shop = make_shop(place / "relay", DEVICES, bench.seed)
+        shop = make_shop(place / "relay", DEVICES + FRESH, bench.seed)
         if products:
             _write_catalogue(shop, products, bench.seed)
-        write_history(shop, sales, newest_day_sales=today)
+        write_history(shop, shop.devices[:DEVICES], sales, newest_day_sales=today)
         pack(shop)
         told.write_bytes(pickle.dumps(shop))
     shop = pickle.loads(told.read_bytes())
@@ -47,6 +50,12 @@ def copied(shop: BenchShop, folder: Path) -> BenchShop:
     """The same shop in a folder of its own."""
     shutil.copytree(shop.folder, folder)
     return replace(shop, folder=folder)
+
+
+def sell_meanwhile(shop: BenchShop, sales: int) -> None:
+    """Have the fresh devices sell so many today, while nobody is connected."""
+    write_history(shop, shop.devices[DEVICES:], sales, newest_day_sales=sales)
+    pack(shop)
 
 
 def pack(shop: BenchShop) -> None:

@@ -249,13 +249,16 @@ class LightRegister:
         self.session.receive(frame, self._now_ms())
         self._pump()
 
+    def _send(self, frame: bytes) -> None:
+        self.socket.send(frame)
+
     def _pump(self) -> None:
         session = self.session
         while True:
             ready = session.take_ready()
             again = self._do(ready)
             for frame in ready.to_send:
-                self.socket.send(frame)
+                self._send(frame)
             if not again:
                 break
         self.progress = self.received + session.outbound.acked.seq - self.baseline

@@ -78,13 +78,13 @@ def make_shop(folder: Path, devices: int, seed: int) -> BenchShop:
         access.close()
 
 
-def write_history(shop: BenchShop, sales: int, *, newest_day_sales: int) -> None:
+def write_history(shop: BenchShop, devices: Sequence[Device], sales: int, *, newest_day_sales: int) -> None:
     """Put a history into the relay's log, day by day, the devices in turn; so many of them today."""
     store = SqliteStore(DataFolder(shop.folder).store)
     try:
         log, number = store.shop(shop.shop.id), 0
         plan = _plan(sales, newest_day_sales)
-        paths = write_chains(shop.devices, _shares(plan, len(shop.devices)), shop.folder)
+        paths = write_chains(devices, _shares(plan, len(devices)), shop.folder)
         items = _in_turn(paths)
         while chunk := list(islice(items, PER_TRANSACTION)):
             with store.transaction():
