@@ -76,6 +76,7 @@ def test_closings_follow_one_another_without_a_gap() -> None:
 def test_a_day_without_tickets_is_closed_too() -> None:
     body = MemoryTill().close().body
     assert (body["total"], body["pay"], body["cash"]) == (0, [], {"expected": 0})
+    assert (body["refunds"], body["abandons"], body["prints"]) == ({"n": 0, "ttc": 0}, {"n": 0, "amt": 0}, 0)
     assert body.keys().isdisjoint({"first", "last"})
 
 
@@ -186,6 +187,19 @@ def test_a_day_on_which_the_clocks_change_is_closed_whole(
 class TestForgottenDay:
     def test_the_next_day_closes_it(self) -> None:
         till = a_day()
+        assert closing_due(till.end, "2026-11-25")
+
+    @pytest.mark.parametrize(
+        ("kind", "payload"),
+        [
+            ("abandon", build_abandon([TERRINE], reason="client parti")),
+            ("open", build_open(15000)),
+            ("cash", build_cash("in", 500, reason="monnaie")),
+        ],
+    )
+    def test_a_day_without_a_sale_is_closed_if_anything_was_done(self, kind: str, payload: Any) -> None:
+        till = MemoryTill()
+        till.append(kind, payload)
         assert closing_due(till.end, "2026-11-25")
 
     def test_the_same_day_does_not(self) -> None:

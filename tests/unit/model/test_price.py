@@ -274,6 +274,41 @@ def test_a_change_that_breaks_a_rule_is_refused(fields):
         check_change(replace(FIRST, **fields))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"valid_from_ms": 253_402_300_799_999, "at_ms": 253_402_300_799_999},
+        {"valid_from_ms": 0, "at_ms": 0},
+        {"replaces": tuple(f"{n:032x}" for n in range(64))},
+        {"by": "x" * 64},
+        {"amount_minor": 0},
+    ],
+)
+def test_a_change_at_the_edge_of_a_rule_is_taken(fields):
+    change = replace(FIRST, **fields)
+    assert check_change(change) == read_change("CM-19", change.id, change.value) == change
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"valid_from_ms": 253_402_300_800_000},
+        {"at_ms": 253_402_300_800_000},
+        {"replaces": tuple(f"{n:032x}" for n in range(65))},
+        {"by": "x" * 65},
+        {"vat_class": None},
+    ],
+)
+def test_a_change_beyond_the_edge_of_a_rule_is_refused(fields):
+    with pytest.raises(InvalidProduct):
+        check_change(replace(FIRST, **fields))
+
+
+def test_sixteen_others_are_shown():
+    many = [replace(FIRST, amount_minor=n) for n in range(20)]
+    assert len(PriceHistory(many).at(0).others) == 16
+
+
 # -- what is asked for --------------------------------------------------------------------------------------
 
 
@@ -286,6 +321,11 @@ def test_what_is_not_named_stays_as_it_is():
 def test_a_class_that_was_said_stays_with_its_rate():
     now = PriceHistory((replace(FIRST, vat_rate=850, vat_class="R1"),)).at(200)
     assert WantedPrice(1900).on_top_of("CM-19", now) == (1900, 850, "R1")
+
+
+def test_a_class_that_is_asked_for_is_taken_though_the_rate_stays():
+    now = PriceHistory((FIRST,)).at(200)
+    assert WantedPrice(vat_class="S").on_top_of("CM-19", now) == (1850, 2000, "S")
 
 
 @pytest.mark.parametrize("wanted", [WantedPrice(1900), WantedPrice(vat_rate=2000)])
