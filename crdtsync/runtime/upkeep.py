@@ -128,6 +128,7 @@ class _ShopUpkeep:
         self._pack_at = limits.loose_rows + limits.pack_rows
         self._grown = {row.name for row in log.documents() if is_compactable(row.name)}
         self._is_compacting = False
+        self._look_again_at: dict[str, int] = {}
 
     @property
     def may_pack(self) -> bool:
@@ -177,10 +178,16 @@ class _ShopUpkeep:
             return False
         document = self._grown.pop()
         try:
+            totals = self._log.document(document)
+            records = totals.records if totals is not None else 0
+            if records < self._look_again_at.get(document, 0):
+                return True
+            self._look_again_at[document] = records + self._limits.compact_records // 4
             plan = plan_compaction(self._log, document, records_min=self._limits.compact_records)
         except CrdtsyncError:
             return True  # A damaged record: `verify` and `status` tell of it.
         if plan is not None:
+            del self._look_again_at[document]
             self._is_compacting = True
             state, replaces = plan.state, plan.replaces
             self._submit(self._log.shop, lambda log: log.compact(state, replaces), self._has_compacted)
