@@ -11,8 +11,10 @@ If there is none, who comes is told to try again later.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from asyncio.transports import BaseTransport
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -40,15 +42,41 @@ _FULL = (
 ).encode()
 
 
+class Newcomer(Protocol):
+    """A connection that has not said yet what it wants."""
+
+    transport: asyncio.Transport
+
+
 class Door:
     """The connections of one server: ``silent`` ones, oldest first, and how many are WebSockets."""
 
     def __init__(self, config: RelayConfig, metrics: RelayMetrics) -> None:
         self.config = config
         self.metrics = metrics
-        self.silent: dict[GuardedHttp, asyncio.TimerHandle] = {}
+        self.silent: dict[Newcomer, asyncio.TimerHandle] = {}
         self.strangers: dict[CountedWebSocket, None] = {}
         self.websockets = 0
+
+    def wait_for(self, newcomer: Newcomer) -> None:
+        """Let it stand here until ``has_spoken``, but no longer than a request may take."""
+        if newcomer in self.silent:
+            return
+        while len(self.silent) >= self.config.silent_connections_max:
+            self._give_up(next(iter(self.silent)), "silent-too-many")
+        loop = asyncio.get_running_loop()
+        timeout_s = self.config.request_timeout_s
+        self.silent[newcomer] = loop.call_later(timeout_s, self._give_up, newcomer, "silent-too-long")
+
+    def has_spoken(self, newcomer: Newcomer) -> None:
+        """No more waiting for this connection. Idempotent."""
+        timer = self.silent.pop(newcomer, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _give_up(self, newcomer: Newcomer, reason: str) -> None:
+        self.has_spoken(newcomer)
+        self.turn_away(newcomer.transport, reason)
 
     def makes_room(self) -> bool:
         """Whether one more WebSocket is taken, for which the oldest stranger may have to go."""
@@ -68,46 +96,90 @@ class Door:
         self.metrics.connections_turned_away.labels(reason).inc()
         transport.abort()
 
-    def http_class(self) -> type[asyncio.Protocol]:
+    def http_class(self) -> type[GuardedHttp]:
         """The HTTP protocol, bound to this door."""
         return type("GuardedHttp", (GuardedHttp,), {"door": self})
 
-    def websocket_class(self) -> type[asyncio.Protocol]:
+    def websocket_class(self) -> type[CountedWebSocket]:
         """The WebSocket protocol, bound to this door."""
         return type("CountedWebSocket", (CountedWebSocket,), {"door": self})
+
+
+class GuardedTls(asyncio.Protocol):
+    """A connection until its TLS handshake is done; then it is one of ``GuardedHttp``.
+
+    asyncio's own way to serve TLS bounds the time of a handshake, but not how many are under way.
+    """
+
+    def __init__(self, door: Door, context: ssl.SSLContext, make_http: Callable[[], GuardedHttp]) -> None:
+        self.transport: asyncio.Transport
+        self._door = door
+        self._context = context
+        self._http = make_http()
+        self._handshake: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with the handshake."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.pause_reading()  # Until the handshake takes what comes.
+        self._door.wait_for(self)
+        self._handshake = asyncio.get_running_loop().create_task(self._shake_hands())
+
+    async def _shake_hands(self) -> None:
+        # The door's own timeout comes first; asyncio's is there because it insists on one.
+        timeout_s = self._door.config.request_timeout_s + 1
+        loop = asyncio.get_running_loop()
+        try:
+            transport = await loop.start_tls(
+                self.transport, self._http, self._context, server_side=True, ssl_handshake_timeout=timeout_s
+            )
+        except OSError:
+            self._door.turn_away(self.transport, "tls-failed")
+            self.transport.abort()
+            return
+        finally:
+            self._door.has_spoken(self)
+        if transport is not None:  # It is None where the connection was lost in the handshake.
+            self._http.connection_made(transport)
 
 
 class GuardedHttp(H11Protocol):
     """HTTP/1.1 that does not wait for ever."""
 
     door: Door
+    _is_made = False
+    _early = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection stands in the door until its first request is whole."""
         super().connection_made(transport)
-        door = self.door
-        while len(door.silent) >= door.config.silent_connections_max:
-            oldest = next(iter(door.silent))
-            oldest.speaks()
-            door.turn_away(oldest.transport, "silent-too-many")
-        self._falls_silent()
+        self._is_made = True
+        self.door.wait_for(self)
+        if self._early:
+            self.data_received(self._early)
 
     def data_received(self, data: bytes) -> None:
         """Whoever has begun a request must end it in time, however slowly the bytes drip."""
+        if not self._is_made:
+            # What came with the end of a TLS handshake, a moment before asyncio tells that it is done.
+            self._early += data
+            return
         super().data_received(data)
         if self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self._is_done_here:
-            self._falls_silent()
+            self.door.wait_for(self)
         else:
-            self.speaks()
+            self.door.has_spoken(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self.speaks()
-        super().connection_lost(exc)
+        self.door.has_spoken(self)
+        if self._is_made:
+            super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand the connection over to the WebSocket protocol, unless there are enough."""
-        self.speaks()
+        self.door.has_spoken(self)
         if not self.door.makes_room():
             self.door.metrics.connections_turned_away.labels("full").inc()
             self.transport.write(_FULL)
@@ -115,24 +187,9 @@ class GuardedHttp(H11Protocol):
             return
         super().handle_websocket_upgrade(event)
 
-    def speaks(self) -> None:
-        """No more waiting for this connection."""
-        timer = self.door.silent.pop(self, None)
-        if timer is not None:
-            timer.cancel()
-
     @property
     def _is_done_here(self) -> bool:
         return self.transport.is_closing() or self.transport.get_protocol() is not self
-
-    def _falls_silent(self) -> None:
-        if self not in self.door.silent:
-            timeout_s = self.door.config.request_timeout_s
-            self.door.silent[self] = self.loop.call_later(timeout_s, self._was_silent_too_long)
-
-    def _was_silent_too_long(self) -> None:
-        self.door.silent.pop(self, None)
-        self.door.turn_away(self.transport, "silent-too-long")
 
 
 class CountedWebSocket(WebSocketsSansIOProtocol):

@@ -79,6 +79,9 @@ class RelayMetrics:
         self.closes = self._counter("closes", "Connections closed by the relay, by close code.", "code")
         self.pairings = self._counter("pairing_attempts", "Pairing codes presented, by result.", "result")
         self.shops = self._gauge("shops", "Shops in the store.")
+        self.tls_expires = self._gauge(
+            "tls_certificate_expires_timestamp_seconds", "When the certificate expires (0: no TLS here)."
+        )
         self.store_bytes = self._gauge("store_bytes", "The store on disk, its journal included.")
         self.disk_free_bytes = self._gauge("disk_free_bytes", "Free space where the store lies.")
 

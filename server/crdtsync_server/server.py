@@ -7,8 +7,8 @@ import os
 import resource
 import signal
 import socket
-import ssl
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -18,9 +18,10 @@ from starlette.types import ASGIApp
 from crdtsync.errors import CannotListen, UsageError
 from crdtsync.protocol.limits import FRAME_BYTES_MAX
 from crdtsync_server.config import RelayConfig
-from crdtsync_server.door import Door
+from crdtsync_server.door import Door, GuardedHttp, GuardedTls
 from crdtsync_server.logs import get_logger
 from crdtsync_server.metrics import RelayMetrics
+from crdtsync_server.tls import TlsFiles
 
 FRAME_OVERHEAD_BYTES = 1024
 """So that a frame just over the protocol's limit reaches the session, which says 4413 and why; anything
@@ -28,6 +29,8 @@ larger is refused by the WebSocket layer (1009) before it is in memory."""
 
 BACKLOG = 2048
 """Connections waiting to be accepted: all registers of many shops come back at once after a restart."""
+
+EXPIRY_WARNING_S = 14 * 86_400
 
 FILES_PER_RELAY = 256
 """Open files beside the connections: stores, sockets, libraries."""
@@ -43,18 +46,22 @@ class RelayServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         *,
-        tls_timeout_s: float,
+        door: Door,
+        tls: TlsFiles | None,
         on_ready: Callable[[], None],
         drain: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(config)
-        self._tls_timeout_s = tls_timeout_s
+        self._door = door
+        self._http_class = door.http_class()
+        self._tls = tls
         self._on_ready = on_ready
         self._drain = drain
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """A first SIGTERM or SIGINT stops gracefully, a second one at once.
+        """A first SIGTERM or SIGINT stops gracefully, a second one at once; SIGHUP reads a renewed
+        certificate.
 
         uvicorn's own version raises the signal again after a graceful stop, which would end the process as
         if it had been killed. Signals come to the main thread alone: on another one, nothing is changed.
@@ -65,10 +72,12 @@ class RelayServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
+        if self._tls is not None:
+            loop.add_signal_handler(signal.SIGHUP, _reload_tls, self._tls, self._door.metrics)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -80,11 +89,9 @@ class RelayServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         self.servers = [
             await loop.create_server(
-                self._new_connection,
+                self._new_connection if self._tls is None else self._new_tls_connection,
                 sock=listener,
-                ssl=self.config.ssl,
                 backlog=BACKLOG,
-                ssl_handshake_timeout=self._tls_timeout_s if self.config.ssl else None,
             )
             for listener in sockets or []
         ]
@@ -102,10 +109,14 @@ class RelayServer(uvicorn.Server):
             get_logger().warning("stop_cut_short", reason="some devices do not read what they are sent")
         await super().shutdown(sockets)
 
-    def _new_connection(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
+    def _new_connection(self) -> GuardedHttp:
+        return self._http_class(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
+
+    def _new_tls_connection(self) -> asyncio.Protocol:
+        assert self._tls is not None
+        return GuardedTls(self._door, self._tls.context, self._new_connection)
 
     def _stop(self, number: int) -> None:
         if self.should_exit:
@@ -131,10 +142,10 @@ def make_server(
     TLS files that cannot be used.
     """
     door = Door(config, metrics)
+    tls = TlsFiles(config.tls_cert, config.tls_key) if config.tls_cert and config.tls_key else None
     settings = uvicorn.Config(
         app,
         loop="asyncio",
-        http=door.http_class(),
         ws=door.websocket_class(),
         ws_max_size=FRAME_BYTES_MAX + FRAME_OVERHEAD_BYTES,
         ws_ping_interval=config.ping_interval_s,
@@ -147,17 +158,28 @@ def make_server(
         proxy_headers=bool(config.trusted_proxies),
         forwarded_allow_ips=config.trusted_proxies,
         timeout_graceful_shutdown=config.stop_timeout_s,
-        ssl_certfile=config.tls_cert,
-        ssl_keyfile=config.tls_key,
     )
+    settings.load()
+    if tls is not None:
+        _tell_expiry(tls, metrics)
+    return RelayServer(settings, door=door, tls=tls, on_ready=on_ready, drain=drain)
+
+
+def _reload_tls(tls: TlsFiles, metrics: RelayMetrics) -> None:
     try:
-        settings.load()
-    except (ssl.SSLError, OSError) as error:
-        raise UsageError(
-            f"the TLS certificate {config.tls_cert} with key {config.tls_key} cannot be used: {error}",
-            hint="both are PEM files; the certificate comes first in its chain, the key has no password",
-        ) from error
-    return RelayServer(settings, tls_timeout_s=config.request_timeout_s, on_ready=on_ready, drain=drain)
+        tls.load()
+    except UsageError as error:
+        get_logger().error("tls_not_reloaded", reason=str(error), hint="the old certificate is still used")
+        return
+    get_logger().info("tls_reloaded", expires=tls.expires.isoformat())
+    _tell_expiry(tls, metrics)
+
+
+def _tell_expiry(tls: TlsFiles, metrics: RelayMetrics) -> None:
+    metrics.tls_expires.set(tls.expires.timestamp())
+    left_s = tls.expires.timestamp() - time.time()
+    if left_s < EXPIRY_WARNING_S:
+        get_logger().warning("tls_certificate_expires", at=tls.expires.isoformat(), expired=left_s <= 0)
 
 
 def serve(server: RelayServer, config: RelayConfig, listener: socket.socket) -> None:

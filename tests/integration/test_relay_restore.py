@@ -11,7 +11,7 @@ from crdtsync.protocol.heads import root_digest
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.owner import OwnerChain
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

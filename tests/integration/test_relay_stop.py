@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 from crdtsync import Register
 from crdtsync.storage.sqlite import SqliteStore
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 UPGRADE = (
     b"GET /v1/sync HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
