@@ -35,6 +35,10 @@ WAL_BYTES_KEPT: Final = 64 << 20
 Row = tuple[Any, ...]
 Values = Sequence[Any]
 
+_KEEP: Final = (
+    "keep a copy of the data folder, and enrol a register in an empty one: what the relay has comes back"
+)
+
 
 class Database:
     """A connection to one file. ``generation`` changes whenever what was cached of the file may be old.
@@ -314,7 +318,7 @@ class Database:
             case apsw.NotADBError():
                 return NotAStore(f"{path} is not a store of crdtsync")
             case apsw.CorruptError() | apsw.ConstraintError() | apsw.SQLError() | apsw.MismatchError():
-                return DamagedStore(f"{path} is damaged: {error}")
+                return DamagedStore(f"{path} is damaged: {error}", hint=_KEEP)
             case apsw.IOError():
                 return self._disk_error(error)
             case apsw.ThreadingViolationError() | apsw.ConnectionClosedError() | apsw.MisuseError():
@@ -326,5 +330,5 @@ class Database:
             case apsw.SQLITE_IOERR_SHMSIZE:
                 return DiskFull(f"the disk of {self.path} is full")
             case apsw.SQLITE_IOERR_READ | apsw.SQLITE_IOERR_SHORT_READ | apsw.SQLITE_IOERR_CORRUPTFS:
-                return DamagedStore(f"the disk does not give {self.path} back: {error}")
+                return DamagedStore(f"the disk does not give {self.path} back: {error}", hint=_KEEP)
         return StorageError(f"the disk did not do what {self.path} needs: {error}")

@@ -313,10 +313,11 @@ class ShopLog(Protocol):
         written; False if they are. It is held no more. The number and its running hash stay.
 
         Whoever had sent it is not remembered (what is held already is dropped), nor who got it from here and
-        would leave it out. So, in the same transaction, every cursor is forgotten and the log goes on under
-        a new id (``id_after_damage``): to all peers it is a log that they have not met, and they give back
-        what it lacks. Acknowledgements stay: what peers have on disk, they still have. Of a Yjs document the
-        updates that a compacted state replaced are held no more either: the state may be what was lost.
+        would leave it out. So, in the same transaction, the log goes on under a new id (``id_after_damage``)
+        and forgets every cursor and where its records came from (``void_origin``): a log that no peer has
+        met and that has met none, to which they give what it lacks. Acknowledgements stay: what peers have on
+        disk, they still have. Of a Yjs document the updates that a compacted state replaced are held no more
+        either: the state may be what was lost.
         """
         ...
 

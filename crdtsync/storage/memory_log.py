@@ -241,8 +241,11 @@ class MemoryLog(MemoryPeers):
     def _be_another_log(self, seq: int, at_ms: int) -> None:
         before = self.log_id
         self.rotate_log_id(id_after_damage(before, seq, self.end, at_ms))
-        for log_id, _ in list(self._tables.cursors.items(True)):
-            self._tables.cursors.put(log_id, None)
+        met = {row.origin[0] for _, row in self._tables.rows.items(True)}
+        met.update(log_id for log_id, _ in self._tables.cursors.items(True))
+        for log_id in met:
+            if log_id is not None:
+                self.void_origin(log_id)
         for log_id, (ours, acknowledged) in list(self._tables.acknowledged.items(True)):
             if ours == before:
                 self._tables.acknowledged.put(log_id, (self.log_id, acknowledged))

@@ -260,11 +260,13 @@ class Mending(Peers):
             self._changed_runs.add(link)
 
     def _be_another_log(self, seq: int, at_ms: int) -> None:
-        """Claim nothing of other logs, and let no peer claim to know what is held here."""
+        """A log that no peer has met, and that has met none."""
         before = self._log_id
         self._log_id = id_after_damage(before, seq, Position(self._seq, self._h), at_ms)
         self._write_head()
         self._db.write("DELETE FROM cursor WHERE shop = ?", (self._no,))
+        self._db.write("UPDATE origin SET void = 1 WHERE shop = ? AND log_id IS NOT NULL", (self._no,))
+        self._origins.clear()
         known = self._db.rows(
             "SELECT log_id, seq, h, at_ms, crc FROM acknowledged WHERE shop = ? AND our_log_id = ?",
             (self._no, before),

@@ -95,6 +95,16 @@ def test_what_peers_have_on_disk_they_still_have(world, sales):
     assert [seq for seq, _ in world.log.unacknowledged(NEIGHBOUR)] == [5]
 
 
+def test_what_came_from_a_log_is_offered_to_it_again(world, sales):
+    """With its cursor went the knowledge whether its disk was put back meanwhile."""
+    mend(world)
+    batch = world.log.read(0, bytes_max=9999, skip_origin=Origin(PEER, 9999))
+    assert [seq for seq, _ in batch.records] == [1, 2, 4, 5]
+    world.append(MadeUpChain(2).entry(Origin(PEER, 21)))
+    batch = world.log.read(0, bytes_max=9999, skip_origin=Origin(PEER, 9999))
+    assert [seq for seq, _ in batch.records] == [1, 2, 4, 5]
+
+
 def test_finding_everything_whole_changes_nothing(world, sales):
     cursor = world.log.cursor(PEER)
     assert not mend(world, 2)
