@@ -2,6 +2,8 @@ import pytest
 
 from crdtsync.errors import InvalidSale, NotRefundable, UnknownTicket
 from crdtsync.ids import Item, entry_record
+from crdtsync.model.entry import read_entry
+from crdtsync.model.sealed import seal
 from crdtsync.model.ticket import Payment
 from crdtsync.runtime.register_tickets import BasketLine
 from crdtsync.testing.till import MemoryTill
@@ -10,6 +12,13 @@ from crdtsync.testing.till import MemoryTill
 @pytest.fixture
 def sold(till):
     return till.sell([BasketLine("CM-19", 3000), "TER-01"], ["card"])
+
+
+def receive(till, entries):
+    with till.replica.store.transaction():
+        for entry in entries:
+            record = entry_record(entry.sealed)
+            till.replica.log.append(Item(record, entry.facts.document, entry.link, entry.facts))
 
 
 def real_total(till):
@@ -58,6 +67,19 @@ def test_a_refund_that_the_views_do_not_show_yet_counts(till, same_till, sold):
         till.refund(sold.number)
 
 
+def test_a_strange_refund_from_elsewhere_stops_nobody(till):
+    """It names the ticket, and makes no sense; the views do not show it yet."""
+    other = MemoryTill("Caisse 2")
+    sale = other.sell()
+    body = other.refund(sale).body
+    odd = read_entry(seal({**body, "ref": [sale.link.hex()]}, other.key))
+    receive(till, other.entries[:2])
+    till.replica.views.catch_up()
+    receive(till, [odd])
+    till.replica.views.catch_up = lambda: None
+    assert till.refund(sale.body["num"]).total_minor == -1850
+
+
 @pytest.mark.parametrize("number", ["", "NOPE-26-000001", "1"])
 def test_a_ticket_that_nobody_knows_is_not_refunded(till, sold, number):
     with pytest.raises(UnknownTicket):
@@ -93,10 +115,7 @@ def test_the_same_request_refunds_once(till, sold):
 def test_a_ticket_of_another_register_of_the_shop_is_refunded_by_its_number(till):
     other = MemoryTill("Caisse 2")
     sale = other.sell()
-    with till.replica.store.transaction():
-        for entry in other.entries:
-            record = entry_record(entry.sealed)
-            till.replica.log.append(Item(record, entry.facts.document, entry.link, entry.facts))
+    receive(till, other.entries)
     back = till.refund(sale.body["num"])
     assert (back.total_minor, back.device) == (-sale.body["ttc"], till.identity.device)
 
