@@ -21,6 +21,7 @@ from crdtsync.model.form import payload_problem
 from crdtsync.model.jet import build_jet
 from crdtsync.model.ledger import project as document_of
 from crdtsync.model.movement import Moved, build_count, build_move
+from crdtsync.model.returns import Returns
 from crdtsync.model.signature import PrivateKey, verify
 from crdtsync.model.ticket import build_abandon, build_print, build_training, refund_lines, refunded
 from crdtsync.model.verify import CODES, verify_chain
@@ -208,6 +209,10 @@ def test_a_strange_ticket_is_refunded_or_refused(
     if entry is None:
         return
     refunded(TILL.entries[2], [entry])
+    returns = Returns()
+    for each in (*TILL.entries, entry):
+        returns.add(each)
+    assert {defect.code for defect in returns.check(lambda place: [*TILL.entries, entry])} <= {"refund"}
     problem = payload_problem(entry.body)
     assert problem is None or problem.startswith("the field ")
     try:
