@@ -20,9 +20,11 @@ def command(day: str | None, data: Path, as_json: bool) -> None:
 
     A register that was not heard is named as missing; it is not taken to have sold nothing.
     """
+    from crdtsync.runtime.writer import read_head
+
     day = None if day is None else parse_day(day)
     with open_register(data) as register:
-        report = register.report(register.replica.writer.head().bd if day is None else day)
+        report = register.report(read_head(register.replica.log).bd if day is None else day)
         clock = register.replica.clock
     if as_json:
         print_json({"report": report, "complete": report.complete})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crdtsync.cli.options import common_options, open_register
-from crdtsync.cli.output import local_time, many, money, print_json, print_json_line, print_table, size
+from crdtsync.cli.output import local_time, many, money, print_json, print_json_line, print_table
 from crdtsync.cli.stopping import Stop
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def print_status(status: Status, utc_offset_min: int, *, documents: bool) -> Non
         click.echo(f"  oldest pending  {local_time(status.pending.oldest_at_ms, utc_offset_min)}")
     click.echo(f"  relay           {status.relay_url or 'none'}")
     click.echo(f"  last confirmed  {local_time(status.last_ack_at_ms, utc_offset_min)}")
-    click.echo(f"  store           {size(status.store_bytes)}")
+    click.echo(f"  store           {status.store_bytes / 1e6:.1f} MB")
     if status.clock_offset_ms is not None:
         click.echo(f"  clock           {_offset(status.clock_offset_ms)}")
     for device in status.devices:
@@ -117,26 +117,31 @@ def _offset(offset_ms: int) -> str:
 
 
 def _headline(status: Status) -> str:
+    """What state it is in, whatever else a person must look at."""
     pending = f"{many(status.pending.sales, 'sale')} pending, {money(status.pending.amount_minor)}"
     if not status.pending.records:
         return "up to date"
-    if status.state == "alone":
+    if status.relay_url is None:
         amount = money(status.pending.amount_minor)
         return f"works alone – {many(status.pending.sales, 'sale')}, {amount}, here only"
     if not status.pending.sales:
         pending = f"{many(status.pending.records, 'record')} pending"
-    return f"offline – {pending}" if status.state == "offline" else pending
+    return f"offline – {pending}" if _is_offline(status) else pending
+
+
+def _is_offline(status: Status) -> bool:
+    return status.state == "offline" or not status.syncing
 
 
 def _advice(status: Status) -> str:
-    if status.state == "alone":
+    if status.relay_url is None:
         return (
             "Sales are on this register's disk, and nowhere else. Enrol it with `crdtsync join`, or copy the "
             "data folder to a safe place."
         )
     if not status.pending.records:
         return "The relay has everything on its disk."
-    if status.state == "offline":
+    if _is_offline(status):
         start = "" if status.syncing else " Start `crdtsync run`, or `crdtsync sync`."
         return f"Sales are recorded and safe on this register; they go out when the relay is reached.{start}"
     return "Sales are recorded and safe on this register; they are on their way to the relay."

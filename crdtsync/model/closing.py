@@ -73,7 +73,12 @@ def closing_due(head: ChainHead, business_day: str) -> bool:
     """Whether the day that ``head`` is in must be closed before an entry of ``business_day``: something was
     recorded since the last closing, and it was on an earlier business day.
     """
-    return head.bd < business_day and not _DAY_KINDS.isdisjoint(head.day.counts)
+    return head.bd < business_day and has_anything(head)
+
+
+def has_anything(head: ChainHead) -> bool:
+    """Whether anything that a closing sums up was recorded since the last one."""
+    return not _DAY_KINDS.isdisjoint(head.day.counts)
 
 
 def _refuse_open(head: ChainHead, level: Level, counted_minor: int | None) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from crdtsync.errors import DiskFull, NoRegister, ReadOnlyStore, StorageError
+from crdtsync.errors import DamagedStore, DiskFull, NoRegister, ReadOnlyStore, StorageError
+
+if TYPE_CHECKING:
+    from crdtsync.model.signature import PrivateKey
 
 DEVICE_KEY = "device.key"
 OWNER_KEY = "owner.key"
@@ -52,6 +56,16 @@ def read_key(path: Path) -> bytes:
         ) from error
     except OSError as error:
         raise _as_storage_error(path, error) from error
+
+
+def private_key(path: Path) -> PrivateKey:
+    """The key in a file. Raises as ``read_key``, and ``DamagedStore`` for a file that holds none."""
+    from crdtsync.model.signature import PrivateKey  # Late: cryptography is slow to import.
+
+    try:
+        return PrivateKey.from_bytes(read_key(path))
+    except DamagedStore as error:
+        raise DamagedStore(f"{path}: {error}", hint=error.hint) from error
 
 
 def _sync_folder(folder: Path) -> None:

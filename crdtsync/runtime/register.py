@@ -172,7 +172,8 @@ class Register:
         """Open a business day with a float in the drawer. Durable on return.
 
         ``day`` (``YYYY-MM-DD``): what a person says when the clock is in doubt. A day before that was left
-        open is closed first. Raises ``InvalidAmount``, ``InvalidName``, ``StorageError``.
+        open is closed first. Raises ``InvalidAmount``, ``InvalidName``, ``StorageError``, and ``UsageError``
+        when it is open already.
         """
         return self._days.open_day(float_minor, day)
 
@@ -184,7 +185,10 @@ class Register:
         self._days.cash(what, amount_minor, reason)
 
     def close_day(self, counted_minor: int | None = None) -> Figures:
-        """Close the business day (Z). Durable on return. ``counted_minor``: the cash found in the drawer."""
+        """Close the business day (Z). Durable on return. ``counted_minor``: the cash found in the drawer.
+
+        Raises ``UsageError`` when nothing was recorded since the last closing, ``StorageError``.
+        """
         return self._days.close("day", counted_minor)
 
     def close_period(self, level: Level) -> Figures:

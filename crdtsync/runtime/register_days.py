@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
 
-from crdtsync.errors import InvalidName
+from crdtsync.errors import InvalidName, UsageError
 from crdtsync.ids import ENTRY
 from crdtsync.model.chain import ChainHead
-from crdtsync.model.closing import build_close, reading
+from crdtsync.model.closing import build_close, has_anything, reading
 from crdtsync.model.drawer import CashMove, build_cash, build_open
 from crdtsync.model.entry import Head, is_day, read_entry
 from crdtsync.model.jet import DAY_CONFIRMED, build_jet
@@ -15,8 +17,11 @@ from crdtsync.model.period import Level
 from crdtsync.runtime.closing import DayReport, Figures, RegisterDay, RegisterState
 from crdtsync.runtime.replica import Replica
 from crdtsync.runtime.ticket import TicketVat
-from crdtsync.runtime.writer import Payload, Session
+from crdtsync.runtime.writer import Payload, Session, read_head
 from crdtsync.storage.view_queries import ChainRow, ClosingRow, DayRow
+
+SAID_DAY_AHEAD_MAX: Final = timedelta(days=31)
+"""How much later a person may say that it is than clock and register know: a wrong year lasts for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Days:
         opening = build_open(float_minor)
 
         def payload(session: Session) -> Payload:
+            _refuse_opening(session, day)
             if session.day_was_confirmed:
                 session.append("jet", build_jet(DAY_CONFIRMED, {"day": day, "clock": session.clock_day}))
             return opening
@@ -56,6 +62,10 @@ class Days:
         """See ``Register.close_day`` and ``Register.close_period``."""
 
         def payload(session: Session) -> Payload:
+            if level == "day" and not has_anything(session.head):
+                z = session.head.closings.get("day")
+                since = f"since Z{z[1]} of {session.head.bd}" if z else "yet"
+                raise UsageError(f"there is nothing to close: nothing was recorded {since}")
             return build_close(
                 session.head, level=level, counted_minor=counted_minor, witness=self._witness(session.head)
             )
@@ -68,7 +78,7 @@ class Days:
 
     def x_report(self) -> Figures:
         """See ``Register.x_report``."""
-        head = self._replica.writer.head()
+        head = read_head(self._replica.log)
         return Figures.of(reading(head), business_day=head.bd, grand_total_minor=head.gt_real)
 
     def report(self, day: str) -> DayReport:
@@ -139,6 +149,26 @@ class Days:
                 first = read_entry(record[1:]).facts
                 return Head(head.chain, first.prev, first.n - 1)
         return head.known
+
+
+def _refuse_opening(session: Session, day: str | None) -> None:
+    """Refuse to open what is open, and a day that a person cannot have meant: business days never go back."""
+    today = session.moment.bd
+    if session.head.day.counts.get("open"):
+        raise UsageError(
+            f"the business day {today} is open already",
+            hint="`crdtsync cash in` puts more cash into the drawer, `crdtsync close` closes the day",
+        )
+    if day is None:
+        return
+    if day < today:
+        raise InvalidName(f"{day} lies before {today}, the last business day of this register")
+    latest = max(session.head.bd, session.clock_day)
+    if date.fromisoformat(day) - date.fromisoformat(latest) > SAID_DAY_AHEAD_MAX:
+        raise InvalidName(
+            f"{day} lies more than {SAID_DAY_AHEAD_MAX.days} days after {latest}",
+            hint="a day that was opened cannot be taken back; if it is right, set the clock of this machine",
+        )
 
 
 def _register_day(

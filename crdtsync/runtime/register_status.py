@@ -20,6 +20,7 @@ from crdtsync.model.entry import SOFTWARE
 from crdtsync.runtime.identity import load_clock_offset, load_relay
 from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
+from crdtsync.runtime.writer import read_head
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.view_queries import FlagRow
 
@@ -341,7 +342,8 @@ def _chain_concerns(replica: Replica) -> Iterable[str]:
 def _flag_concerns(replica: Replica) -> Iterable[str]:
     """Entries of the running day that cannot be so: shown while somebody can still do something about it."""
     by_device: dict[bytes, list[FlagRow]] = {}
-    for row in replica.queries.flags(replica.writer.head().bd):
+    # Not by way of `replica.writer`: a status needs neither cryptography nor the device's key.
+    for row in replica.queries.flags(read_head(replica.log).bd):
         by_device.setdefault(row.device, []).append(row)
     names = {device.device: device.name for device in replica.queries.devices()} if by_device else {}
     for device, rows in by_device.items():

@@ -17,7 +17,7 @@ from crdtsync.errors import DamagedStore, NoRegister, StorageError
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.identity import Relay, load_relay, present_shop
-from crdtsync.runtime.keyfile import DEVICE_KEY, read_key
+from crdtsync.runtime.keyfile import DEVICE_KEY, private_key
 from crdtsync.runtime.views import ViewKeeper
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.storage.view_queries import ViewQueries
@@ -117,10 +117,17 @@ class Replica:
 
     @cached_property
     def key(self) -> PrivateKey:
-        """The device's private key. Raises ``NoRegister``, ``StorageError``."""
-        from crdtsync.model.signature import PrivateKey
+        """The device's private key. Raises ``NoRegister``, ``StorageError``.
 
-        return PrivateKey.from_bytes(read_key(self.folder / DEVICE_KEY))
+        Also for the key of another device: nobody would admit what was signed with it.
+        """
+        key = private_key(self.folder / DEVICE_KEY)
+        if key.public != self.identity.public_key:
+            raise DamagedStore(
+                f"{self.folder / DEVICE_KEY} is the key of another device than {self.identity.device_name!r}",
+                hint="put this register's own key file back; nothing was recorded",
+            )
+        return key
 
     @cached_property
     def writer(self) -> Writer:

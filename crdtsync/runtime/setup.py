@@ -15,7 +15,7 @@ from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.identity import HEAD, OWNER_HEAD, Identity, present_shop, save_identity
-from crdtsync.runtime.keyfile import DEVICE_KEY, OWNER_KEY, read_key, write_key
+from crdtsync.runtime.keyfile import DEVICE_KEY, OWNER_KEY, private_key, write_key
 from crdtsync.runtime.replica import STORE
 from crdtsync.runtime.writer import append_entry, local_date
 from crdtsync.storage.sqlite import SqliteStore
@@ -55,7 +55,7 @@ def make_register(
 def take_key(path: Path, random_bytes: RandomBytes) -> PrivateKey:
     """The key in a file; a new one is made and written first if there is none."""
     if path.exists():
-        return PrivateKey.from_bytes(read_key(path))
+        return private_key(path)
     key = PrivateKey.from_seed(random_bytes(32))
     write_key(path, key.to_bytes())
     return key

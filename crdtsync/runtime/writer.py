@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crdtsync.errors import DamagedStore, InvalidSale, StorageError
 from crdtsync.ids import Item, entry_record
@@ -20,10 +20,12 @@ from crdtsync.model.chain import ChainHead, Moment
 from crdtsync.model.closing import build_close, closing_due
 from crdtsync.model.entry import Entry, read_entry
 from crdtsync.model.sealed import seal
-from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import Clock
 from crdtsync.runtime.identity import HEAD, load_clock_offset
 from crdtsync.storage.log import ShopLog, Store
+
+if TYPE_CHECKING:
+    from crdtsync.model.signature import PrivateKey  # cryptography is slow to import.
 
 Payload = Mapping[str, Any]
 

@@ -80,6 +80,28 @@ def test_a_day_is_opened_and_closed_without_a_network(till):
     )
 
 
+def test_a_day_is_opened_once(till):
+    till.ok("open", "--float", "150")
+    again = till.run("open", "--float", "150")
+    assert (again.exit_code, again.stdout) == (errors.UsageError.exit_code, "")
+    assert "is open already" in again.stderr
+    assert till.json("close")["figures"]["cash_expected_minor"] == 15_000
+
+
+def test_a_day_is_closed_once(till):
+    till.ok("sell", "CM-19", "--pay", "card")
+    till.ok("close")
+    again = till.run("close")
+    assert again.exit_code == errors.UsageError.exit_code
+    assert "nothing was recorded since Z1" in again.stderr
+    till.ok("sell", "CM-19", "--pay", "card")
+    assert till.json("close")["figures"]["z"] == 2
+
+
+def test_selling_needs_no_open_day(till):
+    assert till.json("sell", "CM-19", "--pay", "card")["business_day"]
+
+
 def test_a_closing_and_a_report_are_printed(till):
     till.ok("sell", "CM-19", "--pay", "card")
     assert "X of" in till.ok("close", "--read")
@@ -182,6 +204,48 @@ def test_status_is_told_to_a_person(till):
         (["product", "import", "nowhere.csv"], errors.InvalidImport),
         (["open", "--float", "much"], errors.InvalidAmount),
         (["open", "--day", "tomorrow"], errors.InvalidName),
+        (["open", "--day", "2020-01-01"], errors.InvalidName),
+        (["open", "--day", "2126-11-24"], errors.InvalidName),
+        (["open", "--float", "-1"], errors.InvalidAmount),
+        (["open", "--float", "9007199254740993"], errors.InvalidAmount),
+        (["close"], errors.UsageError),
+        (["close", "--counted", "-1"], errors.InvalidAmount),
+        (["close", "--counted", "1.234"], errors.InvalidAmount),
+        (["close", "--level", "month"], errors.UsageError),
+        (["close", "--level", "week"], errors.WrongCommandLine),
+        (["sell", "CM-19x-1", "--pay", "card"], errors.InvalidAmount),
+        (["sell", "CM-19x1000000000000", "--pay", "card"], errors.InvalidAmount),
+        (["sell", "CM-19x0.0001", "--pay", "card"], errors.InvalidAmount),
+        (["sell", "CM-19x", "--pay", "card"], errors.InvalidAmount),
+        (["sell", "NOPEx2", "--pay", "card"], errors.UnknownProduct),
+        (["sell", "", "--pay", "card"], errors.UnknownProduct),
+        (["sell", "CM-19"], errors.WrongCommandLine),
+        (["sell", "--pay", "card"], errors.WrongCommandLine),
+        (["sell", "CM-19", "--pay", "card="], errors.InvalidAmount),
+        (["sell", "CM-19", "--pay", "card=9007199254740993"], errors.InvalidAmount),
+        (["sell", "CM-19", "--pay", "card=-5"], errors.InvalidSale),
+        (["sell", "CM-19", "--pay", "card", "--discount", "100"], errors.InvalidSale),
+        (["sell", "CM-19", "--pay", "card", "--request-id", "x" * 100_000], errors.InvalidSale),
+        (["product", "add", "X", "--name", "x", "--price", "-1", "--vat", "20"], errors.InvalidProduct),
+        (["product", "add", "X", "--name", "x", "--price", str(2**53), "--vat", "20"], errors.InvalidAmount),
+        (["product", "add", "X", "--name", "x", "--price", "1", "--vat", "999"], errors.InvalidAmount),
+        (["product", "add", "X", "--name", "", "--price", "1", "--vat", "20"], errors.InvalidProduct),
+        (["product", "set", "CM-19"], errors.WrongCommandLine),
+        (["product", "set", "CM-19", "--name", ""], errors.InvalidProduct),
+        (["product", "show", "NOPE"], errors.UnknownProduct),
+        (["refund", ""], errors.UnknownTicket),
+        (["sales", "--day", "yesterday"], errors.InvalidName),
+        (["sales", "--day", "2026-02-30"], errors.InvalidName),
+        (["report", "--day", ""], errors.InvalidName),
+        (["cash", "in", "-5", "--reason", "x"], errors.InvalidAmount),
+        (["cash", "in", "5", "--reason", ""], errors.InvalidSale),
+        (["stock", "add", "CM-19", "0"], errors.InvalidAmount),
+        (["stock", "add", "CM-19", "x"], errors.InvalidAmount),
+        (["stock", "add", "CM-19", "1", "--why", "x"], errors.WrongCommandLine),
+        (["stock", "count", "CM-19=-1"], errors.InvalidAmount),
+        (["stock", "count", "CM-19=1", "CM-19=2"], errors.InvalidAmount),
+        (["nonsense"], errors.WrongCommandLine),
+        (["status", "--nonsense"], errors.WrongCommandLine),
         (["report", "--day", "2026-13-01"], errors.InvalidName),
         (["cash", "out", "0", "--reason", "x"], errors.InvalidAmount),
         (["stock", "add", "NOPE", "1"], errors.UnknownProduct),
@@ -198,6 +262,31 @@ def test_an_error_is_one_line_for_a_person_and_an_exit_code_for_a_script(till, a
     result = till.run(*arguments)
     assert (result.exit_code, result.stdout) == (error.exit_code, "")
     assert re.fullmatch(r"crdtsync: [^\n]+\n", result.stderr)
+
+
+@pytest.mark.parametrize("line", ["1=0", "1=-1", "1=5", "9", "x", "1="])
+def test_a_refund_of_what_cannot_come_back_is_refused(till, line):
+    number = till.json("sell", "CM-19x2", "--pay", "card")["number"]
+    result = till.run("refund", number, "--line", line)
+    assert result.exit_code in (errors.NotRefundable.exit_code, errors.InvalidAmount.exit_code)
+    assert len(till.json("sales")) == 1
+
+
+def test_a_ticket_is_not_refunded_twice_nor_its_refund(till):
+    number = till.json("sell", "CM-19", "--pay", "card")["number"]
+    back = till.json("refund", number)["number"]
+    for again in (number, back):
+        assert till.run("refund", again).exit_code == errors.NotRefundable.exit_code
+
+
+def test_a_wrong_command_line_is_json_too(till):
+    result = till.run("sell", "--nonsense", "--json")
+    assert json.loads(result.stderr)["code"] == "WrongCommandLine"
+
+
+def test_a_name_from_elsewhere_cannot_break_the_line(till):
+    result = till.run("sell", "a\nb\x1b[31mc", "--pay", "card")
+    assert (result.stderr.count("\n"), "\x1b" in result.stderr) == (1, False)
 
 
 def test_with_json_an_error_is_one_document_on_standard_error(till):
@@ -262,6 +351,17 @@ def test_python_m_crdtsync_is_the_command_line(till):
         check=True,
     )
     assert json.loads(ran.stdout)["name"] == "Caisse 1"
+
+
+def test_help_is_shown_without_loading_what_a_command_needs():
+    script = (
+        "import sys; from crdtsync.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "print([name for name in ('apsw', 'pycrdt', 'cryptography', 'asyncio', 'websockets', 'rich')"
+        " if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_terminal_that_cannot_show_the_euro_sign_loses_no_ticket(till):

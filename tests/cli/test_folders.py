@@ -1,0 +1,149 @@
+"""Data folders as they should not be: read-only, on a full disk, of another program or version, damaged."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import apsw
+import pytest
+
+from crdtsync import errors
+from crdtsync.runtime.replica import STORE, Replica
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.disk import SimulatedDisk
+
+READING = [("status",), ("sales",), ("product", "list"), ("verify",), ("inspect",)]
+WRITING = [
+    ("sell", "CM-19", "--pay", "card"),
+    ("open",),
+    ("product", "set", "CM-19", "--price", "19"),
+    ("stock", "add", "CM-19", "1"),
+    ("cash", "in", "5", "--reason", "change"),
+]
+
+
+@pytest.fixture
+def disk(till, monkeypatch) -> SimulatedDisk:
+    """The disk under the till's store, to be broken."""
+    disk = SimulatedDisk(till.folder, name=STORE)
+    opened = partial(Replica, open_store=partial(SqliteStore, vfs=disk.vfs))
+    monkeypatch.setattr("crdtsync.runtime.register.Replica", opened)
+    return disk
+
+
+def refused(till, arguments, error):
+    """What a command says that ends with an error, in one line."""
+    result = till.run(*arguments)
+    assert (result.exit_code, result.stdout) == (error.exit_code, "")
+    assert result.stderr.startswith("crdtsync: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def execute(till, sql: str) -> None:
+    connection = apsw.Connection(str(till.folder / STORE))
+    connection.execute(sql)
+    connection.close()
+
+
+# -- disks -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", WRITING, ids=" ".join)
+def test_on_a_full_disk_nothing_is_recorded_and_everything_before_is_safe(till, disk, arguments):
+    till.ok("sell", "TER-01", "--pay", "card")
+    disk.free_bytes = 0
+    assert "everything recorded so far is safe" in refused(till, arguments, errors.DiskFull).lower()
+    disk.free_bytes = None
+    assert len(till.json("sales")) == 1
+    till.ok("verify")
+
+
+@pytest.mark.parametrize("arguments", WRITING, ids=" ".join)
+def test_on_a_disk_that_cannot_be_written_a_person_is_told_where(till, disk, arguments):
+    disk.read_only = True
+    told = refused(till, arguments, errors.ReadOnlyStore)
+    assert str(till.folder / STORE) in told
+    assert "the rights of the data folder" in told
+
+
+@pytest.mark.parametrize("arguments", [("init", "--name", "x"), ("status",)])
+def test_a_file_is_no_data_folder(empty, arguments):
+    empty.folder.write_text("")
+    error = errors.ReadOnlyStore if arguments[0] == "init" else errors.NoRegister
+    assert str(empty.folder) in refused(empty, arguments, error)
+
+
+def test_a_folder_that_cannot_be_made_is_told(empty):
+    empty.folder = Path("/proc/no/such/place")
+    assert "/proc/no/such/place" in refused(empty, ("init", "--name", "x"), errors.ReadOnlyStore)
+
+
+# -- stores ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [*READING, *WRITING], ids=" ".join)
+def test_a_store_of_a_newer_version_is_left_alone(till, arguments):
+    execute(till, "PRAGMA user_version = 99")
+    before = (till.folder / STORE).read_bytes()
+    assert "newer version" in refused(till, arguments, errors.StoreTooNew)
+    assert (till.folder / STORE).read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", [*READING, *WRITING, ("init", "--name", "x")], ids=" ".join)
+def test_a_file_of_something_else_is_no_store_and_left_alone(till, arguments):
+    (till.folder / STORE).write_text("a letter to my aunt\n" * 100)
+    refused(till, arguments, errors.NotAStore)
+    assert (till.folder / STORE).read_text().startswith("a letter")
+
+
+def test_a_store_that_is_cut_short_is_told_with_what_to_do(till):
+    till.ok("sell", "CM-19", "--pay", "card")
+    with (till.folder / STORE).open("r+b") as file:
+        file.truncate(20_000)
+    assert "keep a copy of the data folder" in refused(till, ("status",), errors.DamagedStore).lower()
+
+
+# -- keys --------------------------------------------------------------------------------------------------
+
+
+def test_a_register_does_not_sell_with_the_key_of_another(till, tmp_path):
+    from tests.cli.conftest import Till
+
+    other = Till(tmp_path / "till-2")
+    other.ok("init", "--name", "Caisse 2")
+    (till.folder / "device.key").write_bytes((other.folder / "device.key").read_bytes())
+    told = refused(till, ("sell", "CM-19", "--pay", "card"), errors.DamagedStore)
+    assert "the key of another device than 'Caisse 1'" in told
+    assert till.json("sales") == []
+
+
+@pytest.mark.parametrize(("contents", "error"), [(None, errors.NoRegister), (b"x", errors.DamagedStore)])
+def test_a_key_that_is_missing_or_damaged_is_named(till, contents, error):
+    key = till.folder / "device.key"
+    key.unlink()
+    if contents is not None:
+        key.write_bytes(contents)
+    assert str(key) in refused(till, ("sell", "CM-19", "--pay", "card"), error)
+
+
+# -- records -----------------------------------------------------------------------------------------------
+
+
+def test_a_record_that_was_changed_on_the_disk_is_named_by_verify_and_status(till):
+    number = till.json("sell", "CM-19", "--pay", "card")["number"]
+    till.ok("sell", "TER-01", "--pay", "card")
+    execute(
+        till,
+        "UPDATE record SET bytes = CAST(replace(CAST(bytes AS TEXT), '\"ttc\":1850', '\"ttc\":1800') AS BLOB)"
+        f" WHERE CAST(bytes AS TEXT) LIKE '%{number}%'",
+    )
+    found = till.run("verify", "--json")
+    assert found.exit_code == errors.IntegrityDefect.exit_code
+    assert json.loads(found.stdout)["findings"]
+    assert json.loads(found.stderr)["code"] == "IntegrityDefect"
+    status = till.json("status")
+    assert (status["state"], status["apart"]) == ("attention", 1)
+    told = till.ok("status")
+    assert "works alone" in told
+    assert "inspect apart" in told
