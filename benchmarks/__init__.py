@@ -1,1 +1,1 @@
-"""What the product costs, measured: `make bench`, `make replay`, and a register alone (`register`)."""
+"""What the product costs, measured: `make bench`, `make replay`, and the figures of decisions."""

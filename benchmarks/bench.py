@@ -1,6 +1,6 @@
 """What the product costs, against bounds measured in the same run: `make bench`.
 
-    python -m benchmarks.bench [--quick] [--case NAME]... [--seed 1] [--json FILE] [--keep DIR]
+    python -m benchmarks.bench [--quick] [--case NAME]... [--seed 1] [--json FILE] [--folder DIR]
 
 Every case runs in a process of its own, the relay is ``crdtsync-relay serve`` as a process, over sockets on
 this machine. A figure is the median of its repeats. See ``docs/how-to/measure.md``.
@@ -25,7 +25,17 @@ from benchmarks.figures import Figure
 from benchmarks.machine import describe_machine
 from benchmarks.table import print_table
 
-CASES = ("sale", "visible", "visible_full", "throughput", "join", "reconnect", "catch_up")
+CASES = (
+    "sale",
+    "visible",
+    "visible_full",
+    "throughput",
+    "join",
+    "reconnect",
+    "catch_up",
+    "old_register",
+    "crowds",
+)
 """In this order."""
 
 OUT = Path(".make/bench/figures.json")

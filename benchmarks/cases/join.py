@@ -95,6 +95,14 @@ def _figures(
             note=f"on disk, chains checked; relay {measured('relay_cpu_s').value:.2g} s of a processor",
         ),
         Figure(
+            f"{what}: filed",
+            "s",
+            measured("filed_s"),
+            receivers=FULL,
+            size=size,
+            note="in the views that reports and lists are read from; beside the joining",
+        ),
+        Figure(
             f"{what}: bytes",
             "MB",
             measured("moved_bytes", 1e-6),

@@ -87,6 +87,8 @@ def join(options: argparse.Namespace) -> None:
         facts["rows"] = till.end.seq
         facts["moved_bytes"] = sync.progress().bytes_moved
         facts["peak_mib"] = peak_mib(this_process())
+        till.replica.views.catch_up()
+        facts["filed_s"] = passed()
         _tell(facts)
         _wait()
 
@@ -125,6 +127,7 @@ def push(options: argparse.Namespace) -> None:
 
 def open_register(options: argparse.Namespace) -> None:
     """Open it, sell once, and say what that took and holds."""
+    empty_mib = rss_mib(this_process())
     began_s = time.perf_counter()
     with Register.open(options.folder) as till:
         opened_s = time.perf_counter() - began_s
@@ -134,6 +137,7 @@ def open_register(options: argparse.Namespace) -> None:
         _tell(
             {
                 "open_s": opened_s,
+                "rss_empty_mib": empty_mib,
                 "rss_mib": mib,
                 "first_sale_s": time.perf_counter() - began_s,
                 "rss_after_sale_mib": rss_mib(this_process()),

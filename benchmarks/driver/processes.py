@@ -15,10 +15,11 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks.replay.relay import RelayProcess
+from benchmarks.replay.relay import RelayFailed, RelayProcess
 
 MIB = 1 << 20
 OUTPUT_LINE_BYTES_MAX = 16 << 20
+LOG_CHARACTERS_TOLD = 2000
 PROFILE = "CRDTSYNC_BENCH_PROFILE"
 """Environment: where relays write what their processor time went to; see ``benchmarks.profiling``."""
 
@@ -48,8 +49,12 @@ async def relay_process(folder: Path, log: Path) -> AsyncIterator[RelayProcess]:
     """``crdtsync-relay serve`` on a folder, ready; stopped as a person would at the end."""
     relay = RelayProcess(folder, log)
     try:
-        with _profiled():
-            await relay.start()
+        try:
+            with _profiled():
+                await relay.start()
+        except RelayFailed as error:
+            said = _end_of(log)
+            raise RelayFailed(f"{error}\n{said}") from None
         yield relay
         await relay.stop()
     finally:
@@ -180,3 +185,7 @@ async def metrics(port: int) -> dict[str, float]:
 def this_process() -> int:
     """The driver's own pid."""
     return os.getpid()
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS_TOLD:]

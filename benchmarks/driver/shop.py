@@ -53,29 +53,47 @@ class BenchShop:
 
 def make_shop(folder: Path, devices: int, seed: int) -> BenchShop:
     """A relay's folder with one shop and that many enrolled registers, which have sold nothing yet."""
+    return _make(folder, [devices], seed)[0]
+
+
+def make_shops(folder: Path, count: int, seed: int) -> list[BenchShop]:
+    """A relay's folder with that many shops of one enrolled register each."""
+    return _make(folder, [1] * count, seed)
+
+
+def _make(folder: Path, devices_of: Sequence[int], seed: int) -> list[BenchShop]:
     access = Access(DataFolder.create(folder), random=seeded_bytes(seed))
     store = SqliteStore(DataFolder(folder).store)
     try:
-        row = access.create_shop(store, f"Cave du Banc {seed}")
-        shop = Shop(row.id, row.name)
-        made = tuple(
-            Device(number, seed, bytes_of("device", f"{seed} {number}"), shop) for number in range(devices)
-        )
-        log, owner, clock = store.shop(shop.id), access.keys.owner_key(shop.id), SystemClock()
-        with store.transaction():
-            chain = OwnerChain.read(log)
-            for device in made:
-                name = f"Caisse {device.number}"
-                certificate = Certificate(
-                    device.device, name, "register", device.key.public, shop.id, device.series
-                )
-                entry = chain.next_entry("certify", build_certify(certificate), owner, clock)
-                log.append(owner_item(entry))
-                chain = chain.with_entry(entry)
-        return BenchShop(folder, shop, access.relay_key.public, made)
+        shops = []
+        for place, devices in enumerate(devices_of):
+            row = access.create_shop(store, f"Cave du Banc {place}")
+            shop = Shop(row.id, row.name)
+            made = tuple(_device(seed, place, number, shop) for number in range(devices))
+            _certify(access, store, made, shop)
+            shops.append(BenchShop(folder, shop, access.relay_key.public, made))
+        return shops
     finally:
         store.close()
         access.close()
+
+
+def _device(seed: int, place: int, number: int, shop: Shop) -> Device:
+    return Device(number, seed, bytes_of("device", f"{seed} {place} {number}"), shop)
+
+
+def _certify(access: Access, store: SqliteStore, devices: Sequence[Device], shop: Shop) -> None:
+    log, owner, clock = store.shop(shop.id), access.keys.owner_key(shop.id), SystemClock()
+    with store.transaction():
+        chain = OwnerChain.read(log)
+        for device in devices:
+            name = f"Caisse {device.number}"
+            certificate = Certificate(
+                device.device, name, "register", device.key.public, shop.id, device.series
+            )
+            entry = chain.next_entry("certify", build_certify(certificate), owner, clock)
+            log.append(owner_item(entry))
+            chain = chain.with_entry(entry)
 
 
 def write_history(shop: BenchShop, devices: Sequence[Device], sales: int, *, newest_day_sales: int) -> None:

@@ -18,10 +18,11 @@ class Closed(Exception):
 
 
 class LightSocket(asyncio.Protocol):
-    """One connection. ``on_frame`` is called with each binary message, from the event loop."""
+    """One connection. ``on_frame`` is called with each binary message, ``on_end`` when it is over."""
 
     def __init__(self, on_frame: Callable[[bytes], None]) -> None:
         self.on_frame = on_frame
+        self.on_end: Callable[[], object] = lambda: None
         self.bytes_received = 0
         self.closed: str = ""
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -87,6 +88,7 @@ class LightSocket(asyncio.Protocol):
         self.closed = self.closed or str(exc or "the connection ended")
         if not self.opened.done():
             self.opened.set_exception(Closed(self.closed))
+        self.on_end()
 
     def _take_frames(self, data: bytes) -> bytes:
         """Hand on the whole frames; the rest."""
