@@ -24,7 +24,7 @@ from crdtsync.model.entry import Entry, Head, first_prev, is_series
 from crdtsync.model.jet import build_jet
 from crdtsync.model.movement import Moved, build_count, build_move
 from crdtsync.model.ticket import build_abandon, build_print, build_training
-from crdtsync.testing.till import TERRINE, WINE, MemoryTill
+from crdtsync.testing.till import TERRINE, WINE, MemoryOwner, MemoryTill
 
 
 def day_of_every_kind() -> MemoryTill:
@@ -117,11 +117,14 @@ def test_other_chains_name_this_one_by_its_head() -> None:
 
 def test_a_register_begins_with_what_names_its_chain() -> None:
     moment = Moment(5, 60, "2026-11-24")
-    shop = Shop(b"\2" * 16, "Cave", siret="12345678200010")
+    shop = Shop(b"\2" * 16, "Cave", siret="12345678200010", tva="FR11123456782", naf="4725Z")
     head = Head(b"\3" * 32, b"\4" * 32, 9)
     body = start(b"\1" * 16, b"\5" * 33, shop, series="07", nonce=b"\6" * 16, moment=moment, heads=[head])
     assert body["prev"] == first_prev(b"\1" * 16).hex()
-    assert body["shop"] == {"id": "02" * 16, "name": "Cave", "siret": "12345678200010"}
+    numbers = {"siret": "12345678200010", "tva": "FR11123456782", "naf": "4725Z"}
+    assert body["shop"] == {"id": "02" * 16, "name": "Cave"} | numbers
+    assert Shop(b"\2" * 16, "Cave").to_json() == {"id": "02" * 16, "name": "Cave"}
+    assert body["op"] == "system"
     assert body["heads"] == [{"chain": "03" * 32, "link": "04" * 32, "seq": 9}]
     assert (body["nonce"], body["series"], body["cur"], body["seq"]) == ("06" * 16, "07", "EUR", 1)
     assert "chain" not in body
@@ -141,6 +144,19 @@ def test_a_number_that_was_skipped_is_never_given_again() -> None:
     body = till.sell().body
     till.seal({**body, "prev": till.end.link.hex(), "seq": till.end.n + 1, "n": 2, "num": "01-26-000005"})
     assert till.sell().body["num"] == "01-26-000006"
+
+
+def test_a_number_that_is_none_counts_as_one() -> None:
+    till = MemoryTill()
+    till.sell()
+    body = till.sell().body
+    till.seal({**body, "prev": till.end.link.hex(), "seq": till.end.n + 1, "n": 3, "num": "7"})
+    assert till.end.ticket == 3
+    assert till.sell().body["num"] == "01-26-000004"
+
+
+def test_the_chain_of_an_owner_has_no_series() -> None:
+    assert MemoryOwner().end.series == ""
 
 
 class TestClock:
@@ -174,8 +190,8 @@ class TestClock:
 
     def test_a_payload_has_no_common_fields(self) -> None:
         till = MemoryTill()
-        with pytest.raises(ValueError, match="common"):
-            next_body(till.end, "jet", {"code": 80, "seq": 7}, till.moment)
+        with pytest.raises(ValueError, match=r"common fields: \['n', 'seq'\]"):
+            next_body(till.end, "jet", {"code": 80, "seq": 7, "n": 1}, till.moment)
 
 
 DAYS: list[tuple[str | None, str, str | None, str, bool]] = [
@@ -186,6 +202,7 @@ DAYS: list[tuple[str | None, str, str | None, str, bool]] = [
     ("2026-11-24", "2026-11-26", "2026-11-24", "2026-11-24", True),
     ("2026-11-24", "2026-11-26", "2026-11-25", "2026-11-26", False),
     ("2026-11-24", "2026-12-24", "2026-12-24", "2026-12-24", False),
+    ("2026-11-24", "2026-11-28", "2026-11-25", "2026-11-24", True),
     ("2026-11-24", "2031-11-24", "2026-11-24", "2026-11-24", True),
     ("2026-11-24", "2026-11-23", None, "2026-11-24", False),
     ("2026-11-24", "2026-11-22", None, "2026-11-24", True),
@@ -217,6 +234,7 @@ def test_the_question_names_both_days() -> None:
 def test_a_series_of_its_own_follows_from_the_device() -> None:
     assert is_series(series_of(TILL.author))
     assert series_of(TILL.author) != series_of(MemoryTill("till 2").author)
+    assert series_of(bytes.fromhex("7a1d3c5e9b0f42688d21c6e4f0a39b57")) == "PIOTYX"
 
 
 @pytest.mark.parametrize(
