@@ -77,14 +77,15 @@ def _refuse() -> None:
 
 
 class SteppedReader:
-    """Answers questions about documents at once."""
+    """Answers questions about documents, as the product's thread does: later, with the next outcomes."""
 
     def __init__(self, process: Process) -> None:
+        self._steps = process.steps
         self._digests = DocumentDigests(MemoryStore(process.replica.disk).shop(SHOP))
 
     def ask(self, shop: bytes, question: Callable[[DocumentDigests], T], done: Callable[[T], None]) -> None:
         """See ``Reader.ask``."""
-        done(question(self._digests))
+        self._steps.committed.append(lambda: done(question(self._digests)))
 
 
 class Process:
