@@ -73,6 +73,7 @@ def status_facts(status: Status) -> dict[str, Any]:
         "held": status.held,
         "refused_by_relay": status.refused_by_relay,
         "concerns": status.concerns,
+        "link_trouble": status.link_trouble,
     }
 
 
@@ -91,6 +92,9 @@ def print_status(status: Status, utc_offset_min: int, *, documents: bool) -> Non
     if status.pending.oldest_at_ms is not None:
         click.echo(f"  oldest pending  {local_time(status.pending.oldest_at_ms, utc_offset_min)}")
     click.echo(f"  relay           {status.relay_url or 'none'}")
+    if status.link_trouble is not None:
+        since = local_time(status.link_trouble.since_ms, utc_offset_min)
+        click.echo(f"  not connected   since {since}: {status.link_trouble.message}")
     click.echo(f"  last confirmed  {local_time(status.last_ack_at_ms, utc_offset_min)}")
     click.echo(f"  store           {status.store_bytes / 1e6:.1f} MB")
     if status.clock_offset_ms is not None:

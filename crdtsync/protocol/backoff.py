@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 FIRST_MS = 250
-MAX_MS = 30_000
+MAX_MS = 15_000
+"""A relay that is back has the whole shop back in this time without anybody's doing. Two hundred tills that
+try every 11 s on average are 18 attempts a second, each some milliseconds of the relay's time."""
+
 JITTER = 0.5
 
 RETRY_CODES = frozenset({1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014})

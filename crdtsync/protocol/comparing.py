@@ -46,6 +46,7 @@ class Comparing:
         now_ms: int,
     ) -> None:
         self.now_ms = now_ms
+        self.digests_heard = 0
         self._is_in_step = is_in_step
         self._send = send
         self._outbound = outbound
@@ -56,7 +57,7 @@ class Comparing:
         self._is_asked = False
         self._telling: Iterator[HeldRun] | None = None
         self._told_ms = self._looked_ms = self._looked_documents_ms = _LONG_AGO_MS
-        self._repaired_ms = self._sent_again_ms = _LONG_AGO_MS
+        self._repaired_ms = self._sent_again_ms = self._told_digest_ms = _LONG_AGO_MS
         self._compared_ms = now_ms
         self._is_due = self._is_urgent = False
         self._digest: Digest | None = None
@@ -150,9 +151,9 @@ class Comparing:
 
     def tick(self) -> None:
         """Time has passed."""
-        since_ms = self.now_ms - self._compared_ms
-        is_time = since_ms >= (limits.DIGEST_EVERY_MS if self._is_urgent else limits.COMPARE_EVERY_MS)
-        if not is_time or not self._is_in_step():
+        is_time = self.now_ms - self._compared_ms >= limits.COMPARE_EVERY_MS
+        is_urgent = self._is_urgent and self.now_ms - self._told_digest_ms >= limits.DIGEST_EVERY_MS
+        if not (is_time or is_urgent) or not self._is_in_step():
             return
         if self._outbound.told.seq == self._outbound.end.seq:
             self._compare()
@@ -161,13 +162,15 @@ class Comparing:
             self._outbound.advance()
 
     def _compare(self) -> None:
-        self._compared_ms, self._is_urgent = self.now_ms, False
+        self._compared_ms = self._told_digest_ms = self.now_ms
+        self._is_urgent = False
         self._is_due = True
 
     def on_digest(self, message: Digest) -> None:
         if self._is_comparable(message.end_seq, self._looked_ms):
             self._looked_ms = self.now_ms
             self._digest = message
+            self.digests_heard += 1
             if self.now_ms - self._compared_ms >= limits.COMPARE_EVERY_MS // 2:
                 # Each end mends what the other lacks: so the other has to know, too.
                 self._compare()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
-from crdtsync.errors import CrdtsyncError, NotSynchronised
-from crdtsync.runtime.syncer import Progress, Syncer, sync_role
+from crdtsync.errors import CrdtsyncError, NotSynchronised, RoleTaken, StorageError
+from crdtsync.runtime.progress import Progress
+from crdtsync.runtime.syncer import Syncer, sync_role
 
 
 class BackgroundSync:
@@ -69,6 +70,11 @@ class BackgroundSync:
         if self._syncer is not None:
             self._syncer.wake()
 
+    def try_now(self) -> None:
+        """A person asks: if there is no connection, try now and not only when it is time."""
+        if self._syncer is not None:
+            self._syncer.try_now()
+
     def stop(self) -> None:
         """End the connection and the thread. Idempotent; what is not sent stays pending."""
         loop, stop, thread = self._loop, self._stop, self._thread
@@ -108,8 +114,9 @@ def sync_once(
     """Synchronise once and return when everything local is on the relay's disk. Blocks.
 
     Raises ``NotSynchronised`` when that was not reached in time, ``RoleTaken`` when another process does the
-    work, and what the network or the relay gives cause to. Nothing local is lost by any of them, nor by
-    ``KeyboardInterrupt``, at which the connection is closed before anything else happens.
+    work (which is asked to do it now), and what the network or the relay gives cause to. Nothing local is
+    lost by any of them, nor by ``KeyboardInterrupt``, at which the connection is closed before anything else
+    happens.
     """
     result: list[bool] = []
     failure: list[BaseException] = []
@@ -133,20 +140,14 @@ def sync_once(
         except BaseException as error:  # Carried over to the caller's thread.
             failure.append(error)
 
-    with sync_role(folder):
-        # A thread of its own, because the caller may itself be inside an event loop.
-        thread = threading.Thread(target=run, name="crdtsync-once")
-        thread.start()
-        try:
-            thread.join()
-        except BaseException:
-            # The role must not be given back while the thread works on.
-            interrupted.set()
-            with suppress(RuntimeError):
-                for stop_loop in stopping:
-                    stop_loop()
-            thread.join()
-            raise
+    try:
+        with sync_role(folder):
+            _run_interruptibly(run, stopping, interrupted)
+    except RoleTaken:
+        # That one may be waiting for its next attempt.
+        with suppress(StorageError), closing(make_syncer()) as syncer:
+            syncer.ask_other_process()
+        raise
     if failure:
         raise failure[0]
     if not result[0]:
@@ -154,3 +155,21 @@ def sync_once(
             f"not everything is on the relay's disk after {timeout_s:g} s",
             hint="`crdtsync status` shows what is missing; it stays on this register",
         )
+
+
+def _run_interruptibly(
+    run: Callable[[], None], stopping: list[Callable[[], object]], interrupted: threading.Event
+) -> None:
+    # A thread of its own, because the caller may itself be inside an event loop.
+    thread = threading.Thread(target=run, name="crdtsync-once")
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        # The role must not be given back while the thread works on.
+        interrupted.set()
+        with suppress(RuntimeError):
+            for stop_loop in stopping:
+                stop_loop()
+        thread.join()
+        raise

@@ -58,15 +58,15 @@ class DocumentDigests:
     """Digests of the documents of one shop, kept while a document does not change. For one thread."""
 
     def __init__(self, log: ShopLog) -> None:
-        self._log = log
+        self.log = log
         self._sums: dict[str, tuple[DocumentRow, int]] = {}
         self._contents: dict[str, tuple[DocumentRow, bytes]] = {}
         self._seq = 0
 
     def held(self) -> Held:
         """Documents by the sum of their records' digests. O(what has changed), but for the first time."""
-        end_seq = self._log.end.seq
-        rows = {row.name: row for row in self._log.documents() if is_compactable(row.name)}
+        end_seq = self.log.end.seq
+        rows = {row.name: row for row in self.log.documents() if is_compactable(row.name)}
         changed = [name for name, row in rows.items() if self._row_of(name) != row]
         added = self._read_on(changed, end_seq)
         for name in changed:
@@ -84,26 +84,26 @@ class DocumentDigests:
         """Documents by what they hold, whatever records they are made of. O(each document) that changed."""
         found = {}
         for name in names:
-            row = self._log.document(name)
+            row = self.log.document(name)
             if row is None or not is_compactable(name):
                 found[name] = NOTHING
                 continue
             known = self._contents.get(name)
             if known is None or known[0] != row:
-                records = (record for _, record in self._log.document_records(name))
+                records = (record for _, record in self.log.document_records(name))
                 known = self._contents[name] = row, content_digest(records)
             found[name] = known[1]
         return found
 
     def seqs(self, names: Iterable[str]) -> list[int]:
         """The rows that these documents are made of."""
-        return [seq for name in names if is_compactable(name) for seq, _ in self._log.document_records(name)]
+        return [seq for name in names if is_compactable(name) for seq, _ in self.log.document_records(name)]
 
     def _row_of(self, name: str) -> DocumentRow | None:
         return self._sums[name][0] if name in self._sums else None
 
     def _digests_of(self, name: str) -> Iterator[int]:
-        return (_number(record) for _, record in self._log.document_records(name))
+        return (_number(record) for _, record in self.log.document_records(name))
 
     def _read_on(self, changed: list[str], end_seq: int) -> dict[str, list[int]]:
         """Digests of the records that came to documents whose sum is known, from the new rows of the log."""
@@ -112,7 +112,7 @@ class DocumentDigests:
             return added
         after = self._seq
         while after < end_seq:
-            batch = self._log.read(after, bytes_max=1 << 20)
+            batch = self.log.read(after, bytes_max=1 << 20)
             for seq, record in batch.records:
                 if seq <= end_seq and record[:1] != ENTRY:
                     added.setdefault(split_update_record(record)[0], []).append(_number(record))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import socket as sockets
@@ -42,6 +43,19 @@ class Link:
         if isinstance(frame, str):
             raise LinkClosed("the peer sent text where the protocol has bytes", code=4400)
         return frame
+
+    async def answers(self, timeout_s: float) -> bool:
+        """Whether the other end answers a ping in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await (await self._socket.ping())
+        except (TimeoutError, websockets.ConnectionClosed):
+            return False
+        return True
+
+    def abandon(self) -> None:
+        """Give the connection up without a word: nobody is there to hear it."""
+        self._socket.transport.abort()
 
     async def close(self, code: int, reason: str) -> None:
         """Close it; never raises for a connection that is gone already."""

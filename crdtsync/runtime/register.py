@@ -396,9 +396,10 @@ class Register:
         from crdtsync.runtime.syncer import Syncer
         from crdtsync.storage.sqlite import SqliteStore
 
-        device = self.identity.device
+        device, store_file = self.identity.device, self._replica.folder / STORE
         return Syncer(
-            open_store=lambda: SqliteStore(self._replica.folder / STORE, create=False),
+            open_store=lambda: SqliteStore(store_file, create=False),
+            store_file=store_file,
             identity=self.identity,
             key=self._replica.key,
             clock=self._replica.clock,

@@ -18,6 +18,7 @@ import orjson
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.runtime.identity import load_clock_offset, load_relay
+from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble
 from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.writer import read_head
@@ -99,6 +100,8 @@ class Status:
 
     ``pending`` is all of it; ``pending_own`` was recorded here, ``pending_others`` came from other registers
     and is not known to be at the relay (this register may have the only copy of a broken neighbour's sales).
+    ``link_trouble``: why the last attempts to reach the relay failed, None if none did since the last
+    success.
     """
 
     state: State
@@ -119,6 +122,7 @@ class Status:
     held: int
     refused_by_relay: int
     concerns: tuple[str, ...] = field(default=())
+    link_trouble: LinkTrouble | None = None
 
 
 def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
@@ -135,6 +139,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     refused = log.refusals_received(relay_log) if relay_log else []
     acknowledged = log.acknowledged(relay_log) if relay_log else None
     offset = load_clock_offset(log)
+    trouble = load_link_trouble(log, relay.public_key) if relay is not None else None
     syncing = is_syncing(replica.folder)
     total = _sum(own, others)
     concerns = (
@@ -143,6 +148,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         *_chain_concerns(replica),
         *_flag_concerns(replica),
         *_clock_concerns(offset.offset_ms if offset else None),
+        *([f"synchronising has stopped: {trouble.message}"] if trouble and trouble.is_over else []),
     )
     return Status(
         state=_state(replica, total, syncing, bool(concerns)),
@@ -163,6 +169,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         held=sum(row.held for row in apart),
         refused_by_relay=len(refused),
         concerns=concerns,
+        link_trouble=trouble,
     )
 
 

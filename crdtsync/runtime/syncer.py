@@ -11,72 +11,59 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final, Protocol
 
-from crdtsync.errors import (
-    AccessDenied,
-    CrdtsyncError,
-    LinkClosed,
-    NoRegister,
-    RelayUnreachable,
-    UnsupportedVersion,
-)
-from crdtsync.ids import ID_BYTES, START, Position
-from crdtsync.model.entry import SOFTWARE
+from crdtsync.errors import CrdtsyncError, LinkClosed, NoRegister, RelayUnreachable
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
-from crdtsync.protocol.backoff import delay_ms, may_retry
-from crdtsync.protocol.heads import root_digest
+from crdtsync.protocol.comparing import Comparing
 from crdtsync.protocol.intervals import count
-from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.session import Session
-from crdtsync.protocol.work import Me
-from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.committer import Committer, Outcome, Work
-from crdtsync.runtime.comparison import DocumentReader
-from crdtsync.runtime.connection import Connection, Socket, refused
-from crdtsync.runtime.identity import (
-    ClockOffset,
-    Identity,
-    Relay,
-    load_clock_offset,
-    load_relay,
-    save_clock_offset,
-    save_relay,
-)
+from crdtsync.runtime.commit_watch import CommitWatch
+from crdtsync.runtime.connection import Connection, Socket
+from crdtsync.runtime.identity import Identity, load_relay
 from crdtsync.runtime.link import open_link
+from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble, save_link_trouble
+from crdtsync.runtime.occasions import NetworkWatch, SleepWatch
+from crdtsync.runtime.progress import PendingCount, Progress, Speedometer
+from crdtsync.runtime.reconnecting import AT_ONCE, Reconnecting, meaning, needs_person
+from crdtsync.runtime.register_home import RegisterHome, is_closing
 from crdtsync.runtime.role import SYNC_LOCK, hold_role
-from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog, Store
 
-LOOK_EVERY_S = 0.02
-"""How often the syncer looks for what other processes sold. Costs some microseconds each time."""
+__all__ = ["Progress", "Syncer", "sync_role"]
 
-PRESENCE_EVERY_S = 2.0
-CLOCK_TOLERANCE_MS = 1_000
+PRESENCE_EVERY_S: Final = 2.0
+REPORT_EVERY_S: Final = 0.1
 
-OpenSocket = Callable[[str], "asyncio.Future[Socket] | Any"]
+ONCE_LOOK_S: Final = 0.02
+"""How often one who synchronises once looks whether that is done: not everything that ends it is a commit."""
+
+COMPARE_WAIT_S: Final = 2.0
+"""After a closing, how long one who synchronises once waits for the relay's digest."""
+
+PROBE_S: Final = 5.0
+"""After a change of the network, how long the relay has to answer on the connection of before."""
+
+NEWS_BYTES_MAX: Final = 256 << 10
+WISH: Final = "sync_wanted"
+"""State of the log: another process asks the one that synchronises to do so now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far synchronising is: rows still to come and to go, bytes moved, seconds left (None: unknown)."""
+class RelaySocket(Socket, Protocol):
+    """A socket that can be asked whether anybody is there."""
 
-    is_connected: bool
-    to_receive: int
-    to_send: int
-    bytes_moved: int
-    left_s: float | None
+    async def answers(self, timeout_s: float) -> bool: ...
+    def abandon(self) -> None: ...
 
 
-class Syncer:
+class Syncer(RegisterHome):
     """Keeps one register in step with its relay. Lives on one event loop; ``wake`` may be called from others.
 
-    ``open_store`` opens the register's store; ``presence`` makes the facts that the relay may show;
-    ``changed`` is told of every commit that brought records from elsewhere.
+    ``presence`` makes the facts that the relay may show. ``store_file``: where the system tells of writes to
+    it, other processes' sales are noticed at once.
     """
 
     def __init__(
@@ -91,38 +78,39 @@ class Syncer:
         changed: Callable[[], None] = lambda: None,
         tls_ca: str | None = None,
         connect: Callable[[str], Any] | None = None,
+        store_file: Path | None = None,
     ) -> None:
-        self._identity = identity
+        super().__init__(
+            open_store=open_store, identity=identity, clock=clock, random=random, changed=changed
+        )
         self._key = key
-        self._clock = clock
-        self._random = random
         self._presence = presence
-        self._changed = changed
         self._connect = connect or (lambda url: open_link(url, tls_ca=tls_ca))
-        self._store = open_store()
-        self._log = self._store.shop(identity.shop)
-        self._relay = load_relay(self._log)
-        self._admission = Admission(identity.shop)
-        self._tail = Tail(self._log.end, 1 << 20)
-        self._jitter = Random(int.from_bytes(random(8), "big"))  # noqa: S311
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._socket: RelaySocket | None = None
         self._wake = asyncio.Event()
         self._data_version = -1
-        self._began_bytes = 0
-        self._started_s = time.monotonic()
-        self.connection: Connection | None = None
-        self.error: CrdtsyncError | None = None
-        self._has_met = False
-        self.documents = DocumentReader(open_store)
-        committer_admission = Admission(identity.shop)
-        self.committer = Committer(
-            open_store, lambda _: committer_admission, self, clock.now_ms, time.monotonic
+        self._seen_seq = self._log.end.seq
+        self._wish = self._log.state(WISH)
+        self._compare_until_s: float | None = None
+        relay = self._relay
+        self._trouble = load_link_trouble(self._log, relay.public_key) if relay else None
+        self._reconnecting = Reconnecting(
+            Random(int.from_bytes(random(8), "big")).random  # noqa: S311
         )
+        self._commits = CommitWatch(store_file, self._look)
+        self._network = NetworkWatch(self._network_changed)
+        self._sleep = SleepWatch()
+        self._probe: asyncio.Task[None] | None = None
+        self._pending = PendingCount(self._count_pending)
+        self._speed = Speedometer()
 
     # -- running -------------------------------------------------------------------------------------------
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Stay connected until ``stop``. Raises what trying again cannot mend (``error.retryable`` false)."""
+        """Stay connected until ``stop``, trying again after whatever may be gone the next time. Raises what a
+        person has to mend, and leaves it for `status` to tell (see ``reconnecting.needs_person``).
+        """
         await self._serve(stop, until_in_step=False)
 
     async def sync_once(
@@ -137,6 +125,10 @@ class Syncer:
         local is ever lost by that.
         """
         stop = stop or asyncio.Event()
+        # A day that was just closed is compared with the relay before this ends.
+        news = self._log.read(max(0, self._log.end.seq - 16), bytes_max=NEWS_BYTES_MAX)
+        if any(is_closing(record) for _, record in news.records):
+            self._compare_until_s = 0.0
         task = asyncio.create_task(self._serve(stop, until_in_step=True))
         watch = asyncio.create_task(self._report(progress)) if progress else None
         try:
@@ -158,15 +150,19 @@ class Syncer:
 
     def wake(self) -> None:
         """This process has written to the log. May be called from any thread; returns at once."""
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._look)
+        self._call(self._look)
 
-    def close(self) -> None:
-        """Let go of the store; after ``run`` or ``sync_once`` has returned."""
-        self.documents.close()
-        self._store.close()
+    def try_now(self) -> None:
+        """A person wants to be in step: connect now if there is no connection. As ``wake``."""
+        self._call(self._reconnecting.try_now)
+
+    def ask_other_process(self) -> None:
+        """Have the process that holds the role of syncing try now; durable on return. Raises
+        ``StorageError``.
+        """
+        wish = self._random(8)
+        with self._store.transaction():
+            self._log.set_state(WISH, wish)
 
     def is_everything_acknowledged(self) -> bool:
         """Whether the relay has said, in writing, that it holds all that is in the local log."""
@@ -181,20 +177,24 @@ class Syncer:
         if connection is None or not connection.session.is_live or connection.session.peer is None:
             return Progress(False, 0, 0, 0, None)
         session = connection.session
-        inbound, outbound, peer = session.inbound, session.outbound, connection.session.peer
+        inbound, peer = session.inbound, connection.session.peer
         to_receive = max(0, peer.end.seq - inbound.stored.seq) + count(inbound.wanted)
-        to_send = max(0, outbound.end.seq - outbound.acked.seq)
+        to_send = self._pending.now(is_none=session.outbound.is_quiet)
         moved = connection.bytes_received + connection.bytes_sent
-        done = inbound.stored.seq + outbound.acked.seq - self._began_seqs
-        elapsed_s = time.monotonic() - self._started_s
-        left = to_receive + to_send
-        left_s = elapsed_s * left / done if done > 0 else None
-        return Progress(True, to_receive, to_send, moved, left_s if left else 0.0)
+        left_s = self._speed.left_s(time.monotonic(), to_receive, to_send)
+        return Progress(True, to_receive, to_send, moved, left_s)
 
     async def _report(self, progress: Callable[[Progress], None]) -> None:
         while True:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(REPORT_EVERY_S)
             progress(self.progress())
+
+    def _count_pending(self, done: Callable[[int], None]) -> None:
+        relay = self._relay
+        log_id = relay.log_id if relay else None
+        self.documents.ask(
+            self._identity.shop, lambda digests: sum(1 for _ in digests.log.unacknowledged(log_id)), done
+        )
 
     async def _serve(self, stop: asyncio.Event, *, until_in_step: bool) -> None:
         self._loop = asyncio.get_running_loop()
@@ -203,30 +203,60 @@ class Syncer:
                 "this register belongs to no relay yet", hint="enrol it with `crdtsync join URL CODE`"
             )
         self.committer.start()
+        self._commits.start()
+        self._network.start()
         try:
-            attempt = 0
             while not stop.is_set():
                 began_s = time.monotonic()
-                try:
-                    await self._connect_once(self._relay.url, stop, until_in_step=until_in_step)
-                    self.error = None
-                    if until_in_step:
-                        return
-                except CrdtsyncError as error:
-                    self.error = error
-                    again_at_once = isinstance(error, LinkClosed) and error.code == 4512
-                    if not _worth_trying(error) or (until_in_step and not again_at_once):
-                        raise
-                    attempt = 0 if again_at_once or time.monotonic() - began_s > 30 else attempt + 1
-                    if attempt:
-                        await self._pause(stop, delay_ms(attempt, self._jitter.random()) / 1000)
+                error = await self._attempt(self._relay.url, stop, until_in_step=until_in_step)
+                if error is None and until_in_step:
+                    return
+                if error is not None:
+                    pause_s = self._after(error, time.monotonic() - began_s, until_in_step=until_in_step)
+                    await self._reconnecting.wait(stop, pause_s, self._sleep.has_slept)
         finally:
+            self._network.stop()
+            self._commits.stop()
+            if self._probe is not None:
+                self._probe.cancel()
             await self.committer.stop()
 
-    async def _pause(self, stop: asyncio.Event, pause_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
-                await stop.wait()
+    def _after(self, error: CrdtsyncError, lasted_s: float, *, until_in_step: bool) -> float:
+        """The pause after a failure. Raises it if that is the end."""
+        self.error = error
+        is_over = needs_person(error)
+        is_at_once = isinstance(error, LinkClosed) and error.code == AT_ONCE
+        if not is_at_once:
+            self._note(error, is_over=is_over)
+        pause_s = self._reconnecting.pause_s(error, lasted_s)
+        if is_over or (until_in_step and not is_at_once):
+            raise error
+        return pause_s
+
+    async def _attempt(self, url: str, stop: asyncio.Event, *, until_in_step: bool) -> CrdtsyncError | None:
+        """One connection; why it ended, None if we wanted it to."""
+        try:
+            await self._connect_once(url, stop, until_in_step=until_in_step)
+        except CrdtsyncError as error:
+            return meaning(error)
+        except Exception as error:  # The boundary of an attempt: no fault of ours may stop a till for ever.
+            return CrdtsyncError(f"an internal error: {error!r}")
+        self.error = None
+        return None
+
+    def _note(self, error: CrdtsyncError | None, *, is_over: bool = False) -> None:
+        """Leave for `status` why there is no connection, if that is news."""
+        relay, before = self._relay, self._trouble
+        if relay is None or (error is None and before is None):
+            return
+        trouble = None
+        if error is not None:
+            now_ms = self._clock.now_ms() if before is None else before.since_ms
+            trouble = LinkTrouble.of(error, now_ms=now_ms, is_over=is_over, relay_key=relay.public_key)
+            if trouble.is_same(before):
+                return
+        self._trouble = trouble
+        self.save(lambda log: save_link_trouble(log, trouble))
 
     async def _connect_once(self, url: str, stop: asyncio.Event, *, until_in_step: bool) -> None:
         socket = await self._open(url, stop)
@@ -240,27 +270,29 @@ class Syncer:
             me=self.me(None),
         )
         connection = self.connection = Connection(self, socket, session)
-        self._began_seqs = 0
-        self._started_s = time.monotonic()
+        self._socket = socket
+        self._speed = Speedometer()
         running = asyncio.create_task(connection.run())
         watching = asyncio.create_task(self._watch(connection, until_in_step))
         stopping = asyncio.create_task(stop.wait())
+        is_wanted = True
         try:
             await asyncio.wait({running, watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
+                is_wanted = False
                 connection.close(LinkClosed("this register goes offline", code=1000), 1000)
         finally:
             for task in (watching, stopping):
                 task.cancel()
             await asyncio.gather(watching, stopping, return_exceptions=True)
             await running
-            self.connection = None
-        if connection.error is not None and not _is_ours(connection.error):
-            raise _by_code(connection.error)
+            self.connection = self._socket = None
+        if watching.done() and not watching.cancelled():
+            watching.result()
+        if connection.error is not None and is_wanted:
+            raise connection.error
 
-    _began_seqs = 0
-
-    async def _open(self, url: str, stop: asyncio.Event) -> Socket | None:
+    async def _open(self, url: str, stop: asyncio.Event) -> RelaySocket | None:
         """A connection, or None if ``stop`` came first: nobody waits for a host that does not answer."""
         opening = asyncio.create_task(self._connect(url))
         stopping = asyncio.create_task(stop.wait())
@@ -273,140 +305,100 @@ class Syncer:
             await asyncio.gather(opening, stopping, return_exceptions=True)
         return None if opening.cancelled() else opening.result()
 
+    # -- while connected -----------------------------------------------------------------------------------
+
     async def _watch(self, connection: Connection, until_in_step: bool) -> None:
-        """Notice what other processes write; end when in step, if that is wanted."""
-        last_presence_s = 0.0
+        """Show what this register has pending; end when in step, if that is wanted."""
+        shown_s, shown = 0.0, {"": None}
         while True:
             # Not `wait_for`: in Python 3.11 it swallows a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(ONCE_LOOK_S if until_in_step else PRESENCE_EVERY_S):
                     await self._wake.wait()
             self._wake.clear()
-            self._look()
-            if not connection.session.is_live:
+            if self._sleep.has_slept():
+                self._reconnecting.try_now()
+                self._abandon()
+            session = connection.session
+            if not session.is_live:
                 continue
-            if time.monotonic() - last_presence_s > PRESENCE_EVERY_S:
-                last_presence_s = time.monotonic()
-                connection.session.send_presence(self._presence(self._log))
-                connection.pump()
-            if until_in_step and connection.session.is_in_step and self.is_everything_acknowledged():
+            if time.monotonic() - shown_s >= PRESENCE_EVERY_S:
+                shown_s = time.monotonic()
+                facts = self._presence(self._log)
+                if facts != shown:
+                    shown = facts
+                    session.send_presence(facts)
+                    connection.pump()
+            is_done = until_in_step and session.is_in_step and self.is_everything_acknowledged()
+            if is_done and self._is_compared(session.comparing):
                 return
 
-    def _look(self) -> None:
-        version = self._store.data_version()
-        if version == self._data_version or self.connection is None:
-            return
-        self._data_version = version
-        if self.connection.session.is_live:
-            self.connection.log_grew(self._log.end)
+    def _is_compared(self, comparing: Comparing) -> bool:
+        """Whether a day that was just closed was compared with the relay, or the relay does not answer."""
+        if self._compare_until_s is None:
+            return True
+        if self._compare_until_s == 0.0:
+            self._compare_until_s = time.monotonic() + COMPARE_WAIT_S
+            comparing.compare_soon()
+        is_answered = comparing.digests_heard > 0 and not comparing.waits_for_heads
+        return is_answered or time.monotonic() >= self._compare_until_s
 
-    # -- what a connection needs (runtime.connection.Home) ----------------------------------------------
-
-    def me(self, peer: Hello | None) -> Me:
-        """This register, and how far it has the relay's log."""
-        relay = self._relay
-        log_id = relay.log_id if relay is not None and relay.log_id is not None else b""
-        if peer is not None:
-            log_id = peer.log_id
-        cursor = self._log.cursor(log_id) if log_id else None
-        return Me(
-            shop=self._identity.shop,
-            device=self._identity.device,
-            log_id=self._log.log_id,
-            end=self._log.end,
-            cursor_log=log_id,
-            cursor=cursor.position if cursor else START,
-            wanted=cursor.wanted if cursor else (),
-            nonce=self._random(16),
-            certificate=b"",
-            is_relay=False,
-            time_ms=self._clock.now_ms(),
-            digest=root_digest(self._log.runs()),
-            software=SOFTWARE,
-        )
-
-    def shop_log(self, shop: bytes) -> ShopLog:
-        """Raises ``AccessDenied`` for another shop than ours."""
-        if shop != self._identity.shop:
-            raise AccessDenied("the peer speaks of another shop")
-        return self._log
-
-    def admission(self, shop: bytes) -> Admission:
-        """For hellos."""
-        return self._admission
-
-    def tail(self, shop: bytes) -> Tail | None:
-        """The newest rows."""
-        return self._tail
-
-    def pinned_relay_key(self) -> bytes | None:
-        """The relay must prove the key that the pairing code named."""
-        return self._relay.public_key if self._relay else None
-
-    def went_live(self, connection: Connection) -> None:
-        """The relay has proved who it is: remember its log, and how far our clock is from its own."""
-        self.error = None
-        self._has_met = True
-        peer, relay = connection.session.peer, self._relay
-        if peer is None or relay is None:
-            return
-        now_ms = self._clock.now_ms()
-        offset = ClockOffset(now_ms - peer.time_ms, now_ms)
-        known = load_clock_offset(self._log)
-        moved = known is None or abs(known.offset_ms - offset.offset_ms) > CLOCK_TOLERANCE_MS
-        met = Relay(relay.url, relay.public_key, peer.log_id)
-        if not moved and met == relay and now_ms - (known.measured_at_ms if known else 0) < 3_600_000:
-            return
-        self._relay = met
-
-        def remember(log: ShopLog) -> None:
-            save_relay(log, met)
-            save_clock_offset(log, offset)
-
-        self.committer.submit(Work(peer.shop, peer.log_id, "relay", self._remembered, also=remember))
-
-    def _remembered(self, outcome: Outcome) -> None:
-        if outcome.error is not None and self.connection is not None:
-            self.connection.close(outcome.error, 4503)
-
-    def acknowledged(self, connection: Connection, position: Position) -> Callable[[ShopLog], None] | None:
-        """Write down what the relay has on its disk."""
-        peer = connection.session.peer
-        if peer is None:
-            return None
-        log_id, now_ms = peer.log_id, self._clock.now_ms()
-        return lambda log: log.set_acknowledged(log_id, position, now_ms)
-
-    def presence(self, connection: Connection, facts: dict[str, Any]) -> None:
-        """The relay tells nothing that is acted upon."""
-
-    def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
-        """A commit of ours is on disk, or failed."""
-        for growth in growths:
-            if growth.rows:
-                self._tail.extend(growth.start, growth.rows)
-                if self.connection is not None:
-                    self._tell_admitted(self.connection, growth)
-                    self.connection.log_grew(self._tail.end)
-                self._changed()
+    def committed(self, *what: Any) -> None:
+        """See ``RegisterHome``."""
+        super().committed(*what)
         self._wake.set()
 
-    def _tell_admitted(self, connection: Connection, growth: Growth) -> None:
-        """If something was held and is held no more, the relay must not think that it still is."""
-        peer = connection.session.peer
-        if peer is not None and peer.log_id in growth.admitted_anew:
-            refusals = [refused(refusal) for refusal in self._log.refusals_given(peer.log_id)]
-            connection.session.refusals_changed(refusals)
+    def went_live(self, connection: Connection) -> None:
+        """See ``RegisterHome``."""
+        super().went_live(connection)
+        self._note(None)
+        self._wake.set()
 
-    def now_ms(self) -> int:
-        """The time of connections, in milliseconds: never set, never stepped, unlike the wall clock. A till
-        whose clock is put right by an hour must not think that its relay was silent for that hour.
-        """
-        return time.monotonic_ns() // 1_000_000
+    def _look(self) -> bool:
+        """Notice what was written to the store; whether there was anything."""
+        version = self._store.data_version()
+        if version == self._data_version:
+            return False
+        self._data_version = version
+        before, self._seen_seq = self._seen_seq, self._log.end.seq
+        connection = self.connection
+        if connection is not None and connection.session.is_live:
+            connection.log_grew(self._log.end)
+        if self._seen_seq > before:
+            self._reconnecting.sold()
+            if connection is not None and self._has_closing(before):
+                connection.session.comparing.compare_soon()
+        wish = self._log.state(WISH)
+        if wish != self._wish:
+            self._wish = wish
+            self._reconnecting.try_now()
+        self._wake.set()
+        return True
 
-    def rotated_log_id(self) -> bytes:
-        """A fresh log id."""
-        return self._random(ID_BYTES)
+    def _has_closing(self, after: int) -> bool:
+        news = self._log.read(after, bytes_max=NEWS_BYTES_MAX)
+        return any(is_closing(record) for _, record in news.records)
+
+    def _network_changed(self) -> None:
+        self._reconnecting.try_now()
+        socket = self._socket
+        if socket is not None and (self._probe is None or self._probe.done()):
+            self._probe = asyncio.get_running_loop().create_task(self._check(socket))
+
+    async def _check(self, socket: RelaySocket) -> None:
+        """Whether the connection still leads anywhere: an address that is gone is not told of by anybody."""
+        if not await socket.answers(PROBE_S) and socket is self._socket:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        if self._socket is not None:
+            self._socket.abandon()
+
+    def _call(self, what: Callable[[], object]) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(what)
 
 
 def sync_role(folder: Path) -> AbstractContextManager[None]:
@@ -416,22 +408,3 @@ def sync_role(folder: Path) -> AbstractContextManager[None]:
         "another process synchronises this register already",
         hint="that one does the work; `crdtsync status` shows how far it is",
     )
-
-
-def _worth_trying(error: CrdtsyncError) -> bool:
-    if isinstance(error, LinkClosed):
-        return may_retry(error.code)
-    return error.retryable or isinstance(error, RelayUnreachable)
-
-
-def _by_code(error: CrdtsyncError) -> CrdtsyncError:
-    """What the relay's close code means."""
-    if isinstance(error, LinkClosed) and error.code in (4401, 4403):
-        return AccessDenied(f"the relay refuses this register: {error}")
-    if isinstance(error, LinkClosed) and error.code == UnsupportedVersion.close_code:
-        return UnsupportedVersion(f"the relay and this register do not understand one another: {error}")
-    return error
-
-
-def _is_ours(error: CrdtsyncError) -> bool:
-    return isinstance(error, LinkClosed) and error.code == 1000

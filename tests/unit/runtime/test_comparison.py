@@ -99,7 +99,7 @@ def test_a_digest_is_right_after_more_news_than_are_read_on(shop, monkeypatch):
 def test_a_document_that_did_not_change_is_not_read_again(shop, monkeypatch):
     known = digests(shop.relay)
     held, contents = known.held(), known.contents(["catalogue"])
-    monkeypatch.setattr(known._log, "document_records", None)
+    monkeypatch.setattr(known.log, "document_records", None)
     shop.registers[0].sell()
     assert (known.held().digests, known.contents(["catalogue"])) == (held.digests, contents)
 
@@ -184,7 +184,7 @@ def test_what_sending_does_not_mend_is_not_sent_for_ever(shop, monkeypatch):
 
     def always_another(self, names):
         found = genuine(self, names)
-        if self._log.log_id == register.log.log_id:
+        if self.log.log_id == register.log.log_id:
             found = {name: record_digest(record) for name in found}
         return found
 
@@ -205,7 +205,7 @@ def test_what_sending_does_not_mend_is_not_sent_for_ever(shop, monkeypatch):
 def _never_equal(genuine):
     def held(self):
         found = genuine(self)
-        return type(found)(found.end_seq, {**found.digests, "catalogue": self._log.log_id * 2})
+        return type(found)(found.end_seq, {**found.digests, "catalogue": self.log.log_id * 2})
 
     return held
 

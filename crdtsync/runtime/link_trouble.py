@@ -1,0 +1,59 @@
+"""Why a register is not connected, kept on disk: `status` is another process, and must not have to guess."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import orjson
+
+from crdtsync.errors import CrdtsyncError
+from crdtsync.storage.log import ShopLog
+
+_KEY: Final = "link_trouble"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTrouble:
+    """The last failure to synchronise, if none has succeeded since: what it was, since when (Unix
+    milliseconds), and whether synchronising has ended until a person acts. ``relay_key`` is that of the relay
+    it was about.
+    """
+
+    message: str
+    hint: str
+    since_ms: int
+    is_over: bool
+    relay_key: str
+
+    @classmethod
+    def of(cls, error: CrdtsyncError, *, now_ms: int, is_over: bool, relay_key: bytes) -> LinkTrouble:
+        """What there is to say of an error."""
+        return cls(str(error), error.hint or "", now_ms, is_over, relay_key.hex())
+
+    def is_same(self, other: LinkTrouble | None) -> bool:
+        """Whether there is nothing new to write down."""
+        return other is not None and (self.message, self.is_over, self.relay_key) == (
+            other.message,
+            other.is_over,
+            other.relay_key,
+        )
+
+
+def load_link_trouble(log: ShopLog, relay_key: bytes) -> LinkTrouble | None:
+    """What is wrong with the link to that relay; None while nothing is known to be. What another version of
+    this program wrote down, and this one cannot read, counts as nothing.
+    """
+    data = log.state(_KEY)
+    if not data:
+        return None
+    try:
+        trouble = LinkTrouble(**orjson.loads(data))
+    except (TypeError, ValueError):
+        return None
+    return trouble if trouble.relay_key == relay_key.hex() else None
+
+
+def save_link_trouble(log: ShopLog, trouble: LinkTrouble | None) -> None:
+    """Inside a transaction."""
+    log.set_state(_KEY, orjson.dumps(asdict(trouble)) if trouble else None)

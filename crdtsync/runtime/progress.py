@@ -1,0 +1,92 @@
+"""How far synchronising is: what is left, counted, and how long it will take, by what was done of late."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+WINDOW_S: Final = 10.0
+"""The speed is that of the last seconds: a link that has become slow is told as slow."""
+
+KNOWN_AFTER_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far synchronising is. ``to_send`` are the records that the relay has not acknowledged (the number
+    that `status` shows as pending), ``to_receive`` the rows of the relay's log that are not here yet: those
+    of them that came from here go by at once. ``left_s`` is None while it is not known.
+    """
+
+    is_connected: bool
+    to_receive: int
+    to_send: int
+    bytes_moved: int
+    left_s: float | None
+
+
+class Speedometer:
+    """How long what is left will take. The two directions run side by side: the slower one counts."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int, int]] = deque()
+
+    def left_s(self, now_s: float, to_receive: int, to_send: int) -> float | None:
+        """Take note of what is left now. Seconds; None while nothing was seen to move."""
+        self._seen.append((now_s, to_receive, to_send))
+        while now_s - self._seen[0][0] > WINDOW_S:
+            self._seen.popleft()
+        if not to_receive and not to_send:
+            return 0.0
+        began_s, *before = self._seen[0]
+        elapsed_s = now_s - began_s
+        if elapsed_s < KNOWN_AFTER_S:
+            return None
+        left_s = 0.0
+        for was, left in zip(before, (to_receive, to_send), strict=True):
+            if left and was <= left:
+                return None
+            if left:
+                left_s = max(left_s, elapsed_s * left / (was - left))
+        return left_s
+
+
+COUNT_EVERY_S: Final = 0.25
+COUNT_SHARE: Final = 0.05
+"""Counting a long backlog takes a while: it is done for so much of the time at most."""
+
+COUNT_LOST_S: Final = 10.0
+"""A count that was not answered in that time never will be: the disk could not be read."""
+
+
+class PendingCount:
+    """How many records are pending, counted now and then. ``count`` has them counted elsewhere and hands the
+    number over later.
+    """
+
+    def __init__(
+        self, count: Callable[[Callable[[int], None]], None], clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._count = count
+        self._clock_s = clock_s
+        self._known = 0
+        self._began_s = self._due_s = clock_s()
+
+    def now(self, *, is_none: bool) -> int:
+        """The number as it was counted last; 0 at once if it is known that there are none."""
+        if is_none:
+            self._known = 0
+            return 0
+        now_s = self._clock_s()
+        if now_s >= self._due_s:
+            self._began_s, self._due_s = now_s, now_s + COUNT_LOST_S
+            self._count(self._counted)
+        return self._known
+
+    def _counted(self, number: int) -> None:
+        now_s = self._clock_s()
+        self._known = number
+        self._due_s = now_s + max(COUNT_EVERY_S, (now_s - self._began_s) / COUNT_SHARE)

@@ -1,0 +1,189 @@
+"""What a connection needs of a register (``runtime.connection.Home``): its log, its certificates, its
+relay.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from crdtsync.errors import AccessDenied, CrdtsyncError
+from crdtsync.ids import ENTRY, ID_BYTES, START, Position
+from crdtsync.model.entry import SOFTWARE
+from crdtsync.protocol.heads import root_digest
+from crdtsync.protocol.messages import Hello
+from crdtsync.protocol.work import Me
+from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.clock import Clock, RandomBytes
+from crdtsync.runtime.committer import Committer, Outcome, Work
+from crdtsync.runtime.comparison import DocumentReader
+from crdtsync.runtime.connection import Connection, refused
+from crdtsync.runtime.identity import (
+    ClockOffset,
+    Identity,
+    Relay,
+    load_clock_offset,
+    load_relay,
+    save_clock_offset,
+    save_relay,
+)
+from crdtsync.runtime.tail import Growth, Tail
+from crdtsync.storage.log import ShopLog, Store
+
+TAIL_BYTES_MAX: Final = 1 << 20
+CLOCK_TOLERANCE_MS: Final = 1_000
+
+
+class RegisterHome:
+    """One register, as its connection sees it. Lives on one event loop. ``open_store`` opens the register's
+    store; ``changed`` is told of every commit that brought records from elsewhere.
+    """
+
+    def __init__(
+        self,
+        *,
+        open_store: Callable[[], Store],
+        identity: Identity,
+        clock: Clock,
+        random: RandomBytes,
+        changed: Callable[[], None],
+    ) -> None:
+        self.connection: Connection | None = None
+        self.error: CrdtsyncError | None = None
+        self._identity = identity
+        self._clock = clock
+        self._random = random
+        self._changed = changed
+        self._store = open_store()
+        self._log = self._store.shop(identity.shop)
+        self._relay = load_relay(self._log)
+        self._admission = Admission(identity.shop)
+        self._tail = Tail(self._log.end, TAIL_BYTES_MAX)
+        self._has_met = False
+        self.documents = DocumentReader(open_store)
+        committer_admission = Admission(identity.shop)
+        self.committer = Committer(
+            open_store, lambda _: committer_admission, self, clock.now_ms, time.monotonic
+        )
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.documents.close()
+        self._store.close()
+
+    def save(self, change: Callable[[ShopLog], None]) -> None:
+        """Have some small state written down, soon. If it cannot be, the next one will be."""
+        self.committer.submit(Work(self._identity.shop, b"", "", lambda outcome: None, also=change))
+
+    def me(self, peer: Hello | None) -> Me:
+        """This register, and how far it has the relay's log."""
+        relay = self._relay
+        log_id = relay.log_id if relay is not None and relay.log_id is not None else b""
+        if peer is not None:
+            log_id = peer.log_id
+        cursor = self._log.cursor(log_id) if log_id else None
+        return Me(
+            shop=self._identity.shop,
+            device=self._identity.device,
+            log_id=self._log.log_id,
+            end=self._log.end,
+            cursor_log=log_id,
+            cursor=cursor.position if cursor else START,
+            wanted=cursor.wanted if cursor else (),
+            nonce=self._random(16),
+            certificate=b"",
+            is_relay=False,
+            time_ms=self._clock.now_ms(),
+            digest=root_digest(self._log.runs()),
+            software=SOFTWARE,
+        )
+
+    def shop_log(self, shop: bytes) -> ShopLog:
+        """Raises ``AccessDenied`` for another shop than ours."""
+        if shop != self._identity.shop:
+            raise AccessDenied("the peer speaks of another shop")
+        return self._log
+
+    def admission(self, shop: bytes) -> Admission:
+        """For hellos."""
+        return self._admission
+
+    def tail(self, shop: bytes) -> Tail | None:
+        """The newest rows."""
+        return self._tail
+
+    def pinned_relay_key(self) -> bytes | None:
+        """The relay must prove the key that the pairing code named."""
+        return self._relay.public_key if self._relay else None
+
+    def went_live(self, connection: Connection) -> None:
+        """The relay has proved who it is: remember its log, and how far our clock is from its own."""
+        self.error = None
+        self._has_met = True
+        peer, relay = connection.session.peer, self._relay
+        if peer is None or relay is None:
+            return
+        now_ms = self._clock.now_ms()
+        offset = ClockOffset(now_ms - peer.time_ms, now_ms)
+        known = load_clock_offset(self._log)
+        moved = known is None or abs(known.offset_ms - offset.offset_ms) > CLOCK_TOLERANCE_MS
+        met = Relay(relay.url, relay.public_key, peer.log_id)
+        if not moved and met == relay and now_ms - (known.measured_at_ms if known else 0) < 3_600_000:
+            return
+        self._relay = met
+
+        def remember(log: ShopLog) -> None:
+            save_relay(log, met)
+            save_clock_offset(log, offset)
+
+        self.committer.submit(Work(peer.shop, peer.log_id, "relay", self._remembered, also=remember))
+
+    def _remembered(self, outcome: Outcome) -> None:
+        if outcome.error is not None and self.connection is not None:
+            self.connection.close(outcome.error, 4503)
+
+    def acknowledged(self, connection: Connection, position: Position) -> Callable[[ShopLog], None] | None:
+        """Write down what the relay has on its disk."""
+        peer = connection.session.peer
+        if peer is None:
+            return None
+        log_id, now_ms = peer.log_id, self._clock.now_ms()
+        return lambda log: log.set_acknowledged(log_id, position, now_ms)
+
+    def presence(self, connection: Connection, facts: dict[str, Any]) -> None:
+        """The relay tells nothing that is acted upon."""
+
+    def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
+        """A commit of ours is on disk, or failed."""
+        for growth in growths:
+            if growth.rows:
+                self._tail.extend(growth.start, growth.rows)
+                if self.connection is not None:
+                    self._tell_admitted(self.connection, growth)
+                    self.connection.log_grew(self._tail.end)
+                    if any(is_closing(row.record) for row in growth.rows):
+                        self.connection.session.comparing.compare_soon()
+                self._changed()
+
+    def _tell_admitted(self, connection: Connection, growth: Growth) -> None:
+        """If something was held and is held no more, the relay must not think that it still is."""
+        peer = connection.session.peer
+        if peer is not None and peer.log_id in growth.admitted_anew:
+            refusals = [refused(refusal) for refusal in self._log.refusals_given(peer.log_id)]
+            connection.session.refusals_changed(refusals)
+
+    def now_ms(self) -> int:
+        """The time of connections, in milliseconds: never set, never stepped, unlike the wall clock. A till
+        whose clock is put right by an hour must not think that its relay was silent for that hour.
+        """
+        return time.monotonic_ns() // 1_000_000
+
+    def rotated_log_id(self) -> bytes:
+        """A fresh log id."""
+        return self._random(ID_BYTES)
+
+
+def is_closing(record: bytes) -> bool:
+    """Whether a record closes a day or a period; what it adds up must not be wrong for long."""
+    return record[:1] == ENTRY and b'"kind":"close"' in record
