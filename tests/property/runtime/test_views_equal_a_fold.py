@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crdtsync.errors import DamagedStore
 from crdtsync.ids import Item, entry_record
 from crdtsync.model.chain import next_body
 from crdtsync.model.drawer import build_cash
@@ -33,6 +34,9 @@ WINES = [
     Line("C", "Consigne", 300, 0, "O"),
 ]
 
+upkeep = st.lists(
+    st.tuples(st.sampled_from(["nothing", "pack", "reopen", "damage"]), st.integers(1, 8)), max_size=14
+)
 acts = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 8), st.integers(0, 2), st.integers(1, 3)), max_size=14
 )
@@ -42,13 +46,34 @@ class Replica:
     """As much of one as ``Stock`` looks at."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = SqliteStore(folder / "shop.db")
+        self.folder = folder
+        self.open()
+
+    def open(self) -> None:
+        self.store = SqliteStore(self.folder / "shop.db")
         with self.store.transaction():
             self.log = self.store.create_shop(SHOP, b"log-of-that-shop")
         self.tables = ViewTables(self.store.database)
-        self.views = ViewKeeper(self.store, self.log, self.tables)
+        self.views = ViewKeeper(self.store, self.log, self.tables, self.mend)
         self.views.prepare()
         self.queries = ViewQueries(self.store.database, SHOP)
+
+    def reopen(self) -> None:
+        self.store.close()
+        self.open()
+
+    def pack(self, rows: int) -> None:
+        with self.store.transaction():
+            self.log.pack(rows, self.log.end.seq)
+
+    def damage(self, seq: int) -> None:
+        change = "UPDATE record SET bytes = CAST('?' || substr(bytes, 2) AS BLOB) WHERE pos & 0xffffffff = ?"
+        self.store.connection.execute(change, (seq,))
+        self.reopen()
+
+    def mend(self, damage: DamagedStore) -> bool:
+        with self.store.transaction():
+            return damage.seq is not None and self.log.set_damaged_apart(damage.seq, 0)
 
     def receive(self, entries: Iterable[Entry]) -> None:
         with self.store.transaction():
@@ -78,6 +103,17 @@ def live(tills: list[MemoryTill], act: tuple[int, int, int, int]) -> None:
         till.append("count", build_count({"A": count * 500}, cut=cut))
     elif what == 8:
         till.append("new-kind", {"data": {"x": count}})
+
+
+def keep_up(replica: Replica, what: str, number: int) -> None:
+    """One thing that happens to a log."""
+    end = replica.log.end.seq
+    if what == "pack":
+        replica.pack(number)
+    elif what == "reopen":
+        replica.reopen()
+    elif what == "damage" and end and replica.log.pack_at(number % end + 1) is None:
+        replica.damage(number % end + 1)
 
 
 def sealed_by(till: MemoryTill, body: dict[str, Any]) -> Entry:
@@ -152,8 +188,8 @@ def shown(replica: Replica) -> dict[str, Any]:
 
 
 @settings(max_examples=settings().max_examples // 5)
-@given(acts, st.randoms(use_true_random=False), st.integers(1, 6))
-def test_the_views_equal_a_fold_in_whatever_order_entries_arrive(done, chance, at_once):
+@given(acts, st.randoms(use_true_random=False), st.integers(1, 6), upkeep)
+def test_the_views_equal_a_fold_in_whatever_order_entries_arrive(done, chance, at_once, kept_up):
     tills = [MemoryTill("Caisse 1", series="01"), MemoryTill("Caisse 2", series="02")]
     for act in done:
         live(tills, act)
@@ -164,7 +200,13 @@ def test_the_views_equal_a_fold_in_whatever_order_entries_arrive(done, chance, a
     try:
         for first in range(0, len(arriving), at_once):
             replica.receive(arriving[first : first + at_once])
+            for what, number in kept_up[first : first + 1]:
+                keep_up(replica, what, number)
             replica.views.catch_up()
+        # What was damaged is found by reading, and comes again from whoever has it.
+        replica.views.rebuild()
+        replica.receive(arriving)
+        replica.views.catch_up()
         expected = folded(arriving)
         assert shown(replica) == expected
         replica.views.rebuild()
