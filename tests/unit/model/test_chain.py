@@ -183,6 +183,13 @@ class TestClock:
         assert note.body["ts"] == moment.ts_ms
         assert clock_step(till.end, moment) is None
 
+    def test_only_a_technical_event_tells_that_the_clock_went_back(self) -> None:
+        till = MemoryTill()
+        with pytest.raises(ValueError, match="clock"):
+            next_body(till.end, "tasting", {"code": CLOCK_STEP_CODE}, self.at(till, 2000))
+        with pytest.raises(ValueError, match="clock"):
+            next_body(till.end, "jet", build_jet(80), self.at(till, 2000))
+
     def test_the_business_day_is_not_taken_back(self) -> None:
         till = MemoryTill()
         with pytest.raises(ValueError, match="business day"):
@@ -246,6 +253,11 @@ def test_a_series_of_its_own_follows_from_the_device() -> None:
         ("", 0),
         ("01-2-1", 0),
         ("01-26-" + "9" * 16, 0),
+        ("01-26-" + "9" * 15, 999_999_999_999_999),
+        ("caisse-26-000005", 0),
+        ("01-261000005", 0),
+        ("01-26-٣٤", 0),
+        ("01-26-", 0),
     ],
 )
 def test_the_counter_of_a_ticket_number(num: str, counter: int) -> None:

@@ -73,6 +73,15 @@ def test_closings_follow_one_another_without_a_gap() -> None:
     assert "plink" not in first
 
 
+def test_closings_of_each_level_are_numbered_one_after_another() -> None:
+    till = MemoryTill()
+    for number in (1, 2, 3, 4):
+        assert till.close().body["z"] == number
+        assert till.close(level="month").body["z"] == number
+        assert till.close(level="year").body["z"] == number
+    assert [entry.body["n"] for entry in till.entries if entry.kind == "close"] == list(range(1, 13))
+
+
 def test_a_day_without_tickets_is_closed_too() -> None:
     body = MemoryTill().close().body
     assert (body["total"], body["pay"], body["cash"]) == (0, [], {"expected": 0})

@@ -138,6 +138,12 @@ def test_a_ticket_of_many_lines_is_sold() -> None:
     assert build_sale(lines, paid_by_card(*lines))["ttc"] == LINES_MAX * 1850
 
 
+def test_two_hundred_lines_are_the_most() -> None:
+    assert len(build_sale([WINE] * 200, paid_by_card(*[WINE] * 200))["lines"]) == 200
+    with pytest.raises(InvalidSale, match="1 to 200 lines"):
+        build_sale([WINE] * 201, [])
+
+
 def test_a_ticket_that_would_not_fit_one_entry_is_refused() -> None:
     lines = [replace(WINE, label="é" * 128, sku="s" * 64)] * LINES_MAX
     with pytest.raises(InvalidSale, match="too long"):
@@ -168,6 +174,18 @@ def test_a_payment_out_of_range_is_refused() -> None:
         build_sale([WINE], [Payment(CARD, 10**12)])
 
 
+@pytest.mark.parametrize(
+    "means", ["cash", "card", "cheque", "transfer", "voucher", "account", "titre", "other"]
+)
+def test_a_sale_is_paid_by_any_means_of_the_trade(means: str) -> None:
+    assert build_sale([WINE], [Payment(means, 1850)])["pay"] == [{"m": means, "amt": 1850}]
+
+
+def test_what_is_sold_by_the_piece_says_so() -> None:
+    line = Line("tb-01", "Tire-bouchon", 990, 2000)
+    assert build_sale([line], paid_by_card(line))["lines"][0]["unit"] == "pce"
+
+
 def test_the_terminals_reference_is_kept() -> None:
     sale = build_sale([WINE], [Payment(CARD, 1850, reference="A-4711")])
     assert sale["pay"] == [{"m": "card", "amt": 1850, "ref": "A-4711"}]
@@ -177,6 +195,9 @@ def test_change_is_given_from_cash_only() -> None:
     assert with_change(1850, [Payment("cash", 2000)])[1:] == (Payment("change", -150),)
     assert with_change(1850, [Payment("cash", 1850)]) == (Payment("cash", 1850),)
     assert with_change(1850, [Payment(CARD, 2000)]) == (Payment(CARD, 2000),)
+    assert with_change(1850, [Payment(CARD, 1850), Payment("cash", 50)])[2:] == (Payment("change", -50),)
+    assert with_change(1850, [Payment("cash", 1851)])[1:] == (Payment("change", -1),)
+    assert with_change(1850, [Payment(CARD, 1849), Payment(CARD, 50), Payment("cash", 48)])[3:] == ()
 
 
 @pytest.mark.parametrize("discount", [-1, 1851])
@@ -194,6 +215,13 @@ def test_an_abandoned_sale_keeps_its_lines_and_amount() -> None:
     payload = build_abandon([WINE, TERRINE], reason="client parti")
     assert (payload["ttc"], len(payload["lines"]), payload["reason"]) == (2545, 2, "client parti")
     assert "pay" not in payload
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 201])
+def test_a_sale_is_abandoned_for_a_reason(reason: str) -> None:
+    with pytest.raises(InvalidSale, match="the reason is 1 to 200"):
+        build_abandon([WINE], reason=reason)
+    assert build_abandon([WINE], reason="x" * 200)["reason"] == "x" * 200
 
 
 def test_a_copy_says_what_it_copies_and_its_rank() -> None:
@@ -266,6 +294,35 @@ class TestRefunds:
         till.refund(first)
         assert till.refund(second).body["ttc"] == -1850
 
+    def test_the_last_thousandth_comes_back_too(self) -> None:
+        till = MemoryTill()
+        sale = till.sell()
+        till.refund(sale, {1: 998})
+        till.refund(sale, {1: 1})
+        [line] = till.refund(sale).body["lines"]
+        assert (line["qty"], till.end.gt_real) == (-1, 0)
+
+    def test_lines_come_back_in_the_order_of_the_ticket(self) -> None:
+        till = MemoryTill()
+        sale = till.sell(WINE, TERRINE, DEPOSIT)
+        lines = till.refund(sale, {3: 1000, 1: 1000, 2: 1000}).body["lines"]
+        assert [(line["i"], line["of"]) for line in lines] == [(1, 1), (2, 2), (3, 3)]
+
+    def test_what_was_given_away_comes_back_without_a_payment(self) -> None:
+        till = MemoryTill()
+        sale = till.sell(ticket_discount_minor=1850)
+        refund = build_refund(sale, [], [], reason="retour", delivered="print")
+        assert (refund["ttc"], refund["pay"], refund["deliv"]) == (0, [], "print")
+
+    def test_a_refusal_says_how_much_is_left(self) -> None:
+        till = MemoryTill()
+        sale = till.sell(TWO_WINES)
+        with pytest.raises(NotRefundable, match=r"2\.001 asked for, 2 left"):
+            till.refund(sale, {1: 2001})
+        unheard = [MemoryTill(name).refund(sale) for name in ("till 2", "till 3")]
+        with pytest.raises(NotRefundable, match="1 asked for, 0 left"):
+            refund_lines(sale, unheard, {1: 1000})
+
     def test_nothing_is_refunded_twice(self) -> None:
         till = MemoryTill()
         sale = till.sell()
@@ -324,7 +381,9 @@ class TestRefunds:
         with pytest.raises(InvalidSale):
             build_refund(sale, [], payments, reason="retour")
 
-    def test_a_refund_needs_a_reason(self) -> None:
+    @pytest.mark.parametrize("reason", ["", "x" * 201])
+    def test_a_refund_needs_a_reason(self, reason: str) -> None:
         sale = MemoryTill().sell()
-        with pytest.raises(InvalidSale, match="reason"):
-            build_refund(sale, [], in_cash(-1850), reason="")
+        with pytest.raises(InvalidSale, match="the reason is 1 to 200"):
+            build_refund(sale, [], in_cash(-1850), reason=reason)
+        assert build_refund(sale, [], in_cash(-1850), reason="x" * 200)
