@@ -109,6 +109,18 @@ def test_a_month_is_its_days() -> None:
     assert "cash" not in month
 
 
+def test_a_month_whose_last_day_had_no_tickets_ends_with_the_last_ticket_before() -> None:
+    till = MemoryTill()
+    till.close()
+    for day in ("2026-11-25", "2026-11-26"):
+        till.sell(bd=day)
+        till.close()
+    till.append("open", build_open(0), bd="2026-11-27")
+    till.close()
+    month = till.close(level="month").body
+    assert (month["first"], month["last"]) == ("01-26-000001", "01-26-000002")
+
+
 def test_a_year_is_its_months() -> None:
     till = MemoryTill()
     months = []

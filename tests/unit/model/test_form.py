@@ -28,13 +28,16 @@ TURNED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (ABANDON, {"lines": [{**LINES[0], "qty": -1000}]}, "line 1 goes"),
     (REFUND, {"lines": [{**BACK[0], "qty": 1000}]}, "line 1 goes"),
     (REFUND, {"lines": [{**BACK[0], "ttc": 1}]}, "line 1 goes"),
-    (SALE, {"pay": [{"m": "change", "amt": 5}]}, "change"),
-    ({"kind": "open"}, {"amt": -1}, "float"),
+    (SALE, {"pay": [{"m": "cash", "amt": 5}, {"m": "change", "amt": 1}]}, "change that was not handed back"),
+    ({"kind": "open"}, {"amt": -1}, "a float below nothing"),
+    (REFUND, {"lines": [{**BACK[0], "qty": 1}]}, "line 1 goes"),
+    (SALE, {"lines": [{**LINES[0], "i": 1}, {**LINES[0], "i": 2, "qty": -1}]}, "line 2 goes"),
+    ({"kind": "count"}, {"lines": [{"sku": "a", "qty": 5}, {"sku": "b", "qty": -1}]}, "less than nothing"),
     ({"kind": "cash"}, {"what": "in", "amt": -5}, "cash in of -5"),
     ({"kind": "cash"}, {"what": "out", "amt": 5}, "cash out of 5"),
     ({"kind": "cash"}, {"what": "deposit", "amt": 5}, "cash deposit of 5"),
     ({"kind": "cash"}, {"what": "in", "amt": 0}, "cash in of 0"),
-    ({"kind": "count"}, {"lines": [{"sku": "a", "qty": -1}]}, "less than nothing"),
+    ({"kind": "count"}, {"lines": [{"sku": "a", "qty": -1}]}, "less than nothing was counted"),
 ]
 
 
@@ -50,6 +53,9 @@ RIGHT: list[dict[str, Any]] = [
     {"kind": "cash", "what": "out", "amt": -5},
     {"kind": "count", "lines": [{"sku": "a", "qty": 0}]},
     {**SALE, "lines": [{**LINES[0], "ttc": 0, "pu": 0}]},
+    {**SALE, "lines": [{**LINES[0], "qty": 1}]},
+    {**REFUND, "lines": [{**BACK[0], "qty": -1, "ttc": 0}]},
+    {**SALE, "pay": [{"m": "change", "amt": 0}]},
     {**SALE, "lines": [{**LINES[0], "vc": "O", "qty": -1000, "ttc": -1850}]},
     {**REFUND, "lines": [{**BACK[0], "vc": "O", "qty": 1000, "ttc": 1850}]},
     {**SALE, "pay": [{"m": "change", "amt": -5}, {"m": "cash", "amt": 5}]},
@@ -59,6 +65,11 @@ RIGHT: list[dict[str, Any]] = [
 @pytest.mark.parametrize("body", RIGHT)
 def test_what_goes_the_right_way_is_not_named(body: dict[str, Any]) -> None:
     assert wrong_way(body) is None
+
+
+@pytest.mark.parametrize("vat_class", ["N", "R1", "R2", "Z", "S", "O"])
+def test_a_line_of_every_class_of_vat_is_of_its_form(vat_class: str) -> None:
+    assert payload_problem({**SALE, "lines": [{**LINES[0], "vc": vat_class}]}) is None
 
 
 def test_an_unknown_kind_has_no_form() -> None:
@@ -76,6 +87,8 @@ BAD: list[tuple[dict[str, Any], str, Any]] = [
     (SALE, "lines", [{**LINE, "vat": 10_001}]),
     (SALE, "lines", [{**LINE, "vat": -1}]),
     (SALE, "lines", [{**LINE, "vc": "X"}]),
+    (SALE, "lines", [{**LINE, "vc": 5}]),
+    (SALE, "lines", [{**LINE, "vc": ["N"]}]),
     (SALE, "lines", [{**LINE, "qty": "1"}]),
     (SALE, "vat", [{**SALE["vat"][0], "ht": "1"}]),
     (SALE, "pay", [{"m": "cash"}]),

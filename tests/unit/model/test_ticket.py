@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from crdtsync.errors import InvalidAmount, InvalidSale, NotRefundable
+from crdtsync.model.entry import ENTRY_BYTES_MAX
 from crdtsync.model.ticket import (
     LINES_MAX,
     Line,
@@ -70,6 +71,11 @@ def test_a_discount_on_the_ticket_leaves_deposits_alone() -> None:
     assert sale["ttc"] == 1850 + 695 - 500
 
 
+def test_a_discount_may_be_a_cent() -> None:
+    sale = build_sale([WINE, TERRINE], [Payment(CARD, 2544)], ticket_discount_minor=1)
+    assert [line["disc"] for line in sale["lines"]] == [1, 0]
+
+
 def test_everything_may_be_given_away() -> None:
     sale = build_sale([WINE], [], ticket_discount_minor=1850)
     assert (sale["ttc"], sale["pay"]) == (0, [])
@@ -80,30 +86,62 @@ def test_further_fields_go_into_the_entry() -> None:
     assert (sale["req"], sale["deliv"]) == ("r-1", "email")
 
 
-BAD_LINES = [
-    {"vat_class": "X"},
-    {"vat_class": "O"},
-    {"unit_price_minor": -1},
-    {"quantity_thousandths": 0},
-    {"quantity_thousandths": -1000},
-    {"discount_minor": -1},
-    {"discount_minor": 1851},
-    {"sku": ""},
-    {"label": "x" * 129},
-    {"label": "a\nb"},
-    {"unit": ""},
+BAD_LINES: list[tuple[dict[str, Any], str]] = [
+    ({"vat_class": "X"}, "no VAT class 'X'"),
+    ({"vat_class": "O"}, "no VAT class 'O'"),
+    ({"unit_price_minor": -1}, "a price below zero"),
+    ({"quantity_thousandths": 0}, "no quantity"),
+    ({"quantity_thousandths": -1000}, "goes back by a refund"),
+    ({"quantity_thousandths": -1}, "goes back by a refund"),
+    ({"discount_minor": -1}, "a discount is at least nothing"),
+    ({"discount_minor": 1851}, "at most the line"),
+    ({"sku": ""}, "a SKU is 1 to 64"),
+    ({"sku": "x" * 65}, "a SKU is 1 to 64"),
+    ({"label": ""}, "a label is 1 to 128"),
+    ({"label": "x" * 129}, "a label is 1 to 128"),
+    ({"label": "a\nb"}, "a label is 1 to 128"),
+    ({"unit": ""}, "a unit is 1 to 16"),
+    ({"unit": "x" * 17}, "a unit is 1 to 16"),
+    ({"extra": {"label": "other", "vat": 5, "vol": 7}}, r"fields given twice: \['label', 'vat'\]"),
 ]
 
 
-@pytest.mark.parametrize("change", BAD_LINES)
-def test_a_line_that_makes_no_sense_is_no_sale(change: dict[str, Any]) -> None:
-    with pytest.raises(InvalidSale):
-        build_sale([replace(WINE, **change)], [])
+@pytest.mark.parametrize(("change", "message"), BAD_LINES)
+def test_a_line_that_makes_no_sense_is_no_sale(change: dict[str, Any], message: str) -> None:
+    line = replace(WINE, **change)
+    with pytest.raises(InvalidSale, match=message):
+        build_sale([line], in_cash(due_of([line])))
 
 
-def test_further_fields_of_a_line_do_not_replace_its_own() -> None:
-    with pytest.raises(InvalidSale, match="twice"):
-        build_sale([replace(WINE, extra={"label": "other"})], [])
+GOOD_LINES: list[dict[str, Any]] = [
+    {"sku": "x" * 64, "label": "x" * 128, "unit": "x" * 16},
+    {"unit_price_minor": 0},
+    {"unit_price_minor": 1},
+    {"unit_price_minor": 10**12 - 1},
+    {"quantity_thousandths": 1},
+    {"discount_minor": 1850},
+    {"discount_minor": 1},
+    {"vat_rate": 0, "vat_class": "Z"},
+    {"vat_rate": 0, "vat_class": "N"},
+    {"vat_rate": 10_000, "vat_class": "S"},
+    {"vat_rate": 1000, "vat_class": "R2"},
+    {"vat_rate": 0, "vat_class": "O", "quantity_thousandths": -1},
+]
+
+
+@pytest.mark.parametrize("change", GOOD_LINES)
+def test_a_line_at_the_edge_of_sense_is_sold(change: dict[str, Any]) -> None:
+    line = replace(WINE, **change)
+    [written] = build_sale([line], in_cash(due_of([line])))["lines"]
+    names = {"sku": "sku", "label": "label", "unit": "unit", "unit_price_minor": "pu", "vat_class": "vc"}
+    names |= {"quantity_thousandths": "qty", "discount_minor": "disc", "vat_rate": "vat"}
+    assert {field: written[names[field]] for field in change} == change
+
+
+def test_the_highest_rate_comes_first_and_of_one_rate_the_classes_in_order() -> None:
+    lines = [TERRINE, replace(WINE, vat_class="S"), WINE]
+    rates = build_sale(lines, paid_by_card(*lines))["vat"]
+    assert [(rate["vat"], rate["vc"]) for rate in rates] == [(2000, "N"), (2000, "S"), (550, "R1")]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +152,8 @@ def test_further_fields_of_a_line_do_not_replace_its_own() -> None:
         {"vat_rate": 10001},
         {"discount_minor": 10**12},
         {"unit_price_minor": 10**11, "quantity_thousandths": 20000},
+        {"unit_price_minor": 10**12, "quantity_thousandths": 1},
+        {"quantity_thousandths": 10**9, "unit_price_minor": 0},
     ],
 )
 def test_a_line_out_of_range_is_refused(change: dict[str, Any]) -> None:
@@ -144,29 +184,59 @@ def test_two_hundred_lines_are_the_most() -> None:
         build_sale([WINE] * 201, [])
 
 
+def test_the_longest_ticket_that_is_sold_fits_one_entry() -> None:
+    """Thirty-one lines, of which the last says more and more of its bottle."""
+    till = MemoryTill()
+
+    def cart(characters: int) -> list[Line]:
+        return [*[WINE] * 30, replace(WINE, extra={"lot": "x" * characters})]
+
+    least, most = 0, ENTRY_BYTES_MAX
+    while most - least > 1:
+        middle = (least + most) // 2
+        try:
+            build_sale(cart(middle), paid_by_card(*cart(0)))
+            least = middle
+        except InvalidSale:
+            most = middle
+    sold = till.sell(*cart(least), paid=paid_by_card(*cart(0)))
+    assert ENTRY_BYTES_MAX - 5000 < len(sold.sealed) <= ENTRY_BYTES_MAX
+
+
 def test_a_ticket_that_would_not_fit_one_entry_is_refused() -> None:
     lines = [replace(WINE, label="é" * 128, sku="s" * 64)] * LINES_MAX
     with pytest.raises(InvalidSale, match="too long"):
         build_sale(lines, paid_by_card(*lines))
 
 
-BAD_PAYMENTS = [
-    [],
-    [Payment(CARD, 1849)],
-    [Payment("shells", 1850)],
-    [Payment(CARD, 1850), Payment("cash", 0)],
-    [Payment(CARD, 1900), Payment("cash", -50)],
-    [Payment(CARD, 1900), Payment("change", -50)],
-    [Payment("cash", 10), Payment(CARD, 1890), Payment("change", -50)],
-    [Payment("change", 1850)],
-    [Payment(CARD, 1850, reference="a\tb")],
+CENT = replace(WINE, unit_price_minor=1)
+BAD_PAYMENTS: list[tuple[Line, list[Payment], str]] = [
+    (WINE, [], r"come to 0\.00, to be paid is 18\.50"),
+    (WINE, [Payment(CARD, 1849)], r"come to 18\.49"),
+    (WINE, [Payment("shells", 1850)], "no means of payment 'shells'"),
+    (WINE, [Payment(CARD, 1850), Payment("cash", 0)], "cash of 0.00 has no place"),
+    (WINE, [Payment(CARD, 1900), Payment("cash", -50)], "cash of -0.50 has no place"),
+    (WINE, [Payment(CARD, 1800), Payment("change", 50)], "change of 0.50 has no place"),
+    (WINE, [Payment(CARD, 1900), Payment("change", -50)], "more change than cash"),
+    (WINE, [Payment("cash", 10), Payment(CARD, 1890), Payment("change", -50)], "more change than cash"),
+    (WINE, [Payment("change", 1850)], "change of 18.50 has no place"),
+    (WINE, [Payment(CARD, 1850, reference="a\tb")], "a reference is 1 to 64"),
+    (WINE, [Payment(CARD, 1850, reference="x" * 65)], "a reference is 1 to 64"),
+    (CENT, [Payment(CARD, 2), Payment("cash", -1)], "cash of -0.01 has no place"),
 ]
 
 
-@pytest.mark.parametrize("payments", BAD_PAYMENTS)
-def test_payments_that_are_not_the_price_are_no_sale(payments: list[Payment]) -> None:
-    with pytest.raises(InvalidSale):
-        build_sale([WINE], payments)
+@pytest.mark.parametrize(("line", "payments", "message"), BAD_PAYMENTS)
+def test_payments_that_are_not_the_price_are_no_sale(
+    line: Line, payments: list[Payment], message: str
+) -> None:
+    with pytest.raises(InvalidSale, match=message):
+        build_sale([line], payments)
+
+
+def test_the_change_may_be_all_the_cash() -> None:
+    payments = [Payment(CARD, 1850), Payment("cash", 50), Payment("change", -50)]
+    assert len(build_sale([WINE], payments)["pay"]) == 3
 
 
 def test_a_payment_out_of_range_is_refused() -> None:
@@ -189,6 +259,7 @@ def test_what_is_sold_by_the_piece_says_so() -> None:
 def test_the_terminals_reference_is_kept() -> None:
     sale = build_sale([WINE], [Payment(CARD, 1850, reference="A-4711")])
     assert sale["pay"] == [{"m": "card", "amt": 1850, "ref": "A-4711"}]
+    assert build_sale([WINE], [Payment(CARD, 1850, reference="x" * 64)])["pay"][0]["ref"] == "x" * 64
 
 
 def test_change_is_given_from_cash_only() -> None:
@@ -372,6 +443,18 @@ class TestRefunds:
         assert (payload["lines"], payload["ttc"]) == ([], 0)
         with pytest.raises(NotRefundable, match="nothing"):
             build_refund(sale, [], [], reason="rien", quantities={})
+
+    def test_a_cent_is_paid_out_and_nothing_is_taken_for_it(self) -> None:
+        till = MemoryTill()
+        sale = till.sell(CENT)
+        with pytest.raises(InvalidSale, match=r"card of 0\.01 has no place"):
+            build_refund(sale, [], [Payment("cash", -2), Payment(CARD, 1)], reason="retour")
+        assert till.refund(sale).body["pay"] == [{"m": "cash", "amt": -1}]
+
+    def test_a_thousandth_that_was_sold_comes_back(self) -> None:
+        till = MemoryTill()
+        sale = till.sell(replace(WINE, quantity_thousandths=1), replace(DEPOSIT, quantity_thousandths=-1))
+        assert [(line["qty"], line["ttc"]) for line in till.refund(sale).body["lines"]] == [(-1, -2), (1, 3)]
 
     @pytest.mark.parametrize(
         "payments", [[Payment("cash", 1850)], [], [Payment("cash", -1851), Payment(CARD, 1)]]
