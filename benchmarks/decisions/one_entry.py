@@ -37,7 +37,8 @@ def main() -> None:
         till.sell(WINE, TERRINE)
     entries = till.entries[-SALES:]
     sealed = [entry.sealed for entry in entries]
-    print(f"{SALES} sales, {statistics.mean(map(len, sealed)):.0f} bytes sealed each; µs of processor time, medians")
+    size = statistics.mean(map(len, sealed))
+    print(f"{SALES} sales, {size:.0f} bytes sealed each; µs of processor time, medians")
     tell("hash (link)", per_item(lambda data: hashlib.sha256(data).digest(), sealed))
     tell("read: canonical form, common fields, link", per_item(read_entry, sealed))
     tell("sign", per_item(lambda data: till.key.sign(split(data)[0]), sealed))
