@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crdtsync.cli.options import MAY_BE_NEGATIVE, common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import MAY_BE_NEGATIVE, common_options, epilog, open_register
 from crdtsync.cli.output import money, print_json
 
 if TYPE_CHECKING:
@@ -18,7 +19,13 @@ WORDS = {"in": "put in", "out": "taken out", "deposit": "taken to the bank"}
 
 @click.command(
     "cash",
-    epilog='Example: crdtsync cash out 20 --reason "window cleaner"',
+    epilog=epilog(
+        'crdtsync cash out 20 --reason "window cleaner"',
+        "recorded",
+        errors.InvalidAmount,
+        errors.InvalidSale,
+        errors.NoRegister,
+    ),
     context_settings=MAY_BE_NEGATIVE,
 )
 @click.argument("what", type=click.Choice(list(WORDS)))

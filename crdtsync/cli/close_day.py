@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crdtsync import errors
 from crdtsync.cli.arguments import parse_cash
 from crdtsync.cli.figures_text import print_figures
-from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import print_json, print_notices
 from crdtsync.cli.syncing import sync_on_the_way
 
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
     from crdtsync.model.period import Level
 
 
-@click.command("close", epilog="Example: crdtsync close --counted 1234.50")
+@click.command(
+    "close",
+    epilog=epilog(
+        "crdtsync close --counted 1234.50",
+        "closed, synchronised or not",
+        errors.UsageError,
+        errors.InvalidAmount,
+        errors.NoRegister,
+    ),
+)
 @click.option("--counted", "counted_text", metavar="AMOUNT", help="The cash found in the drawer.")
 @click.option(
     "--level",

@@ -34,8 +34,10 @@ COMMANDS = {
     package="crdtsync.cli",
     modules=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 done, 2 wrong option, 10-18 what was asked for, 20-25 set-up, 30-35 network, "
-    "40-44 protocol, 50-55 records, 60-67 disk. Each is explained in docs/reference/errors.md.",
+    epilog="Example: crdtsync status --json\n\n"
+    "Exit codes: 0 done, 2 wrong command line, 3 lines refused, 10-19 what was asked for, 20-27 set-up, "
+    "30-35 network, 40-44 protocol, 50-55 records, 60-67 disk, 70 output lost, 130 interrupted. Each is "
+    "explained in docs/reference/errors.md.",
 )
 @click.version_option(package_name="crdtsync", prog_name="crdtsync")
 def main() -> None:

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import click
 
-from crdtsync.cli.options import common_options, settings_of
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, settings_of
 from crdtsync.cli.output import print_json
 
 
 @click.command(
     "init",
-    epilog='Example: crdtsync init --data ./till-1 --name "Caisse 1" --shop "Cave du Port"',
+    epilog=epilog(
+        'crdtsync init --data ./till-1 --name "Caisse 1" --shop "Cave du Port"',
+        "made",
+        errors.InvalidName,
+        errors.AlreadyARegister,
+    ),
 )
 @click.option("--name", required=True, help="What this register is called.")
 @click.option("--shop", "shop_name", help="What the shop is called; by default as the register.")

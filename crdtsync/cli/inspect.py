@@ -8,11 +8,15 @@ from typing import Any
 import click
 import orjson
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import print_json, print_table
 
 
-@click.command("inspect", epilog="Example: crdtsync inspect catalogue CM-19")
+@click.command(
+    "inspect",
+    epilog=epilog("crdtsync inspect catalogue CM-19", "shown", errors.InvalidName, errors.NoRegister),
+)
 @click.argument("document", required=False)
 @click.argument("key", required=False)
 @common_options

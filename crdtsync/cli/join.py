@@ -6,14 +6,24 @@ from pathlib import Path
 
 import click
 
-from crdtsync.cli.options import common_options, open_register, settings_of
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register, settings_of
 from crdtsync.cli.output import print_json
 from crdtsync.cli.syncing import sync_on_the_way
 
 
 @click.command(
     "join",
-    epilog='Example: crdtsync join wss://relay.example 7K2M-… --data ./till-1 --name "Caisse 1"',
+    epilog=epilog(
+        'crdtsync join wss://relay.example 7K2M-… --data ./till-1 --name "Caisse 1"',
+        "enrolled",
+        errors.InvalidName,
+        errors.AlreadyARegister,
+        errors.PairingRefused,
+        errors.TooManyAttempts,
+        errors.RelayUnreachable,
+        errors.WrongRelayKey,
+    ),
 )
 @click.argument("url")
 @click.argument("code")

@@ -6,13 +6,24 @@ from pathlib import Path
 
 import click
 
+from crdtsync import errors
 from crdtsync.cli.arguments import parse_cash, parse_day
-from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import local_day, money, print_json, print_notices
 from crdtsync.cli.syncing import sync_on_the_way
 
 
-@click.command("open", epilog="Example: crdtsync open --float 150")
+@click.command(
+    "open",
+    epilog=epilog(
+        "crdtsync open --float 150",
+        "open, synchronised or not",
+        errors.UsageError,
+        errors.InvalidName,
+        errors.InvalidAmount,
+        errors.NoRegister,
+    ),
+)
 @click.option("--float", "float_text", default="0", metavar="AMOUNT", help="The cash in the drawer.")
 @click.option("--day", metavar="YYYY-MM-DD", help="The day it is, when the clock is in doubt.")
 @common_options

@@ -6,6 +6,7 @@ The relay's command line takes ``data_option`` and ``json_option`` from here too
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from crdtsync.config import DATA_VARIABLE
-from crdtsync.errors import NoRegister
+from crdtsync.errors import CrdtsyncError, NoRegister
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register import Register
@@ -22,6 +23,24 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAY_BE_NEGATIVE: Final = {"ignore_unknown_options": True}
 """Context settings of a command with an argument like ``-3``, which is no option."""
+
+
+def epilog(example: str, done: str, *errors: type[CrdtsyncError]) -> str:
+    """What stands below a command's options: an example, and the exit codes. ``done`` is what 0 means.
+
+    ``errors`` are those that have to do with what the command does; those of any command are added.
+    """
+    codes = {error.exit_code: _words(error) for error in errors}
+    told = ", ".join(f"{code} {words}" for code, words in sorted(codes.items()))
+    return (
+        f"Example: {example}\n\n"
+        f"Exit codes: 0 {done}, 2 wrong command line, {told + ', ' if told else ''}60-67 the disk, "
+        "70 output lost, 130 interrupted."
+    )
+
+
+def _words(error: type[CrdtsyncError]) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", error.__name__).lower()
 
 
 def data_option(variable: str, whose: str) -> Callable[[Command], Command]:

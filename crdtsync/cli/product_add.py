@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import print_json
 from crdtsync.cli.product_show import product_facts, product_line
 
@@ -59,7 +60,14 @@ def details_of(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @click.command(
-    "add", epilog="Example: crdtsync product add CM-19 --name 'Crozes-Hermitage 2019' --price 18.50 --vat 20"
+    "add",
+    epilog=epilog(
+        "crdtsync product add CM-19 --name 'Crozes-Hermitage 2019' --price 18.50 --vat 20",
+        "added",
+        errors.InvalidAmount,
+        errors.InvalidProduct,
+        errors.NoRegister,
+    ),
 )
 @click.argument("sku")
 @click.option("--name", required=True, help="As it stands on the ticket.")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import many, print_json
 from crdtsync.errors import LinesRefused
 
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     from crdtsync.runtime.register_products import ImportReport
 
 
-@click.command("import", epilog="Example: crdtsync product import tarif.csv --dry-run")
+@click.command(
+    "import",
+    epilog=epilog(
+        "crdtsync product import tarif.csv --dry-run",
+        "every line is imported",
+        errors.LinesRefused,
+        errors.InvalidImport,
+        errors.NoRegister,
+    ),
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Report only; nothing is changed.")
 @common_options

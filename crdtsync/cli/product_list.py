@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import money, print_json, print_table, rate
 from crdtsync.cli.product_show import product_facts
 
 
-@click.command("list", epilog="Example: crdtsync product list --archived")
+@click.command("list", epilog=epilog("crdtsync product list --archived", "listed", errors.NoRegister))
 @click.option("--archived", is_flag=True, help="Also those that are not on sale any more.")
 @common_options
 def command(archived: bool, data: Path, as_json: bool) -> None:

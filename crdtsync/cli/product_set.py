@@ -7,14 +7,25 @@ from typing import Any
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import print_json
 from crdtsync.cli.product_add import detail_options, details_of
 from crdtsync.cli.product_show import product_facts, product_line
 from crdtsync.errors import WrongCommandLine
 
 
-@click.command("set", epilog="Example: crdtsync product set CM-19 --price 19.50")
+@click.command(
+    "set",
+    epilog=epilog(
+        "crdtsync product set CM-19 --price 19.50",
+        "changed",
+        errors.InvalidAmount,
+        errors.InvalidProduct,
+        errors.UnknownProduct,
+        errors.NoRegister,
+    ),
+)
 @click.argument("sku")
 @click.option("--name", help="As it stands on the ticket.")
 @click.option("--price", help="Tax included, from now on.")

@@ -8,12 +8,15 @@ from typing import Any
 import click
 import orjson
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import money, print_json, rate
 from crdtsync.storage.view_queries import ProductRow
 
 
-@click.command("show", epilog="Example: crdtsync product show CM-19")
+@click.command(
+    "show", epilog=epilog("crdtsync product show CM-19", "shown", errors.UnknownProduct, errors.NoRegister)
+)
 @click.argument("sku")
 @common_options
 def command(sku: str, data: Path, as_json: bool) -> None:

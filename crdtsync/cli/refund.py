@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crdtsync import errors
 from crdtsync.cli.arguments import parse_payment, parse_positive_quantity
-from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import print_json, print_notices
 from crdtsync.cli.ticket_text import print_ticket, ticket_facts
 from crdtsync.errors import NotRefundable
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
     from crdtsync.runtime.ticket import Ticket
 
 
-@click.command("refund", epilog="Example: crdtsync refund 7RCYFK-26-000012 --line 2=1 --reason corked")
+@click.command(
+    "refund",
+    epilog=epilog(
+        "crdtsync refund 7RCYFK-26-000012 --line 2=1 --reason corked",
+        "refunded",
+        errors.InvalidAmount,
+        errors.UnknownTicket,
+        errors.NotRefundable,
+        errors.InvalidSale,
+        errors.NoRegister,
+    ),
+)
 @click.argument("number")
 @click.option(
     "--line",

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import click
 
+from crdtsync import errors
 from crdtsync.cli.arguments import parse_day
 from crdtsync.cli.figures_text import print_report
-from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import print_json
 
 
-@click.command("report", epilog="Example: crdtsync report --day 2026-11-24")
+@click.command(
+    "report",
+    epilog=epilog("crdtsync report --day 2026-11-24", "shown", errors.InvalidName, errors.NoRegister),
+)
 @click.option("--day", metavar="YYYY-MM-DD", help="The business day; by default the running one.")
 @common_options
 def command(day: str | None, data: Path, as_json: bool) -> None:

@@ -6,12 +6,28 @@ from pathlib import Path
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import many, print_json, print_table
 from crdtsync.cli.syncing import progress_on_terminal
 
 
-@click.command("resync", epilog="Example: crdtsync resync --dry-run")
+@click.command(
+    "resync",
+    epilog=epilog(
+        "crdtsync resync --dry-run",
+        "everything is on the relay's disk",
+        errors.InvalidName,
+        errors.NoRegister,
+        errors.RoleTaken,
+        errors.RelayUnreachable,
+        errors.LinkClosed,
+        errors.AccessDenied,
+        errors.WrongRelayKey,
+        errors.NotSynchronised,
+        errors.UnsupportedVersion,
+    ),
+)
 @click.argument("document", required=False)
 @click.option("--dry-run", is_flag=True, help="Only say what is known here to be missing.")
 @click.option(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import print_json_line
 from crdtsync.cli.stopping import Stop
 
@@ -18,7 +19,18 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.5
 
 
-@click.command("run", epilog="Example: crdtsync run --data ./till-1")
+@click.command(
+    "run",
+    epilog=epilog(
+        "crdtsync run --data ./till-1",
+        "stopped",
+        errors.NoRegister,
+        errors.RoleTaken,
+        errors.AccessDenied,
+        errors.WrongRelayKey,
+        errors.UnsupportedVersion,
+    ),
+)
 @common_options
 def command(data: Path, as_json: bool) -> None:
     """Keep this register in step with its relay until stopped (Ctrl-C, SIGTERM).

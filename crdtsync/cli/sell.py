@@ -6,13 +6,24 @@ from pathlib import Path
 
 import click
 
+from crdtsync import errors
 from crdtsync.cli.arguments import basket_line, parse_payment
-from crdtsync.cli.options import common_options, open_register
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import money, print_json, print_notices
 from crdtsync.cli.ticket_text import print_ticket, ticket_facts
 
 
-@click.command("sell", epilog="Example: crdtsync sell CM-19x2 TER-01 --pay cash=50")
+@click.command(
+    "sell",
+    epilog=epilog(
+        "crdtsync sell CM-19x2 TER-01 --pay cash=50",
+        "sold",
+        errors.InvalidAmount,
+        errors.UnknownProduct,
+        errors.InvalidSale,
+        errors.NoRegister,
+    ),
+)
 @click.argument("products", nargs=-1, required=True, metavar="SKU[xQTY]…")
 @click.option(
     "--pay",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import local_time, many, money, print_json, print_json_line, print_table
 from crdtsync.cli.stopping import Stop
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 WATCH_EVERY_S = 1.0
 
 
-@click.command("status", epilog="Example: crdtsync status --watch")
+@click.command("status", epilog=epilog("crdtsync status --watch", "shown", errors.NoRegister))
 @click.option("--documents", is_flag=True, help="All documents, not only today's.")
 @click.option("--watch", is_flag=True, help="Again every second, until stopped; JSON on one line each.")
 @common_options

@@ -6,15 +6,24 @@ from pathlib import Path
 
 import click
 
-from crdtsync.cli.options import MAY_BE_NEGATIVE, common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import MAY_BE_NEGATIVE, common_options, epilog, open_register
 from crdtsync.cli.output import print_json, quantity
+from crdtsync.cli.stock_list import level_facts
 from crdtsync.errors import InvalidAmount
 from crdtsync.model.movement import REASONS
 
 
 @click.command(
     "add",
-    epilog="Example: crdtsync stock add CM-19 36 --reference BL-4711",
+    epilog=epilog(
+        "crdtsync stock add CM-19 36 --reference BL-4711",
+        "recorded",
+        errors.InvalidAmount,
+        errors.UnknownProduct,
+        errors.InvalidSale,
+        errors.NoRegister,
+    ),
     context_settings=MAY_BE_NEGATIVE,
 )
 @click.argument("sku")
@@ -43,6 +52,6 @@ def command(
         register.stock.add(sku, moved, why=why, reference=reference, request_id=request_id)
         level = register.stock.level(sku)
     if as_json:
-        print_json(level)
+        print_json(level_facts(level))
         return
     click.echo(f"{sku}: {quantity(level.quantity)} in stock.")

@@ -6,12 +6,23 @@ from pathlib import Path
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import print_json, quantity
 from crdtsync.errors import InvalidAmount
 
 
-@click.command("count", epilog="Example: crdtsync stock count CM-19=34 TER-01=12")
+@click.command(
+    "count",
+    epilog=epilog(
+        "crdtsync stock count CM-19=34 TER-01=12",
+        "recorded",
+        errors.InvalidAmount,
+        errors.UnknownProduct,
+        errors.InvalidSale,
+        errors.NoRegister,
+    ),
+)
 @click.argument("counted", nargs=-1, required=True, metavar="SKU=QTY…")
 @click.option("--request-id", metavar="ID", help="Makes repeating safe.")
 @common_options
@@ -31,7 +42,7 @@ def command(counted: tuple[str, ...], request_id: str | None, data: Path, as_jso
             register.products.get(sku)
         register.stock.count(quantities, request_id=request_id)
     if as_json:
-        print_json(quantities)
+        print_json({"counted": quantities})
         return
     for sku, found in quantities.items():
         click.echo(f"{sku}: {quantity(found)} counted.")

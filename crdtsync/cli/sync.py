@@ -6,12 +6,27 @@ from pathlib import Path
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import many, money, print_json
 from crdtsync.cli.syncing import progress_on_terminal
 
 
-@click.command("sync", epilog="Example: crdtsync sync --timeout 120")
+@click.command(
+    "sync",
+    epilog=epilog(
+        "crdtsync sync --timeout 120",
+        "everything is on the relay's disk",
+        errors.NoRegister,
+        errors.RoleTaken,
+        errors.RelayUnreachable,
+        errors.LinkClosed,
+        errors.AccessDenied,
+        errors.WrongRelayKey,
+        errors.NotSynchronised,
+        errors.UnsupportedVersion,
+    ),
+)
 @click.option(
     "--timeout",
     "timeout_s",

@@ -13,7 +13,7 @@ from crdtsync.errors import LinkError, NoRegister, RemoteProtocolError, RoleTake
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register import Register
-    from crdtsync.runtime.syncer import Progress
+    from crdtsync.runtime.progress import Progress
 
 
 def sync_on_the_way(register: Register) -> str:

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import click
 
-from crdtsync.cli.options import common_options, open_register
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import many, print_json
 from crdtsync.errors import IntegrityDefect
 
 
-@click.command("verify", epilog="Example: crdtsync verify --json")
+@click.command(
+    "verify",
+    epilog=epilog("crdtsync verify --json", "everything holds", errors.NoRegister, errors.IntegrityDefect),
+)
 @common_options
 def command(data: Path, as_json: bool) -> None:
     """Check every checksum, link, number, total and signature.

@@ -28,7 +28,7 @@ def test_a_register_is_made_sells_and_says_so(till):
     ticket = till.json("sell", "CM-19x2", "TER-01", "--pay", "card")
     assert (ticket["total_minor"], ticket["number"].rpartition("-")[2]) == (4395, "000001")
     [row] = till.json("sales")
-    assert (row["number"], row["total"], row["register"]) == (ticket["number"], 4395, "Caisse 1")
+    assert (row["number"], row["total_minor"], row["register"]) == (ticket["number"], 4395, "Caisse 1")
     status = till.json("status")
     assert (status["state"], status["pending_sales"], status["pending_amount_minor"]) == ("alone", 1, 4395)
 
@@ -114,10 +114,12 @@ def test_a_closing_and_a_report_are_printed(till):
 def test_stock_is_added_counted_and_listed(till):
     till.ok("stock", "add", "CM-19", "12", "--reference", "BL-1")
     till.ok("sell", "CM-19x2", "--pay", "card")
-    assert {row["sku"]: row["quantity"] for row in till.json("stock", "list")} == {"CM-19": 10_000}
+    assert {row["sku"]: row["quantity_thousandths"] for row in till.json("stock", "list")} == {
+        "CM-19": 10_000
+    }
     till.ok("stock", "count", "CM-19=9", "TER-01=4")
     till.ok("stock", "add", "CM-19", "-1", "--why", "breakage")
-    assert {row["sku"]: row["quantity"] for row in till.json("stock", "list")} == {
+    assert {row["sku"]: row["quantity_thousandths"] for row in till.json("stock", "list")} == {
         "CM-19": 8000,
         "TER-01": 4000,
     }

@@ -12,7 +12,7 @@ from pycrdt import Array, Map, Text
 from crdtsync import errors
 from crdtsync.cli.syncing import progress_text
 from crdtsync.runtime.register import Register
-from crdtsync.runtime.syncer import Progress
+from crdtsync.runtime.progress import Progress
 
 
 def records(till, document):

@@ -1,0 +1,130 @@
+"""What each command of the relay prints with ``--json``. See ``crdtsync.cli.json_forms``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from crdtsync.cli.json_form import Form, amount, many, number, text, truth, value
+from crdtsync.cli.json_forms import FINDING
+
+_CODE = (
+    text("code", "the pairing code; it lets one device in, once"),
+    text("role", "what the device will be: `register`, `backoffice` or `display`"),
+    value("expires_at", "utc", "until when"),
+)
+
+_DEVICE = (
+    value("device", "id", "the device"),
+    text("name", "its name"),
+    text("role", "its role"),
+    text("series", "what its ticket numbers begin with", null="for a device that does not sell"),
+    truth("revoked", "whether it was cut off"),
+    value("last_contact_at", "utc", "when it was last here", null="if it never was"),
+    text("software", "what it ran then", null="if it never was here"),
+    number("stored", "how far the relay has the device's log"),
+    number("acknowledged", "how far the device has the relay's log on its disk"),
+    number("behind", "records of the shop that it has not confirmed"),
+    number("pending_sales", "sales that it said were pending", null="if it never said"),
+    amount("pending_amount_minor", "what they come to", null="if it never said"),
+    number("clock_offset_ms", "its clock minus the relay's", "ms", null="if it never said"),
+    number("held", "records of it that are held"),
+    number("refused", "records of it that were refused"),
+)
+
+_NOT_ADMITTED = (
+    value("digest", "digest", "the record's digest"),
+    text("code", "why, in one word"),
+    text("reason", "why, for a person"),
+    truth("held", "whether it waits for a certificate"),
+    value("at", "utc", "when it came"),
+    value("from_log", "id", "the log that it came from", null="where that is not known"),
+)
+
+_SHOP = (
+    value("shop", "id", "the shop"),
+    text("name", "its name"),
+    value("log", "id", "the relay's log of it"),
+    number("log_end", "number of the newest record"),
+    number("documents", "documents"),
+    number("records_bytes", "what the records take", "bytes"),
+    number("held", "records held until a certificate admits them"),
+    number("refused", "records refused"),
+    number("damaged", "records found damaged on disk"),
+    many("not_admitted", "these records", _NOT_ADMITTED),
+    number("open_codes", "pairing codes that can still be used"),
+    many("devices", "the devices", _DEVICE),
+)
+
+FORMS: Final = (
+    Form(
+        "serve",
+        (
+            text("url", "where registers connect"),
+            text("web", "where `/healthz` and `/metrics` are"),
+            text("host", "the address it listens on"),
+            number("port", "the port"),
+            number("pid", "the process"),
+            number("shops", "shops served"),
+        ),
+        "lines",
+        says="One line, when devices can connect. Logs go to standard error, one JSON object per line.",
+    ),
+    Form(
+        "shop create",
+        (value("shop", "id", "the new shop"), text("name", "its name"), *_CODE),
+    ),
+    Form(
+        "shop list",
+        (
+            many(
+                "shops",
+                "the shops",
+                (
+                    value("shop", "id", "the shop"),
+                    text("name", "its name"),
+                    value("created_at", "utc", "when it was made"),
+                ),
+            ),
+        ),
+    ),
+    Form("pair", (value("shop", "id", "the shop"), text("name", "its name"), *_CODE)),
+    Form(
+        "revoke",
+        (
+            value("shop", "id", "the shop"),
+            value("device", "id", "the device"),
+            truth("revoked", "always true"),
+            truth("is_new", "whether it was not cut off before"),
+        ),
+    ),
+    Form(
+        "status",
+        (
+            text("data", "the data folder"),
+            number("served_by_pid", "the process that serves it", null="while none does"),
+            value("relay", "id", "the relay"),
+            number("store_bytes", "what the store takes on disk", "bytes"),
+            many("shops", "the shops", _SHOP),
+        ),
+    ),
+    Form(
+        "verify",
+        (
+            number("defects", "how many in all; with any, the command ends with exit code 67"),
+            many("store", "defects of the file", FINDING),
+            many(
+                "shops",
+                "each shop",
+                (
+                    value("shop", "id", "the shop"),
+                    text("name", "its name"),
+                    number("records", "records"),
+                    number("entries", "entries that were verified"),
+                    number("chains", "chains"),
+                    many("findings", "what does not hold", FINDING),
+                    many("notes", "what is odd and no defect", FINDING),
+                ),
+            ),
+        ),
+    ),
+)
