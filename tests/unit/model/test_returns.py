@@ -10,7 +10,7 @@ from crdtsync.model.entry import Entry, read_entry
 from crdtsync.model.returns import Place, Returns
 from crdtsync.model.sealed import seal
 from crdtsync.model.ticket import Line, build_refund
-from crdtsync.testing.till import TERRINE, WINE, MemoryTill, in_cash
+from crdtsync.testing.till import DEPOSIT, TERRINE, WINE, MemoryTill, in_cash
 
 SIX_BOTTLES = replace(WINE, quantity_thousandths=6000)
 
@@ -82,6 +82,38 @@ def test_more_money_than_was_paid_is_found_though_the_bottles_fit() -> None:
     dear = strange(MemoryTill("Caisse 2"), sale, lines=[{**line, "ttc": -11101, "disc": 1}])
     [(code, _, message)] = checked([sale, dear])
     assert (code, message) == ("refund", "line 1 of ticket 01-26-000001: 111.01 given back, 111.00 paid")
+
+
+EMPTIES = replace(DEPOSIT, quantity_thousandths=-2000)
+
+
+def test_containers_that_were_taken_back_once_are_given_out_again_once() -> None:
+    """A sale may take empties back; a refund of it gives them out again."""
+    till, other = MemoryTill(), MemoryTill("Caisse 2", series="02")
+    sale = till.sell(EMPTIES, WINE)
+    till.refund(sale, {1: 2000})
+    assert checked(till.entries) == []
+    other.refund(sale, {1: 1000})
+    [(_, _, message)] = checked([*till.entries, *other.entries])
+    assert message == "line 1 of ticket 01-26-000001: 3 given back, 2 sold"
+
+
+def test_more_money_taken_for_containers_than_was_given_is_found() -> None:
+    till = MemoryTill()
+    sale = till.sell(EMPTIES)
+    line = till.refund(sale).body["lines"][0]
+    dear = strange(MemoryTill("Caisse 2"), sale, lines=[{**line, "ttc": 6001}])
+    [(_, _, message)] = checked([sale, dear])
+    assert message == "line 1 of ticket 01-26-000001: -60.01 given back, -60.00 paid"
+    fair = strange(MemoryTill("Caisse 3"), sale, lines=[{**line, "ttc": 5999}])
+    assert checked([sale, fair]) == []
+
+
+def test_what_was_given_away_is_no_money_to_give_back() -> None:
+    till = MemoryTill()
+    sale = till.sell(WINE, replace(TERRINE, unit_price_minor=0))
+    till.refund(sale, {1: 1000})
+    assert checked(till.entries) == []
 
 
 LINE = MemoryTill().refund(MemoryTill().sell(), None).body["lines"][0]
