@@ -8,7 +8,7 @@ explained are taken from the entries that follow, so that one gap is one defect.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
@@ -168,15 +168,14 @@ class _Walk:
 
     def _begin(self, first: Entry) -> Iterator[Defect]:
         self._author = first.author
-        certified = []
-        if self._directory is not None:
-            certified = [known.public for known in self._directory.certificates(first.author)]
+        known = [] if self._directory is None else self._directory.certificates(first.author)
+        certified = {certificate.public: certificate.series for certificate in known}
         if first.facts.n > 1:
-            self._keys = certified
+            self._keys = list(certified)
         else:
             self._keys = [bytes.fromhex(first.body["key"]["pub"])]
-            if self._directory is not None and first.kind == "register" and self._keys[0] not in certified:
-                yield _defect("key", first, "no certificate of the shop names the key of this chain")
+            if self._directory is not None and first.kind == "register":
+                yield from _check_certified(first, certified, self._keys[0])
         if not self._keys:
             yield _defect("key", first, "the first entry is missing: signatures cannot be verified")
 
@@ -199,6 +198,15 @@ class _Walk:
         head = self._known.get(entry.facts.n)
         if head is not None and head.link != entry.link:
             yield _defect("witness", entry, f"entry {head.n} is known elsewhere as {head.link.hex()[:8]}")
+
+
+def _check_certified(first: Entry, certified: Mapping[bytes, str | None], key: bytes) -> Iterator[Defect]:
+    """Whether the chain's key, and the series of its tickets, are what the shop's owner certified."""
+    if key not in certified:
+        yield _defect("key", first, "no certificate of the shop names the key of this chain")
+    elif certified[key] not in (None, first.body["series"]):
+        message = f"its tickets are of series {first.body['series']}, its certificate says {certified[key]}"
+        yield _defect("number", first, message)
 
 
 def _follow(branch: _Branch | None, entry: Entry) -> tuple[list[Defect], _Branch]:

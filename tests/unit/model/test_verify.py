@@ -82,6 +82,17 @@ def test_a_chain_of_a_certified_key_has_no_defect() -> None:
     assert codes(till, directory=Directory(owner.author)) == [("key", 1)]
 
 
+def test_a_series_that_was_not_allotted_is_named() -> None:
+    owner = MemoryOwner()
+    till = MemoryTill("till 1", shop=owner.shop, series="07")
+    owner.certify(till)
+    assert codes(till, directory=owner.directory) == []
+    owner.certify(till, series="08")
+    [defect] = defects(till, directory=owner.directory)
+    assert (defect.code, defect.seq) == ("number", 1)
+    assert defect.message == "its tickets are of series 07, its certificate says 08"
+
+
 def test_an_empty_chain_has_no_defect() -> None:
     assert codes(TILL, []) == []
 
