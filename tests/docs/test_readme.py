@@ -25,6 +25,7 @@ def test_the_demonstration_ends_by_itself_with_what_the_readme_shows() -> None:
     assert shown.stdout.endswith(told.strip("\n") + "\n")
 
 
+@pytest.mark.slow
 def test_the_example_of_the_library_prints_what_the_readme_says(tmp_path: Path) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (told,) = re.findall(r"It prints `(.+?)`", README)

@@ -84,5 +84,6 @@ def test_what_takes_a_moment_is_asked_again(session):
     session.run(page("$ echo x >> count; wc -l < count", "3", words="soon"))
 
 
+@pytest.mark.slow
 def test_the_first_steps_of_the_readme_are_true(session):
     session.run((ROOT / "README.md").read_text())

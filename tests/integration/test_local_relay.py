@@ -83,6 +83,7 @@ def test_a_relay_that_does_not_run_has_no_address(tmp_path: Path) -> None:
         _ = LocalRelay(tmp_path / "relay").url
 
 
+@pytest.mark.slow
 def test_in_another_program_its_logging_decides_what_is_shown(tmp_path: Path) -> None:
     script = (
         "import sys; from crdtsync import Register; from crdtsync_server import LocalRelay\n"
@@ -109,6 +110,7 @@ def test_an_event_of_the_relay_reaches_the_logging_of_its_program(
     assert "device_enrolled" in caplog.text
 
 
+@pytest.mark.slow
 def test_devices_are_listed_by_name_and_the_relay_last(tmp_path: Path) -> None:
     with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
         for name in ("Caisse 3", "caisse 2", "Caisse 4", "Caisse 1"):
