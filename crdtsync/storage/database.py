@@ -62,6 +62,7 @@ class Database:
         self.generation = 0
         self.in_transaction = False
         self._depth = 0
+        self._open_cursors: set[apsw.Cursor] = set()
         self._version = -1
         self._busy_timeout_s = busy_timeout_s
         self._application_id = application_id
@@ -116,9 +117,11 @@ class Database:
         """The rows one by one. Only within ``snapshot`` or a transaction: the statement stays open."""
         try:
             cursor = self.connection.execute(sql, values)
+            self._open_cursors.add(cursor)
             try:
                 yield from cursor
             finally:
+                self._open_cursors.discard(cursor)
                 cursor.close(True)
         except apsw.Error as error:
             raise self.storage_error(error) from error
@@ -170,6 +173,10 @@ class Database:
             yield
         finally:
             self._depth -= 1
+            # An error that somebody keeps holds the frames that it went through, and with them a statement
+            # that is not finished: left open, it would keep this connection in the past for ever.
+            while self._open_cursors:
+                self._open_cursors.pop().close(True)
             if self.connection.in_transaction:
                 self.write("COMMIT")
 

@@ -214,3 +214,18 @@ def test_a_copied_file_is_as_good_as_the_first(whole, tmp_path):
     assert answers(store) == answers(copy)
     for opened in (store, copy):
         opened.close()
+
+
+def test_a_store_that_met_damage_does_not_stay_in_the_past(tmp_path, whole):
+    shutil.copy(whole, tmp_path / "shop.db")
+    store, other = SqliteStore(tmp_path / "shop.db"), SqliteStore(tmp_path / "shop.db")
+    end = other.shop(SHOP).end.seq
+    other.database.write("UPDATE record SET bytes = x'00' WHERE pos & 1099511627775 = ?", (end,))
+    with pytest.raises(DamagedStore) as kept:
+        store.shop(SHOP).read(end - 1, bytes_max=1 << 20)
+    with other.transaction():
+        other.shop(SHOP).set_damaged_apart(end, 7)
+    assert store.shop(SHOP).read(end - 1, bytes_max=1 << 20).to.seq == end
+    assert kept.value.seq == end
+    store.close()
+    other.close()
