@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from crdtsync.errors import (
     CrdtsyncError,
+    DamagedStore,
     InvalidName,
     LinkClosed,
     MalformedMessage,
@@ -27,7 +28,7 @@ from crdtsync.runtime.connection import Socket
 from crdtsync_server.access import Access, Enrolment
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.logs import get_logger
-from crdtsync_server.open import open_store
+from crdtsync_server.open import mend, open_store
 
 WAITING_MAX = 32
 """Devices in front of the desk: with 20 ms each the last one waits for less than a second."""
@@ -109,6 +110,13 @@ class EnrolmentDesk:
     def begin_generation(self, shop: bytes) -> None:
         """A device has shown that the relay was put back from a backup. Returns at once."""
         self._thread.submit(self._access.begin_generation, self._store, shop)
+
+    async def mend(self, damage: DamagedStore, now_ms: int) -> bool:
+        """Set a damaged record apart, beside the committer: that reads certificates first, which may be what
+        is damaged. See ``open.mend``. Raises ``StorageError``.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, mend, self._store, damage, now_ms)
 
     def close(self) -> None:
         """Finish what is under way, then let go of the files."""

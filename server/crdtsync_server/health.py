@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from crdtsync.errors import CrdtsyncError, StorageError
+from crdtsync.errors import CrdtsyncError, DamagedStore, StorageError
 from crdtsync_server.app import Health
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.metrics import RelayMetrics
@@ -40,11 +40,14 @@ class StoreHealth:
         self._monotonic_s = monotonic_s
         self._committed_s: float | None = None
         self._failure: tuple[float, str] | None = None
+        self._damage = ""
         self._looked: tuple[float, Health] | None = None
 
     def committed(self, *, seconds: float, records: int, records_bytes: int) -> None:
         """A transaction is on disk."""
-        self._committed_s, self._failure = self._monotonic_s(), None
+        self._committed_s = self._monotonic_s()
+        if self._failure is not None:
+            self._failure = self._looked = None
         self._metrics.commits.inc()
         self._metrics.commit_seconds.observe(seconds)
         self._metrics.commit_records.observe(records)
@@ -55,14 +58,25 @@ class StoreHealth:
         """A transaction failed. Only the disk's own errors speak against the store, not what a peer sent."""
         self._metrics.commit_failures.inc()
         if isinstance(error, StorageError):
-            self._failure = (self._monotonic_s(), str(error))
+            self.speaks_against(error)
+
+    def speaks_against(self, error: StorageError) -> None:
+        """Something else than a transaction showed that the store cannot be used as it is."""
+        self._failure = (self._monotonic_s(), str(error))
+        self._looked = None
+        if isinstance(error, DamagedStore):
+            self._damage = str(error)
+
+    def mended(self) -> None:
+        """What was damaged was set apart; its senders are asked for it again."""
+        self._failure, self._damage, self._looked = None, "", None
 
     def look(self) -> Health:
         """The state of things now, or of a second ago. Blocks for an fsync."""
         now_s = self._monotonic_s()
         if self._looked is not None and now_s - self._looked[0] < LOOK_EVERY_S:
             return self._looked[1]
-        problem = self._recent_failure(now_s) or self._probe()
+        problem = self._damage or self._recent_failure(now_s) or self._probe()
         writable = not problem
         free_mb = self._free_mb()
         if writable and free_mb < self._disk_free_mb_min:

@@ -18,7 +18,7 @@ from typing import Any
 from prometheus_client import Gauge
 from starlette.websockets import WebSocket
 
-from crdtsync.errors import AccessDenied, CrdtsyncError, LinkClosed, StorageError
+from crdtsync.errors import AccessDenied, CrdtsyncError, DamagedStore, LinkClosed, StorageError
 from crdtsync.ids import ENTRY, ID_BYTES, Position
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.signature import sign_with_purpose
@@ -28,7 +28,7 @@ from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.committer import OUT_OF_STEP, Committer, Work
 from crdtsync.runtime.comparison import DocumentReader
 from crdtsync.runtime.connection import Connection, refused
 from crdtsync.runtime.tail import Growth, Tail
@@ -44,6 +44,7 @@ from crdtsync_server.folder import DataFolder
 from crdtsync_server.health import StoreHealth
 from crdtsync_server.logs import get_logger
 from crdtsync_server.metrics import RelayMetrics
+from crdtsync_server.open import mend
 from crdtsync_server.sockets import WebSocketEnd
 
 TAIL_BYTES_MAX = 4 << 20
@@ -67,9 +68,9 @@ class Relay:
         self._folder = folder
         self._config = config
         self._store = SqliteStore(folder.store)
-        self.access.index_shops(self._store)
-        self._restored = set(self.access.notice_restore(self._store))
         self._clock = SystemClock()
+        self._restored = self._notice_restore()
+        self._mending: set[asyncio.Task[None]] = set()
         self._connections: dict[bytes, dict[Connection, WebSocketEnd]] = defaultdict(dict)
         self._all: dict[Connection, WebSocketEnd] = {}
         self._everybody_left = asyncio.Event()
@@ -94,6 +95,17 @@ class Relay:
         self.documents = DocumentReader(lambda: SqliteStore(folder.store))
         self.committer: Committer = self._commits
         self._let_metrics_be_read()
+
+    def _notice_restore(self) -> set[bytes]:
+        while True:
+            try:
+                self.access.index_shops(self._store)
+                return set(self.access.notice_restore(self._store))
+            except DamagedStore as damage:
+                # A relay that does not start helps nobody: the rest works, and this is fetched again.
+                if not mend(self._store, damage, self._clock.now_ms()):
+                    raise
+                get_logger().error("record_set_apart", reason=str(damage))
 
     @property
     def shop_count(self) -> int:
@@ -261,6 +273,7 @@ class Relay:
         if error is not None:
             self._health.failed(error)
             get_logger().error("commit_failed", reason=str(error))
+            self._store_failed(error)
             return
         sizes = [len(row.record) for growth in growths for row in growth.rows]
         self._health.committed(seconds=seconds, records=len(sizes), records_bytes=sum(sizes))
@@ -295,7 +308,7 @@ class Relay:
                 self._save_contacts()
             except StorageError as error:
                 # The disk may answer again; until then commits fail too, and `/healthz` says why.
-                self._health.failed(error)
+                self._store_failed(error)
             live = [connection for connections in self._connections.values() for connection in connections]
             self.metrics.devices_lagging.set(self._contacts.look(live))
 
@@ -327,6 +340,31 @@ class Relay:
         for shop, write in self._contacts.due(live, at_once=at_once).items():
             self.committer.submit(Work(shop, b"", "", lambda outcome: None, also=write))
 
+    def _store_failed(self, error: CrdtsyncError) -> None:
+        if not isinstance(error, StorageError):
+            return
+        self._health.speaks_against(error)
+        if isinstance(error, DamagedStore) and not self._mending and not self._is_stopping:
+            self._mending.add(asyncio.create_task(self._mend(error)))
+
+    async def _mend(self, damage: DamagedStore) -> None:
+        try:
+            is_mended = await self._desk.mend(damage, self._clock.now_ms())
+        except StorageError as error:
+            get_logger().error("record_not_set_apart", reason=str(error))
+            return
+        finally:
+            self._mending.clear()
+        if not is_mended or damage.shop is None:
+            return
+        get_logger().error(
+            "record_set_apart", reason=str(damage), hint="its registers are asked for it again"
+        )
+        self._health.mended()
+        self._tails.pop(damage.shop, None)
+        for connection in list(self._connections[damage.shop]):
+            connection.close(LinkClosed("a damaged record was set apart", code=OUT_OF_STEP), OUT_OF_STEP)
+
     def _drop_revoked(self, shop: bytes) -> None:
         admission = self.admission(shop)
         admission.is_stale = True
@@ -338,6 +376,8 @@ class Relay:
 
     def _gone(self, connection: Connection) -> None:
         peer = connection.session.peer
+        if connection.error is not None:
+            self._store_failed(connection.error)
         if peer is not None:
             self._contacts.gone(connection)
             self._connections[peer.shop].pop(connection, None)

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from crdtsync.errors import DiskFull, MalformedRecord
+from crdtsync.errors import DamagedStore, DiskFull, MalformedRecord
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.health import FAILURE_COUNTS_S, LOOK_EVERY_S, StoreHealth
 from crdtsync_server.metrics import RelayMetrics
@@ -77,3 +77,18 @@ def test_between_two_looks_nothing_is_written(health, tmp_path):
 def test_looking_leaves_nothing_behind(health, tmp_path):
     health.look()
     assert [path.name for path in (tmp_path / "relay").iterdir()] == ["keys"]
+
+
+def test_a_damaged_store_is_not_well_until_it_is_mended(health, now):
+    health.speaks_against(DamagedStore("record 7 is damaged"))
+    health.committed(seconds=0.001, records=1, records_bytes=700)
+    now[0] += FAILURE_COUNTS_S
+    assert health.look().problem == "record 7 is damaged"
+    health.mended()
+    assert health.look().ok
+
+
+def test_what_shows_against_the_store_is_told_at_once(health):
+    assert health.look().ok
+    health.speaks_against(DiskFull("the disk is full"))
+    assert not health.look().ok
