@@ -122,6 +122,7 @@ class NotRefundable(UsageError):
     """More would be refunded than was sold."""
 
     exit_code = 16
+    hint = "`crdtsync sales` shows the tickets and their refunds"
 
 
 class InvalidSale(UsageError):
@@ -134,6 +135,7 @@ class InvalidImport(UsageError):
     """A file that was to be imported cannot be read as what it should be."""
 
     exit_code = 18
+    hint = "save the list as CSV with titles like sku;name;price;vat"
 
 
 class LinesRefused(InvalidImport):
@@ -167,6 +169,7 @@ class AlreadyARegister(SetupError):
     """There is a register in this folder already."""
 
     exit_code = 22
+    hint = "choose an empty folder with --data; this register's sales stay where they are"
 
 
 class PairingRefused(SetupError):
@@ -187,6 +190,7 @@ class RoleTaken(SetupError):
     """Another process holds the role of syncing this register, or of serving this relay."""
 
     exit_code = 25
+    hint = "that process does the work: let it, or stop it first"
 
 
 class CannotListen(SetupError):
@@ -212,6 +216,7 @@ class LinkError(CrdtsyncError):
 
     exit_code = 30
     retryable = True
+    hint = "what was not sent stays on this register; try again"
 
 
 class RelayUnreachable(LinkError):
@@ -260,12 +265,14 @@ class RemoteProtocolError(CrdtsyncError):
 
     exit_code = 40
     close_code: ClassVar[int] = 4400
+    hint = "update the older of the two ends; unsent sales stay where they are"
 
 
 class MalformedMessage(RemoteProtocolError):
     """Bytes that are no message."""
 
     exit_code = 41
+    hint = "update the older of the two ends; unsent sales stay where they are"
 
 
 class UnexpectedMessage(RemoteProtocolError):
@@ -273,6 +280,7 @@ class UnexpectedMessage(RemoteProtocolError):
 
     exit_code = 42
     close_code = 4402
+    hint = "update the older of the two ends; unsent sales stay where they are"
 
 
 class MessageTooBig(RemoteProtocolError):
@@ -280,6 +288,7 @@ class MessageTooBig(RemoteProtocolError):
 
     exit_code = 43
     close_code = 4413
+    hint = "update the older of the two ends; unsent sales stay where they are"
 
 
 class UnsupportedVersion(RemoteProtocolError):
@@ -295,6 +304,7 @@ class RecordError(CrdtsyncError):
 
     exit_code = 50
     code: ClassVar[str] = "refused"
+    hint = "the record is kept apart: `crdtsync inspect apart` shows it"
 
 
 class MalformedRecord(RecordError):
@@ -302,6 +312,7 @@ class MalformedRecord(RecordError):
 
     exit_code = 51
     code = "malformed"
+    hint = "the record is kept apart: `crdtsync inspect apart` shows it"
 
 
 class RecordTooBig(RecordError):
@@ -309,6 +320,7 @@ class RecordTooBig(RecordError):
 
     exit_code = 52
     code = "too-big"
+    hint = "change less at once: split what is written over several transactions"
 
 
 class BadSignature(RecordError):
@@ -316,6 +328,7 @@ class BadSignature(RecordError):
 
     exit_code = 53
     code = "bad-signature"
+    hint = "the record is kept apart: `crdtsync inspect apart` shows it"
 
 
 class UnsafeUpdate(RecordError):
@@ -323,6 +336,7 @@ class UnsafeUpdate(RecordError):
 
     exit_code = 54
     code = "unsafe-update"
+    hint = "change less at once, or update the program that wrote it; `crdtsync inspect apart` shows it"
 
 
 class NotPermitted(RecordError):
@@ -330,12 +344,14 @@ class NotPermitted(RecordError):
 
     exit_code = 55
     code = "not-permitted"
+    hint = "let a device write that has the right to, or enrol this one in another role"
 
 
 class StorageError(CrdtsyncError):
     """The store on disk could not do what was asked."""
 
     exit_code = 60
+    hint = "what was recorded before is on the disk; look at the disk and its rights"
 
 
 class StoreBusy(StorageError):
@@ -343,6 +359,7 @@ class StoreBusy(StorageError):
 
     exit_code = 61
     retryable = True
+    hint = "try again; if it goes on, find the process that holds the data folder"
 
 
 class DiskFull(StorageError):
@@ -396,12 +413,14 @@ class NotAStore(StorageError):
     """The file is no crdtsync store."""
 
     exit_code = 66
+    hint = "--data names the wrong folder, or the file must be put back from a copy"
 
 
 class IntegrityDefect(StorageError):
     """A checksum, link, number, total or signature that does not hold."""
 
     exit_code = 67
+    hint = "keep the data folder as it is and compare with another register or the relay"
 
 
 class OutputLost(CrdtsyncError):

@@ -177,6 +177,18 @@ STATUS: Final = (
     number("held", "of these, held until a certificate admits them"),
     number("refused_by_relay", "records that the relay did not take"),
     texts("concerns", "what a person must look at, a sentence each"),
+    one(
+        "link_trouble",
+        "why synchronising last failed",
+        (
+            text("message", "what it was"),
+            text("hint", "what to do; empty where nobody knows"),
+            time("since_ms", "since when"),
+            truth("is_over", "whether nothing tries again until a person acts"),
+            value("relay_key", "hex", "the key of the relay that it is about"),
+        ),
+        null="where it has not failed, or has succeeded since",
+    ),
 )
 
 _RESYNC_PLAN = (

@@ -12,6 +12,8 @@ from crdtsync.runtime.replica import Replica
 APART = "apart"
 """Not a document: the records that were set apart as refused, held or damaged."""
 
+_LISTS = "`crdtsync inspect {}` lists what it has"
+
 Fact = dict[str, Any]
 
 
@@ -55,7 +57,7 @@ def _entries(replica: Replica, document: str, key: str | None) -> list[Fact]:
         elif _matches(entry, key):
             facts.append({**_summary(seq, entry), "chain": entry.facts.chain.hex(), "body": entry.body})
     if key is not None and not facts:
-        raise InvalidName(f"no entry {key!r} in {document}")
+        raise InvalidName(f"no entry {key!r} in {document}", hint=_LISTS.format(document))
     return facts
 
 
@@ -98,7 +100,7 @@ def _content(replica: Replica, document: str, key: str | None) -> list[Fact]:
     elif key is not None:
         facts = [fact for fact in facts if fact["key"] == key]
     if key is not None and not facts:
-        raise InvalidName(f"no key {key!r} in {document}")
+        raise InvalidName(f"no key {key!r} in {document}", hint=_LISTS.format(document))
     return facts
 
 
