@@ -314,10 +314,10 @@ class ShopLog(Protocol):
 
         Whoever had sent it is not remembered (what is held already is dropped), nor who got it from here and
         would leave it out. So, in the same transaction, the log goes on under a new id (``id_after_damage``)
-        and forgets every cursor and where its records came from (``void_origin``): a log that no peer has
-        met and that has met none, to which they give what it lacks. Acknowledgements stay: what peers have on
-        disk, they still have. Of a Yjs document the updates that a compacted state replaced are held no more
-        either: the state may be what was lost.
+        and forgets every cursor, where its records came from (``void_origin``) and which numbers it refused:
+        a log that no peer has met and that has met none, to which they give what it lacks. Acknowledgements
+        stay: what peers have on disk, they still have. Of a Yjs document the updates that a compacted state
+        replaced are held no more either: the state may be what was lost.
         """
         ...
 

@@ -246,6 +246,8 @@ class MemoryLog(MemoryPeers):
         for log_id in met:
             if log_id is not None:
                 self.void_origin(log_id)
+        for log_id, _ in list(self._tables.given.items(True)):
+            self._tables.given.put(log_id, None)
         for log_id, (ours, acknowledged) in list(self._tables.acknowledged.items(True)):
             if ours == before:
                 self._tables.acknowledged.put(log_id, (self.log_id, acknowledged))

@@ -267,6 +267,7 @@ class Mending(Peers):
         self._db.write("DELETE FROM cursor WHERE shop = ?", (self._no,))
         self._db.write("UPDATE origin SET void = 1 WHERE shop = ? AND log_id IS NOT NULL", (self._no,))
         self._origins.clear()
+        self._db.write("DELETE FROM refusal_given WHERE shop = ?", (self._no,))
         known = self._db.rows(
             "SELECT log_id, seq, h, at_ms, crc FROM acknowledged WHERE shop = ? AND our_log_id = ?",
             (self._no, before),

@@ -4,7 +4,7 @@ import pytest
 
 from crdtsync.errors import DamagedStore
 from crdtsync.ids import Origin, Position
-from crdtsync.storage.log import Acknowledged, Cursor, DocumentRow
+from crdtsync.storage.log import Acknowledged, Cursor, DocumentRow, Refusal
 from crdtsync.testing.records import MadeUpChain, made_up_update
 
 SHOP, LOG = b"shop-of-the-tests"[:16], b"our-own-log-id-1"
@@ -103,6 +103,16 @@ def test_what_came_from_a_log_is_offered_to_it_again(world, sales):
     world.append(MadeUpChain(2).entry(Origin(PEER, 21)))
     batch = world.log.read(0, bytes_max=9999, skip_origin=Origin(PEER, 9999))
     assert [seq for seq, _ in batch.records] == [1, 2, 4, 5]
+
+
+def test_what_was_refused_is_kept_and_its_number_forgotten(world, sales):
+    """Another record may have that number by now; what is refused still will be, when it comes again."""
+    bad = MadeUpChain(2).entry()
+    with world.transaction() as log:
+        log.refuse(PEER, Refusal(21, bad.digest, "bad-signature", "", False), bad.record, 1)
+    mend(world)
+    assert world.log.refusals_given(PEER) == []
+    assert bad.record in [apart.record for apart in world.log.apart()]
 
 
 def test_finding_everything_whole_changes_nothing(world, sales):
