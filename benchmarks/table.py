@@ -9,7 +9,16 @@ from rich.table import Table
 
 from benchmarks.figures import Figure, Measured
 
-WIDTH = 150
+WIDTH = 180
+"""Where the table does not go to a terminal."""
+
+_RECEIVERS = {"full registers": "full", "clients that count": "count", "none": ""}
+
+
+LEGEND = (
+    "receivers: full registers, or clients that count; load: cores used; ratio: to the bound beside it; "
+    "(n): repeats.\n"
+)
 
 
 def print_table(figures: Sequence[Figure], console: Console | None = None) -> None:
@@ -18,10 +27,9 @@ def print_table(figures: Sequence[Figure], console: Console | None = None) -> No
     table = Table(title=None, pad_edge=False, show_edge=False, header_style="bold")
     table.add_column("figure")
     for title in ("measured", "lowest to highest", "bound", "ratio", "budget"):
-        table.add_column(title, justify="right")
-    table.add_column("")
-    table.add_column("receivers")
-    table.add_column("load")
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("", "receivers", "load"):
+        table.add_column(title, no_wrap=True)
     for figure in figures:
         bound = figure.bound
         table.add_row(
@@ -32,10 +40,11 @@ def print_table(figures: Sequence[Figure], console: Console | None = None) -> No
             f"{figure.ratio:.2f}x" if figure.ratio is not None else "",
             budget_text(figure),
             {True: "met", False: "[bold]missed[/bold]", None: ""}[figure.is_met],
-            "" if figure.receivers == "none" else figure.receivers,
+            _RECEIVERS[figure.receivers],
             " ".join(f"{part} {load:.2f}" for part, load in figure.load.items()),
         )
     console.print(table)
+    console.print(LEGEND, highlight=False)
     missed = [figure for figure in figures if figure.is_met is False]
     for figure in missed:
         assert figure.missed_by is not None
@@ -60,7 +69,7 @@ def spread(measured: Measured) -> str:
     """The lowest and the highest of the repeats."""
     if measured.n == 1:
         return "once"
-    return f"{number(measured.low)} to {number(measured.high)} ({measured.n})"
+    return f"{number(measured.low)} – {number(measured.high)} ({measured.n})"
 
 
 def number(value: float) -> str:

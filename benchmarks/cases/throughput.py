@@ -52,6 +52,7 @@ class Run:
     loads: dict[str, float]
     commits: float = 0.0
     commit_ms: float = 0.0
+    committing: float = 0.0
 
 
 def run(bench: Bench) -> list[Figure]:
@@ -108,6 +109,7 @@ async def _ours(
             loads,
             commits,
             commit_s / max(1, commits) * 1000,
+            commit_s / seconds,
         )
 
 
@@ -144,7 +146,8 @@ def _figures(registers: int, sales: int, row_bytes: int, ours: list[Run], bounds
             paired=tuple(one.rate / other.rate for one, other in zip(ours, bounds, strict=True)),
             size=size,
             load=loads,
-            note=f"{per_commit.value:.3g} sales a commit, {ours[0].commit_ms:.2g} ms each, relay at most "
+            note=f"{per_commit.value:.3g} sales a commit of {ours[0].commit_ms:.3g} ms with verifying; the "
+            f"committer is busy {max(one.committing for one in ours):.0%} of the time; relay at most "
             f"{max(one.peak_mib for one in ours):.0f} MiB; driver of the bound "
             f"{max(one.loads['driver'] for one in bounds):.2f}",
         ),
