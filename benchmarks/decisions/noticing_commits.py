@@ -2,8 +2,8 @@
 
     python -m benchmarks.decisions.noticing_commits
 
-One process commits sales one by one, with pauses of 50 to 90 ms; another one looks. The time from the end of a
-commit to its being noticed is taken from the clock that all processes share. Figures of
+One process commits sales one by one, with pauses of 50 to 90 ms; another one looks. The time from the end of
+a commit to its being noticed is taken from the clock that all processes share. Figures of
 ``docs/decisions/noticing-commits.md``.
 """
 
