@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from crdtsync.cli.json_fields import FINDING
 from crdtsync.cli.json_form import Form, amount, many, number, text, truth, value
-from crdtsync.cli.json_forms import FINDING
 
 _CODE = (
     text("code", "the pairing code; it lets one device in, once"),
