@@ -11,7 +11,7 @@ REGISTERS ?= 4
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test coverage replay bench fix lint types lock clean
+.PHONY: help env demo check test coverage replay bench docs fix lint types lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ bench: $(STAMP)  ## figures against bounds and budgets (ten minutes): QUICK=1 CA
 $(REPLAY_STAMP): requirements/replay.txt $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/replay.txt
 	@touch $@
+
+docs: $(STAMP)  ## write those pages of the reference that say what the code says
+	$(BIN)/python docs/generate.py
 
 fix: $(STAMP)  ## format and mend what can be mended
 	$(BIN)/ruff format .
