@@ -318,7 +318,7 @@ class Register:
         return inspect(self._replica, document, key)
 
     def observe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Have ``callback`` told of what others recorded, by ``poll``; returns what ends it."""
+        """Have ``callback`` told by ``poll`` of what is recorded, here or elsewhere; returns what ends it."""
         return self._changes.observe(callback)
 
     def poll(self, timeout_s: float = 0.0) -> bool:
