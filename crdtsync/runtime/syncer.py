@@ -48,6 +48,9 @@ PROBE_S: Final = 5.0
 """After a change of the network, how long the relay has to answer on the connection of before."""
 
 NEWS_BYTES_MAX: Final = 256 << 10
+LATELY_ROWS: Final = 16
+"""A closing among so many newest rows, when syncing begins, was made just before."""
+
 WISH: Final = "sync_wanted"
 """State of the log: another process asks the one that synchronises to do so now."""
 
@@ -92,6 +95,7 @@ class Syncer(RegisterHome):
         self._data_version = -1
         self._seen_seq = self._log.end.seq
         self._wish = self._log.state(WISH)
+        self._was_closed = self._has_closing(max(0, self._seen_seq - LATELY_ROWS))
         self._compare_until_s: float | None = None
         relay = self._relay
         self._trouble = load_link_trouble(self._log, relay.public_key) if relay else None
@@ -125,9 +129,7 @@ class Syncer(RegisterHome):
         local is ever lost by that.
         """
         stop = stop or asyncio.Event()
-        # A day that was just closed is compared with the relay before this ends.
-        news = self._log.read(max(0, self._log.end.seq - 16), bytes_max=NEWS_BYTES_MAX)
-        if any(is_closing(record) for _, record in news.records):
+        if self._was_closed:  # Compared with the relay before this ends.
             self._compare_until_s = 0.0
         task = asyncio.create_task(self._serve(stop, until_in_step=True))
         watch = asyncio.create_task(self._report(progress)) if progress else None
@@ -339,7 +341,6 @@ class Syncer(RegisterHome):
             return True
         if self._compare_until_s == 0.0:
             self._compare_until_s = time.monotonic() + COMPARE_WAIT_S
-            comparing.compare_soon()
         is_answered = comparing.digests_heard > 0 and not comparing.waits_for_heads
         return is_answered or time.monotonic() >= self._compare_until_s
 
@@ -352,6 +353,8 @@ class Syncer(RegisterHome):
         """See ``RegisterHome``."""
         super().went_live(connection)
         self._note(None)
+        if self._was_closed:
+            connection.session.comparing.compare_soon()
         self._wake.set()
 
     def _look(self) -> bool:
@@ -366,8 +369,10 @@ class Syncer(RegisterHome):
             connection.log_grew(self._log.end)
         if self._seen_seq > before:
             self._reconnecting.sold()
-            if connection is not None and self._has_closing(before):
-                connection.session.comparing.compare_soon()
+            if self._has_closing(before):
+                self._was_closed = True
+                if connection is not None:
+                    connection.session.comparing.compare_soon()
         wish = self._log.state(WISH)
         if wish != self._wish:
             self._wish = wish
