@@ -1,3 +1,4 @@
+import orjson
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +62,31 @@ def test_no_other_bytes_are_read_as_the_same_object(value: dict[str, object], da
     except MalformedRecord:
         return
     assert (read == value and same_types(read, value)) == (changed == written)
+
+
+odd_keys = st.text(alphabet='é🍷a"\\\\:,{}\x01\x7f', max_size=5)
+
+
+@given(
+    st.recursive(
+        st.dictionaries(odd_keys, st.integers(0, 9) | odd_keys, max_size=3),
+        lambda inner: st.dictionaries(odd_keys, inner, max_size=2),
+        max_leaves=3,
+    )
+)
+def test_an_object_is_written_and_read_if_all_its_keys_are_ascii(value: dict[str, object]) -> None:
+    for take in (encode, lambda found: decode(orjson.dumps(found, option=orjson.OPT_SORT_KEYS))):
+        try:
+            taken = take(value)
+        except MalformedRecord:
+            taken = None
+        assert (taken is not None) == all(key.isascii() for key in keys_of(value))
+
+
+def keys_of(value: object) -> list[str]:
+    if not isinstance(value, dict):
+        return []
+    return [*value, *(key for inner in value.values() for key in keys_of(inner))]
 
 
 def same_types(a: object, b: object) -> bool:

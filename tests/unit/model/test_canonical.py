@@ -1,4 +1,5 @@
 import json
+from time import process_time
 
 import pytest
 
@@ -40,6 +41,10 @@ HOSTILE = {
     "NFD in a list": '{"a":["x",{"b":["e\u0301"]}]}'.encode(),
     "a key that is not ASCII": '{"é":1}'.encode(),
     "a deep key that is not ASCII": '{"a":[{"é":1}]}'.encode(),
+    "a key that is not ASCII before a quote": '{"é\\"a":1}'.encode(),
+    "a key that is not ASCII before a backslash": '{"é\\\\":1}'.encode(),
+    "a key that is not ASCII before an escape": '{"é\\u0001a":1}'.encode(),
+    "a key that ends outside ASCII": '{"aé🍷":"é"}'.encode(),
 }
 
 
@@ -101,6 +106,19 @@ def test_a_list_that_holds_itself_is_not_written() -> None:
     endless.append(endless)
     with pytest.raises(MalformedRecord):
         encode({"a": endless})
+
+
+@pytest.mark.parametrize("text", ["é" * 30_000, 'é"' * 15_000, "é\\" * 15_000, "é:" * 20_000, "🍷" * 15_000])
+def test_a_long_label_outside_ascii_is_read_at_once(text: str) -> None:
+    data = encode({"label": text, "n": 1})
+    began_s = process_time()
+    assert decode(data) == {"label": text, "n": 1}
+    assert process_time() - began_s < 0.5
+
+
+def test_text_that_looks_like_a_key_is_text() -> None:
+    value = {"a": 'é":', "b": ['é\\":', {"c": 'é\\\\"'}], "d": 5}
+    assert decode(encode(value)) == value
 
 
 def test_any_mapping_is_written() -> None:
