@@ -1,6 +1,6 @@
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -44,13 +44,19 @@ def codes(till: MemoryTill, entries: Iterable[bytes] | None = None, **options: A
 
 def rewritten(till: MemoryTill, n: int, /, **changes: Any) -> list[bytes]:
     """The chain with entry ``n`` written again by the till itself, and all after it sealed anew."""
-    sealed = till.sealed[: n - 1]
+    return all_rewritten(till, {n: changes})
+
+
+def all_rewritten(till: MemoryTill, changes: Mapping[int, Mapping[str, Any]]) -> list[bytes]:
+    """As ``rewritten``, for several entries by their number."""
+    first = min(changes)
+    sealed = till.sealed[: first - 1]
     renamed: dict[str, str] = {}
-    for entry in till.entries[n - 1 :]:
+    for entry in till.entries[first - 1 :]:
         body = {**entry.body, "prev": read_entry(sealed[-1]).link.hex()}
         if "plink" in body:
             body["plink"] = renamed.get(body["plink"], body["plink"])
-        body |= changes if entry.facts.n == n else {}
+        body |= changes.get(entry.facts.n, {})
         sealed.append(seal({name: value for name, value in body.items() if value is not None}, till.key))
         renamed[entry.link.hex()] = read_entry(sealed[-1]).link.hex()
     return sealed
@@ -271,6 +277,7 @@ LIES: list[tuple[int, dict[str, Any], list[str]]] = [
     (SALE_N, {"num": "7"}, ["number"]),
     (SALE_N, {"gt": {"real": 0, "abs": 0}}, ["grand-total"]),
     (SALE_N, {"n": 1}, ["count"]),
+    (REFUND_N, {"n": 2}, ["count"]),
     (SALE_N, {"mode": "train"}, ["form"]),
     (SALE_N, {"rnd": "round/9"}, ["form"]),
     (SALE_N, {"lines": None}, ["form"]),
@@ -293,6 +300,7 @@ LIES: list[tuple[int, dict[str, Any], list[str]]] = [
     (CLOSE_N, {"gt": {"real": 1, "abs": 1}}, ["grand-total"]),
     (MONTH_N, {"cash": {"expected": 1}}, ["closing"]),
     (MONTH_N, {"to": 3}, ["closing"]),
+    (MONTH_N, {"first": None, "last": None}, ["closing"]),
 ]
 
 
@@ -353,6 +361,91 @@ def test_after_a_gap_an_earlier_time_may_have_been_noted_in_it() -> None:
     till.append("jet", build_jet(1001), ts_ms=before - 10_000)
     till.sell()
     assert codes(till, [till.sealed[0], till.sealed[2]]) == [("gap", 3)]
+
+
+def test_two_entries_of_one_millisecond_are_no_defect() -> None:
+    till = MemoryTill()
+    till.sell(ts_ms=till.end.ts_ms)
+    till.sell(ts_ms=till.end.ts_ms)
+    assert codes(till) == []
+
+
+@pytest.mark.parametrize(("kind", "code"), [("jet", 80), ("tasting", 1001)])
+def test_nothing_but_the_note_of_it_lets_the_time_go_back(kind: str, code: int) -> None:
+    till = MemoryTill()
+    before = till.end.ts_ms
+    till.append(kind, {"code": code})
+    [defect] = defects(till, rewritten(till, 2, ts=before - 5))
+    assert (defect.code, defect.message) == ("clock", "the time goes back 5 ms")
+
+
+def test_a_closing_of_a_day_without_tickets_names_none() -> None:
+    till = MemoryTill()
+    till.close()
+    for field in ("first", "last", "plink"):
+        value = "0" * 64 if field == "plink" else "01-26-000001"
+        assert codes(till, rewritten(till, 2, **{field: value})) == [("closing", 2)]
+
+
+class TestOneDefectIsNamedOnce:
+    """What follows from a defect is taken as it comes, and what is wrong after that is found again."""
+
+    def five_sales(self) -> MemoryTill:
+        till = MemoryTill()
+        for _ in range(5):
+            till.sell()
+        return till
+
+    def test_counts_that_go_on_from_a_wrong_one(self) -> None:
+        till = self.five_sales()
+        assert codes(till, all_rewritten(till, {4: {"n": 2}, 5: {"n": 3}, 6: {"n": 4}})) == [("count", 4)]
+
+    def test_ticket_numbers_that_go_on_from_a_wrong_one(self) -> None:
+        till = self.five_sales()
+        jump = {n: {"num": f"01-26-{n + 5:06d}"} for n in (4, 5, 6)}
+        assert codes(till, all_rewritten(till, jump)) == [("number", 4)]
+        again = {**jump, 6: {"num": "01-26-000099"}}
+        assert codes(till, all_rewritten(till, again)) == [("number", 4), ("number", 6)]
+
+    def test_a_ticket_number_that_is_none(self) -> None:
+        till = self.five_sales()
+        assert codes(till, all_rewritten(till, {4: {"num": "?"}})) == [("number", 4)]
+
+    def test_a_business_day_that_goes_on_from_one_that_went_back(self) -> None:
+        till = MemoryTill()
+        for day in ("2026-11-25", "2026-11-25", "2026-11-25"):
+            till.sell(bd=day)
+        back = {n: {"bd": "2026-11-23"} for n in (3, 4)}
+        assert codes(till, all_rewritten(till, back)) == [("day", 3)]
+
+    def test_after_a_gap_counts_numbers_and_series_are_asked_for_again(self) -> None:
+        till = self.five_sales()
+        for change, code in (({"n": 2}, "count"), ({"num": "01-26-000099"}, "number")):
+            changed = all_rewritten(till, {6: change})
+            assert codes(till, [changed[0], *changed[3:]]) == [("gap", 4), (code, 6)]
+        changed = all_rewritten(till, {4: {"num": "99-26-000003"}})
+        assert codes(till, [changed[0], *changed[3:]]) == [("gap", 4), ("number", 4)]
+
+    def test_months_and_years_after_a_gap_that_hides_the_end_of_a_day(self) -> None:
+        till = MemoryTill()
+        for _ in range(3):
+            till.sell()
+            till.close()
+            till.close(level="month")
+            till.close(level="year")
+        assert codes(till, [till.sealed[0], *till.sealed[3:]]) == [("gap", 4)]
+        assert codes(till, [till.sealed[0], *till.sealed[4:]]) == [("gap", 5)]
+        assert codes(till, [till.sealed[0], *till.sealed[5:]]) == [("gap", 6)]
+
+
+def test_without_its_beginning_any_certified_key_of_the_device_may_have_signed() -> None:
+    owner = MemoryOwner()
+    till = owner.enrol("till 1")
+    till.sell()
+    other = MemoryTill("till 2")
+    other.author = till.author
+    owner.certify(other)
+    assert codes(till, till.sealed[1:], directory=owner.directory) == [("gap", 2)]
 
 
 def test_a_business_day_that_goes_back_is_named_once() -> None:
