@@ -48,10 +48,8 @@ def print_table(figures: Sequence[Figure], console: Console | None = None) -> No
     missed = [figure for figure in figures if figure.is_met is False]
     for figure in missed:
         assert figure.missed_by is not None
-        console.print(
-            f"[bold]missed[/bold] by {figure.missed_by:.0%}: {figure.name} ({figure.note or 'no note'})",
-            highlight=False,
-        )
+        why = f" ({figure.note})" if figure.note else ""
+        console.print(f"[bold]missed[/bold] by {figure.missed_by:.0%}: {figure.name}{why}", highlight=False)
     judged = sum(figure.is_met is not None for figure in figures)
     console.print(f"{judged - len(missed)} of {judged} budgets are met.", highlight=False)
 
