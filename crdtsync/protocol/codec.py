@@ -24,6 +24,7 @@ from crdtsync.protocol.fields import (
     interval,
     octets,
     position,
+    printable,
     require,
     text,
 )
@@ -249,7 +250,7 @@ def _read_hello(f: Fields) -> Hello:
         fits=boolean(b[12], "a verdict"),
         time_ms=integer(b[13], "a time"),
         digest=octets(b[14], "a digest", LINK_BYTES),
-        software=text(b[15], "a software version"),
+        software=printable(text(b[15], "a software version")),
         capabilities=_capabilities(b[16] if len(b) > 16 else []),
         body=body,
         signature=octets(f[2], "a signature", SIGNATURE_BYTES),
@@ -279,7 +280,7 @@ def _read_refusal(value: Any) -> RefusedRecord:
         integer(f[0], "a refused record"),
         octets(f[1], "a refused record", LINK_BYTES),
         text(f[2], "a refusal's code", 40),
-        text(f[3], "a refusal's reason"),
+        printable(text(f[3], "a refusal's reason")),
         boolean(f[4], "a refusal"),
     )
 
@@ -354,7 +355,7 @@ def _read_documents(f: Fields) -> Documents:
 
 
 def _refusals(message: Refused) -> list[list[Any]]:
-    return [[r.seq, r.digest, r.code, r.reason[:TEXT_BYTES_MAX], r.held] for r in message.refusals]
+    return [[r.seq, r.digest, r.code, printable(r.reason[:TEXT_BYTES_MAX]), r.held] for r in message.refusals]
 
 
 _ENCODERS: dict[type, Callable[[Any], tuple[int, list[Any]]]] = {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import category
 
 from crdtsync.errors import MalformedMessage
 from crdtsync.ids import LINK_BYTES, Position
 
 SEQ_MAX = 1 << 53
 TEXT_BYTES_MAX = 400
+
+_UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
 def require(condition: bool, what: str) -> None:
@@ -39,6 +42,15 @@ def text(value: Any, what: str, maximum: int = TEXT_BYTES_MAX) -> str:
     """A text of bounded length without zero characters."""
     require(type(value) is str and len(value) <= maximum and "\x00" not in value, what)
     return str(value)
+
+
+def printable(value: str) -> str:
+    """A text that does nothing to a terminal or a log: what controls or turns it round is replaced, not
+    refused, because it may quote a record that is to be refused for just that.
+    """
+    if value.isprintable():
+        return value
+    return "".join("\N{REPLACEMENT CHARACTER}" if category(one) in _UNPRINTABLE else one for one in value)
 
 
 def array(value: Any, what: str, maximum: int) -> list[Any]:

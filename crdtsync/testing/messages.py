@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from crdtsync.ids import Position
 from crdtsync.protocol.codec import encode_hello_body
-from crdtsync.protocol.fields import SEQ_MAX, TEXT_BYTES_MAX
+from crdtsync.protocol.fields import SEQ_MAX, TEXT_BYTES_MAX, printable
 from crdtsync.protocol.messages import (
     About,
     Ack,
@@ -67,7 +67,7 @@ def hellos(draw: st.DrawFn) -> Hello:
         fits=draw(st.booleans()),
         time_ms=draw(whole_numbers),
         digest=draw(links),
-        software=draw(texts.filter(lambda text: len(text.encode()) < 1000)),
+        software=draw(texts.map(printable).filter(lambda text: len(text.encode()) < 1000)),
         capabilities=tuple(draw(st.lists(texts.map(lambda text: text[:10]), max_size=3))),
         signature=draw(signatures),
     )
@@ -111,7 +111,12 @@ def cuts(draw: st.DrawFn) -> Cut:
 
 
 refused_records = st.builds(
-    RefusedRecord, whole_numbers, links, texts.map(lambda text: text[:40]), texts, st.booleans()
+    RefusedRecord,
+    whole_numbers,
+    links,
+    texts.map(lambda text: text[:40]),
+    texts.map(printable),
+    st.booleans(),
 )
 
 messages: st.SearchStrategy[Message] = st.one_of(

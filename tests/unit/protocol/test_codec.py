@@ -279,3 +279,47 @@ def test_the_largest_state_fits_in_a_message():
     message = Records(START, PLACE, (5,), (b"C" + bytes(limits.STATE_BYTES_MAX - 1),))
     assert len(encode(message)) < limits.MESSAGE_BYTES_MAX
     assert decode(encode(message)) == message
+
+
+@pytest.mark.parametrize("bad", ["\x00", "\x1b[2J", "\u202e", "\n", "\udcff"])
+def test_a_reason_that_quotes_a_bad_record_does_nothing_to_a_terminal_and_ends_no_connection(bad):
+    said = Refused((RefusedRecord(1, LINK, "malformed", f"the name {bad} is none", held=False),))
+    [read] = decode(encode(said)).refusals
+    assert read.reason.isprintable()
+    assert read.reason.startswith("the name \N{REPLACEMENT CHARACTER}")
+
+
+def test_a_reason_in_french_is_read_as_it_was_written():
+    said = Refused(
+        (RefusedRecord(1, LINK, "malformed", "« prix\N{NO-BREAK SPACE}: 12\u202f€ »", held=False),)
+    )
+    assert decode(encode(said)) == said
+
+
+def test_a_reason_from_a_peer_that_cleans_nothing_is_cleaned():
+    frame = altered("Refused", 1, [[1, LINK, "malformed", "\x1b[2J", False]])
+    assert decode(frame).refusals[0].reason == "\N{REPLACEMENT CHARACTER}[2J"
+
+
+def spoken_by(*more):
+    """The hello of an end whose body has these elements after the first sixteen."""
+    body = msgpack.packb([*msgpack.unpackb(EXAMPLES["Hello"].body)[:16], *more])
+    return decode(altered("Hello", 1, body))
+
+
+def test_a_hello_that_names_no_capabilities_has_none():
+    assert spoken_by().capabilities == ()
+
+
+def test_capabilities_that_nobody_here_knows_are_no_fault():
+    assert spoken_by(["documents", "telepathy"]).capabilities == ("documents", "telepathy")
+
+
+def test_what_a_later_version_says_in_a_hello_beyond_that_is_no_fault():
+    assert spoken_by(["documents"], {}, 7).capabilities == ("documents",)
+
+
+@pytest.mark.parametrize("capabilities", [7, "documents", [7], ["x"] * 33, ["x" * 41]])
+def test_capabilities_are_a_short_list_of_short_names(capabilities):
+    with pytest.raises(MalformedMessage):
+        spoken_by(capabilities)

@@ -1,6 +1,7 @@
 """Yjs documents of two replicas are compared by their records, then by their content, and mended."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -160,6 +161,16 @@ def test_what_both_ends_lack_of_each_other_is_sent_both_ways(shop):
 
 def test_nothing_is_listed_while_documents_are_equal(shop, monkeypatch):
     sent = spoken(monkeypatch, Documents)
+    compare(shop)
+    assert sent == []
+
+
+def test_a_peer_that_does_not_know_of_documents_is_told_nothing_of_them(shop, monkeypatch):
+    for wire in shop.live_wires():
+        for end in wire.ends:
+            hello = end.connection.session.peer
+            end.connection.session.peer = replace(hello, capabilities=())
+    sent = spoken(monkeypatch, DocumentsDigest)
     compare(shop)
     assert sent == []
 
