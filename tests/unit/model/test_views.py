@@ -119,6 +119,32 @@ class TestTickets:
         assert row(project(sale), "movement") == {"i": 1, "sku": "cm-2019-75", "delta": -3000}
         assert row(project(till.refund(sale, {1: 1000})), "movement")["delta"] == 1000
 
+    def test_a_sale_within_vat_adds_nothing_outside_it(self) -> None:
+        found = project(MemoryTill().sell())
+        assert (row(found, "ticket")["oos"], row(found, "day")["oos"]) == (0, 0)
+        assert row(found, "day_vat") == {
+            "day": "2026-11-24",
+            "vat": 2000,
+            "vc": "N",
+            "ttc": 1850,
+            "ht": 1542,
+            "tva": 308,
+        }
+
+    def test_goods_without_a_unit_have_none(self) -> None:
+        bare = {name: value for name, value in LINE.items() if name != "unit"}
+        assert row(project(sealed_as("sale", {"lines": [bare], **PAID})), "line")["unit"] == ""
+
+    @pytest.mark.parametrize("amount", [AMOUNT_MAX, -AMOUNT_MAX])
+    def test_the_largest_amount_is_shown(self, amount: int) -> None:
+        found = project(sealed_as("sale", {"lines": [LINE], **PAID, "ttc": amount}))
+        assert row(found, "ticket")["ttc"] == amount == row(found, "day")["ttc"]
+        assert AMOUNT_MAX == 10**12
+
+    def test_the_highest_rate_of_vat_is_shown(self) -> None:
+        found = project(sealed_as("sale", {**PAID, "lines": [{**LINE, "vat": 10_000}]}))
+        assert row(found, "line")["vat"] == 10_000
+
     def test_goods_without_a_sku_are_in_no_stock(self) -> None:
         free = {name: value for name, value in LINE.items() if name != "sku"}
         found = project(sealed_as("sale", {"lines": [free], **PAID}))
@@ -134,7 +160,8 @@ class TestTickets:
     def test_an_abandoned_sale_is_counted_and_is_no_turnover(self) -> None:
         till = MemoryTill()
         found = project(till.append("abandon", build_abandon([TERRINE], reason="client parti")))
-        assert (found.head[1]["code"], found.head[1]["detail"]) == ("abandon", "client parti")
+        assert (found.head[0], found.head[1]["code"]) == ("event", "abandon")
+        assert found.head[1]["detail"] == "client parti"
         assert row(found, "day") == {"day": "2026-11-24", "abandoned": 1, "abandoned_ttc": 695}
         training = sealed_as("abandon", build_abandon([TERRINE], reason="essai"), mode="train")
         assert project(training).sums == ()
@@ -157,6 +184,13 @@ class TestTheOtherKinds:
         drawer = ("cash_expected", "cash_counted", "automatic")
         assert [closed[name] for name in drawer] == [-1850, 20, 0]
 
+    def test_a_day_without_tickets_is_closed_with_none(self) -> None:
+        body = MemoryTill().close().body
+        bare = {name: body[name] for name in ("level", "z", "from", "to", "total")}
+        for entry in (MemoryTill().close(), sealed_as("close", bare)):
+            closed = row(project(entry), "closing")
+            assert (closed["tickets"], closed["refunds_ttc"]) == (0, 0)
+
     def test_a_day_that_the_register_closed_itself_says_so(self) -> None:
         till = MemoryTill()
         closed = row(project(till.close(auto=True)), "closing")
@@ -165,17 +199,20 @@ class TestTheOtherKinds:
     def test_a_delivery_moves_the_stock_and_says_why(self) -> None:
         moved = build_move([Moved("ter-01", -1000, "tasting"), Moved("cm-2019-75", 12000, "delivery")])
         found = project(MemoryTill().append("move", moved))
-        assert found.head[1]["reason"] == "delivery, tasting"
+        assert (found.head[0], found.head[1]["reason"]) == ("move", "delivery, tasting")
         assert rows(found, "movement") == [
             {"i": 1, "sku": "ter-01", "delta": -1000},
             {"i": 2, "sku": "cm-2019-75", "delta": 12000},
         ]
         assert project(sealed_as("move", moved, mode="train")).details == ()
+        unsaid = sealed_as("move", {"lines": [{"sku": "ter-01", "qty": 1}]})
+        assert project(unsaid).head[1]["reason"] == ""
 
     def test_a_count_is_shown_with_what_it_takes_into_account(self) -> None:
         till = MemoryTill()
         counted = build_count({"ter-01": 5000}, cut={bytes.fromhex(CHAIN): 7, b"\1" * 32: 3})
         entry = till.append("count", counted)
+        assert (project(entry).head[0], project(entry).head[1]["reason"]) == ("move", "count")
         assert row(project(entry), "count") == {
             "i": 1,
             "sku": "ter-01",
@@ -197,11 +234,20 @@ class TestTheOtherKinds:
             "revoked": 0,
         }
         assert row(revoked, "device") == {"device": till.author, "revoked": 1}
+        assert [(found.head[0], found.head[1]["code"]) for found in (certified, revoked)] == [
+            ("event", "certify"),
+            ("event", "revoke"),
+        ]
         assert revoked.head[1]["detail"] == "volée"
+
+    def test_the_beginning_of_a_shop_is_an_event(self) -> None:
+        found = project(MemoryOwner().entries[0])
+        assert (found.head[0], found.head[1]["code"], found.details) == ("event", "owner", ())
 
     def test_a_register_shows_the_series_of_its_tickets(self) -> None:
         found = project(MemoryTill(series="07").entries[0])
-        assert (found.head[1]["code"], found.head[1]["detail"]) == ("register", "07")
+        assert (found.head[0], found.head[1]["code"]) == ("event", "register")
+        assert found.head[1]["detail"] == "07"
 
     def test_a_technical_event_shows_its_code(self) -> None:
         found = project(MemoryTill().append("jet", build_jet(DRAWER_OPENED)))
@@ -217,6 +263,7 @@ class TestTheOtherKinds:
             else build_training("sale", {"lines": [LINE], **PAID, "ttc": 5})
         )
         found = project(till.append(kind, payload))
+        assert found.head[0] == "event"
         assert (found.head[1]["code"], found.details, found.sums) == (kind, (), ())
 
 
