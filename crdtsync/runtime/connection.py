@@ -16,6 +16,7 @@ from crdtsync.errors import (
     AccessDenied,
     CrdtsyncError,
     LinkClosed,
+    RecordError,
     RemoteProtocolError,
     StorageError,
     WrongRelayKey,
@@ -162,6 +163,8 @@ class Connection:
             self.close(error, error.code)
         elif isinstance(error, StorageError):
             self.close(error, 4503)
+        elif isinstance(error, RecordError):  # Of a single record its sender is told; this is a whole pack.
+            self.close(error, 4400)
         else:  # A fault of ours: this connection ends, the others go on; the home reports it.
             self.close(CrdtsyncError(f"an internal error: {error!r}"), 1011)
 
@@ -324,7 +327,10 @@ class Connection:
         if request.packs:
             pack = log.pack_at(request.after + 1)
             if pack is not None and (
-                request.until is not None or pack.to.seq - request.after > pack.rows // 2
+                # Of an interval: the peer has no place yet for rows beyond what it was told of.
+                pack.to.seq <= self.session.outbound.told.seq
+                if request.until is not None
+                else pack.to.seq - request.after > pack.rows // 2
             ):
                 self.session.supply_pack(pack.to, pack.blob)
                 return True
