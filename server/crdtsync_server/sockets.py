@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from crdtsync.errors import LinkClosed
+from crdtsync.errors import LinkClosed, MessageTooBig
+from crdtsync.protocol.limits import FRAME_BYTES_MAX
 from crdtsync_server.door import PROVED
 from crdtsync_server.metrics import RelayMetrics
 
@@ -42,7 +43,9 @@ class WebSocketEnd:
             raise LinkClosed("the connection broke", code=1006) from error
 
     async def receive(self) -> bytes:
-        """The next frame. Raises ``LinkClosed``."""
+        """The next frame. Raises ``LinkClosed``, and ``MessageTooBig`` for one just over the limit
+        (larger ones never get here).
+        """
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             self._open = False
@@ -52,6 +55,8 @@ class WebSocketEnd:
         frame = message.get("bytes")
         if frame is None:
             raise LinkClosed("the device sent text where the protocol has bytes", code=4400)
+        if len(frame) > FRAME_BYTES_MAX:
+            raise MessageTooBig(f"a frame of {len(frame)} bytes; {FRAME_BYTES_MAX} are allowed")
         self._metrics.frames_received.inc()
         self._metrics.frames_received_bytes.inc(len(frame))
         return bytes(frame)

@@ -117,3 +117,9 @@ def relay_of(tmp_path: Path) -> Iterator[Any]:
     for relay in made:
         if relay.process is not None:
             relay.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def relay_process() -> type[RelayProcess]:
+    """For relays that live longer than one test."""
+    return RelayProcess

@@ -1,5 +1,6 @@
-"""A relay whose disk is full, cannot be written, does not sync or is damaged: it says so, acknowledges nothing
-that it does not hold, and goes on by itself.
+"""A relay whose disk is full, cannot be written, does not sync or is damaged.
+
+It says so, acknowledges nothing that it does not hold, and goes on by itself.
 """
 
 import functools
