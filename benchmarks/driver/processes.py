@@ -123,17 +123,18 @@ class RegisterFailed(Exception):
 async def full_register(action: str, folder: Path, **options: object) -> AsyncIterator[FullRegister]:
     """Start one; it has ended, by itself, when the block is left."""
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.driver.full",
-        action,
-        str(folder),
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=OUTPUT_LINE_BYTES_MAX,
-    )
+    with _profiled():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "benchmarks.driver.full",
+            action,
+            str(folder),
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=OUTPUT_LINE_BYTES_MAX,
+        )
     register = FullRegister(process)
     try:
         yield register

@@ -1,8 +1,9 @@
-"""Where the relay's processor time goes: each thread's profile, written when the process ends.
+"""Where the time of a relay and of full registers goes: each thread's profile, written when it ends.
 
 Python loads this file at its start if its folder is on ``PYTHONPATH``. ``make bench PROFILE=1`` puts it there
-for the relay alone. Times are by the wall clock: waiting shows as ``poll`` and ``acquire``, and a thread that
-waits for the interpreter's lock seems to work. Small functions look dearer than they are.
+for what is measured, not for the driver. Times are by the wall clock: waiting shows as ``poll`` and
+``acquire``, and a thread that waits for the interpreter's lock seems to work. Small functions look dearer
+than they are.
 """
 
 import atexit
