@@ -199,4 +199,6 @@ class Outbound:
                 self._fills.remove(fill)
             elif lo <= fill[0] <= to_seq:
                 fill[0] = to_seq + 1
+        if to_seq > self.told.seq:
+            raise AssertionError("an interval was answered beyond what the peer was told of")
         return lo, to_seq
