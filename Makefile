@@ -11,7 +11,7 @@ REGISTERS ?= 4
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test coverage replay bench docs fix lint types lock clean
+.PHONY: help env demo check test deep coverage replay bench docs fix lint types lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ check: lint types  ## format, lint, types, layers, fast tests (under a minute)
 
 test: lint types coverage $(REPLAY_STAMP)  ## everything that CI runs (under ten minutes)
 	$(BIN)/pytest -q -m "not deep" -n 2 $(addprefix --ignore=,$(PURE_TESTS))
+
+deep: $(STAMP)  ## thousands of histories of a shop (an hour): SEED=1
+	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -q -m deep -n 2 --hypothesis-seed=$(SEED)
 
 coverage: $(STAMP)  ## unit tests of the pure parts; fails below 98 % of their branches
 	$(BIN)/coverage run -m pytest -q -m "not deep" $(PURE_TESTS)

@@ -30,7 +30,9 @@ SMALL = {
     "BATCH_BYTES": 700,
     "IN_FLIGHT_BYTES_MAX": 1500,
     "ACK_EVERY_BYTES": 900,
+    "ROOM_BYTES": 1200,
     "RUNS_PER_MESSAGE_MAX": 2,
+    "DOCUMENTS_PER_MESSAGE_MAX": 1,
     "REFUSALS_PER_MESSAGE_MAX": 2,
 }
 """Bounds that histories of a few dozen records reach."""
@@ -319,5 +321,17 @@ class AnyShop(RuleBasedStateMachine):
         self.truth.come_to_rest()
 
 
-TestAnyShop = AnyShop.TestCase
-TestAnyShop.settings = settings(stateful_step_count=40, report_multiple_bugs=False)
+def histories(count, **how):
+    """A test of so many histories."""
+    case = type(AnyShop.TestCase)(f"Histories{count}", (AnyShop.TestCase,), {})
+    case.settings = settings(
+        max_examples=count, deadline=None, database=None, report_multiple_bugs=False, **how
+    )
+    return case
+
+
+TestAnyShop = histories(40, derandomize=True, stateful_step_count=40)
+TestAnyLongLifeOfAShop = pytest.mark.slow(histories(60, derandomize=True, stateful_step_count=100))
+TestAsManyShopsAsThereIsTimeFor = pytest.mark.deep(
+    histories(5000, derandomize=False, print_blob=True, stateful_step_count=60)
+)
