@@ -102,7 +102,7 @@ class Session:
         self._ready = Ready()
         self._parts = Parts()
         self._refused = RefusedList()
-        self._queued_bytes = 0
+        self._queued_bytes = self._largest_bytes = 0
         self._queued_bytes_max = limits.QUEUED_BYTES_MAX
         self._was_asked_for_certificates = False
         self._opened_ms = self._heard_ms = self._now_ms = now_ms
@@ -176,7 +176,8 @@ class Session:
         self.comparing.tick()
 
     def _check_queue(self) -> None:
-        if self._queued_bytes > self._queued_bytes_max:
+        # One message of any size may wait: a compacted catalogue takes a slow peer its time.
+        if self._queued_bytes > self._queued_bytes_max + self._largest_bytes:
             raise LinkClosed("the peer does not read what it asks for", code=4508)
 
     def log_grew(self, end: Position) -> None:
@@ -357,7 +358,10 @@ class Session:
     # -- plumbing ------------------------------------------------------------------------------------------
 
     def _send(self, message: Message) -> None:
+        before = len(self._ready.to_send)
         self._ready.to_send.extend(frames(message))
+        size = sum(map(len, self._ready.to_send[before:]))
+        self._largest_bytes = max(self._largest_bytes, size)
 
     def _deliver(self, delivery: Delivery) -> None:
         self._ready.to_persist.append(delivery)

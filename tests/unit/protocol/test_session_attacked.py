@@ -94,6 +94,16 @@ def test_a_long_list_of_refusals_at_hello_is_no_reason_to_hang_up(relay, monkeyp
     assert talk.session.is_live
 
 
+def test_one_large_message_is_no_reason_to_hang_up_on_a_slow_peer(relay):
+    talk = relay(end=at(1))
+    talk.session.supply(at(1), [(1, b"C" + bytes(limits.STATE_BYTES_MAX))], limits.STATE_BYTES_MAX)
+    waiting = sum(map(len, talk.ready().to_send))
+    assert waiting > 2 * limits.QUEUED_BYTES_MAX
+    talk.session.take_ready(waiting)
+    talk.hear(Presence({}))
+    assert talk.session.is_live
+
+
 def test_tiny_records_count_for_more_than_their_bytes(relay, monkeypatch):
     """A refusal of each may have to be told, so they are read no faster than they are judged."""
     monkeypatch.setattr(limits, "UNSTORED_BYTES_MAX", 10 * limits.UNSTORED_RECORD_BYTES)
