@@ -47,6 +47,8 @@ class Comparing:
     ) -> None:
         self.now_ms = now_ms
         self.digests_heard = 0
+        self.unmended: frozenset[str] = frozenset()
+        """Documents that differ although everything was sent again: the driver's finding, for a person."""
         self._is_in_step = is_in_step
         self._send = send
         self._outbound = outbound

@@ -229,7 +229,9 @@ class DocumentComparison:
 
     def _on_digest(self, message: DocumentsDigest) -> None:
         def answer(held: Held) -> None:
-            if held.root != message.digest and self._is_now(held):
+            if held.root == message.digest:
+                self._session.comparing.unmended = frozenset()
+            elif self._is_now(held):
                 self._session.comparing.send_documents(About.RECORDS, list(held.digests.items()))
 
         self._ask(DocumentDigests.held, answer)
@@ -285,6 +287,9 @@ class DocumentComparison:
         else:
             answer = [(name, mine[name]) for name in differing]
             self._session.comparing.send_documents(About.CONTENTS_TOO, answer)
+        self._session.comparing.unmended = frozenset(
+            name for name, pair in differing.items() if self._mended.get(name) == pair
+        )
         mended = {name: pair for name, pair in differing.items() if self._mended.get(name) != pair}
         if mended:
             # Not again for the same two contents: something else is wrong, and sending does not mend it.

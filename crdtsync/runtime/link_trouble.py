@@ -1,7 +1,10 @@
-"""Why a register is not connected, kept on disk: `status` is another process, and must not have to guess."""
+"""What is wrong between a register and its relay, kept on disk: `status` is another process, and must not
+have to guess.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -11,6 +14,7 @@ from crdtsync.errors import CrdtsyncError
 from crdtsync.storage.log import ShopLog
 
 _KEY: Final = "link_trouble"
+_UNMENDED: Final = "documents_unmended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +61,17 @@ def load_link_trouble(log: ShopLog, relay_key: bytes) -> LinkTrouble | None:
 def save_link_trouble(log: ShopLog, trouble: LinkTrouble | None) -> None:
     """Inside a transaction."""
     log.set_state(_KEY, orjson.dumps(asdict(trouble)) if trouble else None)
+
+
+def load_unmended(log: ShopLog) -> list[str]:
+    """Documents that differ from the relay's although both ends have sent again all that they have of
+    them.
+    """
+    data = log.state(_UNMENDED)
+    return list(orjson.loads(data)) if data else []
+
+
+def save_unmended(log: ShopLog, documents: Iterable[str]) -> None:
+    """Inside a transaction."""
+    names = sorted(documents)
+    log.set_state(_UNMENDED, orjson.dumps(names) if names else None)

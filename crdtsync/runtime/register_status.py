@@ -18,7 +18,7 @@ import orjson
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.runtime.identity import load_clock_offset, load_relay
-from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble
+from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble, load_unmended
 from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.writer import read_head
@@ -140,6 +140,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     acknowledged = log.acknowledged(relay_log) if relay_log else None
     offset = load_clock_offset(log)
     trouble = load_link_trouble(log, relay.public_key) if relay is not None else None
+    unmended = load_unmended(log) if relay is not None else []
     syncing = is_syncing(replica.folder)
     total = _sum(own, others)
     concerns = (
@@ -149,6 +150,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         *_flag_concerns(replica),
         *_clock_concerns(offset.offset_ms if offset else None),
         *([f"synchronising has stopped: {trouble.message}"] if trouble and trouble.is_over else []),
+        *(f"{name} differs from the relay's, and sending it again does not mend it" for name in unmended),
     )
     return Status(
         state=_state(replica, total, syncing, bool(concerns)),

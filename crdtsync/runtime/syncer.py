@@ -25,7 +25,13 @@ from crdtsync.runtime.commit_watch import CommitWatch
 from crdtsync.runtime.connection import Connection, Socket
 from crdtsync.runtime.identity import Identity, load_relay
 from crdtsync.runtime.link import open_link
-from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble, save_link_trouble
+from crdtsync.runtime.link_trouble import (
+    LinkTrouble,
+    load_link_trouble,
+    load_unmended,
+    save_link_trouble,
+    save_unmended,
+)
 from crdtsync.runtime.occasions import NetworkWatch, SleepWatch
 from crdtsync.runtime.progress import PendingCount, Progress, Speedometer
 from crdtsync.runtime.reconnecting import AT_ONCE, Reconnecting, meaning, needs_person
@@ -99,6 +105,7 @@ class Syncer(RegisterHome):
         self._compare_until_s: float | None = None
         relay = self._relay
         self._trouble = load_link_trouble(self._log, relay.public_key) if relay else None
+        self._unmended = frozenset(load_unmended(self._log))
         self._reconnecting = Reconnecting(
             Random(int.from_bytes(random(8), "big")).random  # noqa: S311
         )
@@ -331,9 +338,15 @@ class Syncer(RegisterHome):
                     shown = facts
                     session.send_presence(facts)
                     connection.pump()
+            self._note_unmended(session.comparing.unmended)
             is_done = until_in_step and session.is_in_step and self.is_everything_acknowledged()
             if is_done and self._is_compared(session.comparing):
                 return
+
+    def _note_unmended(self, documents: frozenset[str]) -> None:
+        if documents != self._unmended:
+            self._unmended = documents
+            self.save(lambda log: save_unmended(log, documents))
 
     def _is_compared(self, comparing: Comparing) -> bool:
         """Whether a day that was just closed was compared with the relay, or the relay does not answer."""

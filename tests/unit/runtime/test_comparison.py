@@ -211,6 +211,15 @@ def test_what_sending_does_not_mend_is_not_sent_for_ever(shop, monkeypatch):
     at_once = len(again)
     compare(shop)
     assert len(again) == at_once
+    assert any("catalogue" in wire.near.connection.session.comparing.unmended for wire in shop.live_wires())
+
+
+def test_what_is_equal_again_is_no_trouble(shop):
+    for wire in shop.live_wires():
+        wire.near.connection.session.comparing.unmended = frozenset({"catalogue"})
+    compare(shop)
+    compare(shop)
+    assert not any(wire.near.connection.session.comparing.unmended for wire in shop.live_wires())
 
 
 def _never_equal(genuine):

@@ -4,6 +4,7 @@ from crdtsync.ids import Item, Position, entry_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.runtime.identity import ClockOffset, Relay, save_clock_offset, save_relay
+from crdtsync.runtime.link_trouble import save_unmended
 from crdtsync.runtime.syncer import sync_role
 from crdtsync.storage.log import Refusal
 from crdtsync.testing.clock import HOUR_MS
@@ -211,3 +212,13 @@ def test_a_revoked_device_is_shown_as_such(till):
     till.replica.views.catch_up()
     [device] = till.status().devices
     assert (device.name, device.role, device.revoked) == ("Caisse 1", "register", False)
+
+
+def test_a_document_that_cannot_be_mended_needs_a_person(enrolled):
+    with enrolled.replica.store.transaction():
+        save_unmended(enrolled.replica.log, {"catalogue"})
+    assert enrolled.status().state == "attention"
+    assert "catalogue differs" in enrolled.status().concerns[-1]
+    with enrolled.replica.store.transaction():
+        save_unmended(enrolled.replica.log, set())
+    assert enrolled.status().concerns == ()
