@@ -216,8 +216,8 @@ class Access:
         return found[0]
 
     def revoke(self, store: Store, shop: bytes, device: bytes, reason: str) -> bool:
-        """Cut a device off: nothing it says from now on is admitted, but what the log holds of it stays, and
-        what it still sends is held for a person to decide. Durable on return; False if it was cut off before.
+        """Cut a device off: it may connect no more, what the log holds of it stays, and what others bring of
+        it that was not known by now is held. Durable on return; False if it was cut off before.
 
         Raises ``SetupError`` when the owner's key is kept elsewhere.
         """

@@ -21,8 +21,8 @@ from crdtsync_server.cli.options import common_options
 def command(data: Path, as_json: bool, shop: str, device: str, reason: str) -> None:
     """Cut DEVICE of SHOP off (by id or by name): stolen, sold, broken.
 
-    No sale is lost by it: what the relay holds of the device stays, and what it still brings is kept apart
-    until a person decides. Works while the relay runs, at once.
+    No sale is lost by it: what the relay holds of the device stays, and what the device has not sent stays on
+    it. A live connection is closed at once. Works while the relay runs.
     """
     from crdtsync.cli.output import print_json
     from crdtsync_server.open import opened
