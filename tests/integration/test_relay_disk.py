@@ -16,7 +16,7 @@ import pytest
 import crdtsync_server.open
 import crdtsync_server.relay
 from crdtsync import Register
-from crdtsync.errors import LinkClosed, PairingRefused
+from crdtsync.errors import LinkClosed, SetupError
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.disk import SimulatedDisk
 from crdtsync_server import LocalRelay
@@ -113,7 +113,7 @@ def test_a_register_comes_back_by_itself_when_there_is_space_again(shop):
 def test_a_pairing_code_stays_good_when_the_disk_was_full(shop, tmp_path):
     code = shop.relay.pairing_code()
     shop.disk.free_bytes = 0
-    with pytest.raises(PairingRefused, match="could not write the certificate"):
+    with pytest.raises(SetupError, match="could not write the certificate"):
         Register.join(tmp_path / "other", shop.relay.url, code, name="Caisse 2")
     shop.disk.free_bytes = None
     Register.join(tmp_path / "other", shop.relay.url, code, name="Caisse 2").close()
