@@ -20,6 +20,9 @@ QUANTITY_MAX: Final = 10**9 - 1
 RATE_MAX: Final = 10_000
 """100 %."""
 
+_SHOWN_MAX: Final = 10**40
+"""Numbers from here on are shown as they are, if at all."""
+
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?)"
     r"(?P<whole>[0-9]{1,40}|[0-9]{1,3}(?:[ \u00a0\u202f][0-9]{3}){1,12})"
@@ -49,7 +52,7 @@ def check_amount(amount_minor: int) -> int:
     """Return the amount if it is in range. Raises ``InvalidAmount``."""
     if type(amount_minor) is not int or abs(amount_minor) > AMOUNT_MINOR_MAX:
         raise InvalidAmount(
-            f"the amount {_shown(amount_minor, 2)} is out of range",
+            f"the amount {shown_number(amount_minor, 2)} is out of range",
             hint=f"the largest is {format_amount(AMOUNT_MINOR_MAX)}",
         )
     return amount_minor
@@ -59,7 +62,7 @@ def check_quantity(quantity_thousandths: int) -> int:
     """Return the quantity if it is in range. Raises ``InvalidAmount``."""
     if type(quantity_thousandths) is not int or abs(quantity_thousandths) > QUANTITY_MAX:
         raise InvalidAmount(
-            f"the quantity {_shown(quantity_thousandths, 3)} is out of range",
+            f"the quantity {shown_number(quantity_thousandths, 3)} is out of range",
             hint=f"the largest is {format_quantity(QUANTITY_MAX)}",
         )
     return quantity_thousandths
@@ -69,7 +72,7 @@ def check_rate(rate: int) -> int:
     """Return the rate if it is in range. Raises ``InvalidAmount``."""
     if type(rate) is not int or not 0 <= rate <= RATE_MAX:
         raise InvalidAmount(
-            f"the VAT rate {_shown(rate, 2)} is out of range", hint="it lies between 0 and 100 %"
+            f"the VAT rate {shown_number(rate, 2)} is out of range", hint="it lies between 0 and 100 %"
         )
     return rate
 
@@ -101,9 +104,19 @@ def _parse(text: str, decimals: int, what: str, example: str) -> int:
     return -units if match["sign"] == "-" else units
 
 
-def _shown(units: object, decimals: int) -> str:
+def shown(value: object) -> str:
+    """A value that is to be refused, as Python shows it, whatever it is and however many digits it has."""
+    try:
+        return repr(value)
+    except ValueError:  # An integer of more digits than Python writes, alone or inside something.
+        return f"{type(value).__name__} of too many digits"
+
+
+def shown_number(units: object, decimals: int) -> str:
     """A number that is to be refused, as a person wrote it; whatever else it may be, as Python shows it."""
-    return _format(units, decimals, ".") if type(units) is int else repr(units)
+    if isinstance(units, int) and type(units) is int and abs(units) < _SHOWN_MAX:
+        return _format(units, decimals, ".")
+    return shown(units)
 
 
 def _format(units: int, decimals: int, mark: str) -> str:

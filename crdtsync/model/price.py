@@ -20,6 +20,7 @@ from itertools import groupby, islice
 from typing import Any, Final
 
 from crdtsync.errors import InvalidProduct, UsageError
+from crdtsync.model.money import shown
 from crdtsync.model.product import check_price
 from crdtsync.model.values import decode_value, encode_value
 
@@ -128,14 +129,16 @@ class WantedPrice:
 def check_change(change: PriceChange) -> PriceChange:
     """The change, if it can be. Raises ``InvalidProduct`` naming field, value and rule."""
     if type(change.vat_class) is not str:
-        raise InvalidProduct(f"vat_class {change.vat_class!r}: a change says its VAT class")
+        raise InvalidProduct(f"vat_class {shown(change.vat_class)}: a change says its VAT class")
     check_price(change.amount_minor, change.vat_rate, change.vat_class)
     for name in ("valid_from_ms", "at_ms"):
         moment = getattr(change, name)
         if type(moment) is not int or not 0 <= moment <= TIME_MS_MAX:
-            raise InvalidProduct(f"{name} {moment!r}: milliseconds from 1970 to the year 9999 are expected")
+            raise InvalidProduct(
+                f"{name} {shown(moment)}: milliseconds from 1970 to the year 9999 are expected"
+            )
     if type(change.by) is not str or not _AUTHOR.fullmatch(change.by):
-        raise InvalidProduct(f"by {change.by!r}: 1 to 64 characters without spaces are expected")
+        raise InvalidProduct(f"by {shown(change.by)}: 1 to 64 characters without spaces are expected")
     names = change.replaces
     if not all(type(name) is str and _ID.fullmatch(name) for name in names):
         raise InvalidProduct("replaces: names of price changes are expected")

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from crdtsync.errors import InvalidProduct
 from crdtsync.model.form import VAT_CLASSES
-from crdtsync.model.money import RATE_MAX, format_amount
+from crdtsync.model.money import RATE_MAX, format_amount, shown, shown_number
 
 SKU: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
 PRICE_MINOR_MAX: Final = 10**9
@@ -129,7 +129,7 @@ OPTIONAL: Final = frozenset(RULES) - {"name", "unit", "archived"}
 def check_sku(sku: Any) -> str:
     """The SKU, if it is one. Raises ``InvalidProduct``."""
     if type(sku) is not str or not SKU.fullmatch(sku):
-        raise InvalidProduct(f"sku {sku!r}: 1 to 40 letters, digits, '.', '_' or '-' are expected")
+        raise InvalidProduct(f"sku {shown(sku)}: 1 to 40 letters, digits, '.', '_' or '-' are expected")
     return sku
 
 
@@ -148,14 +148,14 @@ def check_field(name: str, value: Any, *, year: int | None = None) -> Any:
     if rule is None and name == "vintage" and year is not None and type(value) is int and value > year + 1:
         rule = f"a year from {VINTAGE_MIN} to {year + 1}, or {NO_VINTAGE}"
     if rule is not None:
-        raise InvalidProduct(f"{name} {value!r}: {rule} is expected")
+        raise InvalidProduct(f"{name} {shown(value)}: {rule} is expected")
     return value
 
 
 def check_barcode(code: Any) -> str:
     """A GTIN-8, -12 (UPC), -13 (EAN) or -14 whose check digit fits. Raises ``InvalidProduct``."""
     if type(code) is not str or not re.fullmatch(r"[0-9]{8}|[0-9]{12,14}", code):
-        raise InvalidProduct(f"barcode {code!r}: 8, 12, 13 or 14 digits are expected")
+        raise InvalidProduct(f"barcode {shown(code)}: 8, 12, 13 or 14 digits are expected")
     expected = gtin_check_digit(code[:-1])
     if code[-1] != expected:
         raise InvalidProduct(f"barcode {code!r}: its check digit would be {expected}")
@@ -179,17 +179,17 @@ def gtin_check_digit(digits: str) -> str:
 def check_price(amount_minor: Any, vat_rate: Any, vat_class: Any = None) -> str:
     """The VAT class of a price, if amount, rate and class go together. Raises ``InvalidProduct``."""
     if type(amount_minor) is not int or not 0 <= amount_minor <= PRICE_MINOR_MAX:
-        shown = format_amount(amount_minor) if type(amount_minor) is int else repr(amount_minor)
-        raise InvalidProduct(f"price {shown}: 0 to {format_amount(PRICE_MINOR_MAX)} is expected")
+        most = format_amount(PRICE_MINOR_MAX)
+        raise InvalidProduct(f"price {shown_number(amount_minor, 2)}: 0 to {most} is expected")
     if type(vat_rate) is not int or not 0 <= vat_rate <= RATE_MAX:
-        raise InvalidProduct(f"vat_rate {vat_rate!r}: 0 to {RATE_MAX} (1/100 %) is expected")
+        raise InvalidProduct(f"vat_rate {shown(vat_rate)}: 0 to {RATE_MAX} (1/100 %) is expected")
     found = CLASS_OF_RATE.get(vat_rate) if vat_class is None else vat_class
     if found is None:
         known = ", ".join(f"{rate / 100:g}" for rate in CLASS_OF_RATE)
         raise InvalidProduct(f"vat_rate {vat_rate / 100:g} %: {known} % is expected, or a VAT class with it")
     if found not in VAT_CLASSES or (found == OUTSIDE_VAT and vat_rate):
         raise InvalidProduct(
-            f"vat_class {vat_class!r}: one of {', '.join(VAT_CLASSES)}, {OUTSIDE_VAT} at 0 %"
+            f"vat_class {shown(vat_class)}: one of {', '.join(VAT_CLASSES)}, {OUTSIDE_VAT} at 0 %"
         )
     return str(found)
 

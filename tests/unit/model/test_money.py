@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from crdtsync.errors import InvalidAmount
@@ -91,7 +93,35 @@ def test_what_is_out_of_range_is_refused(check: object, value: object) -> None:
         check(value)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(
+    ("check", "value", "message"),
+    [
+        (check_amount, 10**12, r"the amount 10000000000\.00 is out of range"),
+        (check_amount, 1.5, r"the amount 1\.5 is out of range"),
+        (check_amount, 10**40, f"the amount {10**40} is out of range"),
+        (check_quantity, 10**9, r"the quantity 1000000\.000 is out of range"),
+        (check_rate, 10_001, r"the VAT rate 100\.01 is out of range"),
+    ],
+)
+def test_a_refusal_says_what_was_out_of_range(check: Any, value: object, message: str) -> None:
+    with pytest.raises(InvalidAmount, match=message):
+        check(value)
+
+
+@pytest.mark.parametrize("check", [check_amount, check_quantity, check_rate])
+def test_a_number_of_more_digits_than_python_writes_is_refused_too(check: Any) -> None:
+    for value in (10**5000, -(10**5000), [10**5000]):
+        with pytest.raises(InvalidAmount, match=r"(int|list) of too many digits is out of range"):
+            check(value)
+
+
 def test_the_limits_are_in_range() -> None:
+    assert (AMOUNT_MINOR_MAX, QUANTITY_MAX, check_rate(0), check_rate(10_000)) == (
+        999_999_999_999,
+        999_999_999,
+        0,
+        10_000,
+    )
     assert check_amount(-AMOUNT_MINOR_MAX) == -AMOUNT_MINOR_MAX
     assert check_quantity(QUANTITY_MAX) == QUANTITY_MAX
 

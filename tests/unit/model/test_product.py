@@ -98,6 +98,12 @@ def test_a_field_that_breaks_its_rule_is_named_with_its_value(field, value):
         check_product(changed(**{field: value}), year=2026)
 
 
+@pytest.mark.parametrize("field", ["sku", "name", "abv", "vintage", "price_minor", "vat_rate", "vat_class"])
+def test_a_number_of_more_digits_than_python_writes_is_refused_too(field):
+    with pytest.raises(InvalidProduct, match="int of too many digits"):
+        check_product(changed(**{field: 10**5000}), year=2026)
+
+
 def test_next_years_vintage_is_allowed_and_nv_too():
     assert check_field("vintage", 2027, year=2026) == 2027
     assert check_field("vintage", "NV", year=2026) == "NV"

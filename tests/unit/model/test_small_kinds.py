@@ -67,6 +67,37 @@ def test_a_movement_that_makes_no_sense_is_refused(lines: list[Moved]) -> None:
         build_move(lines)
 
 
+@pytest.mark.parametrize(
+    "why", ["delivery", "supplier-return", "breakage", "corked", "tasting", "transfer", "other"]
+)
+def test_goods_move_for_one_of_the_reasons_of_the_trade(why: str) -> None:
+    assert build_move([Moved("x" * 64, -1, why, "y" * 64)])["lines"] == [
+        {"sku": "x" * 64, "qty": -1, "why": why, "ref": "y" * 64}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (Moved("x" * 65, 1, "other"), "a SKU is 1 to 64"),
+        (Moved("x", 1, "other", "y" * 65), "a reference is 1 to 64"),
+        (Moved("x", 1, "stolen"), "one of the reasons delivery, "),
+    ],
+)
+def test_a_movement_says_what_is_wrong_with_it(line: Moved, message: str) -> None:
+    with pytest.raises(InvalidSale, match=message):
+        build_move([line])
+
+
+def test_two_hundred_products_are_moved_or_counted_at_once() -> None:
+    assert len(build_move([Moved("a", 1, "other")] * 200)["lines"]) == 200
+    assert len(build_count({f"{n:03}": 1 for n in range(200)}, cut={})["lines"]) == 200
+    with pytest.raises(InvalidSale, match="1 to 200 lines"):
+        build_count({f"{n:03}": 1 for n in range(201)}, cut={})
+    with pytest.raises(InvalidSale, match="a SKU is 1 to 64"):
+        build_count({"x" * 65: 1}, cut={})
+
+
 def test_a_count_says_what_lay_there_and_what_it_includes() -> None:
     assert build_count({"b": 0, "a": 1500}, cut={b"\1" * 32: 7}) == {
         "lines": [{"sku": "a", "qty": 1500}, {"sku": "b", "qty": 0}],

@@ -53,6 +53,20 @@ def test_of_counts_that_did_not_know_each_other_the_later_is_used_and_the_differ
     assert (found.quantity, found.disputed, found.counted_at_ms) == (7000, True, 2)
 
 
+def test_stock_that_nobody_counted_is_not_disputed():
+    found = level("CM-19", [], [moved(1, 12000)])
+    assert (found.quantity, found.counted_at_ms, found.disputed) == (12000, None, False)
+
+
+def test_a_count_that_claims_to_know_itself_stands():
+    assert quantity([counted(3, 5000, {A: 9})], [moved(8, -1000), moved(10, -2000)]) == 3000
+
+
+def test_two_counts_of_one_number_from_a_forked_register_are_shown_as_a_difference():
+    one, two = counted(3, 5000, {}, name=b"1"), counted(3, 7000, {}, name=b"2", at_ms=1)
+    assert level("CM-19", [one, two], []).disputed
+
+
 def test_counts_that_did_not_know_each_other_and_agree_are_no_dispute():
     one = counted(1, 7000, {}, chain=B, at_ms=1, name=b"1")
     two = counted(1, 7000, {}, chain=A, at_ms=2, name=b"2")
