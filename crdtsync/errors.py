@@ -201,7 +201,9 @@ class CannotListen(SetupError):
 
 
 class TooManyAttempts(SetupError):
-    """Too many wrong pairing codes: no code is looked at for ``retry_after_s`` seconds."""
+    """The relay looks at no pairing code for ``retry_after_s`` seconds: too many were wrong, or it is in
+    trouble itself.
+    """
 
     exit_code = 27
     retryable = True

@@ -6,7 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from crdtsync.errors import CrdtsyncError, LinkClosed, PairingRefused, RelayUnreachable, WrongRelayKey
+from crdtsync.errors import (
+    CrdtsyncError,
+    LinkClosed,
+    PairingRefused,
+    RelayUnreachable,
+    TooManyAttempts,
+    WrongRelayKey,
+)
 from crdtsync.model.signature import PrivateKey, sign_with_purpose, verify_with_purpose
 from crdtsync.protocol.codec import decode, encode
 from crdtsync.protocol.enrolment import OFFER_PURPOSE, DeviceEnd, EnrolAnswer, EnrolRequest
@@ -34,7 +41,8 @@ def ask_for_certificate(
     """Enrol a device; (what the relay answered, the relay's public key). Blocks, at most some 30 s.
 
     Asking again with the same device key and code gives the same answer, so a lost answer costs nothing.
-    Raises ``RelayUnreachable``, ``WrongRelayKey`` (before the code was shown to anybody), ``PairingRefused``.
+    Raises ``RelayUnreachable``, ``WrongRelayKey`` (before the code was shown to anybody), ``PairingRefused``,
+    ``TooManyAttempts``.
     """
     opener: Any = connect or (lambda address: open_link(address, ENROL_PATH, tls_ca=tls_ca))
     return asyncio.run(_ask(url, code, request, key, random, opener))
@@ -67,6 +75,8 @@ async def _ask(
         raise _explained(url, error) from error
     finally:
         await socket.close(1000, "")
+    if opened.refusal and opened.retry_after_s:
+        raise TooManyAttempts(opened.refusal, retry_after_s=opened.retry_after_s, hint=opened.hint or None)
     if opened.refusal:
         raise PairingRefused(opened.refusal, hint=opened.hint or None)
     return opened, offer.relay_key

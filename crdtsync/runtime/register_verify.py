@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import orjson
+
 from crdtsync.errors import CrdtsyncError, DamagedStore
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, next_hash, split_update_record
 from crdtsync.model.certificate import Directory
@@ -74,6 +76,7 @@ def verify_log(
             findings.append(_finding(place, defect))
         entries += held.count
         known.extend(held.heads)
+    findings.extend(_verify_apart(log, place_of))
     findings.extend(_verify_known(log, known, place_of))
     findings.extend(_verify_returns(log, returns))
     return Verification(entries, len(chains), records, tuple(findings))
@@ -170,6 +173,23 @@ def _chain_entries(log: ShopLog, chain: bytes) -> Iterator[bytes]:
             n += 1
             continue
         return
+
+
+def _verify_apart(log: ShopLog, place_of: Callable[[bytes], str]) -> Iterator[Finding]:
+    """Entries that were damaged on this disk, set apart, and have not come back: what a gap once held."""
+    for row in log.apart():
+        if row.code != "damaged" or row.record[:1] != ENTRY:
+            continue
+        try:
+            body = orjson.loads(row.record[1:].partition(b"\0")[0])
+            chain, n, number = bytes.fromhex(body["chain"]), body["seq"], body.get("num")
+        except (ValueError, TypeError, KeyError):
+            continue  # Nothing is left of it but the gap.
+        if type(n) is int and not log.links_at(chain, n):
+            shown = number if isinstance(number, str) else None
+            yield Finding(
+                place_of(chain), "damaged", n, None, shown, f"{row.reason}; its bytes are set apart"
+            )
 
 
 def _verify_known(log: ShopLog, known: Iterable[Head], place_of: Callable[[bytes], str]) -> Iterator[Finding]:

@@ -8,7 +8,11 @@ import apsw
 import pytest
 
 from crdtsync import errors
+from crdtsync.ids import Item, entry_record
+from crdtsync.model.entry import read_entry
+from crdtsync.runtime.register import Register
 from crdtsync.runtime.replica import STORE, Replica
+from crdtsync.runtime.writer import read_head
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.disk import SimulatedDisk
 
@@ -130,6 +134,21 @@ def test_a_key_that_is_missing_or_damaged_is_named(till, contents, error):
 # -- records -----------------------------------------------------------------------------------------------
 
 
+def test_an_entry_that_was_forged_with_care_is_named_by_verify(till):
+    """Every checksum of the store holds; what it was signed with does not."""
+    till.ok("sell", "CM-19", "--pay", "card")
+    with Register.open(till.folder) as register, register.replica.store.transaction():
+        log = register.replica.log
+        [run] = [run for run in log.runs() if run.hi > 1 and run.chain == read_head(log).chain]
+        [(_, sealed)] = log.chain_entries(run.chain, run.hi, run.hi)
+        forged = sealed.replace(b'"seq":2', b'"seq":3').replace(b"-000001", b"-000002")
+        entry = read_entry(forged)
+        log.append(Item(entry_record(forged), entry.facts.document, entry.link, entry.facts))
+    found = till.run("verify", "--json")
+    assert found.exit_code == errors.IntegrityDefect.exit_code
+    assert entry.link.hex() in {one["link"] for one in json.loads(found.stdout)["findings"]}
+
+
 def test_a_record_that_was_changed_on_the_disk_is_named_by_verify_and_status(till):
     number = till.json("sell", "CM-19", "--pay", "card")["number"]
     till.ok("sell", "TER-01", "--pay", "card")
@@ -140,7 +159,8 @@ def test_a_record_that_was_changed_on_the_disk_is_named_by_verify_and_status(til
     )
     found = till.run("verify", "--json")
     assert found.exit_code == errors.IntegrityDefect.exit_code
-    assert json.loads(found.stdout)["findings"]
+    findings = json.loads(found.stdout)["findings"]
+    assert ("damaged", "Caisse 1", number) in [(one["code"], one["place"], one["number"]) for one in findings]
     assert json.loads(found.stderr)["code"] == "IntegrityDefect"
     status = till.json("status")
     assert (status["state"], status["apart"]) == ("attention", 1)

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -16,6 +17,8 @@ from crdtsync import errors
 from crdtsync.protocol.pairing import PairingCode
 from crdtsync.runtime.identity import Relay, save_relay
 from crdtsync.runtime.register import Register
+from crdtsync_server.local import LocalRelay
+from tests.cli.conftest import Till
 
 CODE = PairingCode.make(bytes(10), b"\x02" * 33).format()
 
@@ -70,6 +73,23 @@ def test_a_web_server_is_no_relay(empty):
         result = empty.run("join", url, CODE, "--name", "Caisse 1")
     assert result.exit_code == errors.RelayUnreachable.exit_code
     assert "not as a relay does" in result.stderr or "does not answer as a relay" in result.stderr
+
+
+def test_a_code_lets_one_device_in_and_wrong_ones_are_soon_not_looked_at(empty, tmp_path):
+    with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
+        good = PairingCode.parse(relay.pairing_code())
+        Till(tmp_path / "till-2").ok("join", relay.url, good.format(), "--name", "Caisse 2")
+        used = empty.run("join", relay.url, good.format(), "--name", "Caisse 1")
+        assert (used.exit_code, "was used already" in used.stderr) == (errors.PairingRefused.exit_code, True)
+        for number in range(12):
+            made = PairingCode.make(bytes([number] * 10), b"\x02" * 33)
+            wrong = replace(made, fingerprint=good.fingerprint)
+            result = empty.run("join", relay.url, wrong.format(), "--name", "Caisse 1", "--json")
+            if result.exit_code != errors.PairingRefused.exit_code:
+                break
+    told = json.loads(result.stderr)
+    assert (told["code"], told["retryable"]) == ("TooManyAttempts", True)
+    assert told["retry_after_s"] > 0
 
 
 def test_a_file_of_certificates_that_is_none_is_told(empty, monkeypatch, tmp_path):
