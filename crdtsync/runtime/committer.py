@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -123,7 +124,9 @@ class Committer:
         self.submit(Work(shop, b"", "", lambda outcome: done(), also=change))
 
     def _run(self) -> None:
-        store = self._open_store()
+        store: Store | None = None
+        with suppress(CrdtsyncError):  # So that the first commit need not; it tries again, and tells.
+            store = self._open_store()
         try:
             while True:
                 with self._signal:
@@ -132,9 +135,16 @@ class Committer:
                     batch, self._queue = self._queue, []
                 if not batch:
                     return
+                try:
+                    store = store or self._open_store()
+                except Exception as error:  # Whoever submitted is told, and the next work tries again.
+                    known = _known(error)
+                    self._hand_back(batch, [Outcome(error=known) for _ in batch], [], 0.0, known)
+                    continue
                 self._commit(store, batch)
         finally:
-            store.close()
+            if store is not None:
+                store.close()
 
     def _commit(self, store: Store, batch: list[Work]) -> None:
         started, known = self._monotonic_s(), None
@@ -145,9 +155,7 @@ class Committer:
                 for work in batch:  # One peer's work must not keep the others' from the disk.
                     self._commit(store, [work])
                 return
-            known = (
-                error if isinstance(error, CrdtsyncError) else StorageError(f"nothing was stored: {error!r}")
-            )
+            known = _known(error)
             outcomes, growths = [Outcome(error=known) for _ in batch], []
         if self._upkeep is not None:
             for growth in growths:
@@ -194,6 +202,10 @@ class Committer:
         for work, outcome in zip(batch, outcomes, strict=True):
             commits[work.shop].leave_out_admitted(work, outcome)
         return outcomes, growths
+
+
+def _known(error: Exception) -> CrdtsyncError:
+    return error if isinstance(error, CrdtsyncError) else StorageError(f"nothing was stored: {error!r}")
 
 
 def _by_peer(batch: list[Work]) -> list[list[Work]]:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from crdtsync.errors import StoreBusy
 from crdtsync.ids import ENTRY, Position
 from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
@@ -85,3 +86,31 @@ async def test_records_that_an_earlier_connection_stored_meanwhile_cost_no_more_
     said_hello_before = delivery(1, Position(0, bytes(32)), owners)
     outcomes, _ = await commit(path, shop, [said_hello_before], [said_hello_before])
     assert may_retry(outcomes[1].error.code)
+
+
+async def test_who_submits_to_a_store_that_cannot_be_opened_is_told_and_later_work_tries_again(sold, path):
+    shop, owners, _ = sold
+    admission, is_locked = Admission(shop), [True]
+
+    class Told(list):
+        def committed(self, growths, seconds, error):
+            self.append(error)
+
+    def open_store():
+        if is_locked[0]:
+            raise StoreBusy("another process kept it locked")
+        return SqliteStore(path)
+
+    committer = Committer(open_store, lambda _: admission, Told(), lambda: 0, lambda: 0.0)
+    committer.start()
+    outcomes = []
+    for _ in range(2):
+        done = asyncio.get_running_loop().create_future()
+        first = delivery(1, Position(0, bytes(32)), owners)
+        committer.submit(Work(shop, PEER, "relay", done.set_result, [first]))
+        outcomes.append(await done)
+        is_locked[0] = False
+    await committer.stop()
+    assert isinstance(outcomes[0].error, StoreBusy)
+    assert outcomes[1].error is None
+    assert outcomes[1].stored == [(1, ())]
