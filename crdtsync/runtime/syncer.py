@@ -22,6 +22,7 @@ from crdtsync.protocol.intervals import count
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.commit_watch import CommitWatch
+from crdtsync.runtime.comparison import DocumentDigests
 from crdtsync.runtime.connection import Connection, Socket
 from crdtsync.runtime.identity import Identity, load_relay
 from crdtsync.runtime.link import open_link
@@ -201,9 +202,12 @@ class Syncer(RegisterHome):
     def _count_pending(self, done: Callable[[int], None]) -> None:
         relay = self._relay
         log_id = relay.log_id if relay else None
-        self.documents.ask(
-            self._identity.shop, lambda digests: sum(1 for _ in digests.log.unacknowledged(log_id)), done
-        )
+
+        def count_all(digests: DocumentDigests) -> int:
+            return sum(1 for _ in digests.log.unacknowledged(log_id))
+
+        # Whoever asks how far it is may be on another thread; answers come on the event loop.
+        self._call(lambda: self.documents.ask(self._identity.shop, count_all, done))
 
     async def _serve(self, stop: asyncio.Event, *, until_in_step: bool) -> None:
         self._loop = asyncio.get_running_loop()
