@@ -22,6 +22,7 @@ from crdtsync.protocol.intervals import count
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.commit_watch import CommitWatch
+from crdtsync.runtime.committer import NEW_LOG
 from crdtsync.runtime.comparison import DocumentDigests
 from crdtsync.runtime.connection import Connection, Socket
 from crdtsync.runtime.identity import Identity, load_relay
@@ -383,7 +384,11 @@ class Syncer(RegisterHome):
         before, self._seen_seq = self._seen_seq, self._log.end.seq
         connection = self.connection
         if connection is not None and connection.session.is_live:
-            connection.log_grew(self._log.end)
+            if connection.our_log not in (None, self._log.log_id):
+                # A damaged record was set apart: what the relay leaves out for the old id may be what is lost.
+                connection.close(LinkClosed("this log goes on under a new id", code=NEW_LOG), NEW_LOG)
+            else:
+                connection.log_grew(self._log.end)
         if self._seen_seq > before:
             self._reconnecting.sold()
             if self._has_closing(before):

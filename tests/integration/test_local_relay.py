@@ -27,6 +27,23 @@ def test_registers_of_a_local_relay_see_one_another(tmp_path: Path) -> None:
             assert [row.number for row in b.sales()] == [number]
 
 
+def test_the_till_can_ask_how_far_it_is_while_its_sales_are_on_their_way(tmp_path: Path) -> None:
+    with (
+        LocalRelay(tmp_path / "relay", shop="Cave") as relay,
+        Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1") as till,
+    ):
+        till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
+        for _ in range(200):
+            till.sell(["CM-19"], ["card"])
+        sync = till.start_sync()
+        most = 0
+        while till.status().pending.sales:
+            most = max(most, sync.progress().to_send)
+            till.poll(0.001)
+        assert sync.error is None
+        assert most <= till.end.seq
+
+
 def test_a_local_relay_can_be_stopped_and_started_again(tmp_path: Path) -> None:
     relay = LocalRelay(tmp_path / "relay", shop="Cave")
     with relay, Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1") as till:
