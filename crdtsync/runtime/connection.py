@@ -103,7 +103,7 @@ class Connection:
         self._outbox_bytes = 0
         self._pending_read: ReadRequest | None = None
         self._log: ShopLog | None = None
-        self._our_log: bytes | None = None
+        self.our_log: bytes | None = None
         self._documents: DocumentComparison | None = None
         self._tail: Tail | None = None
         self._close_code = 1000
@@ -289,7 +289,7 @@ class Connection:
             ready.to_persist,
             refused=ready.refused,
             also=also,
-            our_log=self._our_log,
+            our_log=self.our_log,
         )
         self.home.committer.submit(work)
 
@@ -402,7 +402,7 @@ class Connection:
         self.certificate = certificate
         self._log, self._tail = log, self.home.tail(hello.shop)
         me = self.home.me(hello)
-        self._our_log = me.log_id
+        self.our_log = me.log_id
         if self._tail is not None:
             self._tail.belong_to(me.log_id)
         fits = hello.cursor_log == me.log_id and log.hash_at(hello.cursor.seq) == hello.cursor.h

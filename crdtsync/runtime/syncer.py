@@ -385,7 +385,7 @@ class Syncer(RegisterHome):
         connection = self.connection
         if connection is not None and connection.session.is_live:
             if connection.our_log not in (None, self._log.log_id):
-                # A damaged record was set apart: what the relay leaves out for the old id may be what is lost.
+                # A damaged record was set apart: the relay leaves out what may be lost.
                 connection.close(LinkClosed("this log goes on under a new id", code=NEW_LOG), NEW_LOG)
             else:
                 connection.log_grew(self._log.end)
