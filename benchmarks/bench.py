@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +66,10 @@ def main() -> int:
     if arguments.folder:
         arguments.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="crdtsync-bench-", dir=arguments.folder) as folder:
-        report = measure(
-            Path(folder), arguments.case or CASES, extent=extent, seed=arguments.seed, console=console
-        )
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        cases = arguments.case or CASES
+        for report in measure(Path(folder), cases, extent=extent, seed=arguments.seed, console=console):
+            arguments.json.parent.mkdir(parents=True, exist_ok=True)
+            arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _print(report)
     print(f"All of it: {arguments.json}")
     return 1 if report["failed"] else 0
@@ -78,8 +77,10 @@ def main() -> int:
 
 def measure(
     folder: Path, cases: Sequence[str], *, extent: str, seed: int, console: Console
-) -> dict[str, Any]:
-    """The report: machine, cases, figures. A case that fails is named, and the others are measured."""
+) -> Iterator[dict[str, Any]]:
+    """The report after each case: machine, cases, figures. A case that fails is named, and the others are
+    measured.
+    """
     shared = folder / "shared"
     shared.mkdir()
     report: dict[str, Any] = {
@@ -99,7 +100,7 @@ def measure(
             except CaseFailed as error:
                 report["failed"][name] = str(error)
         console.print(f"{name}: {time.perf_counter() - began_s:.0f} s", highlight=False)
-    return report
+        yield report
 
 
 def _measure_one(folder: Path, shared: Path, name: str, extent: str, seed: int) -> list[dict[str, Any]]:

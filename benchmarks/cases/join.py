@@ -72,6 +72,18 @@ def _figures(
         return Budget(limits[sales]) if sales in limits else None
 
     catalogue_mb = contents.catalogue_bytes / 1e6
+    filed = []
+    if "filed_s" in joins[0]:
+        filed = [
+            Figure(
+                f"{what}: filed",
+                "s",
+                measured("filed_s"),
+                receivers=FULL,
+                size=size,
+                note="in the views that reports and lists are read from; beside the joining",
+            )
+        ]
     return [
         Figure(
             f"{what}: usable",
@@ -95,14 +107,6 @@ def _figures(
             note=f"on disk, chains checked; relay {measured('relay_cpu_s').value:.2g} s of a processor",
         ),
         Figure(
-            f"{what}: filed",
-            "s",
-            measured("filed_s"),
-            receivers=FULL,
-            size=size,
-            note="in the views that reports and lists are read from; beside the joining",
-        ),
-        Figure(
             f"{what}: bytes",
             "MB",
             measured("moved_bytes", 1e-6),
@@ -122,4 +126,5 @@ def _figures(
             FULL,
             size=size,
         ),
+        *filed,
     ]
