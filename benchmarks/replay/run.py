@@ -204,8 +204,9 @@ class Replay:
         self.facts["products"] = len(catalogues[0])
         self.facts["prices_disputed"] = sum(product["disputed"] for product in catalogues[0])
         shops = (await command("crdtsync-relay", "status", "--data", str(self.relay.folder)))["shops"]
-        if shops[0]["set_apart"]:
-            raise ReplayFailed(f"the relay has set {shops[0]['set_apart']} records apart")
+        apart = sum(shops[0][why] for why in ("held", "refused", "damaged"))
+        if apart:
+            raise ReplayFailed(f"the relay has set {apart} records apart")
         process = await asyncio.create_subprocess_exec(*self._checker(), stdout=asyncio.subprocess.PIPE)
         out, _ = await process.communicate()
         self.facts["check"] = out.decode()

@@ -12,12 +12,13 @@ import importlib.util
 import json
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.replay.check.compare import (
     copy_defects,
     fingerprint_defects,
+    said_defects,
     source_defects,
     status_defects,
     told_defects,
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         defects += (f"{copy.name}: {what}" for what in _defects(place, copy, expected))
     if copies:
         defects += fingerprint_defects(list(copies.values()))
+        said = {copy.name: json.loads(file.read_text()) for file, copy in _statuses(copies)}
+        defects += said_defects(said) if said else ()
         for place, copy in copies.items():
             told = place.parent / "told.jsonl"
             lines = told.read_text().splitlines() if told.exists() else []
@@ -60,6 +63,13 @@ def _defects(place: Path, copy: Copy, expected: Expected) -> Iterator[str]:
     status = place.parent / "documents.json"
     if status.exists():
         yield from status_defects(copy, json.loads(status.read_text()))
+
+
+def _statuses(copies: Mapping[Path, Copy]) -> Iterator[tuple[Path, Copy]]:
+    for place, copy in copies.items():
+        file = place.parent / "documents.json"
+        if file.exists():
+            yield file, copy
 
 
 def _read(folder: Path, registers: int) -> tuple[dict[Path, Copy], list[str]]:

@@ -56,16 +56,37 @@ def fingerprint_defects(copies: Sequence[Copy]) -> Iterator[str]:
 
 
 def status_defects(copy: Copy, status: Mapping[str, Any]) -> Iterator[str]:
-    """Where `crdtsync status --documents` of a copy says something else than its bytes."""
-    found = fingerprints(copy)
-    said = {row["name"]: row["fingerprint"] for row in status["documents"] if row["fingerprint"]}
-    for name in sorted(said.keys() | {name for name in found if name.startswith(("ledger/", "owner"))}):
+    """Where `crdtsync status --documents` of a copy says something else than its bytes. (What it says of a
+    Yjs document is about the content, which only those can compute who read Yjs: see ``said_defects``.)
+    """
+    found = _of_entries(fingerprints(copy))
+    said = _of_entries(_said(status))
+    for name in sorted(said.keys() | found.keys()):
         if said.get(name) != found.get(name):
             yield f"status gives {name} the fingerprint {said.get(name)}, its bytes have {found.get(name)}"
     if status["pending_records"]:
         yield f"status says that {status['pending_records']} records are pending"
     if status["apart"] or status["refused_by_relay"]:
         yield f"status says that {status['apart']} were set apart, {status['refused_by_relay']} refused"
+
+
+def said_defects(statuses: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Documents whose fingerprints are not the same in what all registers say, by the register's name."""
+    (first, status), *others = statuses.items()
+    expected = _said(status)
+    for name, other in others:
+        found = _said(other)
+        for document in sorted(expected.keys() | found.keys()):
+            if expected.get(document) != found.get(document):
+                yield f"{first} and {name} say that they hold something else in {document}"
+
+
+def _said(status: Mapping[str, Any]) -> dict[str, str]:
+    return {row["name"]: row["fingerprint"] for row in status["documents"] if row["fingerprint"]}
+
+
+def _of_entries(documents: Mapping[str, str]) -> dict[str, str]:
+    return {name: held for name, held in documents.items() if name.startswith(("ledger/", "owner"))}
 
 
 def told_defects(copy: Copy, register: str, told: Sequence[Mapping[str, Any]]) -> Iterator[str]:
