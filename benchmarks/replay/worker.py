@@ -60,7 +60,7 @@ class Till:
         sys.stdin.readline()
         for basket in self._left():
             day = business_day(basket.at_ms)
-            self._begin_day(day)
+            self._begin_day(day, basket.at_ms)
             self._sell(basket, day)
             if self._is_stopped():
                 break
@@ -107,7 +107,7 @@ class Till:
         if time.monotonic() - self._last_told_s >= self._options.tell_every_s:
             self._tell("sold")
 
-    def _begin_day(self, day: str) -> None:
+    def _begin_day(self, day: str, at_ms: int) -> None:
         """Whatever is due before the first basket of a day; nothing, if all of it is done already."""
         head = self._head
         if head.bd == day and head.day.counts.get("open"):
@@ -117,7 +117,9 @@ class Till:
         if head.bd[:7] < day[:7]:
             self._close_day()
             self._close_month()
-        # The day is told, as a person would: a till that has been off for days does not believe its clock.
+        # The day is told, as a person would: a till that has been off for days does not believe its clock,
+        # which went on all the same.
+        self._clock.set(at_ms)
         self._register.open_day(FLOAT_MINOR, day)
 
     def _close_day(self) -> None:

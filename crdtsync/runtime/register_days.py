@@ -20,7 +20,7 @@ from crdtsync.runtime.ticket import TicketVat
 from crdtsync.runtime.writer import Payload, Session, read_head
 from crdtsync.storage.view_queries import ChainRow, ClosingRow, DayRow
 
-SAID_DAY_AHEAD_MAX: Final = timedelta(days=180)
+SAID_DAY_AHEAD_MAX: Final = timedelta(days=31)
 """How much later a person may say that it is than clock and register know: a wrong year lasts for ever."""
 
 

@@ -128,6 +128,21 @@ def test_after_a_holiday_the_relays_clock_vouches_for_the_day(till, clock):
     assert till.sell(["CM-19"], ["card"]).business_day == "2026-12-24"
 
 
+def test_a_day_that_a_person_cannot_have_meant_opens_nothing(till):
+    before = till.end
+    with pytest.raises(InvalidName):
+        till.open_day(0, day="2026-12-26")  # 32 days ahead of the clock
+    assert till.end == before
+    assert till.open_day(0, day="2026-12-25").business_day == "2026-12-25"
+
+
+def test_a_till_that_was_off_for_a_season_opens_on_the_day_that_its_clock_shows(till, clock):
+    till.sell(["CM-19"], ["card"])
+    till.close_day()
+    clock.pass_ms(90 * DAY_MS)
+    assert till.open_day(0, day="2027-02-22").business_day == "2027-02-22"
+
+
 @pytest.mark.parametrize("day", ["", "24/11/2026", "2026-02-30", "today"])
 def test_what_is_no_day_opens_nothing(till, day):
     before = till.end
