@@ -146,6 +146,10 @@ STATUS = (
     number("apart", "records set apart: refused, held or damaged"),
     number("held", "of these, held until a certificate admits them"),
     number("refused_by_relay", "records that the relay did not take"),
+    number("log_end", "number of the newest record here"),
+    number(
+        "signatures_checked_to", "up to which record every signature was checked here, beside synchronising"
+    ),
     texts("concerns", "what a person must look at, a sentence each"),
     one(
         "link_trouble",

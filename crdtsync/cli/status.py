@@ -73,6 +73,8 @@ def status_facts(status: Status) -> dict[str, Any]:
         "apart": status.apart,
         "held": status.held,
         "refused_by_relay": status.refused_by_relay,
+        "log_end": status.log_end,
+        "signatures_checked_to": status.signatures_checked_to,
         "concerns": status.concerns,
         "link_trouble": status.link_trouble,
     }

@@ -119,9 +119,9 @@ class Committer:
             await asyncio.to_thread(self._thread.join)
 
     def _submit_change(
-        self, shop: bytes, change: Callable[[ShopLog], object], done: Callable[[], None]
+        self, shop: bytes, change: Callable[[ShopLog], object], done: Callable[[bool], None]
     ) -> None:
-        self.submit(Work(shop, b"", "", lambda outcome: done(), also=change))
+        self.submit(Work(shop, b"", "", lambda outcome: done(outcome.error is None), also=change))
 
     def _run(self) -> None:
         store: Store | None = None

@@ -21,6 +21,7 @@ from crdtsync.runtime.identity import load_clock_offset, load_relay
 from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble, load_unmended
 from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
+from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
 from crdtsync.runtime.writer import read_head
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.view_queries import FlagRow
@@ -121,6 +122,8 @@ class Status:
     apart: int
     held: int
     refused_by_relay: int
+    log_end: int
+    signatures_checked_to: int
     concerns: tuple[str, ...] = field(default=())
     link_trouble: LinkTrouble | None = None
 
@@ -146,6 +149,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     concerns = (
         *_apart_concerns(len(apart), sum(row.held for row in apart)),
         *([f"the relay did not take {len(refused)} records: {refused[0].reason}"] if refused else []),
+        *_signature_concerns(log),
         *_chain_concerns(replica),
         *_flag_concerns(replica),
         *_clock_concerns(offset.offset_ms if offset else None),
@@ -170,6 +174,8 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         apart=len(apart),
         held=sum(row.held for row in apart),
         refused_by_relay=len(refused),
+        log_end=log.end.seq,
+        signatures_checked_to=checked_up_to(log),
         concerns=concerns,
         link_trouble=trouble,
     )
@@ -332,6 +338,12 @@ def _apart_concerns(apart: int, held: int) -> Iterable[str]:
         yield f"{held} received records are held until a certificate admits them: `crdtsync inspect apart`"
     if apart - held:
         yield f"{apart - held} records were set apart as refused or damaged: `crdtsync inspect apart`"
+
+
+def _signature_concerns(log: ShopLog) -> Iterable[str]:
+    bad = bad_signatures(log)
+    if bad:
+        yield f"{len(bad)} stored entries are not signed by their author: `crdtsync verify` names them"
 
 
 def _chain_concerns(replica: Replica) -> Iterable[str]:

@@ -16,24 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from crdtsync.errors import CrdtsyncError
 from crdtsync.ids import ENTRY
 from crdtsync.model.admission import signature_holds
 from crdtsync.model.entry import read_entry
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.compacting import RECORDS_MIN, is_compactable, plan_compaction
+from crdtsync.runtime.signature_checks import checked_up_to, save_checks
 from crdtsync.runtime.tail import Growth
 from crdtsync.storage.log import ShopLog, Store
-
-CHECKED: Final = "signatures_checked"
-"""State of a log: the seq up to which every signature was verified here."""
-
-BAD_SIGNATURES: Final = "signatures_bad"
-"""State of a log: the seqs of entries that were stored and whose own signature does not hold."""
-
-BAD_KEPT_MAX: Final = 1000
 
 CHECKS_PER_STEP: Final = 64
 """About 5 ms of verifying."""
@@ -49,9 +40,9 @@ PACKS_BEHIND_MAX: Final = 8
 """Beyond it, packing waits no longer for a quiet moment."""
 
 Change = Callable[[ShopLog], object]
-Submit = Callable[[bytes, Change, Callable[[], None]], None]
+Submit = Callable[[bytes, Change, Callable[[bool], None]], None]
 """Have a change of a shop's log made in the next transaction; the last argument is called afterwards, from
-any thread, whether it was made or not.
+any thread, and told whether it is on disk.
 """
 
 
@@ -122,6 +113,8 @@ class _ShopUpkeep:
         self._began = self._to = log.end.seq
         # What a crash left, and what other processes wrote: nobody knows which of these were checked.
         self._unchecked = [(self._saved + 1, self._to)] if self._saved < self._to else []
+        self._bad: list[int] = []
+        self._is_saving = False
         self._is_damaged = False
         self._is_packing = False
         self._packed_to = 0
@@ -166,9 +159,8 @@ class _ShopUpkeep:
             del self._unchecked[0]
         else:
             self._unchecked[0] = (hi + 1, self._unchecked[0][1])
-        if bad:
-            self._submit(self._log.shop, lambda log: _add_bad(log, bad), _nothing)
-        if self._checked - self._saved >= SAVE_CHECKED_EVERY:
+        self._bad += bad
+        if self._bad or self._checked - self._saved >= SAVE_CHECKED_EVERY:
             self.save()
         return True
 
@@ -193,7 +185,7 @@ class _ShopUpkeep:
             self._submit(self._log.shop, lambda log: log.compact(state, replaces), self._has_compacted)
         return True
 
-    def _has_compacted(self) -> None:
+    def _has_compacted(self, is_on_disk: bool) -> None:
         self._is_compacting = False
 
     def pack(self, *, is_quiet: bool) -> bool:
@@ -215,18 +207,26 @@ class _ShopUpkeep:
         return True
 
     def save(self) -> None:
-        """Write down how far all signatures are checked, if that has changed."""
-        checked = self._checked
-        if checked > self._saved:
-            self._saved = checked
-            data = checked.to_bytes(8, "big")
-            self._submit(self._log.shop, lambda log: log.set_state(CHECKED, data), _nothing)
+        """Write down how far all signatures are checked and what was found, if there is anything new."""
+        checked, bad, before = self._checked, self._bad, self._saved
+        if self._is_saving or (checked <= before and not bad):
+            return
+        self._is_saving, self._saved, self._bad = True, checked, []
+
+        def told(is_on_disk: bool) -> None:
+            if not is_on_disk:  # Both again with the next: how far it is never stands without what was found.
+                self._saved, self._bad = before, bad + self._bad
+            self._is_saving = False
+
+        self._submit(self._log.shop, lambda log: save_checks(log, checked, bad), told)
 
     @property
     def _checked(self) -> int:
         return self._unchecked[0][0] - 1 if self._unchecked else self._to
 
-    def _has_packed(self) -> None:
+    def _has_packed(self, is_on_disk: bool) -> None:
+        if not is_on_disk:  # A full disk, say: again when more has come, not at once and for ever.
+            self._pack_at = self._to + self._limits.pack_rows // 4
         self._is_packing = False
 
     def _add(self, lo: int, hi: int) -> None:
@@ -283,9 +283,9 @@ class UpkeepThread:
             self._signal.notify()
         self._thread.join()
 
-    def _submit_and_wake(self, shop: bytes, change: Change, done: Callable[[], None]) -> None:
-        def tell() -> None:
-            done()
+    def _submit_and_wake(self, shop: bytes, change: Change, done: Callable[[bool], None]) -> None:
+        def tell(is_on_disk: bool) -> None:
+            done(is_on_disk)
             with self._signal:
                 self._was_woken = True
                 self._signal.notify()
@@ -320,24 +320,3 @@ class UpkeepThread:
                 upkeep.grew(growth)
             worked = upkeep.step(is_quiet=is_quiet)
         upkeep.save()
-
-
-def checked_up_to(log: ShopLog) -> int:
-    """The seq up to which every signature in the log was verified here, one by one."""
-    return int.from_bytes(log.state(CHECKED) or b"", "big")
-
-
-def bad_signatures(log: ShopLog) -> list[int]:
-    """The seqs of entries that were stored on the word of a later one, and are not signed by their author."""
-    data = log.state(BAD_SIGNATURES)
-    return list(orjson.loads(data)) if data else []
-
-
-def _nothing() -> None:
-    """Nobody waits for it."""
-
-
-def _add_bad(log: ShopLog, seqs: list[int]) -> None:
-    known = bad_signatures(log)
-    found = sorted({*known, *seqs})[:BAD_KEPT_MAX]
-    log.set_state(BAD_SIGNATURES, orjson.dumps(found))

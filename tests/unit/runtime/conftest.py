@@ -1,12 +1,40 @@
 """A register on a real disk, with a clock that the test moves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from crdtsync.runtime.register import Register
+from crdtsync.runtime.upkeep import Change, Upkeep, UpkeepLimits
+from crdtsync.storage.log import Store
 from crdtsync.testing.clock import ManualClock, seeded_bytes
+
+
+@pytest.fixture
+def upkeep_of() -> Callable[..., Upkeep]:
+    """Makes the upkeep of a store whose changes are made at once, or fail while ``fails()`` is true.
+    ``reading``: the store that it reads, if it is another handle.
+    """
+
+    def make(
+        store: Store,
+        *,
+        reading: Store | None = None,
+        fails: Callable[[], bool] = lambda: False,
+        **limits: int,
+    ) -> Upkeep:
+        def submit(shop: bytes, change: Change, done: Callable[[bool], None]) -> None:
+            if fails():
+                done(False)
+                return
+            with store.transaction():
+                change(store.shop(shop))
+            done(True)
+
+        return Upkeep(reading or store, submit, limits=UpkeepLimits(**limits))
+
+    return make
 
 
 @pytest.fixture

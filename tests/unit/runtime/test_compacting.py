@@ -10,7 +10,6 @@ from crdtsync.model.compaction import compact
 from crdtsync.protocol.fingerprint import content_fingerprint
 from crdtsync.runtime.compacting import plan_compaction
 from crdtsync.runtime.identity import Relay, save_relay
-from crdtsync.runtime.upkeep import Upkeep, UpkeepLimits
 from crdtsync.storage.memory import MemoryStore
 
 SHOP, LOG, RELAY_LOG = b"s" * 16, b"l" * 16, b"r" * 16
@@ -50,17 +49,16 @@ def store():
     return store
 
 
-def run(store, records_min=20):
+@pytest.fixture
+def run(upkeep_of):
     """All steps that a quiet moment brings."""
 
-    def submit(shop, change, done):
-        with store.transaction():
-            change(store.shop(shop))
-        done()
+    def run(store):
+        upkeep = upkeep_of(store, compact_records=20)
+        while upkeep.step(is_quiet=True):
+            pass
 
-    upkeep = Upkeep(store, submit, limits=UpkeepLimits(compact_records=records_min))
-    while upkeep.step(is_quiet=True):
-        pass
+    return run
 
 
 def fill(store, items):
@@ -71,7 +69,7 @@ def fill(store, items):
     return log
 
 
-def test_a_relay_puts_one_state_in_the_place_of_many_updates(store):
+def test_a_relay_puts_one_state_in_the_place_of_many_updates(run, store):
     log = fill(store, map(item, visits(30)))
     before = content(log)
     run(store)
@@ -79,13 +77,13 @@ def test_a_relay_puts_one_state_in_the_place_of_many_updates(store):
     assert content(log) == before
 
 
-def test_a_document_of_few_updates_stays_as_it_is(store):
+def test_a_document_of_few_updates_stays_as_it_is(run, store):
     log = fill(store, map(item, visits(19)))
     run(store)
     assert log.document(POINTS).records == 19
 
 
-def test_a_state_is_replaced_only_when_the_updates_after_it_hold_as_much(store):
+def test_a_state_is_replaced_only_when_the_updates_after_it_hold_as_much(run, store):
     log = fill(store, map(item, visits(200)))
     run(store)
     [(_, state)] = log.document_records(POINTS)
@@ -95,7 +93,7 @@ def test_a_state_is_replaced_only_when_the_updates_after_it_hold_as_much(store):
     assert plan_compaction(log, POINTS, records_min=1) is not None
 
 
-def test_what_waits_for_an_update_that_is_not_there_is_left_alone(store):
+def test_what_waits_for_an_update_that_is_not_there_is_left_alone(run, store):
     log = fill(store, map(item, visits(31)[1:]))
     run(store)
     assert log.document(POINTS).records == 30
@@ -120,7 +118,7 @@ def state_of(updates):
 
 
 @pytest.mark.parametrize("from_relay", [True, False])
-def test_a_register_drops_what_a_state_of_the_relay_holds(store, from_relay):
+def test_a_register_drops_what_a_state_of_the_relay_holds(run, store, from_relay):
     updates = visits(30)
     log = register(store, updates, from_relay=from_relay, acknowledged=True, state=state_of(updates))
     before = content(log)
@@ -129,21 +127,21 @@ def test_a_register_drops_what_a_state_of_the_relay_holds(store, from_relay):
     assert content(log) == before
 
 
-def test_a_register_keeps_what_the_relay_has_not_acknowledged(store):
+def test_a_register_keeps_what_the_relay_has_not_acknowledged(run, store):
     updates = visits(30)
     log = register(store, updates, from_relay=False, acknowledged=False, state=state_of(updates))
     run(store)
     assert log.document(POINTS).records == 31
 
 
-def test_a_register_keeps_what_is_not_in_the_state(store):
+def test_a_register_keeps_what_is_not_in_the_state(run, store):
     updates = visits(30)
     log = register(store, updates, from_relay=False, acknowledged=True, state=state_of(updates[:-1]))
     run(store)
     assert log.document(POINTS).records == 31
 
 
-def test_a_register_of_a_relay_makes_no_state_of_its_own(store):
+def test_a_register_of_a_relay_makes_no_state_of_its_own(run, store):
     log = fill(store, map(item, visits(30)))
     with store.transaction():
         save_relay(log, RELAY)

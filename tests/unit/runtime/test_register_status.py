@@ -5,6 +5,7 @@ from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.runtime.identity import ClockOffset, Relay, save_clock_offset, save_relay
 from crdtsync.runtime.link_trouble import save_unmended
+from crdtsync.runtime.signature_checks import save_checks
 from crdtsync.runtime.syncer import sync_role
 from crdtsync.storage.log import Refusal
 from crdtsync.testing.clock import HOUR_MS
@@ -195,6 +196,15 @@ def test_what_was_wrong_on_a_day_long_past_does_not_hide_what_is_wrong_today(enr
     other.sell()
     receive(enrolled, [other.entries[0], written_otherwise(other, ttc=1849, bd="2026-11-23")])
     assert enrolled.status().concerns == ()
+
+
+def test_an_entry_that_its_author_did_not_sign_needs_a_person(enrolled):
+    assert enrolled.status().signatures_checked_to == 0
+    with enrolled.replica.store.transaction():
+        save_checks(enrolled.replica.log, 7, [5])
+    status = enrolled.status()
+    assert (status.state, status.signatures_checked_to) == ("attention", 7)
+    assert "1 stored entries are not signed" in " ".join(status.concerns)
 
 
 def test_todays_documents_are_shown_and_all_when_asked(till):

@@ -13,7 +13,7 @@ from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.register import Register
-from crdtsync.runtime.upkeep import Upkeep, UpkeepLimits, bad_signatures, checked_up_to
+from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
 from crdtsync.storage.memory import MemoryStore
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.records import made_up_update
@@ -66,21 +66,25 @@ async def receive(path, shop, records):
     return outcome, growths
 
 
-def checked_whole(path, shop):
+@pytest.fixture
+def checked_whole(upkeep_of):
     """Run the steps until there is nothing to do; what the log says then."""
-    store = SqliteStore(path)
 
-    def submit(shop, change, done):
-        with store.transaction():
-            change(store.shop(shop))
-        done()
+    def check(path, shop, saves_that_fail=0):
+        store, left = SqliteStore(path), [saves_that_fail]
 
-    upkeep = Upkeep(SqliteStore(path), submit)
-    while upkeep.step(is_quiet=False):
-        pass
-    upkeep.save()
-    log = store.shop(shop)
-    return checked_up_to(log), bad_signatures(log), log.end.seq
+        def fails():
+            left[0] -= 1
+            return left[0] >= 0
+
+        upkeep = upkeep_of(store, reading=SqliteStore(path), fails=fails)
+        while upkeep.step(is_quiet=False):
+            pass
+        upkeep.save()
+        log = store.shop(shop)
+        return checked_up_to(log), bad_signatures(log), log.end.seq
+
+    return check
 
 
 async def test_of_a_run_only_the_last_signature_is_verified_before_it_is_stored(path, sold):
@@ -92,14 +96,14 @@ async def test_of_a_run_only_the_last_signature_is_verified_before_it_is_stored(
     assert list(growths[0].unchecked) == waiting
 
 
-async def test_the_other_signatures_are_checked_afterwards(path, sold):
+async def test_the_other_signatures_are_checked_afterwards(path, sold, checked_whole):
     shop, records, _ = sold
     await receive(path, shop, records)
     checked, bad, end = checked_whole(path, shop)
     assert (checked, bad) == (end, [])
 
 
-async def test_an_entry_in_a_run_that_its_author_did_not_sign_is_found_and_kept(path, sold):
+async def test_an_entry_in_a_run_that_its_author_did_not_sign_is_found_and_kept(path, sold, checked_whole):
     shop, records, key = sold
     records, forged_at = resigned(records, key)
     outcome, growths = await receive(path, shop, records)
@@ -107,6 +111,14 @@ async def test_an_entry_in_a_run_that_its_author_did_not_sign_is_found_and_kept(
     checked, bad, end = checked_whole(path, shop)
     assert bad == [growths[0].rows[forged_at].seq]
     assert checked == end == len(records)
+
+
+async def test_what_was_found_is_told_also_when_the_disk_was_full_at_that_moment(path, sold, checked_whole):
+    shop, records, key = sold
+    records, forged_at = resigned(records, key)
+    _, growths = await receive(path, shop, records)
+    checked, bad, end = checked_whole(path, shop, saves_that_fail=1)
+    assert (checked, bad) == (end, [growths[0].rows[forged_at].seq])
 
 
 async def test_a_bad_last_signature_of_a_run_refuses_that_entry_alone(path, sold):
@@ -133,50 +145,46 @@ def resigned(records, key):
 
 
 @pytest.fixture
-def long_log():
-    """A log of fifty records, in memory, and its upkeep with packs of ten."""
-    store = MemoryStore()
-    with store.transaction():
-        log = store.create_shop(b"s" * 16, b"l" * 16)
-        for number in range(50):
-            log.append(made_up_update("catalogue", b"%d" % number))
+def made_up_log(upkeep_of):
+    """A log of so many records, in memory, and its upkeep with packs of ten."""
 
-    def submit(shop, change, done):
+    def make(rows, **options):
+        store = MemoryStore()
         with store.transaction():
-            change(store.shop(shop))
-        done()
+            log = store.create_shop(b"s" * 16, b"l" * 16)
+            for number in range(rows):
+                log.append(made_up_update("catalogue", b"%d" % number))
+        return log, upkeep_of(store, pack_rows=10, loose_rows=15, **options)
 
-    return log, Upkeep(store, submit, limits=UpkeepLimits(pack_rows=10, loose_rows=15))
+    return make
 
 
-def test_old_rows_are_packed_in_a_quiet_moment_and_the_newest_stay_loose(long_log):
-    log, upkeep = long_log
+def test_old_rows_are_packed_in_a_quiet_moment_and_the_newest_stay_loose(made_up_log):
+    log, upkeep = made_up_log(50)
     while upkeep.step(is_quiet=True):
         pass
     assert [log.pack_at(seq) is not None for seq in (1, 10, 30, 31, 50)] == [True, True, True, False, False]
 
 
-def test_nothing_is_packed_while_sales_come_in(long_log):
-    log, upkeep = long_log
+def test_nothing_is_packed_while_sales_come_in(made_up_log):
+    log, upkeep = made_up_log(50)
     while upkeep.step(is_quiet=False):
         pass
     assert log.pack_at(1) is None
 
 
-def test_a_log_that_is_far_behind_is_packed_without_waiting():
-    store = MemoryStore()
-    with store.transaction():
-        log = store.create_shop(b"s" * 16, b"l" * 16)
-        for number in range(120):
-            log.append(made_up_update("catalogue", b"%d" % number))
-
-    def submit(shop, change, done):
-        with store.transaction():
-            change(store.shop(shop))
-        done()
-
-    upkeep = Upkeep(store, submit, limits=UpkeepLimits(pack_rows=10, loose_rows=15))
+def test_a_log_that_is_far_behind_is_packed_without_waiting(made_up_log):
+    log, upkeep = made_up_log(120)
     while upkeep.step(is_quiet=False):
         pass
     assert log.pack_at(1) is not None
     assert log.pack_at(40) is None
+
+
+def test_on_a_full_disk_a_pack_is_tried_once_and_not_over_and_over(made_up_log):
+    tries = []
+    _, upkeep = made_up_log(50, fails=lambda: not tries.append(1))
+    for _ in range(20):
+        upkeep.step(is_quiet=True)
+    assert len(tries) <= 2  # One pack, and how far the signatures are checked.
+    assert not upkeep.waits_for_quiet
