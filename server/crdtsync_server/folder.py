@@ -15,7 +15,8 @@ import os
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from crdtsync.errors import NoRegister, ReadOnlyStore, StorageError
+from crdtsync.errors import NoRegister, NotAStore, ReadOnlyStore, StorageError
+from crdtsync.runtime.replica import STORE as REGISTER_STORE
 from crdtsync.runtime.role import hold_role, holder_of
 
 KEYS = "keys"
@@ -36,8 +37,14 @@ class DataFolder:
 
     @classmethod
     def create(cls, root: Path) -> DataFolder:
-        """The folder, made if it is not there. Raises ``ReadOnlyStore``, ``StorageError``."""
+        """The folder, made if it is not there. Raises ``NotAStore`` (it belongs to a register),
+        ``ReadOnlyStore``, ``StorageError``.
+        """
         folder = cls(root)
+        if (root / REGISTER_STORE).exists():
+            raise NotAStore(
+                f"{root} belongs to a register", hint="give the relay a folder of its own with --data"
+            )
         try:
             for path in (root, folder.keys):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)

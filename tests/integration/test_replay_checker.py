@@ -10,13 +10,16 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import orjson
 import pytest
 
 from benchmarks.replay import source
 from benchmarks.replay.check.__main__ import main
+from benchmarks.replay.check.compare import said_defects
 from benchmarks.replay.check.store import unpack
 from benchmarks.replay.clock import DAY_STARTS_MIN, SourceClock, business_day
 from benchmarks.replay.mapping import lines_of, payments_of
+from crdtsync.cli.status import status_facts
 from crdtsync.runtime.register import Register
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
@@ -293,6 +296,40 @@ def test_a_record_that_is_missing_in_one_copy_is_found(folder, raw, capsys):
         connection.execute("DELETE FROM record WHERE pos & 1099511627775 = 9")
     _, defects = check(folder, raw, capsys)
     assert "relay: record 9 is expected, and 10 comes" in defects
+
+
+def said(folder, register):
+    """What `status --documents` of the one register says, as the replay keeps it, of what is there."""
+    with Register.open(folder / register) as opened:
+        facts = orjson.loads(orjson.dumps(status_facts(opened.status(all_documents=True)), default=bytes.hex))
+    settle(folder / register / "register.sqlite", folder / "relay" / "relay.sqlite")
+    return facts | {"pending_records": 0}
+
+
+def say(folder, register, facts):
+    (folder / register / "documents.json").write_text(json.dumps(facts))
+
+
+def test_what_status_says_of_ledgers_is_held_against_the_bytes(folder, raw, capsys):
+    facts = said(folder, "till-1")
+    say(folder, "till-1", facts)
+    assert check(folder, raw, capsys) == (0, [])
+    ledger = next(row for row in facts["documents"] if row["name"].startswith("ledger/"))
+    ledger["fingerprint"] = "0" * 64
+    say(folder, "till-1", facts)
+    code, defects = check(folder, raw, capsys)
+    assert code == 1
+    assert f"till-1: status gives {ledger['name']} the fingerprint {'0' * 64}" in defects[0]
+
+
+def test_registers_that_say_something_else_of_a_yjs_document_are_told():
+    one = {"documents": [{"name": "catalogue", "fingerprint": "a" * 64}]}
+    other = {"documents": [{"name": "catalogue", "fingerprint": "b" * 64}]}
+    assert list(said_defects({"till-1": one, "till-2": one})) == []
+    assert list(said_defects({"till-1": one, "till-2": other})) == [
+        "till-1 and till-2 say that they hold something else in catalogue"
+    ]
+    assert list(said_defects({"till-1": one, "till-2": {"documents": []}})) != []
 
 
 def test_a_copy_that_is_not_there_is_a_difference(folder, raw, capsys):

@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from crdtsync.errors import NoRegister, ReadOnlyStore, RoleTaken
+from crdtsync.errors import NoRegister, NotAStore, ReadOnlyStore, RoleTaken
+from crdtsync.runtime.register import Register
 from crdtsync_server.folder import DataFolder
 
 
@@ -21,6 +22,15 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(ReadOnlyStore, match="cannot be used as a data folder: Permission denied"):
         DataFolder.create(tmp_path)
+
+
+def test_the_folder_of_a_register_does_not_become_a_relays(tmp_path):
+    with Register.init(tmp_path / "till", name="Caisse 1"):
+        pass
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(NotAStore, match="belongs to a register"):
+        DataFolder.create(tmp_path / "till")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_folder_without_a_relay_is_not_made_into_one_by_looking(tmp_path):
