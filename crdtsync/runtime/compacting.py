@@ -30,7 +30,7 @@ from crdtsync.runtime.identity import load_relay
 from crdtsync.storage.log import ShopLog
 
 RECORDS_MIN: Final = 512
-"""A document of fewer records is loaded in some milliseconds as it is."""
+"""A document of fewer records is loaded as it is."""
 
 Rows = Sequence[tuple[int, bytes]]
 

@@ -4,9 +4,10 @@ import json
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,16 @@ import pytest
 
 from crdtsync import Register
 from crdtsync.storage.sqlite import SqliteStore
+
+
+def wait_until(condition: Callable[[], object], what: str = "it does not come") -> None:
+    """Until something is so that another thread or process brings about and tells nobody of. It is asked for
+    again after a pause, so that whoever brings it about gets the processor; the pause decides nothing.
+    """
+    ends_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < ends_s, what
+        time.sleep(0.01)
 
 
 class RelayProcess:

@@ -1,7 +1,5 @@
 """What a register believes to have and has not is found by comparing: over real sockets, after a closing."""
 
-import time
-
 import pytest
 
 from crdtsync import Register
@@ -9,19 +7,13 @@ from crdtsync.errors import RoleTaken
 from crdtsync.storage.log import Cursor
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay
+from tests.integration.conftest import wait_until
 
 
 @pytest.fixture
 def relay(tmp_path):
     with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
         yield relay
-
-
-def wait_until(condition):
-    ends_s = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < ends_s, "it does not come"
-        time.sleep(0.01)
 
 
 def believe_to_have_all(register, tmp_path):

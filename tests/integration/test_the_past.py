@@ -1,7 +1,5 @@
 """A shop with a past, over real sockets: what a new register gets is short, and whole."""
 
-import time
-
 import pytest
 
 from crdtsync import Register
@@ -9,6 +7,7 @@ from crdtsync.runtime import upkeep
 from crdtsync.runtime.upkeep import UpkeepLimits
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay
+from tests.integration.conftest import wait_until
 
 NAMES = [f"Crozes-Hermitage {1990 + year}" for year in range(30)]
 
@@ -23,10 +22,8 @@ def small_limits(monkeypatch):
 def wait_for_packs(path, shop):
     """Until the relay has packed what is old and compacted the catalogue; it does so when it is quiet."""
     store = SqliteStore(path)
-    log, ends_s = store.shop(shop), time.monotonic() + 60
-    while log.pack_at(100) is None or log.document("catalogue").records > 1:
-        assert time.monotonic() < ends_s, "the relay packs nothing"
-        time.sleep(0.01)
+    log = store.shop(shop)
+    wait_until(lambda: log.pack_at(100) and log.document("catalogue").records == 1, "the relay packs nothing")
     store.close()
 
 
