@@ -6,7 +6,6 @@ It says so, acknowledges nothing that it does not hold, and goes on by itself.
 import functools
 import json
 import resource
-import time
 import urllib.error
 import urllib.request
 
@@ -20,16 +19,9 @@ from crdtsync.errors import LinkClosed, SetupError
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.disk import SimulatedDisk
 from crdtsync_server import LocalRelay
+from tests.integration.conftest import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
-
-
-def healed(look):
-    """Whether it gets well within some seconds, by itself."""
-    deadline_s = time.monotonic() + 20
-    while not look() and time.monotonic() < deadline_s:
-        pass
-    return look()
 
 
 class Shop:
@@ -102,10 +94,10 @@ def test_a_register_comes_back_by_itself_when_there_is_space_again(shop):
     shop.disk.free_bytes = 0
     shop.till.start_sync()
     shop.till.sell(["CM-19"], ["card"])
-    assert healed(lambda: "full" in shop.problem())
+    wait_until(lambda: "full" in shop.problem())
     shop.disk.free_bytes = None
-    assert healed(lambda: shop.till.status().pending.records == 0)
-    assert healed(lambda: shop.problem() == "")
+    wait_until(lambda: shop.till.status().pending.records == 0)
+    wait_until(lambda: shop.problem() == "")
     failures = [line for line in shop.get("/metrics")[1].splitlines() if "commit_failures_total" in line]
     assert float(failures[-1].split()[-1]) > 0
 
@@ -138,13 +130,13 @@ def test_a_process_that_may_write_no_more_refuses_and_goes_on_when_it_may_again(
     till.start_sync()
     for _ in range(20):
         till.sell(["CM-19"], ["card"])
-    assert healed(lambda: relay.get("/healthz")[0] == 503)
+    wait_until(lambda: relay.get("/healthz")[0] == 503)
     assert till.status().pending.sales > 0
     resource.prlimit(
         relay.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     )
-    assert healed(lambda: till.status().pending.records == 0)
-    assert healed(lambda: relay.get("/healthz")[0] == 200)
+    wait_until(lambda: till.status().pending.records == 0)
+    wait_until(lambda: relay.get("/healthz")[0] == 200)
     relay.command("verify")
 
 
@@ -165,10 +157,10 @@ def test_a_relay_with_a_damaged_record_is_healed_by_the_register_that_has_it(rel
     relay.start()
     other = relay.join(tmp_path / "other", "Caisse 2")
     other.start_sync()
-    assert healed(lambda: any(event["event"] == "record_set_apart" for event in relay.log()))
+    wait_until(lambda: any(event["event"] == "record_set_apart" for event in relay.log()))
     till.start_sync()
-    assert healed(lambda: len(other.sales()) == 5)
-    assert healed(lambda: relay.get("/healthz")[0] == 200)
+    wait_until(lambda: len(other.sales()) == 5)
+    wait_until(lambda: relay.get("/healthz")[0] == 200)
     other.close()
     relay.stop()
     assert relay.status()["damaged"] == 1

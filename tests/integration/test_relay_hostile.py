@@ -40,11 +40,12 @@ from crdtsync.protocol.pairing import PairingCode
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me
 from crdtsync.storage.sqlite import SqliteStore
+from tests.integration.conftest import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 MEMORY_GROWTH_MAX = 48 << 20
-ACKNOWLEDGED_WITHIN_S = 10
+ACKNOWLEDGED_WITHIN_S = 30
 
 
 class Site:
@@ -429,10 +430,7 @@ def test_devices_that_read_nothing_cost_little_memory_and_are_dropped(site):
         lazy = [Device(site, till, max_queue=1).say_hello() for _ in range(4)]
         assert site.is_undisturbed()
         assert site.memory() - before < 4 * (4 << 20)
-        deadline_s = time.monotonic() + 20
-        while site.relay.metrics()["crdtsync_relay_devices_connected"] > 1 and time.monotonic() < deadline_s:
-            pass
-        assert site.relay.metrics()["crdtsync_relay_devices_connected"] == 1
+        wait_until(lambda: site.relay.metrics()["crdtsync_relay_devices_connected"] == 1)
         for device in lazy:
             device.socket.close()
 

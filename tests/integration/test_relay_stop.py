@@ -12,6 +12,7 @@ from websockets.sync.client import connect
 
 from crdtsync import Register
 from crdtsync.storage.sqlite import SqliteStore
+from tests.integration.conftest import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -83,13 +84,9 @@ def test_all_that_a_stopping_relay_has_stored_is_acknowledged(relay, till_folder
     seller.wait_for(after)
     assert relay.stop() == 0
     # The register notes it a moment later; waiting longer changes nothing.
-    deadline_s = time.monotonic() + 5
-    while (marks := held_and_acknowledged(relay, till_folder))[0] != marks[
-        1
-    ] and time.monotonic() < deadline_s:
-        pass
+    wait_until(lambda: len(set(held_and_acknowledged(relay, till_folder))) == 1)
     seller.kill()
-    held, acknowledged = marks
+    held, acknowledged = held_and_acknowledged(relay, till_folder)
     assert held == acknowledged
     assert held > after // 2
 

@@ -213,10 +213,11 @@ HOSTILE = {
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
 def test_what_would_hurt_the_engine_is_refused_at_once(data):
-    begin = time.perf_counter()
+    begin_s = time.thread_time()
     with pytest.raises((UnsafeUpdate, RecordTooBig)):
         scan(data)
-    assert time.perf_counter() - begin < 0.05
+    # Of the processor's time, so that a busy machine does not count; some hundred times what it needs.
+    assert time.thread_time() - begin_s < 0.5
 
 
 def test_an_update_over_its_limit_is_refused_for_its_size():
