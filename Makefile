@@ -51,7 +51,7 @@ coverage: $(STAMP)  ## unit tests of the pure parts; fails below 98 % of their b
 replay: $(REPLAY_STAMP)  ## a grocer's year sold again, with faults: STORE=367 REGISTERS=4 SEED=1
 	$(BIN)/python -m benchmarks.replay.run --store-id $(STORE) --registers $(REGISTERS) --seed $(SEED)
 
-bench: $(STAMP)  ## figures against bounds and budgets (ten minutes): QUICK=1 CASE=name PROFILE=1 SEED=1
+bench: $(STAMP)  ## figures against bounds and budgets (half an hour): QUICK=1 CASE=name PROFILE=1 SEED=1
 	$(if $(PROFILE),CRDTSYNC_BENCH_PROFILE=$(CURDIR)/.make/bench/profile) $(BIN)/python -m benchmarks.bench --seed $(SEED) $(if $(QUICK),--quick) $(if $(CASE),--case $(CASE))
 
 # Data of a grocer, and pandas to read it: needed by `replay` and by its tests, never by the product.
