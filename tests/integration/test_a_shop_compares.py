@@ -1,10 +1,12 @@
 """What a register believes to have and has not is found by comparing: over real sockets, after a closing."""
 
+import apsw
 import pytest
 
 from crdtsync import Register
-from crdtsync.errors import RoleTaken
+from crdtsync.errors import DamagedStore, RoleTaken
 from crdtsync.storage.log import Cursor
+from crdtsync.storage.schema import SEQ_MAX
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay
 from tests.integration.conftest import wait_until
@@ -25,6 +27,21 @@ def believe_to_have_all(register, tmp_path):
     replica = register.replica
     with replica.store.transaction():
         replica.log.set_cursor(log_id, Cursor(end))
+
+
+def damage_the_sale(register, number):
+    """Change it on the register's disk, past the store; its seq."""
+    log = register.replica.log
+    documents = [row.name for row in log.documents() if row.name.startswith("ledger/")]
+    rows = [row for name in documents for row in log.document_records(name)]
+    [seq] = [seq for seq, record in rows if f'"num":"{number}"'.encode() in record]
+    connection = apsw.Connection(str(register.replica.folder / "register.sqlite"))
+    connection.execute(
+        "UPDATE record SET bytes = zeroblob(length(bytes)) WHERE (pos & ?) = ?", (SEQ_MAX, seq)
+    )
+    assert connection.changes() == 1
+    connection.close()
+    return seq
 
 
 @pytest.mark.parametrize("how", ["once", "begun after it", "running before it"])
@@ -84,3 +101,22 @@ def test_progress_tells_what_is_really_to_be_sent(relay, tmp_path):
             told = []
             b.sync(progress=told.append)
     assert {progress.to_send for progress in told if progress.is_connected} <= {0}
+
+
+def test_a_record_that_is_damaged_while_connected_is_asked_for_at_once(relay, tmp_path):
+    with (
+        Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1") as a,
+        Register.join(tmp_path / "b", relay.url, relay.pairing_code(), name="Caisse 2") as b,
+    ):
+        a.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
+        ticket = a.sell(["CM-19"], ["card"])
+        a.sync()
+        background = b.start_sync()
+        log = b.replica.log
+        wait_until(lambda: log.holds(ticket.link, ticket.chain, ticket.n))
+        wait_until(lambda: background.is_connected)
+        seq = damage_the_sale(b, ticket.number)
+        assert b.replica.mend(DamagedStore("its checksum is wrong", seq=seq))
+        assert not log.holds(ticket.link, ticket.chain, ticket.n)
+        wait_until(lambda: log.holds(ticket.link, ticket.chain, ticket.n))
+        assert b.status().apart == 1
