@@ -219,7 +219,7 @@ REPORTED_REGISTER = (
     number("tickets", "tickets known here"),
     number("refunds", "of these, refunds"),
     amount("total_minor", "what they come to"),
-    time("last_heard_at_ms", "its newest entry of any day"),
+    time("last_heard_at_ms", "its newest entry of any day", null="while none is here"),
 )
 
 REPORT = (

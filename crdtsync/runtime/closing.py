@@ -92,13 +92,13 @@ class RegisterDay:
     =============  ====================================================================================
     state          meaning
     =============  ====================================================================================
-    ``closed``     its closing of the day is here, and every entry before it
+    ``closed``     its closing of the day is here, every entry before it, and no ticket of the day after it
     ``idle``       it recorded nothing that day: a later entry is here, and every entry before it
     ``open``       entries of the day are here; there may be more
     ``unheard``    nothing of that day is here, nor later: it is missing, it did not sell nothing
     =============  ====================================================================================
 
-    ``last_heard_at_ms`` is when its newest entry of any day was made.
+    ``last_heard_at_ms`` is when its newest entry of any day was made; None if none is here.
     """
 
     device: bytes
@@ -109,7 +109,7 @@ class RegisterDay:
     tickets: int
     refunds: int
     total_minor: int
-    last_heard_at_ms: int
+    last_heard_at_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -18,7 +19,7 @@ from crdtsync.runtime.closing import DayReport, Figures, RegisterDay, RegisterSt
 from crdtsync.runtime.replica import Replica
 from crdtsync.runtime.ticket import TicketVat
 from crdtsync.runtime.writer import Payload, Session, read_head
-from crdtsync.storage.view_queries import ChainRow, ClosingRow, DayRow
+from crdtsync.storage.view_queries import ChainRow, ClosingRow, DayRow, DeviceRow
 
 SAID_DAY_AHEAD_MAX: Final = timedelta(days=31)
 """How much later a person may say that it is than clock and register know: a wrong year lasts for ever."""
@@ -62,10 +63,12 @@ class Days:
         """See ``Register.close_day`` and ``Register.close_period``."""
 
         def payload(session: Session) -> Payload:
-            if level == "day" and not has_anything(session.head):
-                z = session.head.closings.get("day")
-                since = f"since Z{z[1]} of {session.head.bd}" if z else "yet"
-                raise UsageError(f"there is nothing to close: nothing was recorded {since}")
+            if level == "day":
+                if not has_anything(session.head):
+                    z = session.head.closings.get("day")
+                    since = f"since Z{z[1]} of {session.head.bd}" if z else "yet"
+                    raise UsageError(f"there is nothing to close: nothing was recorded {since}")
+                session.stay_in_day_to_close()
             return build_close(
                 session.head, level=level, counted_minor=counted_minor, witness=self._witness(session.head)
             )
@@ -107,8 +110,9 @@ class Days:
         devices = {device.device: device for device in queries.devices()}
         sums = {row.chain: row for row in rows}
         closings = {row.chain: row for row in queries.closings(day, level="day")}
-        registers = []
-        for chain in queries.chains():
+        chains = queries.chains()
+        registers = [_never_heard(device) for device in _silent(devices, chains) if device.since <= day]
+        for chain in chains:
             row, closing = sums.get(chain.chain), closings.get(chain.chain)
             state = self._state(day, chain, row, closing)
             device = devices.get(chain.device)
@@ -123,7 +127,7 @@ class Days:
         self, day: str, chain: ChainRow, row: DayRow | None, closing: ClosingRow | None
     ) -> RegisterState:
         if closing is not None and self._holds_all(chain.chain, closing.n):
-            return "closed"
+            return "open" if self._replica.queries.goes_on(chain.chain, closing.n, day) else "closed"
         if row is not None or closing is not None:
             return "open"
         return "idle" if chain.day > day and self._holds_all(chain.chain, chain.n) else "unheard"
@@ -171,6 +175,28 @@ def _refuse_opening(session: Session, day: str | None) -> None:
         )
 
 
+def _silent(devices: Mapping[bytes, DeviceRow], chains: Iterable[ChainRow]) -> Iterator[DeviceRow]:
+    """The registers that were enrolled, of which no entry at all is here: they may have sold all the same."""
+    heard = {chain.device for chain in chains}
+    for device in devices.values():
+        if device.role == "register" and not device.revoked and device.device not in heard:
+            yield device
+
+
+def _never_heard(device: DeviceRow) -> RegisterDay:
+    return RegisterDay(
+        device=device.device,
+        name=device.name or device.device.hex()[:8],
+        state="unheard",
+        closed_z=None,
+        closed_automatically=False,
+        tickets=0,
+        refunds=0,
+        total_minor=0,
+        last_heard_at_ms=None,
+    )
+
+
 def _register_day(
     chain: ChainRow, name: str, state: RegisterState, sums: DayRow | None, closing: ClosingRow | None
 ) -> RegisterDay:
@@ -178,8 +204,8 @@ def _register_day(
         device=chain.device,
         name=name,
         state=state,
-        closed_z=closing.z if closing else None,
-        closed_automatically=bool(closing and closing.automatic),
+        closed_z=closing.z if closing and state == "closed" else None,
+        closed_automatically=bool(closing and closing.automatic and state == "closed"),
         tickets=sums.tickets if sums else 0,
         refunds=sums.refunds if sums else 0,
         total_minor=sums.ttc + sums.oos if sums else 0,

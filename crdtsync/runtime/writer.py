@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -194,11 +194,23 @@ class Session:
         return entry
 
     def record_clock_step(self) -> None:
-        """If the clock went back, say so first: time may decrease only there."""
+        """If the clock went back, say so first: time may decrease only there.
+
+        It is said on the business day that has to be closed, if there is one: on a later one it would take
+        the chain there, and what is to be closed with it.
+        """
         step = chains.clock_step(self.head, self.moment)
         if step is not None:
-            self.append("jet", step)
+            due = closing_due(self.head, self.moment.bd)
+            self.append("jet", step, moment=replace(self.moment, bd=self.head.bd) if due else None)
             self.notices.append("the clock went back; it is recorded, and sales go on")
+
+    def stay_in_day_to_close(self) -> None:
+        """Make what follows on the business day that has to be closed, if there is one: whoever closes it
+        the next morning closes that day, not the new one.
+        """
+        if closing_due(self.head, self.moment.bd):
+            self.moment = replace(self.moment, bd=self.head.bd)
 
     def close_forgotten_day(self) -> None:
         """Close the day before, if it was left open: its closing keeps its own business day."""

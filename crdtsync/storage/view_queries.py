@@ -165,13 +165,16 @@ class ClosingRow(NamedTuple):
 
 
 class DeviceRow(NamedTuple):
-    """A device as the owner's chain last spoke of it. A revocation keeps the name of the certificate."""
+    """A device as the owner's chain last spoke of it. A revocation keeps the name of the certificate.
+    ``since``: the business day on which the owner's chain first spoke of it.
+    """
 
     device: bytes
     name: str | None
     role: str | None
     series: str | None
     revoked: bool
+    since: str
 
 
 class CountRow(NamedTuple):
@@ -333,6 +336,18 @@ class ViewQueries:
         )
         return list({row.chain: row for row in self._rows(ClosingRow, sql, day=day, level=level)}.values())
 
+    def goes_on(self, chain: bytes, n: int, day: str) -> bool:
+        """Whether a chain has a ticket or cash of that business day after its entry ``n``. Of each only the
+        next one is looked at: business days never go back along a chain.
+        """
+        after = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT day FROM view_{table} INDEXED BY view_{table}_by_place"  # noqa: S608
+            " WHERE chain = (SELECT id FROM view_chain WHERE chain = :chain AND shop ="
+            " (SELECT id FROM view_shop WHERE shop = :shop)) AND n > :n ORDER BY n LIMIT 1)"
+            for table in ("ticket", "cash")
+        )
+        return (day,) in self._run(after, chain=chain, n=n)
+
     def chains(self) -> list[ChainRow]:
         """All chains of the shop that have an entry here."""
         sql = (
@@ -346,14 +361,16 @@ class ViewQueries:
     def devices(self) -> list[DeviceRow]:
         """The devices that the owner's chain speaks of, by id."""
         sql = (
-            "SELECT device, name, role, series, revoked FROM view_device"
-            " WHERE shop = (SELECT id FROM view_shop WHERE shop = :shop) ORDER BY device, n, link"
+            "SELECT v.device, v.name, v.role, v.series, v.revoked, e.day FROM view_device v"
+            " JOIN view_event e ON e.shop = v.shop AND e.seq = v.seq"
+            " WHERE v.shop = (SELECT id FROM view_shop WHERE shop = :shop) ORDER BY v.device, v.n, v.link"
         )
         newest: dict[bytes, DeviceRow] = {}
         for row in self._rows(DeviceRow, sql):
             known = newest.get(row.device)
             named = known if row.revoked and known is not None else row
-            newest[row.device] = named._replace(revoked=bool(row.revoked))
+            since = row.since if known is None else known.since
+            newest[row.device] = named._replace(revoked=bool(row.revoked), since=since)
         return list(newest.values())
 
     def flags(self, day: str) -> list[FlagRow]:

@@ -7,6 +7,9 @@ from crdtsync.runtime.identity import ClockOffset, save_clock_offset
 from crdtsync.testing.clock import DAY_MS, HOUR_MS
 from crdtsync.testing.till import MemoryOwner, MemoryTill
 
+OWN = None
+"""The till's own device."""
+
 
 def kinds(till):
     return [
@@ -60,6 +63,36 @@ def test_a_forgotten_day_is_closed_by_the_first_sale_of_the_next_and_the_sale_go
     assert ticket.business_day == "2026-11-25"
     assert any("2026-11-24" in notice for notice in ticket.notices)
     assert (forgotten.state, forgotten.closed_automatically, forgotten.total_minor) == ("closed", True, 1850)
+    assert till.verify().findings == ()
+
+
+def test_a_day_that_is_closed_the_next_morning_is_the_day_that_was_sold(till, clock):
+    till.sell(["CM-19"], ["cash"])
+    clock.pass_ms(DAY_MS)
+    assert till.close_day(counted_minor=1850).business_day == "2026-11-24"
+    assert (state_of(till, OWN).state, till.report("2026-11-24").complete) == ("closed", True)
+
+
+def test_a_day_on_which_only_the_day_before_was_closed_is_not_closed(till, clock):
+    till.sell(["CM-19"], ["card"])
+    clock.pass_ms(DAY_MS)
+    till.close_day()
+    assert state_of(till, OWN, "2026-11-25").state == "unheard"
+    till.sell(["CM-19"], ["card"])
+    assert state_of(till, OWN, "2026-11-25").state == "open"
+    assert till.verify().findings == ()
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_a_forgotten_day_keeps_its_closing_when_a_wrong_clock_was_set_right_overnight(till, clock, close):
+    clock.pass_ms(30 * DAY_MS)
+    till.sell(["CM-19"], ["card"])
+    clock.pass_ms(DAY_MS - 30 * DAY_MS)
+    if close:
+        till.close_day()
+    till.sell(["TER-01"], ["card"])
+    days = till.report("2026-11-24"), till.report("2026-11-25")
+    assert [(day.registers[0].state, day.total_minor) for day in days] == [("closed", 1850), ("open", 695)]
     assert till.verify().findings == ()
 
 
@@ -175,6 +208,7 @@ def neighbour(till):
 
 
 def state_of(till, device, day="2026-11-24"):
+    device = till.identity.device if device is OWN else device
     return {register.device: register for register in till.report(day).registers}.get(device)
 
 
@@ -196,6 +230,30 @@ def test_a_register_whose_closing_is_here_is_closed(till, neighbour):
     assert state_of(till, neighbour.author).state == "closed"
 
 
+def test_a_day_that_goes_on_after_its_closing_is_open_until_it_is_closed_again(till):
+    till.sell(["CM-19"], ["card"])
+    till.close_day()
+    till.sell(["TER-01"], ["card"])
+    reopened = state_of(till, OWN)
+    assert (reopened.state, reopened.closed_z, till.report("2026-11-24").complete) == ("open", None, False)
+    till.close_day()
+    assert (state_of(till, OWN).closed_z, till.report("2026-11-24").complete) == (2, True)
+
+
+def test_a_day_into_which_cash_was_put_after_its_closing_is_open(till):
+    till.sell(["CM-19"], ["card"])
+    till.close_day()
+    till.cash("in", 500, reason="coins")
+    assert state_of(till, OWN).state == "open"
+
+
+def test_a_month_closed_after_the_day_does_not_open_it_again(till):
+    till.sell(["CM-19"], ["card"])
+    till.close_day()
+    till.close_period("month")
+    assert state_of(till, OWN).state == "closed"
+
+
 def test_a_closing_without_all_the_entries_before_it_is_not_complete(till, neighbour):
     neighbour.sell()
     neighbour.sell()
@@ -213,6 +271,19 @@ def test_a_register_that_was_not_heard_is_missing_and_not_zero(till):
     missing = state_of(till, neighbour.author, "2026-11-25")
     assert (missing.state, missing.name) == ("unheard", "Caisse 2")
     assert not till.report("2026-11-25").complete
+
+
+def test_a_register_that_was_enrolled_and_never_heard_is_missing_from_that_day_on(till):
+    owner = MemoryOwner()
+    neighbour = owner.enrol("Caisse 2")
+    receive(till, owner.entries)
+    till.sell(["CM-19"], ["card"])
+    till.close_day()
+    enrolled = owner.entries[-1].body["bd"]
+    missing = state_of(till, neighbour.author, enrolled)
+    assert (missing.state, missing.name, missing.last_heard_at_ms) == ("unheard", "Caisse 2", None)
+    assert not till.report(enrolled).complete
+    assert state_of(till, neighbour.author, "2020-01-01") is None
 
 
 def test_a_register_that_was_revoked_is_not_waited_for(till):
