@@ -52,6 +52,8 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
 
 def lines_without_tax(ttcs: Sequence[int], rate: int) -> list[int]:
     """HT of each line of one rate; they add up to ``without_tax(sum(ttcs), rate)``."""
+    if len(ttcs) == 1:
+        return [without_tax(ttcs[0], rate)]
     total = sum(ttcs)
     if total < 0:
         return [-ht for ht in lines_without_tax([-ttc for ttc in ttcs], rate)]

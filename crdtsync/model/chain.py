@@ -10,6 +10,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, Final, Self
 
 import orjson
@@ -205,8 +206,8 @@ def next_body(
         raise ValueError("the clock went back: append the jet entry of clock_step first")
     if moment.bd < head.bd:
         raise ValueError(f"the business day {moment.bd} is before {head.bd}")
-    if not _tells_clock_step(kind, payload):
-        moment = replace(moment, ts_ms=max(moment.ts_ms, head.ts_ms))
+    if moment.ts_ms < head.ts_ms and not _tells_clock_step(kind, payload):
+        moment = replace(moment, ts_ms=head.ts_ms)
     body = common_fields(kind, head.author, moment, n=head.n + 1, prev=head.link, software=software)
     body |= {"chain": head.chain.hex(), "n": head.counts.get(kind, 0) + 1}
     real, absolute = head.gt_real, head.gt_abs
@@ -219,7 +220,8 @@ def next_body(
         body["gt"] = {"real": real, "abs": absolute}
     if not body.keys().isdisjoint(payload):
         raise ValueError(f"the payload has common fields: {sorted(body.keys() & payload.keys())}")
-    return body | dict(payload)
+    body.update(payload)
+    return body
 
 
 def advance(head: ChainHead | None, entry: Entry) -> ChainHead:
@@ -234,18 +236,28 @@ def advance(head: ChainHead | None, entry: Entry) -> ChainHead:
         head = ChainHead(facts.chain, entry.author, facts.prev, 0, 0, "", body.get("series", ""))
     elif (facts.chain, facts.n, facts.prev) != (head.chain, head.n + 1, head.link):
         raise IntegrityDefect(f"entry {facts.link.hex()} does not follow entry {head.n} of its chain")
-    counted = facts.kind in COUNTED_KINDS
-    return replace(
-        head,
+    ticket, gt_real, gt_abs = head.ticket, head.gt_real, head.gt_abs
+    if facts.kind in COUNTED_KINDS:
+        ticket = max(ticket + 1, ticket_counter(body["num"]))
+        gt_real, gt_abs = gt_real + body["ttc"], gt_abs + abs(body["ttc"])
+    day, month, year, closings = _periods(head, entry)
+    # Every field by name: `replace` takes as long as the rest of a sale's arithmetic.
+    return ChainHead(
+        chain=head.chain,
+        author=head.author,
         link=facts.link,
         n=facts.n,
         ts_ms=body["ts"],
         bd=max(head.bd, body["bd"]),
+        series=head.series,
         counts={**head.counts, facts.kind: head.counts.get(facts.kind, 0) + 1},
-        ticket=max(head.ticket + 1, ticket_counter(body["num"])) if counted else head.ticket,
-        gt_real=head.gt_real + body["ttc"] if counted else head.gt_real,
-        gt_abs=head.gt_abs + abs(body["ttc"]) if counted else head.gt_abs,
-        **_periods(head, entry),
+        ticket=ticket,
+        gt_real=gt_real,
+        gt_abs=gt_abs,
+        day=day,
+        month=month,
+        year=year,
+        closings=closings,
     )
 
 
@@ -274,7 +286,7 @@ def business_day(head_bd: str | None, local_date: str, trusted_date: str | None)
     Otherwise it stays, a question is returned, and the sale goes through all the same; when a person
     confirms the date, call again with it as trusted.
     """
-    known = max(filter(None, (head_bd, trusted_date)), default=local_date)
+    known = max(head_bd or "", trusted_date or "") or local_date
     if local_date > _day_after(known):
         ahead = f"The clock says {local_date}, but the last day known is {known}. Is it {local_date}?"
         return head_bd or known, ahead
@@ -307,26 +319,27 @@ def ticket_counter(num: str) -> int:
     return int(digits) if well_formed and len(digits) <= 15 else 0
 
 
-def _periods(head: ChainHead, entry: Entry) -> dict[str, Any]:
+def _periods(head: ChainHead, entry: Entry) -> tuple[Period, Period, Period, Mapping[str, tuple[bytes, int]]]:
     """Periods and closings after an entry. A closing is the first entry of the period after it."""
     level: Level | None = entry.body.get("level") if entry.kind == "close" else None
     if level is None:
-        return {"day": head.day.with_entry(entry.body)}
+        return head.day.with_entry(entry.body), head.month, head.year, head.closings
     number = head.closings[level][1] + 1 if level in head.closings else 1
-    changed: dict[str, Any] = {"closings": {**head.closings, level: (entry.link, number)}}
+    closings = {**head.closings, level: (entry.link, number)}
     if level == "day":
         begun = Period(entry.facts.n).with_entry(entry.body)
-        return changed | {"day": begun, "month": head.month.merged(head.day)}
-    changed["day"] = head.day.with_entry(entry.body)
+        return begun, head.month.merged(head.day), head.year, closings
+    day = head.day.with_entry(entry.body)
     if level == "month":
-        return changed | {"month": Period(head.month.end + 1), "year": head.year.merged(head.month)}
-    return changed | {"year": Period(head.year.end + 1)}
+        return day, Period(head.month.end + 1), head.year.merged(head.month), closings
+    return day, head.month, Period(head.year.end + 1), closings
 
 
 def _tells_clock_step(kind: str, payload: Mapping[str, Any]) -> bool:
     return kind == "jet" and payload.get("code") == CLOCK_STEP_CODE
 
 
+@lru_cache(maxsize=64)
 def _day_after(day: str) -> str:
     if day >= _LAST_DAY:
         return day

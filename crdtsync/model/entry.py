@@ -27,11 +27,15 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from crdtsync.errors import MalformedRecord, RecordTooBig
 from crdtsync.ids import OWNER_DOCUMENT, EntryFacts
 from crdtsync.model import canonical, sealed
+
+if TYPE_CHECKING:
+    # Reading needs no cryptography, whose import would double the start of a command.
+    from crdtsync.model.signature import PrivateKey
 
 VERSION: Final = 1
 
@@ -115,9 +119,25 @@ class Head:
 
 def read_entry(data: bytes) -> Entry:
     """Read sealed bytes. Raises ``RecordTooBig`` and ``MalformedRecord``; signatures are not looked at."""
+    _check_size(data)
+    return _entry(data, canonical.decode(sealed.split(data)[0]))
+
+
+def seal_entry(body: dict[str, Any], key: PrivateKey) -> Entry:
+    """Sign a body: the entry that reading ``sealed.seal(body, key)`` gives, without reading what was just
+    written. ``body`` belongs to the entry from now on. Raises as ``read_entry``.
+    """
+    data = sealed.seal(body, key)
+    _check_size(data)
+    return _entry(data, body)
+
+
+def _check_size(data: bytes) -> None:
     if len(data) > ENTRY_BYTES_MAX:
         raise RecordTooBig(f"an entry of {len(data)} bytes; {ENTRY_BYTES_MAX} are allowed")
-    body = canonical.decode(sealed.split(data)[0])
+
+
+def _entry(data: bytes, body: dict[str, Any]) -> Entry:
     _check_common(body)
     link = sealed.link(data)
     if body["seq"] == 1:

@@ -30,6 +30,20 @@ Amounts = tuple[int, int, int]
 
 _NOTHING: Final[Amounts] = (0, 0, 0)
 
+_KEPT: Final = (
+    "counts",
+    "first_num",
+    "last_num",
+    "means",
+    "ttc",
+    "oos",
+    "refunds_ttc",
+    "discounts",
+    "abandoned",
+    "drawer",
+)
+"""What is kept as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Period:
@@ -100,8 +114,9 @@ class Period:
         for line in body["lines"]:
             discounts += line["disc"]
         ttc: int = body["ttc"]
-        return replace(
-            self,
+        # Every field by name: `replace` takes as long as the sums.
+        return type(self)(
+            start=self.start,
             end=body["seq"],
             counts=counts,
             first_num=self.first_num or body["num"],
@@ -112,25 +127,20 @@ class Period:
             oos=self.oos + body.get("oos", 0),
             refunds_ttc=self.refunds_ttc + ttc if body["kind"] == "refund" else self.refunds_ttc,
             discounts=discounts,
+            abandoned=self.abandoned,
             drawer=drawer,
         )
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept beside the log; what is empty or zero is left out."""
-        found: dict[str, Any] = {
-            "counts": dict(self.counts),
-            "first_num": self.first_num,
-            "last_num": self.last_num,
-            "rates": [[*key, *amounts] for key, amounts in sorted(self.rates.items())],
-            "means": dict(self.means),
-            "ttc": self.ttc,
-            "oos": self.oos,
-            "refunds_ttc": self.refunds_ttc,
-            "discounts": self.discounts,
-            "abandoned": self.abandoned,
-            "drawer": self.drawer,
-        }
-        return {"start": self.start, "end": self.end} | {key: value for key, value in found.items() if value}
+        found: dict[str, Any] = {"start": self.start, "end": self.end}
+        for name in _KEPT:
+            value = getattr(self, name)
+            if value:
+                found[name] = value
+        if self.rates:
+            found["rates"] = [[*key, *amounts] for key, amounts in sorted(self.rates.items())]
+        return found
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

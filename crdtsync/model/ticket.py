@@ -363,6 +363,8 @@ def _fitting(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_extra(payload: dict[str, Any], extra: Mapping[str, Any] | None) -> dict[str, Any]:
-    if extra and not payload.keys().isdisjoint(extra):
+    if not extra:
+        return payload
+    if not payload.keys().isdisjoint(extra):
         raise InvalidSale(f"fields given twice: {sorted(payload.keys() & extra.keys())}")
-    return payload | dict(extra or {})
+    return payload | dict(extra)

@@ -17,6 +17,7 @@ Private keys are not here, see ``runtime.keyfile``.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 import orjson
@@ -84,7 +85,8 @@ def save_relay(log: ShopLog, relay: Relay | None) -> None:
 
 def load_clock_offset(log: ShopLog) -> ClockOffset | None:
     """The clock's offset as last measured, or None."""
-    return _load(log, CLOCK, ClockOffset)
+    data = log.state(CLOCK)
+    return None if data is None else _clock_offset(data)
 
 
 def save_clock_offset(log: ShopLog, offset: ClockOffset | None) -> None:
@@ -112,8 +114,16 @@ def _save(log: ShopLog, key: str, value: Identity | Relay | ClockOffset | None) 
 
 def _load(log: ShopLog, key: str, kind: type[_Value]) -> _Value | None:
     data = log.state(key)
-    if data is None:
-        return None
+    return None if data is None else _read(data, key, kind)
+
+
+@lru_cache(maxsize=8)
+def _clock_offset(data: bytes) -> ClockOffset:
+    # Every sale asks for it, and it changes once an hour.
+    return _read(data, CLOCK, ClockOffset)
+
+
+def _read(data: bytes, key: str, kind: type[_Value]) -> _Value:
     try:
         plain: dict[str, Any] = orjson.loads(data)
         binary = {field.name for field in fields(kind) if "bytes" in str(field.type)}

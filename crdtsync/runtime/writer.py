@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from crdtsync.errors import DamagedStore, InvalidSale, StorageError
@@ -18,8 +19,7 @@ from crdtsync.ids import Item, entry_record
 from crdtsync.model import chain as chains
 from crdtsync.model.chain import ChainHead, Moment
 from crdtsync.model.closing import build_close, closing_due
-from crdtsync.model.entry import Entry, read_entry
-from crdtsync.model.sealed import seal
+from crdtsync.model.entry import Entry, read_entry, seal_entry
 from crdtsync.runtime.clock import Clock
 from crdtsync.runtime.identity import HEAD, load_clock_offset
 from crdtsync.storage.log import ShopLog, Store
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Payload = Mapping[str, Any]
 
 REQUEST_ID_CHARACTERS_MAX = 64
+
+_FIRST_DAY = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ class Session:
     def append(self, kind: str, payload: Payload, *, moment: Moment | None = None) -> Entry:
         """Number, sign and append an entry."""
         body = chains.next_body(self.head, kind, payload, moment or self.moment)
-        entry = read_entry(seal(body, self._key))
+        entry = seal_entry(body, self._key)
         seq = append_entry(self._log, entry)
         assert seq is not None, "an entry that follows the head cannot be there already"
         self.head = chains.advance(self.head, entry)
@@ -255,7 +257,12 @@ def entry_at(log: ShopLog, seq: int) -> Entry:
 
 def local_date(at_ms: int, offset_min: int) -> str:
     """The calendar day at a place that is ``offset_min`` minutes ahead of UTC."""
+    return _day((at_ms // 60_000 + offset_min) // (24 * 60))
+
+
+@lru_cache(maxsize=16)
+def _day(days_since_1970: int) -> str:
     try:
-        return (datetime.fromtimestamp(at_ms / 1000, UTC) + timedelta(minutes=offset_min)).date().isoformat()
-    except (OverflowError, ValueError, OSError):
+        return (_FIRST_DAY + timedelta(days_since_1970)).isoformat()
+    except OverflowError:
         return date.max.isoformat()

@@ -67,6 +67,7 @@ class Heads(ABC):
         self._origins: dict[bytes, int] = {}
         self._runs: dict[int, list[Run]] = {}
         self._documents: dict[str, Totals] = {}
+        self._states: dict[str, bytes | None] = {}
         self._changed_runs: set[bytes] = set()
         self._changed_documents: set[str] = set()
         self._must_flush = False

@@ -81,11 +81,17 @@ class Peers(Reading):
 
     def state(self, key: str) -> bytes | None:
         """A value kept beside the log."""
+        # A transaction has looked whether anybody else wrote: if not, what was read before is on disk.
+        is_known = self._db.in_transaction and self._generation == self._db.generation
+        if is_known and key in self._states:
+            return self._states[key]
         found = self._db.row("SELECT value, crc FROM state WHERE shop = ? AND key = ?", (self._no, key))
-        if found is None:
-            return None
-        self._trust(found[1], f"the value of {key}", key, found[0])
-        value: bytes = found[0]
+        value: bytes | None = None
+        if found is not None:
+            self._trust(found[1], f"the value of {key}", key, found[0])
+            value = found[0]
+        if is_known:
+            self._states[key] = value
         return value
 
     def request(self, request_id: str) -> tuple[bytes, int] | None:
@@ -150,9 +156,11 @@ class Peers(Reading):
         self._begin_writing()
         if value is None:
             self._db.write("DELETE FROM state WHERE shop = ? AND key = ?", (self._no, key))
+            self._states[key] = None
         else:
             crc = checksum(key, value)
             self._db.write("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", (self._no, key, value, crc))
+            self._states[key] = value
 
     def set_request(self, request_id: str, link: bytes, seq: int) -> None:
         """Remember which entry was made for a request. The first one stays."""

@@ -161,3 +161,25 @@ def test_a_reader_sees_the_commits_of_others_at_once(world):
     world.append(sale)
     assert seen.end == world.log.end
     assert seen.entry(sale.entry.chain, 1) == (sale.record[1:],)
+
+
+def test_a_transaction_reads_the_values_that_others_committed_before_it(world):
+    other = world.another_handle()
+    for value in (b"first", b"second", None):
+        with world.transaction() as log:
+            log.set_state("head", b"mine")
+        with other.transaction():
+            other.shop(SHOP).set_state("head", value)
+        with world.transaction() as log:
+            assert log.state("head") == value
+
+
+def test_a_value_of_a_transaction_that_raised_is_not_read_in_the_next_one(world):
+    with world.transaction() as log:
+        log.set_state("head", b"kept")
+    with pytest.raises(ZeroDivisionError), world.transaction() as log:
+        log.set_state("head", b"lost")
+        assert log.state("head") == b"lost"
+        _ = 1 / 0
+    with world.transaction() as log:
+        assert log.state("head") == b"kept"

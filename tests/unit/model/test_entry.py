@@ -4,7 +4,16 @@ import pytest
 
 from crdtsync.errors import MalformedRecord, RecordTooBig
 from crdtsync.model.chain import Moment, next_body
-from crdtsync.model.entry import ENTRY_BYTES_MAX, Head, first_prev, is_day, is_series, read_entry, read_heads
+from crdtsync.model.entry import (
+    ENTRY_BYTES_MAX,
+    Head,
+    first_prev,
+    is_day,
+    is_series,
+    read_entry,
+    read_heads,
+    seal_entry,
+)
 from crdtsync.model.sealed import seal
 from crdtsync.testing.till import MemoryOwner, MemoryTill
 
@@ -44,6 +53,27 @@ def test_an_unknown_kind_is_carried() -> None:
 def test_an_unknown_kind_of_the_owner_is_carried_in_the_owners_document() -> None:
     body = next_body(OWNER.end, "owner-note", {}, OWNER.moment)
     assert read_entry(seal(body, OWNER.key)).facts.document == "owner"
+
+
+def test_an_entry_that_is_sealed_is_what_reading_its_bytes_gives() -> None:
+    till = MemoryTill()
+    till.sell()
+    till.append("tasting", {"wine": "Château d’Été", "glasses": [1, {"half": True}]})
+    entries = [*till.entries, *OWNER.entries]
+    keys = [till.key] * len(till.entries) + [OWNER.key] * len(OWNER.entries)
+    sealed_again = [seal_entry(dict(entry.body), key) for entry, key in zip(entries, keys, strict=True)]
+    assert sealed_again == [read_entry(entry.sealed) for entry in entries] == entries
+
+
+@pytest.mark.parametrize("body", [SALE.body | {"bd": "2026-02-30"}, SALE.body | {"note": None}])
+def test_what_nobody_would_read_is_not_sealed(body: dict[str, Any]) -> None:
+    with pytest.raises(MalformedRecord):
+        seal_entry(body, TILL.key)
+
+
+def test_too_much_for_one_entry_is_not_sealed() -> None:
+    with pytest.raises(RecordTooBig):
+        seal_entry(SALE.body | {"note": "x" * ENTRY_BYTES_MAX}, TILL.key)
 
 
 def test_an_entry_over_the_limit_is_too_big() -> None:
