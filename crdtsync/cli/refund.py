@@ -60,7 +60,8 @@ def command(
 ) -> None:
     """Refund a ticket of any register of the shop, whole or in part.
 
-    A refund never exceeds what was sold, less what was refunded already as far as this register knows.
+    A refund never exceeds what was sold, less what was refunded already as far as this register knows. A
+    ticket may be named by its link instead, the last line that is printed of it.
     """
     from crdtsync.model.ticket import Payment
 
@@ -68,7 +69,7 @@ def command(
         means if amount is None else Payment(means, -abs(amount)) for means, amount in map(parse_payment, pay)
     ]
     with open_register(data) as register:
-        wanted = dict(_line(register.ticket(number), text) for text in lines) or None
+        wanted = _lines(register.ticket(number), lines) if lines else None
         ticket = register.refund(
             number, lines=wanted, payments=payments, reason=reason, request_id=request_id
         )
@@ -77,6 +78,15 @@ def command(
             return
         print_ticket(ticket, register.identity)
         print_notices(ticket.notices)
+
+
+def _lines(ticket: Ticket, texts: tuple[str, ...]) -> dict[int, int]:
+    wanted: dict[int, int] = {}
+    for i, quantity in (_line(ticket, text) for text in texts):
+        if i in wanted:
+            raise NotRefundable(f"line {i} is named twice", hint="give its whole quantity at once")
+        wanted[i] = quantity
+    return wanted
 
 
 def _line(ticket: Ticket, text: str) -> tuple[int, int]:

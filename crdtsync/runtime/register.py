@@ -241,8 +241,8 @@ class Register:
     ) -> Ticket:
         """Refund a ticket of any register of the shop, as far as it is known here. Durable on return.
 
-        ``lines``: line number -> thousandths that come back; None means all that is left. Raises
-        ``UnknownTicket``, ``NotRefundable``, and as ``sell``.
+        ``number``: the ticket's or, if it is there twice, eight digits or more of its link. ``lines``: line
+        -> thousandths that come back; None: all. Raises ``UnknownTicket``, ``NotRefundable``, as ``sell``.
         """
         return self._tickets.refund(
             number, lines=lines, payments=payments, reason=reason, request_id=request_id
@@ -253,7 +253,7 @@ class Register:
         return self._tickets.abandon(lines, reason=reason)
 
     def ticket(self, number: str) -> Ticket:
-        """A ticket by its number, of any register of the shop. Raises ``UnknownTicket``."""
+        """A ticket by its number or its link, of any register of the shop. Raises ``UnknownTicket``."""
         return self._tickets.ticket(number)
 
     def sales(

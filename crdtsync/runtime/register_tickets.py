@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,11 @@ class BasketLine:
     unit_price_minor: int | None = None
     discount_minor: int = 0
 
+
+LINK_DIGITS_SHOWN = 8
+"""How much of a ticket's link is printed on it."""
+
+_LINK_DIGITS = re.compile(rf"[0-9a-f]{{{LINK_DIGITS_SHOWN},64}}")
 
 SoldLine = str | BasketLine | Line
 """A SKU or a barcode (one of it), a basket line, or a complete line for what is in no catalogue."""
@@ -107,20 +113,31 @@ class Tickets:
         return Ticket.of(self.entry_of(self.row(number)))
 
     def row(self, number: str) -> TicketRow:
-        """The ticket with that number, of any register of the shop. Raises ``UnknownTicket``.
+        """The ticket with that number, of any register of the shop, or whose link begins so. Raises
+        ``UnknownTicket``.
 
-        Two registers that used one series can have issued it twice: then this register's own is meant, and
-        if neither is, the caller must know better.
+        A number can have been issued twice (by a copied register, or by one that used the series of another):
+        then this register's own ticket is meant, or that of the register whose series it is. If that does not
+        tell, the caller must name it by its link.
         """
-        found = self._replica.queries.tickets_numbered(number)
+        queries = self._replica.queries
+        found = queries.tickets_numbered(number)
+        if not found and _LINK_DIGITS.fullmatch(number):
+            found = queries.tickets_linked(number)
         if not found:
             raise UnknownTicket(f"no ticket {number!r} is known on this register")
         own = [row for row in found if row.device == self._replica.identity.device]
-        if len(found) > 1 and len(own) != 1:
+        if len(found) == 1 or len(own) == 1:
+            return (own or found)[0]
+        series = {device.device: device.series for device in queries.devices()}
+        meant = [row for row in found if row.number.rpartition("-")[0][:-3] == series.get(row.device)]
+        if len(meant) != 1:
+            links = ", ".join(row.link.hex()[:LINK_DIGITS_SHOWN] for row in found)
             raise UnknownTicket(
-                f"{len(found)} registers issued a ticket {number!r}", hint="name it by its link"
+                f"there are {len(found)} tickets {number!r}",
+                hint=f"name one by its link, the last line of the printed ticket: {links}",
             )
-        return own[0] if own else found[0]
+        return meant[0]
 
     def entry_of(self, row: TicketRow) -> Entry:
         """The entry behind a row. Raises ``DamagedStore``."""

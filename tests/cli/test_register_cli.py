@@ -67,6 +67,13 @@ def test_a_ticket_is_refunded_by_line_and_then_no_further(till):
     assert result.exit_code == errors.NotRefundable.exit_code
 
 
+def test_a_line_that_is_named_twice_is_refused_and_not_counted_once(till):
+    number = till.json("sell", "CM-19x3", "--pay", "card")["number"]
+    result = till.run("refund", number, "--line", "1=1", "--line", "1=1")
+    assert result.exit_code == errors.NotRefundable.exit_code
+    assert [row["kind"] for row in till.json("sales")] == ["sale"]
+
+
 def test_a_day_is_opened_and_closed_without_a_network(till):
     opened = till.json("open", "--float", "150")
     till.ok("sell", "CM-19", "--pay", "cash")
