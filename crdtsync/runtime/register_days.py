@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -108,26 +107,32 @@ class Days:
     def _registers(self, day: str, rows: list[DayRow]) -> tuple[RegisterDay, ...]:
         queries = self._replica.queries
         devices = {device.device: device for device in queries.devices()}
-        sums = {row.chain: row for row in rows}
-        closings = {row.chain: row for row in queries.closings(day, level="day")}
-        chains = queries.chains()
-        registers = [_never_heard(device) for device in _silent(devices, chains) if device.since <= day]
-        for chain in chains:
-            row, closing = sums.get(chain.chain), closings.get(chain.chain)
-            state = self._state(day, chain, row, closing)
+        sums = {(row.chain, row.device): row for row in rows}
+        closings = {(row.chain, row.device): row for row in queries.closings(day, level="day")}
+        registers, heard = [], set()
+        for chain in queries.chains():
+            row, closing = sums.get((chain.chain, chain.device)), closings.get((chain.chain, chain.device))
+            begun = chain.series is not None
+            if chain.device == self._replica.log.shop or not (begun or row or closing):
+                continue
+            heard.add(chain.device)
+            state = self._state(day, chain, row, closing) if begun else "open"
             device = devices.get(chain.device)
             gone = state == "unheard" and (device is None or device.revoked or self._replaced(chain))
-            if chain.series is None or chain.since > day or gone:
+            if chain.since > day or gone:
                 continue
             name = device.name if device and device.name else chain.device.hex()[:8]
             registers.append(_register_day(chain, name, state, row, closing))
+        silent = (device for device in devices.values() if device.device not in heard and device.since <= day)
+        registers += [_never_heard(device) for device in silent if _may_have_sold(device)]
         return tuple(sorted(registers, key=lambda row: (row.name.casefold(), row.device)))
 
     def _state(
         self, day: str, chain: ChainRow, row: DayRow | None, closing: ClosingRow | None
     ) -> RegisterState:
         if closing is not None and self._holds_all(chain.chain, closing.n):
-            return "open" if self._replica.queries.goes_on(chain.chain, closing.n, day) else "closed"
+            goes_on = self._replica.queries.goes_on(chain.chain, chain.device, closing.n, day)
+            return "open" if goes_on else "closed"
         if row is not None or closing is not None:
             return "open"
         return "idle" if chain.day > day and self._holds_all(chain.chain, chain.n) else "unheard"
@@ -175,12 +180,8 @@ def _refuse_opening(session: Session, day: str | None) -> None:
         )
 
 
-def _silent(devices: Mapping[bytes, DeviceRow], chains: Iterable[ChainRow]) -> Iterator[DeviceRow]:
-    """The registers that were enrolled, of which no entry at all is here: they may have sold all the same."""
-    heard = {chain.device for chain in chains}
-    for device in devices.values():
-        if device.role == "register" and not device.revoked and device.device not in heard:
-            yield device
+def _may_have_sold(device: DeviceRow) -> bool:
+    return device.role == "register" and not device.revoked
 
 
 def _never_heard(device: DeviceRow) -> RegisterDay:

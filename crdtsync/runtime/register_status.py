@@ -24,7 +24,7 @@ from crdtsync.runtime.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
 from crdtsync.runtime.writer import read_head
 from crdtsync.storage.log import ShopLog
-from crdtsync.storage.view_queries import FlagRow
+from crdtsync.storage.view_queries import ChainRow, FlagRow
 
 State = Literal["alone", "synced", "pending", "offline", "attention"]
 
@@ -354,9 +354,17 @@ def _chain_concerns(replica: Replica) -> Iterable[str]:
             forked.add(run.chain)
         reached[run.chain] = max(run.hi, reached.get(run.chain, 0))
     names = {device.device: device.name for device in replica.queries.devices()}
-    for chain in replica.queries.chains() if forked else ():
-        if chain.chain in forked:
-            name = names.get(chain.device) or chain.device.hex()[:8]
+    writers: dict[bytes, list[ChainRow]] = {}
+    for row in replica.queries.chains():
+        writers.setdefault(row.chain, []).append(row)
+    for chain, rows in writers.items():
+        # Whose it is says its first entry.
+        owner, *others = sorted(rows, key=lambda row: not row.since)
+        name = names.get(owner.device) or owner.device.hex()[:8]
+        if others:
+            who = ", ".join(names.get(row.device) or row.device.hex()[:8] for row in others)
+            yield f"{who} wrote into the chain of {name}: `crdtsync verify` names the entries"
+        elif chain in forked:
             yield f"two versions of the register {name} exist: both are kept, `crdtsync verify` names them"
 
 

@@ -75,8 +75,8 @@ class Stock:
         def since(count: Count | None) -> int:
             if count is None:
                 return moved if moved is not None else self._replica.queries.moved(sku)
-            chains = [(row.chain, count.known_of(row.chain)) for row in self._replica.queries.chains()]
-            return self._replica.queries.moved(sku, chains)
+            chains = {row.chain for row in self._replica.queries.chains()}
+            return self._replica.queries.moved(sku, [(chain, count.known_of(chain)) for chain in chains])
 
         return settled(sku, [_count(row) for row in rows], since)
 

@@ -227,9 +227,10 @@ def _heads_named(sealed: bytes) -> tuple[Head, ...]:
 
 def _place(replica: Replica, chain: bytes) -> str:
     names = {row.device: row.name for row in replica.queries.devices()}
-    for row in replica.queries.chains():
-        if row.chain == chain:
-            return names.get(row.device) or ("owner" if row.device == replica.log.shop else row.device.hex())
+    rows = [row for row in replica.queries.chains() if row.chain == chain]
+    # Whose it is says its first entry; another device may have written into it.
+    for row in sorted(rows, key=lambda row: not row.since):
+        return names.get(row.device) or ("owner" if row.device == replica.log.shop else row.device.hex())
     return chain.hex()
 
 

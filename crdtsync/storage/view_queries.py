@@ -11,8 +11,9 @@ from crdtsync.storage.database import Database
 
 
 class ChainRow(NamedTuple):
-    """A chain and its newest entry that is known here. ``since``: the business day of its first entry, empty
-    while that is not here; ``series`` of its tickets, None in the owner's chain.
+    """A chain and its newest entry by one device that is known here. ``since``: the business day of its first
+    entry, empty while that is not here, or where another device wrote into the chain; ``series`` of its
+    tickets, None in the owner's chain.
     """
 
     chain: bytes
@@ -247,6 +248,12 @@ class ViewQueries:
             )
         )
 
+    def tickets_linked(self, digits: str) -> list[TicketRow]:
+        """The tickets whose link begins with these hexadecimal digits. Looks through all of them."""
+        low, high = (bytes.fromhex(digits.ljust(64, end)) for end in "0f")
+        sql = _tickets_by() + " AND t.link BETWEEN :low AND :high ORDER BY t.seq"
+        return list(self._rows(TicketRow, sql, low=low, high=high))
+
     def tickets(
         self,
         *,
@@ -325,7 +332,7 @@ class ViewQueries:
         return list(self._rows(MeansRow, sql, day=day, chain=chain))
 
     def closings(self, day: str, *, level: str) -> list[ClosingRow]:
-        """The closings of that level whose business day is ``day``; of each register the last one."""
+        """The closings of that level whose business day is ``day``; of each chain and device the last."""
         sql = (
             "SELECT v.seq, c.chain, c.device, v.n, v.link, v.level, v.z, v.day, v.at_ms, v.tickets, v.ttc,"
             " v.refunds_ttc, v.gt_real, v.cash_expected, v.cash_counted, v.automatic"
@@ -334,22 +341,23 @@ class ViewQueries:
             " AND v.day = :day AND v.level = :level"
             " ORDER BY c.chain, v.n"
         )
-        return list({row.chain: row for row in self._rows(ClosingRow, sql, day=day, level=level)}.values())
+        rows = self._rows(ClosingRow, sql, day=day, level=level)
+        return list({(row.chain, row.device): row for row in rows}.values())
 
-    def goes_on(self, chain: bytes, n: int, day: str) -> bool:
-        """Whether a chain has a ticket or cash of that business day after its entry ``n``. Of each only the
-        next one is looked at: business days never go back along a chain.
+    def goes_on(self, chain: bytes, device: bytes, n: int, day: str) -> bool:
+        """Whether a device has a ticket or cash of that business day after entry ``n`` of its chain. Of each
+        only the next one is looked at: business days never go back along a chain.
         """
         after = " UNION ALL ".join(
             f"SELECT * FROM (SELECT day FROM view_{table} INDEXED BY view_{table}_by_place"  # noqa: S608
-            " WHERE chain = (SELECT id FROM view_chain WHERE chain = :chain AND shop ="
+            " WHERE chain = (SELECT id FROM view_chain WHERE chain = :chain AND device = :device AND shop ="
             " (SELECT id FROM view_shop WHERE shop = :shop)) AND n > :n ORDER BY n LIMIT 1)"
             for table in ("ticket", "cash")
         )
-        return (day,) in self._run(after, chain=chain, n=n)
+        return (day,) in self._run(after, chain=chain, device=device, n=n)
 
     def chains(self) -> list[ChainRow]:
-        """All chains of the shop that have an entry here."""
+        """All chains of the shop that have an entry here, once for each device that signed any."""
         sql = (
             "SELECT c.chain, c.device, e.detail, c.n, c.link, c.at_ms, c.day, coalesce(e.day, '')"
             " FROM view_chain c LEFT JOIN view_event e ON e.chain = c.id AND e.n = 1"
@@ -405,7 +413,7 @@ class ViewQueries:
         if beyond is None:
             return self._sum(":chain IS NULL", sku, None, 0)
         return sum(
-            self._sum("chain = (SELECT id FROM view_chain WHERE shop = s AND chain = :chain)", sku, chain, n)
+            self._sum("chain IN (SELECT id FROM view_chain WHERE shop = s AND chain = :chain)", sku, chain, n)
             for chain, n in beyond
         )
 

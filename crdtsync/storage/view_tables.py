@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-VERSION = 6
+VERSION = 7
 """Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
 
 
@@ -178,8 +178,11 @@ CREATE TABLE IF NOT EXISTS view_shop (
     seq INTEGER NOT NULL DEFAULT 0, catalogue_seq INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS view_chain (
-    id INTEGER PRIMARY KEY, shop INTEGER NOT NULL, chain BLOB NOT NULL, device BLOB,
-    n INTEGER NOT NULL DEFAULT 0, link BLOB, at_ms INTEGER, day TEXT, UNIQUE (shop, chain)
+    id INTEGER PRIMARY KEY, shop INTEGER NOT NULL, chain BLOB NOT NULL, device BLOB NOT NULL,
+    n INTEGER NOT NULL DEFAULT 0, link BLOB, at_ms INTEGER, day TEXT, UNIQUE (shop, chain, device)
 );
 """
-"""Cursors, and the chains with their newest entry."""
+"""Cursors, and the chains with their newest entry. A chain belongs to one device, but any other can sign an
+entry that says it belongs there: what each device signed is filed apart, so that it changes nothing of
+another's.
+"""

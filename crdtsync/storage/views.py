@@ -22,7 +22,8 @@ class EntryRows(Protocol):
     """What a projection makes of one entry.
 
     ``head`` is the row that stands for the entry, ``details`` belong to it, ``sums`` are added to the
-    totals of its chain and day, ``newest`` is what the chain's row shows if no later entry is known.
+    totals of its chain and day, ``newest`` is what the chain's row shows if no later entry is known; its
+    ``device`` is who signed the entry.
     """
 
     @property
@@ -74,7 +75,7 @@ class ViewTables:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._chains: dict[tuple[int, bytes], int] = {}
+        self._chains: dict[tuple[int, bytes, Value], int] = {}
 
     # -- the tables -----------------------------------------------------------------------------------
 
@@ -116,7 +117,7 @@ class ViewTables:
         number = self._shop(shop)
         batch = _Batch()
         for seq, rows in entries:
-            chain = self._chain(number, rows.chain)
+            chain = self._chain(number, rows.chain, rows.newest["device"])
             if not self._is_filed(chain, rows):
                 batch.add(rows, shop=number, seq=seq, chain=chain, n=rows.n, link=rows.link)
         for name, values in batch.rows.items():
@@ -176,15 +177,16 @@ class ViewTables:
         self._database.write("INSERT OR IGNORE INTO view_shop (shop) VALUES (?)", (shop,))
         return _integer(self._one("SELECT id FROM view_shop WHERE shop = ?", shop))
 
-    def _chain(self, shop: int, chain: bytes) -> int:
-        if (shop, chain) not in self._chains:
+    def _chain(self, shop: int, chain: bytes, device: Value) -> int:
+        key = shop, chain, device
+        if key not in self._chains:
             self._database.write(
-                "INSERT OR IGNORE INTO view_chain (shop, chain) VALUES (?, ?)", (shop, chain)
+                "INSERT OR IGNORE INTO view_chain (shop, chain, device) VALUES (?, ?, ?)", key
             )
-            self._chains[shop, chain] = _integer(
-                self._one("SELECT id FROM view_chain WHERE shop = ? AND chain = ?", shop, chain)
+            self._chains[key] = _integer(
+                self._one("SELECT id FROM view_chain WHERE shop = ? AND chain = ? AND device = ?", *key)
             )
-        return self._chains[shop, chain]
+        return self._chains[key]
 
     def _one(self, sql: str, *values: Value) -> int | None:
         row = self._database.row(sql, values)
