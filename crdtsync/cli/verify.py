@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import many, print_json
 from crdtsync.errors import IntegrityDefect
 
+if TYPE_CHECKING:
+    from crdtsync.runtime.register_verify import Finding
+
 
 @click.command(
     "verify",
@@ -20,7 +24,7 @@ from crdtsync.errors import IntegrityDefect
 )
 @common_options
 def command(data: Path, as_json: bool) -> None:
-    """Check every checksum, link, number, total and signature.
+    """Check every checksum, link, number, total and signature, and that reports show what the entries say.
 
     Ends with exit code 67, naming each entry that fails, if anything does not hold.
     """
@@ -30,9 +34,8 @@ def command(data: Path, as_json: bool) -> None:
         print_json(found)
     else:
         for finding in found.findings:
-            name = finding.number or f"entry {finding.seq}"
             link = f" ({finding.link.hex()[:8]})" if finding.link else ""
-            click.echo(f"{finding.place}: {name}{link}: {finding.code}: {finding.message}")
+            click.echo(f"{_where(finding)}{link}: {finding.code}: {finding.message}")
         click.echo(
             f"{many(found.records, 'record')}, {many(found.entries, 'entry', 'entries')} of "
             f"{many(found.chains, 'chain')}: "
@@ -40,11 +43,15 @@ def command(data: Path, as_json: bool) -> None:
         )
     if found.findings:
         first = found.findings[0]
-        name = first.number or f"entry {first.seq}"
         raise IntegrityDefect(
-            f"{many(len(found.findings), 'defect')}, the first in {first.place}, {name}: {first.message}",
+            f"{many(len(found.findings), 'defect')}, the first in {_where(first)}: {first.message}",
             hint="keep the data folder as it is and compare with another register or the relay",
         )
+
+
+def _where(finding: Finding) -> str:
+    name = finding.number or (f"entry {finding.seq}" if finding.seq else "")
+    return f"{finding.place}: {name}" if name else finding.place
 
 
 def _progress(*, as_json: bool) -> Callable[[int, int], None]:

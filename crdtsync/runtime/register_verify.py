@@ -8,11 +8,12 @@ chain is followed from its first entry. A defect is named and the work goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import orjson
 
-from crdtsync.errors import CrdtsyncError, DamagedStore
+from crdtsync.errors import CrdtsyncError, DamagedStore, StorageError
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, next_hash, split_update_record
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import Entry, Head, read_entry, read_heads
@@ -20,7 +21,9 @@ from crdtsync.model.returns import Place, Returns
 from crdtsync.model.verify import Defect, verify_chain
 from crdtsync.protocol.scanner import scan_document
 from crdtsync.runtime.replica import Replica
+from crdtsync.runtime.views import entry_rows
 from crdtsync.storage.log import ShopLog
+from crdtsync.storage.view_check import Shown, ViewCheck
 
 BATCH_BYTES_MAX = 4 << 20
 
@@ -50,11 +53,13 @@ class Verification:
 
 
 def verify_replica(replica: Replica, progress: Callable[[int, int], None] = lambda *_: None) -> Verification:
-    """Verify a register's log and all chains. Reads only; O(everything).
+    """Verify a register's log, all chains, and that the views show what the entries say. O(everything);
+    reads only, except that views which show something else are made again.
 
     ``progress`` is told how many records are done, and of how many.
     """
-    return verify_log(replica.log, lambda chain: _place(replica, chain), progress)
+    found = verify_log(replica.log, lambda chain: _place(replica, chain), progress)
+    return replace(found, findings=(*found.findings, *_verify_views(replica)))
 
 
 def verify_log(
@@ -143,6 +148,31 @@ def _verify_updates(records: Iterable[tuple[int, bytes]]) -> Iterator[Finding]:
             scan_document(name, update, state=record[:1] == b"C")
         except CrdtsyncError as error:
             yield Finding("store", "update", seq, None, None, str(error))
+
+
+def _verify_views(replica: Replica) -> Iterator[Finding]:
+    """The views, which have no checksums, against the entries they follow from."""
+    log = replica.log
+    if any(row.code == "damaged" for row in log.apart()):
+        return  # The views still show what was set apart.
+    shown, check, seq = Shown.read(replica.store.database, log.shop), ViewCheck(), 0
+    try:
+        while seq < shown.seq:
+            batch = log.read(seq, bytes_max=BATCH_BYTES_MAX)
+            for at, record in batch.records:
+                if record[:1] == ENTRY and at <= shown.seq:
+                    check.add(entry_rows(record))
+            if batch.to.seq == seq:
+                break
+            seq = batch.to.seq
+    except DamagedStore:
+        return  # Reported by the walk through the store.
+    wrong = check.differing(shown)
+    if wrong:
+        with suppress(StorageError):
+            replica.views.rebuild()
+        message = "lists and reports did not show what the entries say; they were made again from the entries"
+        yield Finding("views", "views", 0, None, None, f"{', '.join(wrong)}: {message}")
 
 
 def _directory(log: ShopLog) -> tuple[Directory, list[Finding]]:

@@ -3,6 +3,8 @@ import pytest
 
 from crdtsync.errors import InvalidName
 from crdtsync.ids import Item, entry_record
+from crdtsync.model.entry import read_entry
+from crdtsync.model.sealed import seal
 from crdtsync.runtime.register import Register
 from crdtsync.runtime.replica import STORE
 from crdtsync.storage.log import Refusal
@@ -143,3 +145,53 @@ def test_what_was_set_apart_is_shown_with_its_bytes_and_its_reason(till):
         "no certificate",
         b"Ebytes".hex(),
     )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE view_day SET ttc = 0",
+        "UPDATE view_day_payment SET amount = amount - 1",
+        "UPDATE view_day_vat SET tva = 0",
+        "DELETE FROM view_ticket WHERE number LIKE '%000002'",
+        "UPDATE view_ticket SET ttc = 1",
+        "UPDATE view_line SET label = 'Water'",
+        "UPDATE view_payment SET means = 'cash'",
+        "UPDATE view_movement SET delta = -1",
+        "UPDATE view_closing SET ttc = 1",
+        "UPDATE view_chain SET device = x'00000000000000000000000000000000'",
+        "UPDATE view_device SET revoked = 1",
+        "INSERT INTO view_day SELECT shop, '2026-11-01', chain, 1, 0, 500, 0, 0, 0, 0, 0 FROM view_day",
+    ],
+)
+def test_a_report_that_shows_something_else_than_the_entries_is_found_and_made_again(folder, clock, change):
+    with Register.open(folder, clock=clock, random_bytes=seeded_bytes(7)) as till:
+        till.sell(["CM-19"], ["card"])
+        till.sell(["TER-01"], ["card"])
+        till.close_day()
+        till.sales()
+        before = till.report("2026-11-24"), till.sales(), till.stock.levels()
+    connection = apsw.Connection(str(folder / STORE))
+    connection.execute(change)
+    connection.close()
+    with Register.open(folder, clock=clock, random_bytes=seeded_bytes(8)) as till:
+        assert codes(till) == ["views"]
+        assert (till.report("2026-11-24"), till.sales(), till.stock.levels()) == before
+        assert codes(till) == []
+
+
+def test_a_ticket_that_names_one_line_twice_is_no_fault_of_the_reports(till):
+    other = MemoryTill("Caisse 2", series="02")
+    sale = other.sell()
+    line = sale.body["lines"][0]
+    odd = read_entry(seal({**sale.body, "lines": [line, {**line, "qty": 2000}]}, other.key))
+    receive(till, [other.entries[0], odd])
+    assert "views" not in codes(till)
+
+
+def test_entries_set_apart_as_damaged_are_no_fault_of_the_reports(till, folder, clock):
+    till.sell(["CM-19"], ["card"])
+    till.sales()
+    with till.replica.store.transaction():
+        till.replica.log.set_damaged_apart(till.end.seq, clock.now_ms())
+    assert "views" not in codes(till)
