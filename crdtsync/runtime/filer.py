@@ -1,27 +1,36 @@
-"""Filing beside the register: what syncing brings in comes into the views without a sale waiting for it."""
+"""Filing beside the register: what syncing brings in comes into the views without a sale waiting for it.
+
+It is filed some moments later: what comes in meanwhile is filed with it, and whoever waits to see a sale of
+another register come in is served first. Whoever reads the views files what is not there yet.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 from crdtsync.errors import StorageError
 from crdtsync.runtime.replica import Replica
 
 LOOK_EVERY_S = 1.0
 
+GATHER_S = 0.2
+"""How long what came in waits for more."""
+
 
 class Filer:
-    """A thread with a store of its own that keeps the views in step with the log."""
+    """A thread with a store of its own that keeps the views in step with the log. ``replica`` is the one that
+    sells beside it: it need not file meanwhile.
+    """
 
-    def __init__(self, open_replica: Callable[[], Replica]) -> None:
-        self._open_replica = open_replica
+    def __init__(self, replica: Replica) -> None:
+        self._beside = replica
         self._wanted = threading.Event()
-        self._stopped = False
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="crdtsync-views", daemon=True)
 
     def start(self) -> None:
         """Begin. Call it once."""
+        self._beside.files_views = False
         self._thread.start()
 
     def wake(self) -> None:
@@ -30,22 +39,28 @@ class Filer:
 
     def stop(self) -> None:
         """End, and wait for the end. What is not filed then is filed by whoever reads the views next."""
-        self._stopped = True
+        self._stopped.set()
         self._wanted.set()
         self._thread.join()
+        self._beside.files_views = True
+
+    def _open(self) -> Replica:
+        beside = self._beside
+        return Replica(beside.config, beside.clock, beside.random_bytes)
 
     def _run(self) -> None:
         replica: Replica | None = None
         try:
-            while not self._stopped:
+            while not self._stopped.is_set():
                 try:
-                    replica = replica or self._open_replica()
+                    replica = replica or self._open()
                     replica.views.catch_up()
                     replica.file_catalogue()
                 except StorageError:
                     # A disk that is full or locked now: views may lag, and the next look tries again.
                     pass
                 self._wanted.wait(LOOK_EVERY_S)
+                self._stopped.wait(GATHER_S)
                 self._wanted.clear()
         finally:
             if replica is not None:

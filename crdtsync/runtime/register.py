@@ -378,7 +378,7 @@ class Register:
             background = BackgroundSync(self._replica.folder, self._make_syncer)
             background.start()
             self._background = background
-            self._filer = Filer(lambda: Replica(self.config, self._replica.clock, self._replica.random_bytes))
+            self._filer = Filer(self._replica)
             self._filer.start()
         return self._background
 

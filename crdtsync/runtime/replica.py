@@ -30,8 +30,13 @@ if TYPE_CHECKING:
 
 STORE = "register.sqlite"
 
-FILED_EVERY = 64
-"""Whoever only sells files the views after so many entries (5 ms), so that reading them stays quick."""
+FILED_EVERY = 8
+"""Whoever only sells files the views after so many entries (a millisecond), so that reading them stays quick
+and no sale waits for many.
+"""
+
+FILED_BYTES_MAX = 16 * 1024
+"""So much at a time (twice as much as so many sales), however far the views lag."""
 
 
 class Replica:
@@ -49,6 +54,10 @@ class Replica:
         self.clock = clock
         self.random_bytes = random_bytes
         self._written = 0
+        self.files_views = True
+        """Whether it falls to whoever writes here to file views now and then: to nobody, where a ``Filer``
+        of this process does it.
+        """
         self.on_write: Callable[[], None] = lambda: None
         """Called after every commit made here: whoever syncs in this process is told by it."""
         if not (self.folder / STORE).exists():
@@ -148,8 +157,8 @@ class Replica:
         """Something of this process is on disk: tell it, and now and then bring the views up to date."""
         self.on_write()
         self._written += 1
-        if self._written % FILED_EVERY == 0:
-            self.views.catch_up_a_little()
+        if self.files_views and self._written % FILED_EVERY == 0:
+            self.views.catch_up_a_little(FILED_BYTES_MAX)
 
     def close(self) -> None:
         """Close the store. Idempotent; everything recorded is on disk already."""

@@ -47,7 +47,12 @@ class ViewKeeper:
 
     def lag(self) -> int:
         """How many records of the log are not in the views yet."""
-        return self._log.end.seq - self._tables.seq(self._log.shop)
+        while True:
+            try:
+                return self._log.end.seq - self._tables.seq(self._log.shop)
+            except DamagedStore as damage:
+                if not self._mend(damage):
+                    raise
 
     def catch_up(self, progress: Callable[[int], None] = lambda _: None) -> None:
         """File all entries that came since. ``progress`` is told the lag after each transaction.
@@ -65,15 +70,15 @@ class ViewKeeper:
             self._file(start, records, through)
             progress(self._log.end.seq - through)
 
-    def catch_up_a_little(self) -> None:
-        """File one transaction's worth (some 200 entries, 20 ms) of what came since. Where the disk cannot
-        take it, the views go on lagging.
+    def catch_up_a_little(self, bytes_max: int = BATCH_BYTES_MAX) -> None:
+        """File one transaction's worth (some 200 entries, 20 ms, or fewer) of what came since. Where the disk
+        cannot take it, the views go on lagging.
         """
         try:
             start = self._tables.seq(self._log.shop)
             if self.lag() <= 0:
                 return
-            records, through = self._read(start)
+            records, through = self._read(start, bytes_max)
             if start < through:
                 self._file(start, records, through)
         except StorageError:
@@ -86,13 +91,15 @@ class ViewKeeper:
             if self._tables.seq(self._log.shop) == start:
                 self._tables.file_entries(self._log.shop, rows, through=through)
 
-    def _read(self, after: int) -> tuple[tuple[tuple[int, bytes], ...], int]:
+    def _read(
+        self, after: int, bytes_max: int = BATCH_BYTES_MAX
+    ) -> tuple[tuple[tuple[int, bytes], ...], int]:
         """Some records after seq ``after``, and the seq up to which they reach; past what is damaged."""
         try:
-            batch = self._log.read(after, bytes_max=BATCH_BYTES_MAX)
+            batch = self._log.read(after, bytes_max=bytes_max)
         except DamagedStore as error:
             if self._mend(error):
-                return self._read(after)
+                return self._read(after, bytes_max)
             if error.seq is None or error.seq <= after:
                 raise
             if error.seq == after + 1:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -7,9 +8,10 @@ import pytest
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import DiskFull, InvalidAmount, InvalidSale, StorageError, StoreBusy, UnknownProduct
 from crdtsync.model.ticket import Line, Payment
+from crdtsync.runtime.filer import Filer
 from crdtsync.runtime.register import Register
 from crdtsync.runtime.register_tickets import BasketLine
-from crdtsync.runtime.replica import Replica
+from crdtsync.runtime.replica import FILED_EVERY, Replica
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.clock import seeded_bytes
 from crdtsync.testing.disk import SimulatedDisk
@@ -107,8 +109,43 @@ def test_numbers_have_no_gap_and_no_double_whoever_sells(till, same_till):
 
 
 def test_sales_go_on_however_far_the_views_lag(till):
+    till.replica.files_views = False
     made = [till.sell(["TER-01"], ["cash"]).number for _ in range(300)]
+    assert till.replica.views.lag() >= 300
     assert numbers(till) == made
+
+
+def test_whoever_only_sells_files_a_few_sales_now_and_then(till):
+    lags = []
+    for _ in range(3 * FILED_EVERY):
+        till.sell(["TER-01"], ["cash"])
+        lags.append(till.replica.views.lag())
+    assert max(lags) < 2 * FILED_EVERY
+    assert lags.count(0) == 3
+
+
+def test_views_that_lag_far_behind_are_filed_little_by_little(till):
+    till.replica.files_views = False
+    for _ in range(10 * FILED_EVERY):
+        till.sell(["TER-01"], ["cash"])
+    till.replica.files_views = True
+    before = till.replica.views.lag()
+    for _ in range(FILED_EVERY):
+        till.sell(["TER-01"], ["cash"])
+    assert before - 2 * FILED_EVERY < till.replica.views.lag() < before
+
+
+def test_whoever_sells_beside_a_filer_leaves_the_filing_to_it(till):
+    filer = Filer(till.replica)
+    filer.start()
+    assert not till.replica.files_views
+    sold = till.sell(["CM-19"], ["card"])
+    ends_s = time.monotonic() + 30
+    while till.replica.views.lag() and time.monotonic() < ends_s:
+        filer.wake()
+    filer.stop()
+    assert [row.number for row in till.replica.queries.tickets()] == [sold.number]
+    assert till.replica.files_views
 
 
 def test_a_product_added_by_another_process_can_be_sold_at_once(till, same_till):
