@@ -102,6 +102,7 @@ class Document:
         digest, and `crdtsync verify` shows it. One that came before others that it builds on waits for them
         (the engine would lose a part of it).
         """
+        self._replica.mend_head()
         log, changed = self._replica.log, False
         while True:
             batch = log.read(self._seq, bytes_max=BATCH_BYTES_MAX)
@@ -168,6 +169,7 @@ def open_document(replica: Replica, name: str) -> Document:
     """A document of the user's own. Raises ``InvalidName`` for the others, which have rules of their own."""
     if not name.startswith("x/"):
         raise InvalidName(f"{name!r} is not a document of your own: x/<name> is expected")
+    replica.mend_head()
     return Document(replica, name)
 
 

@@ -25,6 +25,7 @@ def inspect(replica: Replica, document: str | None, key: str | None) -> list[Fac
     document: its content by key, each with the record that brought it. ``apart``: the records that were set
     apart, with their bytes. Raises ``InvalidName``, ``StorageError``.
     """
+    replica.mend_head()
     if document is None:
         return [
             {

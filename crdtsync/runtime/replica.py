@@ -68,7 +68,7 @@ class Replica:
             self.tables = ViewTables(self.store.database)
             self.views = ViewKeeper(self.store, self.log, self.tables, self.mend)
             self.queries = ViewQueries(self.store.database, self.log.shop)
-            self._mend_head()
+            self.mend_head()
             self.views.prepare()
         except BaseException:
             self.store.close()
@@ -89,8 +89,10 @@ class Replica:
             self.writer.write("jet", build_jet(INTEGRITY_DEFECT, {"record": damage.seq}))
         return True
 
-    def _mend_head(self) -> None:
-        """Set apart the damaged records that keep the log from being opened at all."""
+    def mend_head(self) -> None:
+        """Set apart the damaged records that keep the log from being opened at all, or from being opened
+        again when another process has written.
+        """
         while True:
             try:
                 self.log.end  # noqa: B018
@@ -103,6 +105,7 @@ class Replica:
         """Bring the view of the products up to date. Costs nothing unless the catalogue has changed, and
         then pycrdt and the whole catalogue once per process. Not inside a transaction.
         """
+        self.mend_head()
         row = self.log.document(CATALOGUE_DOCUMENT)
         if row is not None and row.last_seq > self.tables.catalogue_seq(self.log.shop):
             self.catalogue.file()
@@ -151,6 +154,7 @@ class Replica:
             operator=self.config.operator,
             day_starts_min=self.config.day_starts_min,
             wrote=self.wrote,
+            mend=self.mend,
         )
 
     def wrote(self) -> None:

@@ -61,7 +61,9 @@ class Writer:
         operator: str = "system",
         day_starts_min: int = 0,
         wrote: Callable[[], None] = lambda: None,
+        mend: Callable[[DamagedStore], bool] = lambda _: False,
     ) -> None:
+        """``wrote`` is called after each commit; ``mend`` sets a damaged record apart, if it can."""
         self._store = store
         self._log = log
         self._key = key
@@ -69,6 +71,7 @@ class Writer:
         self._operator = operator
         self._day_starts_min = day_starts_min
         self._wrote = wrote
+        self._mend = mend
         self._read: tuple[bytes, ChainHead] | None = None
 
     def write(
@@ -84,8 +87,23 @@ class Writer:
         ``payload`` may be a function of the transaction under way: what it reads there is true when the
         entry is made. With a ``request_id`` the call is idempotent: the same id gives the same entry.
         ``business_day``: the day that a person said it is. Raises ``StorageError`` (then nothing was
-        recorded), and what making the payload raises.
+        recorded), and what making the payload raises. A record that is found damaged on the way is set apart,
+        and hinders nobody.
         """
+        while True:
+            try:
+                return self._write(kind, payload, request_id, business_day)
+            except DamagedStore as damage:
+                if not self._mend(damage):
+                    raise
+
+    def _write(
+        self,
+        kind: str,
+        payload: Payload | Callable[[Session], Payload],
+        request_id: str | None,
+        business_day: str | None,
+    ) -> Written:
         session = None
         try:
             with self._session(business_day) as session:
