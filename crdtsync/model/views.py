@@ -60,9 +60,9 @@ class _Fields:
 
     def integer(self, name: str, default: int | None = None) -> int:
         number = self._body.get(name, default)
-        if type(number) is not int:
+        if type(number) is not int or not -AMOUNT_MAX <= number <= AMOUNT_MAX:
             raise _Unreadable
-        return _bounded(number)
+        return number
 
     def optional_integer(self, name: str) -> int | None:
         return self.integer(name) if name in self._body else None

@@ -32,6 +32,9 @@ PAGE_BYTES_MIN: Final = 512
 WAL_BYTES_KEPT: Final = 64 << 20
 """What a long reader made the WAL grow beyond this is given back to the disk."""
 
+ROWS_PER_INSERT: Final = 100
+"""Far below SQLite's limit of 32,766 values in a statement."""
+
 Row = tuple[Any, ...]
 Values = Sequence[Any]
 
@@ -63,6 +66,7 @@ class Database:
         self.in_transaction = False
         self._depth = 0
         self._open_cursors: set[apsw.Cursor] = set()
+        self._deferred: dict[str, list[Values]] = {}
         self._version = -1
         self._busy_timeout_s = busy_timeout_s
         self._application_id = application_id
@@ -87,6 +91,7 @@ class Database:
     def write(self, sql: str, values: Values = ()) -> None:
         """Run a statement that gives no rows."""
         try:
+            self._write_deferred()
             self.connection.execute(sql, values)
         except apsw.Error as error:
             raise self.storage_error(error) from error
@@ -94,13 +99,47 @@ class Database:
     def write_many(self, sql: str, rows: Sequence[Values]) -> None:
         """Run a statement once per row of values."""
         try:
+            self._write_deferred()
             self.connection.executemany(sql, rows)
         except apsw.Error as error:
             raise self.storage_error(error) from error
 
+    def insert_many(self, into: str, rows: Sequence[Values], after: str = "") -> None:
+        """Insert rows, all of one width, many with each statement: ``into`` is what stands before ``VALUES``,
+        ``after`` what follows.
+
+        Each statement gives up the interpreter's lock. Where another thread computes it comes back some
+        milliseconds later: with a statement for each row, 6,400 of them take 1.2 s instead of 5 ms.
+        """
+        try:
+            self._write_deferred()
+            self._insert(into, rows, after)
+        except apsw.Error as error:
+            raise self.storage_error(error) from error
+
+    def defer(self, into: str, values: Values) -> None:
+        """Insert a row, inside a transaction, together with others: before the next statement of any other
+        sort, or at the commit. What is wrong with it shows only then.
+        """
+        self._deferred.setdefault(into, []).append(values)
+
+    def _write_deferred(self) -> None:
+        if self._deferred:
+            deferred, self._deferred = self._deferred, {}
+            for into, rows in deferred.items():
+                self._insert(into, rows, "")
+
+    def _insert(self, into: str, rows: Sequence[Values], after: str) -> None:
+        for first in range(0, len(rows), ROWS_PER_INSERT):
+            part = rows[first : first + ROWS_PER_INSERT]
+            row = f"({', '.join('?' * len(part[0]))})"
+            values = [value for values in part for value in values]
+            self.connection.execute(f"{into} VALUES {', '.join([row] * len(part))} {after}", values)
+
     def row(self, sql: str, values: Values = ()) -> Row | None:
         """The first row, if there is one."""
         try:
+            self._write_deferred()
             found: Row | None = self.connection.execute(sql, values).fetchone()
         except apsw.Error as error:
             raise self.storage_error(error) from error
@@ -109,6 +148,7 @@ class Database:
     def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows."""
         try:
+            self._write_deferred()
             return self.connection.execute(sql, values).fetchall()
         except apsw.Error as error:
             raise self.storage_error(error) from error
@@ -116,6 +156,7 @@ class Database:
     def each(self, sql: str, values: Values = ()) -> Iterator[Row]:
         """The rows one by one. Only within ``snapshot`` or a transaction: the statement stays open."""
         try:
+            self._write_deferred()
             cursor = self.connection.execute(sql, values)
             self._open_cursors.add(cursor)
             try:
@@ -153,6 +194,7 @@ class Database:
         """Undo the transaction; afterwards the connection can be used again, whatever went wrong."""
         self.in_transaction = False
         self.generation += 1
+        self._deferred.clear()
         try:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")

@@ -111,9 +111,7 @@ class Rows(Heads):
             return
         if last is None and self._continues_on_disk(seq, document, chain, shift, origin):
             return
-        self._db.write(
-            "INSERT INTO stretch VALUES (?, ?, ?, ?, ?)", (self._base + seq, document, chain, n, origin)
-        )
+        self._db.defer("INSERT INTO stretch", (self._base + seq, document, chain, n, origin))
         self._open = OpenStretch(seq, document, chain, shift, origin)
 
     def _continues_on_disk(self, seq: int, document: int, chain: int | None, shift: int, origin: int) -> bool:

@@ -8,7 +8,7 @@ from crdtsync.storage.runs import add_entry, covers
 from crdtsync.storage.schema import SEQ_BITS
 from crdtsync.storage.sqlite_rows import Rows
 
-_INSERT = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_RECORD = "INSERT INTO record"
 
 
 class Writing(Rows):
@@ -39,7 +39,7 @@ class Writing(Rows):
         h = next_hash(self._h, record)
         pos = self._base + seq
         crc = row_crc(pos, totals.no, chain, n, origin, origin_seq, digest, prev, h, record)
-        self._db.write(_INSERT, (pos, totals.no, chain, n, origin, origin_seq, crc, digest, prev, h, record))
+        self._db.defer(_RECORD, (pos, totals.no, chain, n, origin, origin_seq, crc, digest, prev, h, record))
         self._h = h
         self._file(seq, totals.no, chain, n, origin)
         return seq

@@ -65,17 +65,16 @@ class Table:
         )
 
     @cached_property
-    def insert_sql(self) -> str:
-        """Insert one row; if its key is there, add the sums to it, or else replace it."""
+    def into_sql(self) -> str:
+        """How inserting a row begins: up to ``VALUES``. A row whose key is there is replaced, or added to."""
         names = ", ".join(self.all_columns)
-        places = ", ".join("?" for _ in self.all_columns)
-        if not self.sums:
-            return f"INSERT OR REPLACE INTO {self.sql_name} ({names}) VALUES ({places})"  # noqa: S608
+        return f"INSERT {'' if self.sums else 'OR REPLACE '}INTO {self.sql_name} ({names})"
+
+    @cached_property
+    def after_sql(self) -> str:
+        """How it ends: where the key is there, the sums are added to it."""
         added = ", ".join(f"{name} = {name} + excluded.{name}" for name in self.sums)
-        return (
-            f"INSERT INTO {self.sql_name} ({names}) VALUES ({places})"  # noqa: S608
-            f" ON CONFLICT DO UPDATE SET {added}"
-        )
+        return f"ON CONFLICT DO UPDATE SET {added}" if added else ""
 
 
 _ENTRY = ("chain", "n", "link", "kind", "day", "at_ms", "tz_min", "operator", "mode")

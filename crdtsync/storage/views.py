@@ -7,6 +7,7 @@ tables always equal a fold over the set of entries below the cursor.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -61,7 +62,8 @@ class _Batch:
                 [0] * len(table.sums),
             )
             for place, column in enumerate(table.sums):
-                amounts[place] += _integer(values.get(column))
+                if amount := values.get(column):
+                    amounts[place] += _integer(amount)
         chain = _integer(known["chain"])
         newest = self.newest.get(chain)
         if newest is None or (newest.n, newest.link) < (rows.n, rows.link):
@@ -116,16 +118,17 @@ class ViewTables:
         self._chains.clear()  # Chains named in a transaction that was rolled back are not there any more.
         number = self._shop(shop)
         batch = _Batch()
-        for seq, rows in entries:
-            chain = self._chain(number, rows.chain, rows.newest["device"])
-            if not self._is_filed(chain, rows):
+        numbered = [
+            (seq, self._chain(number, rows.chain, rows.newest["device"]), rows) for seq, rows in entries
+        ]
+        filed = self._filed(numbered)
+        for seq, chain, rows in numbered:
+            if (chain, rows.link) not in filed:
                 batch.add(rows, shop=number, seq=seq, chain=chain, n=rows.n, link=rows.link)
         for name, values in batch.rows.items():
-            self._database.write_many(ALL[name].insert_sql, values)
+            self._insert(name, values)
         for name, totals in batch.sums.items():
-            self._database.write_many(
-                ALL[name].insert_sql, [(*key, *amounts) for key, amounts in totals.items()]
-            )
+            self._insert(name, [(*key, *amounts) for key, amounts in totals.items()])
         for chain, newest in batch.newest.items():
             self._show_newest(chain, newest)
         self._database.write("UPDATE view_shop SET seq = ? WHERE id = ?", (through, number))
@@ -133,35 +136,53 @@ class ViewTables:
     def file_products(self, shop: bytes, products: Mapping[str, Sequence[Row]]) -> None:
         """Replace the rows of these products; of one without rows nothing is left."""
         number = self._shop(shop)
+        self._drop_products(number, products)
+        gathered: dict[str, list[tuple[Value, ...]]] = {}
         for sku, rows in products.items():
-            self._drop_product(number, sku)
+            known: dict[str, Value] = {"shop": number, "sku": sku}
             for name, values in rows:
-                known: dict[str, Value] = {"shop": number, "sku": sku}
-                self._database.write(ALL[name].insert_sql, _values(name, values, known))
+                gathered.setdefault(name, []).append(_values(name, values, known))
+        for name, inserted in gathered.items():
+            self._insert(name, inserted)
 
     def end_products(self, shop: bytes, *, through: int, only: Collection[str] | None) -> None:
         """All products are filed up to seq ``through``. With ``only``, there are no others than these."""
         number = self._shop(shop)
         if only is not None:
             found = self._database.rows("SELECT sku FROM view_product WHERE shop = ?", (number,))
-            for (sku,) in found:
-                if sku not in only:
-                    self._drop_product(number, sku)
+            self._drop_products(number, [sku for (sku,) in found if sku not in only])
         self._database.write("UPDATE view_shop SET catalogue_seq = ? WHERE id = ?", (through, number))
 
-    def _drop_product(self, shop: int, sku: str) -> None:
+    def _drop_products(self, shop: int, skus: Iterable[str]) -> None:
+        listed = json.dumps(list(skus))
         for table in ("view_product", "view_price", "view_barcode"):
-            self._database.write(f"DELETE FROM {table} WHERE shop = ? AND sku = ?", (shop, sku))  # noqa: S608
+            self._database.write(
+                f"DELETE FROM {table} WHERE shop = ? AND sku IN (SELECT value FROM json_each(?))",  # noqa: S608
+                (shop, listed),
+            )
 
-    def _is_filed(self, chain: int, rows: EntryRows) -> bool:
-        """An entry that was set apart and fetched again comes with another seq, but is one entry."""
-        name = rows.head[0]
-        assert name in HEAD_NAMES, name
-        links = self._database.rows(
-            f"SELECT link FROM view_{name} WHERE chain = ? AND n = ?",  # noqa: S608
-            (chain, rows.n),
-        )
-        return (rows.link,) in links
+    def _filed(self, entries: Sequence[tuple[int, int, EntryRows]]) -> set[tuple[int, bytes]]:
+        """Chain and link of those among these entries that are filed already, and of some others.
+
+        An entry that was set apart and fetched again comes with another seq, but is one entry.
+        """
+        numbers: dict[tuple[str, int], list[int]] = {}
+        for _, chain, rows in entries:
+            numbers.setdefault((rows.head[0], chain), []).append(rows.n)
+        filed: set[tuple[int, bytes]] = set()
+        for (name, chain), held in numbers.items():
+            assert name in HEAD_NAMES, name
+            links = self._database.rows(
+                f"SELECT link FROM view_{name} INDEXED BY view_{name}_by_place"  # noqa: S608
+                " WHERE chain = ? AND n IN (SELECT value FROM json_each(?))",
+                (chain, json.dumps(held)),
+            )
+            filed |= {(chain, link) for (link,) in links}
+        return filed
+
+    def _insert(self, name: str, rows: Sequence[tuple[Value, ...]]) -> None:
+        table = ALL[name]
+        self._database.insert_many(table.into_sql, rows, table.after_sql)
 
     def _show_newest(self, chain: int, rows: EntryRows) -> None:
         values = {**rows.newest, "n": rows.n, "link": rows.link}
@@ -195,7 +216,7 @@ class ViewTables:
 
 def _values(name: str, values: Mapping[str, Value], known: Mapping[str, Value]) -> tuple[Value, ...]:
     """A row as the table's statement takes it."""
-    return tuple(known[column] if column in known else values.get(column) for column in ALL[name].all_columns)
+    return tuple(map({**values, **known}.get, ALL[name].all_columns))
 
 
 def _integer(value: Value) -> int:
