@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 import orjson
 
 from crdtsync.errors import CrdtsyncError, DamagedStore, StorageError
-from crdtsync.ids import ENTRY, OWNER_DOCUMENT, next_hash, split_update_record
+from crdtsync.ids import ENTRY, OWNER_DOCUMENT, STATE, next_hash, split_update_record
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import Entry, Head, read_entry, read_heads
 from crdtsync.model.returns import Place, Returns
 from crdtsync.model.verify import Defect, verify_chain
 from crdtsync.protocol.scanner import scan_document
+from crdtsync.protocol.twice import WrittenOnce
 from crdtsync.runtime.replica import Replica
 from crdtsync.runtime.views import entry_rows
 from crdtsync.storage.log import ShopLog
@@ -117,6 +118,7 @@ class _Counted:
 def _verify_store(log: ShopLog, progress: Callable[[int], None]) -> Iterator[Finding]:
     """Every row against its checksum, the running hash, and Yjs records against the scanner."""
     after, end = 0, log.end.seq
+    written: dict[str, WrittenOnce] = {}
     while after < end:
         try:
             batch = log.read(after, bytes_max=BATCH_BYTES_MAX)
@@ -134,20 +136,27 @@ def _verify_store(log: ShopLog, progress: Callable[[int], None]) -> Iterator[Fin
             if h != batch.to.h:
                 message = f"the running hash of records {after + 1} to {batch.to.seq} does not hold"
                 yield Finding("store", "store", batch.to.seq, None, None, message)
-        yield from _verify_updates(batch.records)
+        yield from _verify_updates(batch.records, written)
         after = batch.to.seq
         progress(after)
 
 
-def _verify_updates(records: Iterable[tuple[int, bytes]]) -> Iterator[Finding]:
+def _verify_updates(
+    records: Iterable[tuple[int, bytes]], written: dict[str, WrittenOnce]
+) -> Iterator[Finding]:
     for seq, record in records:
         if record[:1] == ENTRY:
             continue
         try:
             name, update = split_update_record(record)
-            scan_document(name, update, state=record[:1] == b"C")
+            scan_document(name, update, state=record[:1] == STATE)
+            twice = None if record[:1] == STATE else written.setdefault(name, WrittenOnce()).add(update)
         except CrdtsyncError as error:
             yield Finding("store", "update", seq, None, None, str(error))
+            continue
+        if twice is not None:
+            message = f"client {twice[0]} wrote clock {twice[1]} twice, each time something else: one is lost"
+            yield Finding(name, "twice", seq, None, None, message)
 
 
 def _verify_views(replica: Replica) -> Iterator[Finding]:

@@ -1,8 +1,9 @@
 import apsw
 import pytest
+from pycrdt import Doc, Map
 
 from crdtsync.errors import InvalidName
-from crdtsync.ids import Item, entry_record
+from crdtsync.ids import Item, entry_record, record_digest, split_update_record, update_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.runtime.register import Register
@@ -195,3 +196,21 @@ def test_entries_set_apart_as_damaged_are_no_fault_of_the_reports(till, folder, 
     with till.replica.store.transaction():
         till.replica.log.set_damaged_apart(till.end.seq, clock.now_ms())
     assert "views" not in codes(till)
+
+
+def test_a_price_that_was_lost_because_another_device_wrote_as_the_same_client_is_named(till):
+    """Both replicas hold both records, and each shows the one that came first."""
+    client = till.replica.catalogue.doc.client_id
+    twin = Doc(client_id=client)
+    for _, record in till.replica.log.document_records("catalogue"):
+        twin.apply_update(split_update_record(record)[1])
+    sent = []
+    subscription = twin.observe(lambda event: sent.append(event.update))
+    twin.get("products", type=Map)["XX/name"] = "Twin"
+    till.products.set("CM-19", price_minor=2000)
+    record = update_record("catalogue", sent[0])
+    with till.replica.store.transaction():
+        till.replica.log.append(Item(record, "catalogue", record_digest(record)))
+    del subscription
+    [found] = [finding for finding in till.verify().findings if finding.code == "twice"]
+    assert (found.place, found.seq) == ("catalogue", till.end.seq)
