@@ -218,9 +218,9 @@ class Register:
 
         ``lines``: SKUs, ``BasketLine`` or complete ``Line``. ``payments``: a means of payment (``"card"``)
         takes what is left to pay; ``Payment`` has an amount; more cash than is due makes change. With a
-        ``request_id`` the call can be repeated: the same id gives the same ticket. Never refused for a
-        forgotten closing, a strange clock, the stock or the network. Raises ``InvalidSale``,
-        ``InvalidAmount``, ``UnknownProduct``, ``StorageError``; after an error nothing was recorded.
+        ``request_id`` the call can be repeated: the same id gives the same ticket, and is refused for another
+        basket. Never refused for a forgotten closing, a strange clock, the stock or the network. Raises
+        ``InvalidSale``, ``InvalidAmount``, ``UnknownProduct``, ``StorageError``: then nothing was recorded.
         """
         return self._tickets.sell(
             lines,

@@ -72,7 +72,10 @@ class Tickets:
                 delivered=delivered,
             )
 
-        return _ticket(self._replica.writer.write("sale", payload, request_id=request_id))
+        written = self._replica.writer.write("sale", payload, request_id=request_id)
+        if written.again and not self._sold_that(written.entry, lines):
+            raise _used_for(written.entry, request_id)
+        return _ticket(written)
 
     def refund(
         self,
@@ -95,7 +98,10 @@ class Tickets:
                 original, earlier, _payments(payments, due), reason=reason, quantities=lines
             )
 
-        return _ticket(self._replica.writer.write("refund", payload, request_id=request_id))
+        written = self._replica.writer.write("refund", payload, request_id=request_id)
+        if written.again and written.entry.body["ref"]["link"] != original.link.hex():
+            raise _used_for(written.entry, request_id)
+        return _ticket(written)
 
     def abandon(self, lines: Sequence[SoldLine], *, reason: str) -> Ticket:
         """See ``Register.abandon``."""
@@ -166,6 +172,22 @@ class Tickets:
                 self._replica.file_catalogue()
                 return
 
+    def _sold_that(self, entry: Entry, lines: Sequence[SoldLine]) -> bool:
+        """Whether a sale made before is of this basket: as many of the same. Its prices may be other ones by
+        now; what is named by its barcode is not looked up again.
+        """
+        sold = entry.body["lines"]
+        asked = [BasketLine(line) if isinstance(line, str) else line for line in lines]
+        now_ms = self._replica.clock.now_ms()
+        return len(sold) == len(asked) and all(
+            line["qty"] == wanted.quantity_thousandths
+            and (line["sku"] == wanted.sku or self._may_be_barcode(wanted, now_ms))
+            for line, wanted in zip(sold, asked, strict=True)
+        )
+
+    def _may_be_barcode(self, line: BasketLine | Line, now_ms: int) -> bool:
+        return isinstance(line, BasketLine) and self._replica.queries.product(line.sku, now_ms) is None
+
     def _line(self, line: SoldLine, at_ms: int) -> Line:
         if isinstance(line, Line):
             return line
@@ -227,6 +249,13 @@ def _payments(payments: Sequence[PaidBy], due_minor: int) -> list[Payment]:
             f"nothing is left for {open_ended[0]}: the others pay {format_amount(due_minor - rest)} already"
         )
     return [*named, Payment(open_ended[0], rest)]
+
+
+def _used_for(entry: Entry, request_id: str | None) -> InvalidSale:
+    return InvalidSale(
+        f"the request id {request_id!r} was used for ticket {entry.body['num']}, which is of something else",
+        hint="give each ticket an id of its own; nothing was recorded now",
+    )
 
 
 def _ticket(written: Written) -> Ticket:

@@ -106,6 +106,14 @@ def test_money_goes_back_exactly(till, sold, payments):
         till.refund(sold.number, payments=payments)
 
 
+def test_a_request_id_of_one_refund_does_not_pass_for_another(till, sold):
+    other = till.sell(["CM-19"], ["card"])
+    till.refund(sold.number, request_id="return-1")
+    with pytest.raises(InvalidSale):
+        till.refund(other.number, request_id="return-1")
+    assert till.refund(other.number, request_id="return-2").total_minor == -1850
+
+
 def test_the_same_request_refunds_once(till, sold):
     first = till.refund(sold.number, request_id="return-1")
     again = till.refund(sold.number, request_id="return-1")

@@ -183,6 +183,30 @@ def test_the_same_request_is_answered_although_the_product_is_gone(till):
     assert till.sell(["CM-19"], ["card"], request_id="basket-7").link == first.link
 
 
+@pytest.mark.parametrize(
+    "basket",
+    [
+        ["TER-01"],
+        ["CM-19", "CM-19"],
+        [BasketLine("CM-19", 2000)],
+        [Line("CM-20", "Crozes-Hermitage 2020", 1850, 2000)],
+    ],
+)
+def test_a_request_id_of_one_basket_does_not_pass_for_another(till, basket):
+    """Else the second customer is given the ticket of the first, and nothing is recorded."""
+    till.sell(["CM-19"], ["card"], request_id="basket-7")
+    with pytest.raises(InvalidSale):
+        till.sell(basket, ["card"], request_id="basket-7")
+    assert len(till.sales()) == 1
+
+
+def test_the_same_request_is_answered_although_the_price_has_changed_or_the_barcode_is_gone(till):
+    till.products.set("CM-19", barcodes=("3000000000014",))
+    first = till.sell(["3000000000014"], ["card"], request_id="basket-7")
+    till.products.set("CM-19", price_minor=2000, barcodes=())
+    assert till.sell(["3000000000014"], ["card"], request_id="basket-7").link == first.link
+
+
 def test_a_request_id_of_a_sale_does_not_pass_for_a_refund(till):
     sold = till.sell(["CM-19"], ["card"], request_id="basket-7")
     with pytest.raises(InvalidSale):
