@@ -182,6 +182,7 @@ class Access:
         with store.transaction():
             chain = OwnerChain.read(log)
             used = log.state(_used_key(grant))
+            _refuse_second_chain(log, chain, request)
             if used is None:
                 link, chain = self._certify(log, chain, grant, request)
                 log.set_state(_used_key(grant), request.device + request.public_key + link)
@@ -257,6 +258,18 @@ class Access:
         entry: Entry = chain.next_entry("certify", build_certify(certificate), key, self._clock)
         log.append(owner_item(entry))
         return entry.link, chain.with_entry(entry)
+
+
+def _refuse_second_chain(log: ShopLog, chain: OwnerChain, request: EnrolRequest) -> None:
+    """A device that says that it has no entries yet, and of which there are some here: its store was emptied,
+    and its key was not. It would begin its numbers anew, in the series that it had.
+    """
+    known = chain.directory.certificate(request.device)
+    if known is not None and not request.chain and heads_of(log, request.device):
+        raise PairingRefused(
+            f"this key belongs to {known.name!r}, whose tickets are here already",
+            hint="move device.key out of the folder and join again: a new register with numbers of its own",
+        )
 
 
 def _certificate(chain: OwnerChain, grant: Grant, request: EnrolRequest, generation: str) -> Certificate:

@@ -190,6 +190,30 @@ def test_a_device_that_is_enrolled_again_keeps_its_series(access, store, shop):
     assert enrolled(access, store, shop, device(1)).certificate.series == first.certificate.series
 
 
+@pytest.mark.parametrize("again", ["the same code", "another code"])
+def test_a_key_whose_store_was_emptied_does_not_begin_its_numbers_anew(access, store, shop, again):
+    """Else two tickets bear one number, and nobody is told."""
+    facts = device(1)
+    issued = access.issue_code(shop.id, "register")
+    access.enrol(store, ask(issued, facts), ADDRESS)
+    with store.transaction():
+        store.shop(shop.id).append(owner_item(first_entry(shop, facts)))
+    other = access.issue_code(shop.id, "register")
+    with pytest.raises(PairingRefused, match="tickets are here already"):
+        access.enrol(store, ask(issued if again == "the same code" else other, facts), ADDRESS)
+    assert access.enrol(store, ask(other, device(2)), ADDRESS).certificate.series == "02"
+
+
+def test_a_register_that_brings_its_entries_may_ask_again(access, store, shop):
+    facts = device(1)
+    entry = first_entry(shop, facts)
+    facts |= {"series": "AB", "chain": entry.link, "shop": shop.id}
+    enrolled(access, store, shop, facts)
+    with store.transaction():
+        store.shop(shop.id).append(owner_item(entry))
+    assert enrolled(access, store, shop, facts).certificate.series == "AB"
+
+
 @pytest.mark.parametrize("facts", [{"name": ""}, {"name": "a\nb"}, {"name": "x" * 65}, {"series": "é"}])
 def test_a_device_that_says_what_cannot_be_uses_up_no_code(access, store, shop, facts):
     issued = access.issue_code(shop.id, "register")
