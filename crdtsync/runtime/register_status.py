@@ -151,6 +151,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         *([f"the relay did not take {len(refused)} records: {refused[0].reason}"] if refused else []),
         *_signature_concerns(log),
         *_chain_concerns(replica),
+        *_series_concerns(replica),
         *_flag_concerns(replica),
         *_clock_concerns(offset.offset_ms if offset else None),
         *([f"synchronising has stopped: {trouble.message}"] if trouble and trouble.is_over else []),
@@ -366,6 +367,19 @@ def _chain_concerns(replica: Replica) -> Iterable[str]:
             yield f"{who} wrote into the chain of {name}: `crdtsync verify` names the entries"
         elif chain in forked:
             yield f"two versions of the register {name} exist: both are kept, `crdtsync verify` names them"
+
+
+def _series_concerns(replica: Replica) -> Iterable[str]:
+    """Registers that number their tickets alike: a number of one may be there twice."""
+    chains: dict[str, list[ChainRow]] = {}
+    for row in replica.queries.chains():
+        if row.series:
+            chains.setdefault(row.series, []).append(row)
+    names = {device.device: device.name for device in replica.queries.devices()}
+    for series, rows in sorted(chains.items()):
+        if len(rows) > 1:
+            who = " and ".join(names.get(row.device) or row.device.hex()[:8] for row in rows)
+            yield f"{who} number their tickets in one series, {series}: a number may be there twice"
 
 
 def _flag_concerns(replica: Replica) -> Iterable[str]:

@@ -7,7 +7,7 @@ chain is followed from its first entry. A defect is named and the work goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -74,9 +74,10 @@ def verify_log(
     chains = sorted({run.chain for run in log.runs()})
     known: list[Head] = []
     returns = Returns()
+    series: dict[str, list[Entry]] = {}
     entries = 0
     for chain in chains:
-        held = _Counted(_chain_entries(log, chain), returns)
+        held = _Counted(_chain_entries(log, chain), returns, series)
         place = place_of(chain)
         for defect in verify_chain(chain, held, directory=directory):
             findings.append(_finding(place, defect))
@@ -85,17 +86,20 @@ def verify_log(
     findings.extend(_verify_apart(log, place_of))
     findings.extend(_verify_known(log, known, place_of))
     findings.extend(_verify_returns(log, returns))
+    findings.extend(_verify_series(series, place_of))
     return Verification(entries, len(chains), records, tuple(findings))
 
 
 class _Counted:
-    """Passes entries on, counting them and taking down the heads that they name of other chains, and what
-    they give back.
+    """Passes entries on, counting them and taking down the heads that they name of other chains, what they
+    give back, and the series of a chain that issues tickets.
     """
 
-    def __init__(self, entries: Iterable[bytes], returns: Returns) -> None:
+    def __init__(self, entries: Iterable[bytes], returns: Returns, series: dict[str, list[Entry]]) -> None:
         self._entries = entries
         self._returns = returns
+        self._series = series
+        self._first: bytes | None = None
         self.count = 0
         self.heads: list[Head] = []
 
@@ -106,7 +110,17 @@ class _Counted:
                 self.heads.extend(_heads_named(sealed))
             if b'"kind":"refund"' in sealed:
                 self._gather(sealed)
+            if b'"kind":"register"' in sealed:
+                self._first = sealed
+            elif self._first is not None and b'"num":' in sealed:
+                self._note_series(self._first)
             yield sealed
+
+    def _note_series(self, first: bytes) -> None:
+        self._first = None
+        with suppress(CrdtsyncError):  # Reported by the walk along the chain.
+            entry = read_entry(first)
+            self._series.setdefault(entry.body["series"], []).append(entry)
 
     def _gather(self, sealed: bytes) -> None:
         try:
@@ -238,6 +252,16 @@ def _verify_known(log: ShopLog, known: Iterable[Head], place_of: Callable[[bytes
         if runs and head.link not in log.links_at(head.chain, head.n):
             message = f"entry {head.n}, which another entry names, is not here"
             yield Finding(place_of(head.chain), "tail", head.n, head.link, None, message)
+
+
+def _verify_series(
+    series: Mapping[str, Sequence[Entry]], place_of: Callable[[bytes], str]
+) -> Iterator[Finding]:
+    """Chains that number their tickets in one series: by a key that was used for two, or by a forged one."""
+    for name, firsts in sorted(series.items()):
+        for first in firsts if len(firsts) > 1 else ():
+            message = f"{len(firsts)} chains issue tickets of series {name}: numbers can be there twice"
+            yield Finding(place_of(first.facts.chain), "number", 1, first.link, None, message)
 
 
 def _verify_returns(log: ShopLog, returns: Returns) -> Iterator[Finding]:

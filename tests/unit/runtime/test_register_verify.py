@@ -10,7 +10,7 @@ from crdtsync.runtime.register import Register
 from crdtsync.runtime.replica import STORE
 from crdtsync.storage.log import Refusal
 from crdtsync.testing.clock import seeded_bytes
-from crdtsync.testing.till import MemoryTill
+from crdtsync.testing.till import MemoryOwner, MemoryTill
 
 
 def receive(till, entries):
@@ -214,3 +214,30 @@ def test_a_price_that_was_lost_because_another_device_wrote_as_the_same_client_i
     del subscription
     [found] = [finding for finding in till.verify().findings if finding.code == "twice"]
     assert (found.place, found.seq) == ("catalogue", till.end.seq)
+
+
+def test_two_chains_that_number_their_tickets_in_one_series_are_named(till):
+    owner = MemoryOwner()
+    others = [owner.enrol("Caisse 2", series="02"), owner.enrol("Caisse 3", series="02")]
+    for other in others:
+        other.sell()
+        receive(till, other.entries)
+    receive(till, owner.entries)
+    clashes = {
+        finding.place for finding in till.verify().findings if "chains issue tickets" in finding.message
+    }
+    assert clashes == {"Caisse 2", "Caisse 3"}
+    assert any(
+        "Caisse 2 and Caisse 3 number their tickets in one series, 02" in concern
+        or "Caisse 3 and Caisse 2 number their tickets in one series, 02" in concern
+        for concern in till.status().concerns
+    )
+
+
+def test_registers_with_series_of_their_own_are_no_clash(till):
+    for number in ("02", "03"):
+        other = MemoryTill(f"Caisse {number}", series=number)
+        other.sell()
+        receive(till, other.entries)
+    assert not any("series" in concern for concern in till.status().concerns)
+    assert not any("chains issue tickets" in finding.message for finding in till.verify().findings)
