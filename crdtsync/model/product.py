@@ -143,7 +143,9 @@ def check_field(name: str, value: Any, *, year: int | None = None) -> Any:
     if value is None and name in OPTIONAL:
         return None
     if type(value) is str:
-        value = unicodedata.normalize("NFC", value.strip())
+        value = value.strip()
+        if not value.isascii():
+            value = unicodedata.normalize("NFC", value)
     rule = RULES[name](value)
     if rule is None and name == "vintage" and year is not None and type(value) is int and value > year + 1:
         rule = f"a year from {VINTAGE_MIN} to {year + 1}, or {NO_VINTAGE}"

@@ -364,7 +364,7 @@ def _register(entry: Entry, fields: _Fields) -> Projection:
 
 
 def _jet(entry: Entry, fields: _Fields) -> Projection:
-    head = ("event", {**_common(entry), "code": fields.integer("code")})
+    head = ("event", {**_common(entry), "code": str(fields.integer("code"))})
     return _projection(entry, head)
 
 

@@ -92,9 +92,11 @@ class Catalogue(Document):
         return [*listing_rows(listing), *codes]
 
     def _load_records(self) -> None:
+        # Following each change costs half of what reading the whole map afterwards does.
+        self.view = model.Catalogue(self._doc)
         records = list(self._replica.log.document_records(self.name))
         for _, record in (pair for pair in records if pair[0] <= self._filed_before):
             self._apply(record)
-        self.view = model.Catalogue(self._doc)
+        self.view.take_changed()
         for _, record in (pair for pair in records if pair[0] > self._filed_before):
             self._apply(record)

@@ -1,7 +1,8 @@
 """Filing beside the register: what syncing brings in comes into the views without a sale waiting for it.
 
 It is filed some moments later: what comes in meanwhile is filed with it, and whoever waits to see a sale of
-another register come in is served first. Whoever reads the views files what is not there yet.
+another register come in is served first. While ever more comes in, products are filed first and entries a
+few hundred at a time; the rest follows when it is quiet. Whoever reads the views files what is not there yet.
 """
 
 from __future__ import annotations
@@ -48,14 +49,18 @@ class Filer:
         beside = self._beside
         return Replica(beside.config, beside.clock, beside.random_bytes)
 
+    def _has_nothing_come(self) -> bool:
+        return not self._wanted.is_set()
+
     def _run(self) -> None:
         replica: Replica | None = None
         try:
             while not self._stopped.is_set():
                 try:
                     replica = replica or self._open()
-                    replica.views.catch_up()
                     replica.file_catalogue()
+                    # History that is coming in waits: first it is to be on disk, and the products for sale.
+                    replica.views.catch_up(go_on=self._has_nothing_come)
                 except StorageError:
                     # A disk that is full or locked now: views may lag, and the next look tries again.
                     pass

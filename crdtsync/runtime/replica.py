@@ -10,7 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import DamagedStore, NoRegister, StorageError
@@ -39,6 +41,10 @@ FILED_BYTES_MAX = 16 * 1024
 """So much at a time (twice as much as so many sales), however far the views lag."""
 
 
+_FILING: WeakValueDictionary[Path, Lock] = WeakValueDictionary()
+"""By folder: two threads of a process that file one catalogue would each load all of it, at half the pace."""
+
+
 class Replica:
     """One register's data in one process. Use it from the thread that opened it."""
 
@@ -54,6 +60,7 @@ class Replica:
         self.clock = clock
         self.random_bytes = random_bytes
         self._written = 0
+        self._filing_catalogue = _FILING.setdefault(self.folder.absolute(), Lock())
         self.files_views = True
         """Whether it falls to whoever writes here to file views now and then: to nobody, where a ``Filer``
         of this process does it.
@@ -106,9 +113,14 @@ class Replica:
         then pycrdt and the whole catalogue once per process. Not inside a transaction.
         """
         self.mend_head()
+        if self._is_catalogue_behind():
+            with self._filing_catalogue:
+                if self._is_catalogue_behind():  # Else another thread has done it meanwhile.
+                    self.catalogue.file()
+
+    def _is_catalogue_behind(self) -> bool:
         row = self.log.document(CATALOGUE_DOCUMENT)
-        if row is not None and row.last_seq > self.tables.catalogue_seq(self.log.shop):
-            self.catalogue.file()
+        return row is not None and row.last_seq > self.tables.catalogue_seq(self.log.shop)
 
     @cached_property
     def catalogue(self) -> Catalogue:

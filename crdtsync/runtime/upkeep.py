@@ -32,6 +32,16 @@ CHECKS_PER_STEP: Final = 64
 SAVE_CHECKED_EVERY: Final = 4096
 """Rows. After a crash, so many are checked again."""
 
+FAR_BEHIND_ROWS: Final = 1024
+PAUSE_S: Final = 0.005
+"""After each step while it is far behind: as long again as the step took, for whoever sells or is served."""
+
+PAUSE_AFTER_BULK_S: Final = 0.3
+"""The same while history comes in, pack by pack: first it is to be on disk. Less than a pack has rows is no
+history: of live sales the signatures are checked within a second, however many there are.
+"""
+BULK_ROWS: Final = 1024
+
 PACK_ROWS: Final = 4096
 LOOSE_ROWS: Final = 4096
 
@@ -89,6 +99,11 @@ class Upkeep:
         """Whether there is work that is left for a quiet moment."""
         return any(shop.may_pack or shop.may_compact for shop in self._shops.values())
 
+    @property
+    def is_far_behind(self) -> bool:
+        """Whether so many signatures are still to be checked that it takes a while: others come first."""
+        return any(shop.unchecked > FAR_BEHIND_ROWS for shop in self._shops.values())
+
     def save(self) -> None:
         """Write down how far the signatures are checked: at the end."""
         for shop in self._shops.values():
@@ -122,6 +137,11 @@ class _ShopUpkeep:
         self._grown = {row.name for row in log.documents() if is_compactable(row.name)}
         self._is_compacting = False
         self._look_again_at: dict[str, int] = {}
+
+    @property
+    def unchecked(self) -> int:
+        """How many rows are to be looked at."""
+        return 0 if self._is_damaged else sum(hi - lo + 1 for lo, hi in self._unchecked)
 
     @property
     def may_pack(self) -> bool:
@@ -319,4 +339,8 @@ class UpkeepThread:
             for growth in grown:
                 upkeep.grew(growth)
             worked = upkeep.step(is_quiet=is_quiet)
+            if worked and upkeep.is_far_behind:
+                with self._signal:
+                    is_bulk = any(len(growth.rows) >= BULK_ROWS for growth in grown)
+                    self._signal.wait_for(lambda: self._stopping, PAUSE_AFTER_BULK_S if is_bulk else PAUSE_S)
         upkeep.save()

@@ -54,8 +54,11 @@ class ViewKeeper:
                 if not self._mend(damage):
                     raise
 
-    def catch_up(self, progress: Callable[[int], None] = lambda _: None) -> None:
-        """File all entries that came since. ``progress`` is told the lag after each transaction.
+    def catch_up(
+        self, progress: Callable[[int], None] = lambda _: None, *, go_on: Callable[[], bool] = lambda: True
+    ) -> None:
+        """File all entries that came since. ``progress`` is told the lag after each transaction, ``go_on`` is
+        asked whether there should be another one.
 
         A record that is damaged is set apart or else passed over: the rest is shown.
         """
@@ -69,6 +72,8 @@ class ViewKeeper:
                 return
             self._file(start, records, through)
             progress(self._log.end.seq - through)
+            if not go_on():
+                return
 
     def catch_up_a_little(self, bytes_max: int = BATCH_BYTES_MAX) -> None:
         """File one transaction's worth (some 200 entries, 20 ms, or fewer) of what came since. Where the disk
