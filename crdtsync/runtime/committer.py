@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
+from weakref import WeakSet
 
 from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
 from crdtsync.ids import START, Item, Origin, Position, next_hash
@@ -49,7 +50,8 @@ class Outcome:
 class Work:
     """What one connection wants on disk. ``role`` is the peer's, by its certificate. ``also`` runs inside the
     transaction, for small state. ``done`` is called on the event loop. ``our_log``: the id that our hello
-    said; nothing of the connection counts once the log has another (None: whatever it is).
+    said; nothing of the connection counts once the log has another (None: whatever it is). ``sender``: whose
+    work it is; when some of it was not stored, nothing that was submitted after it is.
     """
 
     shop: bytes
@@ -61,6 +63,7 @@ class Work:
     refused: list[Refused] = field(default_factory=list)
     also: Callable[[ShopLog], object] | None = None
     our_log: bytes | None = None
+    sender: object | None = None
 
 
 class CommitObserver(Protocol):
@@ -88,6 +91,7 @@ class Committer:
         self._now_ms = now_ms
         self._monotonic_s = monotonic_s
         self._queue: list[Work] = []
+        self._failed: WeakSet[object] = WeakSet()
         self._signal = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -139,7 +143,7 @@ class Committer:
                     store = store or self._open_store()
                 except Exception as error:  # Whoever submitted is told, and the next work tries again.
                     known = _known(error)
-                    self._hand_back(batch, [Outcome(error=known) for _ in batch], [], 0.0, known)
+                    self._hand_back(batch, self._fail(batch, known), [], 0.0, known)
                     continue
                 self._commit(store, batch)
         finally:
@@ -156,12 +160,16 @@ class Committer:
                     self._commit(store, [work])
                 return
             known = _known(error)
-            outcomes, growths = [Outcome(error=known) for _ in batch], []
+            outcomes, growths = self._fail(batch, known), []
         if self._upkeep is not None:
             for growth in growths:
                 self._upkeep.grew(growth)
         seconds = self._monotonic_s() - started
         self._hand_back(batch, outcomes, growths, seconds, known)
+
+    def _fail(self, batch: list[Work], error: CrdtsyncError) -> list[Outcome]:
+        self._failed.update(work.sender for work in batch if work.sender is not None)
+        return [Outcome(error=error) for _ in batch]
 
     def _hand_back(
         self,
@@ -197,11 +205,28 @@ class Committer:
         with store.transaction():
             for commit in commits.values():
                 commit.begin()
-            outcomes = [commits[work.shop].apply(work) for work in batch]
+            outcomes = self._apply(commits, batch)
             growths = [growth for commit in commits.values() if (growth := commit.finish()).rows]
         for work, outcome in zip(batch, outcomes, strict=True):
             commits[work.shop].leave_out_admitted(work, outcome)
+            if outcome.error is not None and work.sender is not None:
+                self._failed.add(work.sender)
         return outcomes, growths
+
+    def _apply(self, commits: dict[bytes, _ShopCommit], batch: list[Work]) -> list[Outcome]:
+        """A sender hears of a failure later than the next of its work is under way. That may be an
+        acknowledgement, and what failed the refusals before it: without them it would say too much.
+        """
+        outcomes, failed = [], set(self._failed)
+        for work in batch:
+            if work.sender is not None and work.sender in failed:
+                outcome = Outcome(error=LinkClosed("what came before was not stored", code=OUT_OF_STEP))
+            else:
+                outcome = commits[work.shop].apply(work)
+            if outcome.error is not None:
+                failed.add(work.sender)
+            outcomes.append(outcome)
+        return outcomes
 
 
 def _known(error: Exception) -> CrdtsyncError:

@@ -290,6 +290,7 @@ class Connection:
             refused=ready.refused,
             also=also,
             our_log=self.our_log,
+            sender=self,
         )
         self.home.committer.submit(work)
 

@@ -97,3 +97,24 @@ def test_the_number_of_a_refused_sale_is_another_sale_s_by_now(shop):
     truth = Truth(shop)
     truth.bad.add(bad)
     truth.come_to_rest()
+
+
+def test_a_full_disk_keeps_out_what_was_refused_and_not_the_acknowledgement_after_it(shop):
+    """The refused sale was shown as confirmed by the relay."""
+    register, truth = shop.registers[0], Truth(shop)
+    [wire] = [wire for wire in shop.live_wires() if wire.near_replica is register]
+    register.sell(needs="a")
+    register.process.look()
+    while wire.deliver(wire.far):
+        pass
+    shop.relay.process.steps.commit()
+    shop.relay.process.steps.hand_back()
+    register.process.steps.finds_no_room = True
+    arrived = 0
+    while wire.deliver(wire.near):
+        arrived += register.process.steps.has_work
+        register.process.steps.commit()
+        truth.check()
+    assert arrived > 1
+    register.process.steps.hand_back()
+    end_well(shop)
