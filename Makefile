@@ -7,6 +7,8 @@ REPLAY_STAMP := $(VENV)/.replay-ready
 SEED ?= 1
 STORE ?= 367
 REGISTERS ?= 4
+# Compiled once, whatever the environment says: tests start a hundred processes, and asserts are rewritten.
+export PYTHONDONTWRITEBYTECODE :=
 # Run under coverage, and nowhere else in `make test`.
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
@@ -38,6 +40,7 @@ types: $(STAMP)
 check: lint types  ## format, lint, types, layers, fast tests (under a minute)
 	$(BIN)/pytest -q -m "not slow and not deep" -n 2
 
+test: export HYPOTHESIS_PROFILE = test
 test: lint types coverage $(REPLAY_STAMP)  ## everything that CI runs (under ten minutes)
 	$(BIN)/pytest -q -m "not deep" -n 2 $(addprefix --ignore=,$(PURE_TESTS))
 

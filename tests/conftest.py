@@ -1,11 +1,13 @@
-"""How hard Hypothesis looks: ``HYPOTHESIS_PROFILE=deep`` for long searches. All but that are repeatable."""
+"""How hard Hypothesis looks: little in `make check`, ``HYPOTHESIS_PROFILE=test`` in `make test`, ``deep`` for
+long searches. All but that are repeatable.
+"""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
 quiet = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("check", derandomize=True, max_examples=100, **quiet)
-settings.register_profile("test", derandomize=True, max_examples=500, **quiet)
+settings.register_profile("check", derandomize=True, max_examples=25, **quiet)
+settings.register_profile("test", derandomize=True, max_examples=100, **quiet)
 settings.register_profile("deep", max_examples=10_000, print_blob=True, **quiet)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))

@@ -330,7 +330,7 @@ def histories(count, **how):
     return case
 
 
-TestAnyShop = histories(40, derandomize=True, stateful_step_count=40)
+TestAnyShop = histories(settings.default.max_examples * 2 // 5, derandomize=True, stateful_step_count=40)
 TestAnyLongLifeOfAShop = pytest.mark.slow(histories(120, derandomize=True, stateful_step_count=100))
 TestAsManyShopsAsThereIsTimeFor = pytest.mark.deep(
     histories(5000, derandomize=False, print_blob=True, stateful_step_count=60)

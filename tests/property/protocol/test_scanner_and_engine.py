@@ -63,7 +63,7 @@ def test_whatever_a_flat_document_is_changed_by_is_admitted_to_the_catalogue(see
         assert scan_document("catalogue", update).roots <= {"products"}
 
 
-@settings(max_examples=8)
+@settings(max_examples=settings.default.max_examples // 12)
 @given(seeds)
 def test_a_damaged_update_is_refused_or_applied_to_an_empty_document(seed):
     rng = Random(seed)
@@ -74,7 +74,7 @@ def test_a_damaged_update_is_refused_or_applied_to_an_empty_document(seed):
             doc.get_update(), doc.get_state()
 
 
-@settings(max_examples=8)
+@settings(max_examples=settings.default.max_examples // 12)
 @given(seeds)
 def test_a_damaged_update_is_refused_or_applied_to_any_catalogue(seed):
     rng = Random(seed)

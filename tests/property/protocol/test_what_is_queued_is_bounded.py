@@ -138,7 +138,7 @@ def queued_after(moves):
     return peer.queued_bytes
 
 
-@settings(max_examples=300)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(moves)
 def test_what_waits_for_a_peer_that_reads_nothing_is_bounded(moves):
     assert queued_after(moves) <= SMALL["QUEUED_BYTES_MAX"] + LARGEST_ANSWER_BYTES

@@ -1,5 +1,7 @@
 from dataclasses import dataclass
 
+import pytest
+
 from crdtsync.protocol.heads import covered, describe, root_digest
 from crdtsync.protocol.limits import MARKS_MAX
 from crdtsync.protocol.messages import HeldRun
@@ -132,9 +134,10 @@ def test_every_difference_shows_in_the_digest():
     assert len(digests) == 7
 
 
-def test_a_chain_of_a_hundred_thousand_holes_holds_nobody_up():
+@pytest.mark.parametrize("holes", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_chain_of_very_many_holes_holds_nobody_up(holes):
     """One bad device can make such a chain; quadratic work would stop the relay for everybody for hours."""
-    runs = [run(n, n) for n in range(1, 200_000, 2)]
+    runs = [run(n, n) for n in range(1, 2 * holes, 2)]
     described = told(runs)
-    assert len(described) == 100_000
+    assert len(described) == holes
     assert covered(runs, described[:1000], links()) == {CHAIN: [(n, n) for n in range(1, 2000, 2)]}
