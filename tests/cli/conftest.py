@@ -1,6 +1,7 @@
 """The register's command line, as a script and as a person see it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,18 @@ def empty(tmp_path: Path) -> Till:
     return Till(tmp_path / "till-1")
 
 
+@pytest.fixture(scope="session")
+def new_register(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a register with two products that nobody has opened since. To be copied, never used."""
+    till = Till(tmp_path_factory.mktemp("new-register") / "till-1")
+    till.ok("init", "--name", "Caisse 1", "--shop", "Cave du Port")
+    till.ok("product", "add", "CM-19", "--name", "Crozes-Hermitage 2019", "--price", "18.50", "--vat", "20")
+    till.ok("product", "add", "TER-01", "--name", "Terrine", "--price", "6,95", "--vat", "5.5")
+    return till.folder
+
+
 @pytest.fixture
-def till(empty: Till) -> Till:
+def till(empty: Till, new_register: Path) -> Till:
     """A register with two products."""
-    empty.ok("init", "--name", "Caisse 1", "--shop", "Cave du Port")
-    empty.ok("product", "add", "CM-19", "--name", "Crozes-Hermitage 2019", "--price", "18.50", "--vat", "20")
-    empty.ok("product", "add", "TER-01", "--name", "Terrine", "--price", "6,95", "--vat", "5.5")
+    shutil.copytree(new_register, empty.folder)
     return empty

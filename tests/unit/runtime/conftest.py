@@ -1,5 +1,6 @@
 """A register on a real disk, with a clock that the test moves."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,16 +43,22 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture
-def folder(tmp_path: Path, clock: ManualClock) -> Path:
-    """A register's folder with two products."""
-    folder = tmp_path / "till-1"
+@pytest.fixture(scope="session")
+def new_register(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a register with two products that nobody has opened since. To be copied, never used."""
+    folder = tmp_path_factory.mktemp("new-register")
     with Register.init(
-        folder, name="Caisse 1", shop_name="Cave du Port", clock=clock, random_bytes=seeded_bytes(1)
+        folder, name="Caisse 1", shop_name="Cave du Port", clock=ManualClock(), random_bytes=seeded_bytes(1)
     ) as till:
         till.products.add("CM-19", name="Crozes-Hermitage 2019", price_minor=1850, vat_rate=2000, unit="btl")
         till.products.add("TER-01", name="Terrine de campagne", price_minor=695, vat_rate=550)
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, new_register: Path) -> Path:
+    """A register's folder with two products."""
+    return shutil.copytree(new_register, tmp_path / "till-1")
 
 
 @pytest.fixture
