@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from crdtsync.errors import CrdtsyncError, RecordError
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, STATE, Item, record_digest, split_update_record
@@ -12,6 +13,11 @@ from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.entry import Entry, read_entry
 from crdtsync.protocol.scanner import scan_document
 from crdtsync.storage.log import ShopLog
+
+ENTRIES_AT_ONCE: Final = 256
+"""Bodies in memory at a time. Those of a whole pack are 150,000 objects, and Python's collector would look
+through all of them again and again: that cost more than reading them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,13 @@ class Admission:
         places = [place for place, record in enumerate(records) if record[:1] == ENTRY]
         judged: list[Item | Rejection | None] = [None] * len(records)
         directory = self.directory
-        verdicts = judge_run([records[place][1:] for place in places], directory)
-        for place, verdict in zip(places, verdicts, strict=True):
-            if verdict.admitted and verdict.entry is not None:
-                directory = directory.with_entry(verdict.entry, admitted=True)
-            judged[place] = _entry(records[place], verdict, directory, unchecked)
+        for first in range(0, len(places), ENTRIES_AT_ONCE):
+            part = places[first : first + ENTRIES_AT_ONCE]
+            verdicts = judge_run([records[place][1:] for place in part], directory)
+            for place, verdict in zip(part, verdicts, strict=True):
+                if verdict.admitted and verdict.entry is not None:
+                    directory = directory.with_entry(verdict.entry, admitted=True)
+                judged[place] = _entry(records[place], verdict, directory, unchecked)
         return [
             self._update(record, role) if found is None else found
             for record, found in zip(records, judged, strict=True)

@@ -26,11 +26,8 @@ from crdtsync.runtime.upkeep import UpkeepThread
 from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
 from crdtsync.storage.pack import decode_pack
 
-OUT_OF_STEP = 4513
-"""The close code of a connection whose hello was overtaken: connect again."""
-
-NEW_LOG = 4512
-"""The close code of a connection whose hello said another log id than the log has now: connect again."""
+OUT_OF_STEP, NEW_LOG = 4513, 4512
+"""Close codes: a connection's hello was overtaken, or said another log id than there is. Connect again."""
 
 PACK_BYTES_MAX = 64 << 20
 """What one received pack may be unpacked to."""
@@ -151,6 +148,10 @@ class Committer:
                 store.close()
 
     def _commit(self, store: Store, batch: list[Work]) -> None:
+        if len(batch) > 1 and any(_is_history(work) for work in batch):
+            for work in batch:
+                self._commit(store, [work])
+            return
         started, known = self._monotonic_s(), None
         try:
             outcomes, growths = self._transact(store, batch)
@@ -200,18 +201,23 @@ class Committer:
                 admission.is_stale |= version != admission.data_version
                 admission.data_version = version
                 commits[work.shop] = _ShopCommit(store.shop(work.shop), admission, self._now_ms())
+        growths: list[Growth] = []
         for works in _by_peer(batch):
-            commits[works[0].shop].judge(works)
+            commit = commits[works[0].shop]
+            if _is_history(works[0]):
+                growths += commit.append_ahead(store, works[0])
+            else:
+                commit.judge(works)
         with store.transaction():
             for commit in commits.values():
                 commit.begin()
             outcomes = self._apply(commits, batch)
-            growths = [growth for commit in commits.values() if (growth := commit.finish()).rows]
+            growths += [commit.finish() for commit in commits.values()]
         for work, outcome in zip(batch, outcomes, strict=True):
             commits[work.shop].leave_out_admitted(work, outcome)
             if outcome.error is not None and work.sender is not None:
                 self._failed.add(work.sender)
-        return outcomes, growths
+        return outcomes, [growth for growth in growths if growth.rows]
 
     def _apply(self, commits: dict[bytes, _ShopCommit], batch: list[Work]) -> list[Outcome]:
         """A sender hears of a failure later than the next of its work is under way. That may be an
@@ -233,6 +239,13 @@ def _known(error: Exception) -> CrdtsyncError:
     return error if isinstance(error, CrdtsyncError) else StorageError(f"nothing was stored: {error!r}")
 
 
+def _is_history(work: Work) -> bool:
+    """Whether it is one pack of the past, which is asked for by interval: it moves no position."""
+    return (
+        len(work.deliveries) == 1 and work.deliveries[0].fills is not None and bool(work.deliveries[0].blob)
+    )
+
+
 def _by_peer(batch: list[Work]) -> list[list[Work]]:
     """The work of each peer, in its order: what came in several frames is one run all the same."""
     peers: dict[tuple[bytes, bytes, str], list[Work]] = {}
@@ -242,9 +255,8 @@ def _by_peer(batch: list[Work]) -> list[list[Work]]:
 
 
 Judged = list[tuple[int, bytes, Item | Rejection]]
-
-
 NO_CURSOR = Cursor(START)
+ROWS_PER_TRANSACTION = 512  # Of history: they are judged in some 20 ms and stored in 10.
 
 
 def _rows_of(delivery: Delivery) -> list[tuple[int, bytes]]:
@@ -283,23 +295,60 @@ class _ShopCommit:
                 [(seq, record, next(verdicts)) for seq, record in delivery] for delivery in deliveries
             ]
 
+    def append_ahead(self, store: Store, work: Work) -> list[Growth]:
+        """Judge a pack of the past and store all but its last rows, some hundred in a transaction, so that no
+        sale waits for thousands. That the interval is filled is stored with the last: after a crash the
+        others come again, and are dropped because they are held.
+        """
+        self._admission.refresh(self._log)
+        growths: list[Growth] = []
+        rows, kept = _rows_of(work.deliveries[0]), Judged()
+        for first in range(0, len(rows), ROWS_PER_TRANSACTION):
+            part = rows[first : first + ROWS_PER_TRANSACTION]
+            verdicts = self._admission.judge([record for _, record in part], work.role, self._awaiting)
+            judged = [(seq, record, verdict) for (seq, record), verdict in zip(part, verdicts, strict=True)]
+            if first + ROWS_PER_TRANSACTION >= len(rows):
+                kept += judged
+                break
+            with store.transaction():
+                self.begin()
+                if self._misfit(work):
+                    self.judge([work])
+                    return growths
+                for one in judged:
+                    if isinstance(one[2], Item):
+                        self._append(one[2], Origin(work.peer_log, one[0]))
+                    else:
+                        kept.append(one)
+                growths.append(self.finish(is_all=False))
+            self._awaiting.clear()
+        self._judged[id(work)] = [kept]
+        return growths
+
     def begin(self) -> None:
-        """Inside the transaction: where the log ends before it."""
+        """Inside a transaction: where the log ends before it."""
         self._start = self._log.end
         self._h = self._start.h
+        self._cursors.clear()
+        self._rows, self._unchecked, self._anew, self._documents = [], [], set(), set()
 
-    def apply(self, work: Work) -> Outcome:
-        """Store one connection's work."""
-        outcome = Outcome()
+    def _misfit(self, work: Work) -> LinkClosed | None:
+        """Why nothing of this work may be stored, if that is so."""
         if work.our_log not in (None, self._log.log_id):
             # A record was damaged here and set apart, or a disk was found restored: the peer leaves out what
             # came from the old id, so that to store how far it has come would be to lose that for good.
-            return Outcome(error=LinkClosed("this log goes on under a new id since its hello", code=NEW_LOG))
+            return LinkClosed("this log goes on under a new id since its hello", code=NEW_LOG)
         if not self._continues(work):
             # An earlier delivery failed, or the device is connected twice, or work of its last connection was
             # stored after this one's hello: the next hello sorts that out, and must not be given up.
-            reason = "records arrived that do not continue what is stored"
-            return Outcome(error=LinkClosed(reason, code=OUT_OF_STEP))
+            return LinkClosed("records arrived that do not continue what is stored", code=OUT_OF_STEP)
+        return None
+
+    def apply(self, work: Work) -> Outcome:
+        """Store one connection's work."""
+        if misfit := self._misfit(work):
+            return Outcome(error=misfit)
+        outcome = Outcome()
         for delivery, judged in zip(work.deliveries, self._judged[id(work)], strict=True):
             outcome.stored.append((delivery.number, self._store(work.peer_log, delivery, judged)))
         if work.acknowledged is not None:
@@ -321,9 +370,9 @@ class _ShopCommit:
             position = delivery.cursor
         return True
 
-    def finish(self) -> Growth:
-        """Inside the transaction: judge what was held again, if certificates came in."""
-        if self._admission.take_new_certificates():
+    def finish(self, *, is_all: bool = True) -> Growth:
+        """Inside the transaction: judge what was held again, if certificates came in and ``is_all``."""
+        if is_all and self._admission.take_new_certificates():
             self._rejudge()
         self._save_cursors()
         return Growth(

@@ -8,9 +8,11 @@ from crdtsync.errors import StoreBusy
 from crdtsync.ids import ENTRY, Position
 from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
+from crdtsync.runtime import committer as committing
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.register import Register
+from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
 
 PEER = b"p" * 16
@@ -36,7 +38,10 @@ class Growths(list):
 async def commit(path, shop, *works):
     """Commit these works one after the other; their outcomes."""
     growths = Growths()
-    admission = Admission(shop)
+    return await commit_to(path, shop, growths, Admission(shop), *works), growths
+
+
+async def commit_to(path, shop, growths, admission, *works):
     committer = Committer(lambda: SqliteStore(path), lambda _: admission, growths, lambda: 0, lambda: 0.0)
     committer.start()
     outcomes = []
@@ -45,7 +50,7 @@ async def commit(path, shop, *works):
         committer.submit(Work(shop, PEER, "relay", done.set_result, deliveries))
         outcomes.append(await done)
     await committer.stop()
-    return outcomes, growths
+    return outcomes
 
 
 def delivery(number, start, rows):
@@ -114,3 +119,66 @@ async def test_who_submits_to_a_store_that_cannot_be_opened_is_told_and_later_wo
     assert isinstance(outcomes[0].error, StoreBusy)
     assert outcomes[1].error is None
     assert outcomes[1].stored == [(1, ())]
+
+
+def past(rows):
+    """A cut that names all these rows as wanted, and the pack that brings them."""
+    numbered = [(seq, record) for seq, (_, record) in enumerate(rows, start=1)]
+    end, all_of_it = Position(len(rows), b"e" * 32), (1, len(rows))
+    cut = Delivery(1, Position(0, bytes(32)), end, cut=(all_of_it,))
+    return cut, Delivery(2, end, end, blob=encode_pack(numbered), fills=all_of_it)
+
+
+def held(path, shop):
+    store = SqliteStore(path)
+    try:
+        log = store.shop(shop)
+        return [record for _, record in log.read(0, bytes_max=1 << 20).records], log.cursor(PEER).wanted
+    finally:
+        store.close()
+
+
+async def test_history_is_stored_a_few_rows_at_a_time_so_that_a_sale_comes_in_between(
+    sold, path, monkeypatch
+):
+    monkeypatch.setattr(committing, "ROWS_PER_TRANSACTION", 2)
+    shop, owners, own = sold
+    cut, pack = past(owners + own)
+    _, growths = await commit(path, shop, [cut], [pack])
+    assert {len(growth.rows) for growth in growths} <= {1, 2}
+    assert held(path, shop) == ([record for _, record in owners + own], ())
+
+
+async def test_entries_that_their_certificate_follows_in_one_pack_come_in_with_it(sold, path, monkeypatch):
+    monkeypatch.setattr(committing, "ROWS_PER_TRANSACTION", 1)
+    shop, owners, own = sold
+    cut, pack = past(own + owners)
+    outcomes, _ = await commit(path, shop, [cut], [pack])
+    assert outcomes[1].stored == [(2, ())]
+    assert len(held(path, shop)[0]) == len(own + owners)
+
+
+async def test_a_pack_of_which_a_failure_left_the_beginning_is_still_wanted_and_held_once(
+    sold, path, monkeypatch
+):
+    monkeypatch.setattr(committing, "ROWS_PER_TRANSACTION", 2)
+    shop, owners, own = sold
+    cut, pack = past(owners + own)
+    await commit(path, shop, [cut])
+    with monkeypatch.context() as disk:
+        disk.setattr(committing._ShopCommit, "apply", fail)
+        growths, admission = Failures(), Admission(shop)
+        await commit_to(path, shop, growths, admission, [pack])
+    begun, wanted = held(path, shop)
+    assert (bool(begun), wanted) == (True, ((1, len(owners + own)),))
+    await commit(path, shop, [pack])
+    assert held(path, shop) == ([record for _, record in owners + own], ())
+
+
+class Failures(list):
+    def committed(self, growths, seconds, error):
+        self.append(error)
+
+
+def fail(commit, work):
+    raise StoreBusy("the disk is full of somebody else")
