@@ -50,12 +50,7 @@ def encode(value: Mapping[str, Any]) -> bytes:
 
 def decode(data: bytes) -> dict[str, Any]:
     """Read canonical bytes. Raises ``MalformedRecord`` for every other byte string, never anything else."""
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise MalformedRecord(f"not JSON: {error}") from error
-    if type(value) is not dict:
-        raise MalformedRecord("the outermost value is not an object")
+    value = decode_again(data)
     _check(value, DEPTH_MAX)
     try:
         same = orjson.dumps(value, option=_FORM) == data
@@ -65,6 +60,19 @@ def decode(data: bytes) -> dict[str, Any]:
         raise MalformedRecord("not in canonical form")
     if not data.isascii():
         _check_text(value, data)
+    return value
+
+
+def decode_again(data: bytes) -> dict[str, Any]:
+    """Read canonical bytes that ``decode`` has accepted before, without judging them. Raises
+    ``MalformedRecord`` for what is no object.
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRecord(f"not JSON: {error}") from error
+    if type(value) is not dict:
+        raise MalformedRecord("the outermost value is not an object")
     return value
 
 

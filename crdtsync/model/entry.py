@@ -123,6 +123,17 @@ def read_entry(data: bytes) -> Entry:
     return _entry(data, canonical.decode(sealed.split(data)[0]))
 
 
+def read_admitted(data: bytes) -> Entry:
+    """Read an entry that was admitted before and whose checksum holds: what ``read_entry`` gives, in a third
+    of the time, since its form is not judged once more. Raises ``MalformedRecord`` where that shows all the
+    same.
+    """
+    try:
+        return _placed(data, canonical.decode_again(data[: -sealed.TAIL_BYTES]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedRecord(f"an entry that was admitted cannot be read: {error!r}") from error
+
+
 def seal_entry(body: dict[str, Any], key: PrivateKey) -> Entry:
     """Sign a body: the entry that reading ``sealed.seal(body, key)`` gives, without reading what was just
     written. ``body`` belongs to the entry from now on. Raises as ``read_entry``.
@@ -139,12 +150,14 @@ def _check_size(data: bytes) -> None:
 
 def _entry(data: bytes, body: dict[str, Any]) -> Entry:
     _check_common(body)
-    link = sealed.link(data)
     if body["seq"] == 1:
         _check_first(body)
-        chain = link
-    else:
-        chain = bytes.fromhex(body["chain"])
+    return _placed(data, body)
+
+
+def _placed(data: bytes, body: dict[str, Any]) -> Entry:
+    link = sealed.link(data)
+    chain = link if body["seq"] == 1 else bytes.fromhex(body["chain"])
     kind: str = body["kind"]
     document = OWNER_DOCUMENT if is_owner_kind(kind) else f"ledger/{body['till']}/{body['bd']}"
     facts = EntryFacts(chain, body["seq"], bytes.fromhex(body["prev"]), link, document, kind)

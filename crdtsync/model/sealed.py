@@ -22,7 +22,8 @@ SIGNATURE_CHARACTERS: Final = 86
 
 # 86 characters carry 516 bits: the last four must be zero, or another spelling reads as the same bytes.
 _TEXT: Final = re.compile(r"[A-Za-z0-9_-]{85}[AQgw]")
-_TAIL: Final = SIGNATURE_CHARACTERS + 1
+TAIL_BYTES: Final = SIGNATURE_CHARACTERS + 1
+"""What follows the body: a zero byte and the signature."""
 
 
 def seal(body: Mapping[str, Any], key: PrivateKey) -> bytes:
@@ -34,12 +35,12 @@ def seal(body: Mapping[str, Any], key: PrivateKey) -> bytes:
 def split(sealed: bytes) -> tuple[bytes, str]:
     """Body bytes and signature text. Raises ``MalformedRecord``; neither part is judged beyond its form."""
     try:
-        text = sealed[1 - _TAIL :].decode("ascii")
+        text = sealed[1 - TAIL_BYTES :].decode("ascii")
     except UnicodeDecodeError:
         text = ""
-    if sealed[-_TAIL : 1 - _TAIL] != b"\0" or not is_signature_text(text):
+    if sealed[-TAIL_BYTES : 1 - TAIL_BYTES] != b"\0" or not is_signature_text(text):
         raise MalformedRecord("the bytes do not end with a signature")
-    return sealed[:-_TAIL], text
+    return sealed[:-TAIL_BYTES], text
 
 
 def join(body: bytes, signature_text: str) -> bytes:

@@ -117,7 +117,7 @@ class ViewKeeper:
 def entry_rows(record: bytes) -> EntryRows:
     """The rows of an entry's record."""
     # Reading an entry needs the signature module; commands that only look at the log do without it.
-    from crdtsync.model.entry import read_entry
+    from crdtsync.model.entry import read_admitted
     from crdtsync.model.views import project
 
-    return project(read_entry(record[1:]))
+    return project(read_admitted(record[1:]))

@@ -10,6 +10,7 @@ from crdtsync.model.entry import (
     first_prev,
     is_day,
     is_series,
+    read_admitted,
     read_entry,
     read_heads,
     seal_entry,
@@ -32,6 +33,17 @@ def test_an_entry_knows_its_place() -> None:
     assert (facts.chain, facts.n, facts.prev, facts.kind) == (FIRST.link, 2, FIRST.link, "sale")
     assert facts.document == f"ledger/{TILL.author.hex()}/2026-11-24"
     assert (SALE.author, SALE.kind, SALE.link) == (TILL.author, "sale", facts.link)
+
+
+@pytest.mark.parametrize("entry", [FIRST, SALE, *OWNER.entries], ids=lambda entry: entry.kind)
+def test_an_entry_that_was_admitted_reads_the_same_without_being_judged(entry: Any) -> None:
+    assert read_admitted(entry.sealed) == read_entry(entry.sealed) == entry
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"seq":2,"chain":7}', b'{"seq":2,"chain":"xy"}'])
+def test_what_never_was_an_entry_is_refused_though_nobody_judges_it(body: bytes) -> None:
+    with pytest.raises(MalformedRecord):
+        read_admitted(body + b"\0" + b"A" * 86)
 
 
 def test_the_first_entry_names_the_chain() -> None:

@@ -251,7 +251,7 @@ class TestTheOtherKinds:
 
     def test_a_technical_event_shows_its_code(self) -> None:
         found = project(MemoryTill().append("jet", build_jet(DRAWER_OPENED)))
-        assert (found.head[0], found.head[1]["code"]) == ("event", 170)
+        assert (found.head[0], found.head[1]["code"]) == ("event", "170")
 
     @pytest.mark.parametrize("kind", ["print", "train"])
     def test_copies_and_training_are_shown_as_what_they_are(self, kind: str) -> None:
