@@ -80,6 +80,7 @@ class Days:
 
     def x_report(self) -> Figures:
         """See ``Register.x_report``."""
+        self._replica.refuse_display()
         head = read_head(self._replica.log)
         return Figures.of(reading(head), business_day=head.bd, grand_total_minor=head.gt_real)
 

@@ -167,6 +167,7 @@ class Products:
         self._replica.file_catalogue()
 
     def _fresh(self) -> Catalogue:
+        self._replica.refuse_display()
         self._replica.mend_head()
         catalogue = self._replica.catalogue
         catalogue.refresh()

@@ -150,9 +150,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         *_apart_concerns(len(apart), sum(row.held for row in apart)),
         *([f"the relay did not take {len(refused)} records: {refused[0].reason}"] if refused else []),
         *_signature_concerns(log),
-        *_chain_concerns(replica),
-        *_series_concerns(replica),
-        *_flag_concerns(replica),
+        *_entry_concerns(replica),
         *_clock_concerns(offset.offset_ms if offset else None),
         *([f"synchronising has stopped: {trouble.message}"] if trouble and trouble.is_over else []),
         *(f"{name} differs from the relay's, and sending it again does not mend it" for name in unmended),
@@ -347,6 +345,27 @@ def _signature_concerns(log: ShopLog) -> Iterable[str]:
         yield f"{len(bad)} stored entries are not signed by their author: `crdtsync verify` names them"
 
 
+def _entry_concerns(replica: Replica) -> Iterable[str]:
+    # Not by way of `replica.writer`: a status needs neither cryptography nor the device's key.
+    head = None if replica.identity.role == "display" else read_head(replica.log)
+    if head is not None:
+        yield from _hole_concerns(replica, head.chain)
+    yield from _chain_concerns(replica)
+    yield from _series_concerns(replica)
+    newest = max((chain.day for chain in replica.queries.chains()), default="")
+    yield from _flag_concerns(replica, newest if head is None else head.bd)
+
+
+def _hole_concerns(replica: Replica, chain: bytes) -> Iterable[str]:
+    """Entries of the own chain that are not on the own disk: nobody else can be waited for to bring them."""
+    reached = missing = 0
+    for run in sorted(replica.log.runs(chain), key=lambda run: run.lo):
+        missing += max(0, run.lo - reached - 1)
+        reached = max(run.hi, reached)
+    if missing:
+        yield f"{missing} entries of this register are missing on its own disk: `crdtsync verify` names them"
+
+
 def _chain_concerns(replica: Replica) -> Iterable[str]:
     reached: dict[bytes, int] = {}
     forked = set()
@@ -382,11 +401,10 @@ def _series_concerns(replica: Replica) -> Iterable[str]:
             yield f"{who} number their tickets in one series, {series}: a number may be there twice"
 
 
-def _flag_concerns(replica: Replica) -> Iterable[str]:
+def _flag_concerns(replica: Replica, day: str) -> Iterable[str]:
     """Entries of the running day that cannot be so: shown while somebody can still do something about it."""
     by_device: dict[bytes, list[FlagRow]] = {}
-    # Not by way of `replica.writer`: a status needs neither cryptography nor the device's key.
-    for row in replica.queries.flags(read_head(replica.log).bd):
+    for row in replica.queries.flags(day):
         by_device.setdefault(row.device, []).append(row)
     names = {device.device: device.name for device in replica.queries.devices()} if by_device else {}
     for device, rows in by_device.items():

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from crdtsync.config import RegisterConfig
-from crdtsync.errors import DamagedStore, NoRegister, StorageError
+from crdtsync.errors import DamagedStore, NoRegister, StorageError, UsageError
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.identity import Relay, load_relay, present_shop
+from crdtsync.runtime.identity import HEAD, Relay, load_relay, present_shop
 from crdtsync.runtime.keyfile import DEVICE_KEY, private_key
 from crdtsync.runtime.views import ViewKeeper
 from crdtsync.storage.sqlite import SqliteStore
@@ -26,6 +26,7 @@ from crdtsync.storage.view_queries import ViewQueries
 from crdtsync.storage.views import ViewTables
 
 if TYPE_CHECKING:
+    from crdtsync.model.chain import ChainHead
     from crdtsync.model.signature import PrivateKey
     from crdtsync.runtime.catalogue import Catalogue
     from crdtsync.runtime.writer import Writer
@@ -76,6 +77,7 @@ class Replica:
             self.views = ViewKeeper(self.store, self.log, self.tables, self.mend)
             self.queries = ViewQueries(self.store.database, self.log.shop)
             self.mend_head()
+            self._mend_chain_head()
             self.views.prepare()
         except BaseException:
             self.store.close()
@@ -107,6 +109,34 @@ class Replica:
             except DamagedStore as damage:
                 if not self.mend(damage):
                     raise
+
+    def _mend_chain_head(self) -> None:
+        """Where the end of the register's own chain cannot be read, make it again from the entries: without
+        it nothing can be sold. Left as it is where these have holes.
+        """
+        from crdtsync.runtime.writer import read_head
+
+        if self.identity.role == "display":
+            return
+        try:
+            read_head(self.log)
+        except DamagedStore:
+            head = self._rebuilt_head()
+            if head is not None:
+                with self.store.transaction():
+                    self.log.set_state(HEAD, head.to_bytes())
+
+    def _rebuilt_head(self) -> ChainHead | None:
+        from crdtsync.model.chain import rebuild
+        from crdtsync.model.entry import read_entry
+
+        runs = [run for run in self.log.runs() if run.lo == 1]
+        for run in sorted(runs, key=lambda run: run.hi, reverse=True):
+            entries = [read_entry(sealed) for _, sealed in self.log.chain_entries(run.chain, 1, run.hi)]
+            # Of a fork each entry is there twice: nobody can tell on which branch this register was.
+            if entries[0].kind == "register" and entries[0].author == self.identity.device:
+                return rebuild(entries) if len(entries) == run.hi else None
+        return None
 
     def file_catalogue(self) -> None:
         """Bring the view of the products up to date. Costs nothing unless the catalogue has changed, and
@@ -155,7 +185,8 @@ class Replica:
 
     @cached_property
     def writer(self) -> Writer:
-        """What makes entries of the register's own chain."""
+        """What makes entries of the register's own chain. Raises ``UsageError`` for a display."""
+        self.refuse_display()
         from crdtsync.runtime.writer import Writer
 
         return Writer(
@@ -168,6 +199,14 @@ class Replica:
             wrote=self.wrote,
             mend=self.mend,
         )
+
+    def refuse_display(self) -> None:
+        """Raise ``UsageError`` where this device is a display: nobody would admit what it records."""
+        if self.identity.role == "display":
+            raise UsageError(
+                f"{self.identity.device_name!r} is enrolled to look on: it records nothing",
+                hint="enrol a register or a back office in a folder of its own",
+            )
 
     def wrote(self) -> None:
         """Something of this process is on disk: tell it, and now and then bring the views up to date."""
