@@ -24,26 +24,28 @@ class Peers(Reading):
     """The part of ``ShopLog`` that is about peers and small state."""
 
     def cursor(self, log_id: bytes) -> Cursor | None:
-        """How far that log is held here. Raises ``DamagedStore``."""
+        """How far that log is held here. A damaged cursor is none: what it spared is fetched again."""
         found = self._db.row(
             "SELECT seq, h, wanted, crc FROM cursor WHERE shop = ? AND log_id = ?", (self._no, log_id)
         )
         if found is None:
             return None
         seq, h, wanted, crc = found
-        self._trust(crc, f"how far log {log_id.hex()} is held", log_id, seq, h, wanted)
+        if checksum(log_id, seq, h, wanted) != crc:
+            return None
         return Cursor(Position(seq, h), _unpack_intervals(wanted))
 
     def acknowledged(self, log_id: bytes) -> Acknowledged | None:
-        """What that peer last acknowledged of our log under its present log id."""
+        """What that peer last acknowledged of our log under its present log id. If that is damaged, nothing:
+        everything is pending until the peer says it again.
+        """
         found = self._db.row(
             "SELECT a.our_log_id, a.seq, a.h, a.at_ms, a.crc FROM acknowledged AS a"
             " JOIN shop ON shop.no = a.shop AND shop.log_id = a.our_log_id WHERE a.shop = ? AND a.log_id = ?",
             (self._no, log_id),
         )
-        if found is None:
+        if found is None or checksum(log_id, *found[:4]) != found[4]:
             return None
-        self._trust(found[4], f"what log {log_id.hex()} acknowledged", log_id, *found[:4])
         return Acknowledged(Position(found[1], found[2]), found[3])
 
     def refusals_given(self, log_id: bytes) -> list[Refusal]:

@@ -74,7 +74,8 @@ class Rows(Heads):
                 self._seq, self._h = row[0] - self._base, h
                 continue
             record = self._checked(row)
-            if row[0] != self._base + self._seq + 1 or record is None:
+            # Whoever mends fills the place of a row that is gone afterwards.
+            if record is None or (row[0] != self._base + self._seq + 1 and not self._mends):
                 raise self._damaged(self._seq + 1)
             self._seq, self._h = row[0] - self._base, h
             if document not in names:
