@@ -104,6 +104,10 @@ class Document:
         """
         self._replica.mend_head()
         log, changed = self._replica.log, False
+        end_seq, row = log.end.seq, log.document(self.name)
+        if row is None or row.last_seq <= self._seq:
+            self._seq = max(self._seq, end_seq)  # Nothing of it among them: the sales of a year, say.
+            return False
         while True:
             batch = log.read(self._seq, bytes_max=BATCH_BYTES_MAX)
             for _, record in batch.records:
