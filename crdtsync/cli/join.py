@@ -32,7 +32,8 @@ from crdtsync.cli.syncing import sync_on_the_way
 def command(url: str, code: str, name: str, data: Path, as_json: bool) -> None:
     """Enrol this register in a shop, with the pairing code that its relay gave (`crdtsync-relay pair`).
 
-    A register that sold before brings its tickets along. If it fails, it can simply be repeated.
+    A register that sold before brings its tickets along; the products are those of the shop. If it
+    fails, it can simply be repeated.
     """
     from crdtsync.runtime.clock import SystemClock, system_random
     from crdtsync.runtime.join import join_shop

@@ -83,7 +83,21 @@ def settings_of(data: Path) -> dict[str, Any]:
 def open_register(data: Path) -> Register:
     """Open the register that a command works on. Raises ``NoRegister``, ``UsageError``, ``StorageError``."""
     from crdtsync.runtime.register import Register
+    from crdtsync.runtime.replica import STORE
 
     if data.is_file():
         raise NoRegister(f"{data} is a file", hint="--data names the folder of the register")
+    _refuse_empty(data / STORE)
     return Register.open(data, **settings_of(data))
+
+
+def _refuse_empty(store: Path) -> None:
+    """Refuse a file without a byte as what it is: opening it would make a store of nobody of it."""
+    if store.exists() and not any(
+        path.stat().st_size for path in (store, Path(f"{store}-wal")) if path.exists()
+    ):
+        raise NoRegister(
+            f"{store} is empty: there is no register in it",
+            hint="put a copy of the folder back if a register was here, or enrol a new one in an empty "
+            "folder with `crdtsync join`: what the relay has comes back",
+        )

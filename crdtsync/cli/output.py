@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -55,15 +57,30 @@ def print_notices(notices: Sequence[str]) -> None:
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print columns under their titles; the columns numbered in ``right`` are set to the right."""
+    """Print columns under their titles; the columns numbered in ``right`` are set to the right.
+
+    Where the terminal is narrower than that, each row is printed as lines of its own, with their titles.
+    """
     table = [titles, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(titles))]
+    if sys.stdout.isatty() and sum(widths) + 2 * (len(widths) - 1) > get_terminal_size().columns:
+        _print_stacked(titles, rows)
+        return
     for row in table:
         cells = [
             cell.rjust(width) if column in right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         click.echo("  ".join(cells).rstrip())
+
+
+def _print_stacked(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    width = max(len(title) for title in titles[1:])
+    for first, *cells in rows:
+        click.echo(first)
+        for title, cell in zip(titles[1:], cells, strict=True):
+            if cell:
+                click.echo(f"  {title.ljust(width)}  {cell}".rstrip())
 
 
 def money(amount_minor: int | None) -> str:

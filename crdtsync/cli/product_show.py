@@ -13,6 +13,9 @@ from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import money, print_json, rate
 from crdtsync.storage.view_queries import ProductRow
 
+IN_THE_LINE = ("name", "archived")
+"""Details of a product that are told in other lines than one of their own."""
+
 
 @click.command(
     "show", epilog=epilog("crdtsync product show CM-19", "shown", errors.UnknownProduct, errors.NoRegister)
@@ -28,7 +31,9 @@ def command(sku: str, data: Path, as_json: bool) -> None:
         return
     click.echo(product_line(product))
     for name, value in sorted(orjson.loads(product.body).items()):
-        click.echo(f"  {name}: {value}")
+        if name in IN_THE_LINE or value in ("", []):
+            continue
+        click.echo(f"  {name}: {', '.join(value) if isinstance(value, list) else value}")
     if product.archived:
         click.echo("  not on sale any more")
     if product.disputed:

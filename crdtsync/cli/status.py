@@ -27,7 +27,8 @@ WATCH_EVERY_S = 1.0
 def command(documents: bool, watch: bool, data: Path, as_json: bool) -> None:
     """Say what is safe, what is not yet, why, and what to do. Needs no network.
 
-    Pending is what the relay has not said to have on its disk: as a number of sales and as money.
+    Pending is what the relay has not said to have on its disk: as a number of tickets (sales and refunds)
+    and as money.
     """
     with open_register(data) as register:
         if not watch:
@@ -88,7 +89,7 @@ def print_status(status: Status, utc_offset_min: int, *, documents: bool) -> Non
         others = status.pending_others
         click.echo(
             "  of these, recorded by other registers: "
-            f"{many(others.sales, 'sale')}, {money(others.amount_minor)}"
+            f"{many(others.sales, 'ticket')}, {money(others.amount_minor)}"
         )
     for concern in status.concerns:
         click.echo(f"  ! {concern}")
@@ -125,19 +126,22 @@ def _offset(offset_ms: int) -> str:
 
 def _headline(status: Status) -> str:
     """What state it is in, whatever else a person must look at."""
-    pending = f"{many(status.pending.sales, 'sale')} pending, {money(status.pending.amount_minor)}"
+    pending = f"{many(status.pending.sales, 'ticket')} pending, {money(status.pending.amount_minor)}"
     if not status.pending.records:
         return "up to date"
     if status.relay_url is None:
         amount = money(status.pending.amount_minor)
-        return f"works alone – {many(status.pending.sales, 'sale')}, {amount}, here only"
+        return f"works alone – {many(status.pending.sales, 'ticket')}, {amount}, here only"
     if not status.pending.sales:
         pending = f"{many(status.pending.records, 'record')} pending"
-    return f"offline – {pending}" if _is_offline(status) else pending
+    if _is_offline(status):
+        return f"offline – {pending}"
+    return pending if status.syncing else f"not synchronising – {pending}"
 
 
 def _is_offline(status: Status) -> bool:
-    return status.state == "offline" or not status.syncing
+    """Whether the relay was not reached: by who tries now, or by who tried last."""
+    return status.link_trouble is not None or (status.state == "offline" and status.syncing)
 
 
 def _advice(status: Status) -> str:
@@ -148,10 +152,15 @@ def _advice(status: Status) -> str:
         )
     if not status.pending.records:
         return "The relay has everything on its disk."
+    safe = "Sales are recorded and safe on this register;"
+    if not status.syncing:
+        return (
+            f"{safe} nothing carries them to the relay at the moment. Start `crdtsync run`, which stays, or "
+            "`crdtsync sync`, once."
+        )
     if _is_offline(status):
-        start = "" if status.syncing else " Start `crdtsync run`, or `crdtsync sync`."
-        return f"Sales are recorded and safe on this register; they go out when the relay is reached.{start}"
-    return "Sales are recorded and safe on this register; they are on their way to the relay."
+        return f"{safe} they go out when the relay is reached."
+    return f"{safe} they are on their way to the relay."
 
 
 def _pending_facts(pending: Pending) -> dict[str, int]:

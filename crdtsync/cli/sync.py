@@ -50,5 +50,5 @@ def command(timeout_s: float, data: Path, as_json: bool) -> None:
         print_json({"state": "synced", "sent_sales": before.sales, "sent_amount_minor": before.amount_minor})
         return
     if before.sales:
-        click.echo(f"Sent: {many(before.sales, 'sale')}, {money(before.amount_minor)}.")
+        click.echo(f"Sent: {many(before.sales, 'ticket')}, {money(before.amount_minor)}.")
     click.echo("Synchronised: the relay has everything on its disk.")

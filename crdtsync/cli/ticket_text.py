@@ -27,7 +27,7 @@ def print_ticket(ticket: Ticket, identity: Identity) -> None:
         click.echo(f"of ticket {ticket.refund_of}: {ticket.reason}")
     for line in ticket.lines:
         amount = "" if line.quantity_thousandths == 1000 else f"{quantity(line.quantity_thousandths)} × "
-        click.echo(_row(f"{amount}{line.label}", money(line.total_minor)))
+        click.echo(_row(f"{amount}{line.label}", money(line.total_minor + line.discount_minor)))
         if line.discount_minor:
             click.echo(_row("  discount", money(-line.discount_minor)))
     click.echo(_row("Total", money(ticket.total_minor)))

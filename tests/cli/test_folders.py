@@ -101,6 +101,14 @@ def test_a_file_of_something_else_is_no_store_and_left_alone(till, arguments):
     assert (till.folder / STORE).read_text().startswith("a letter")
 
 
+@pytest.mark.parametrize("arguments", [*READING, *WRITING], ids=" ".join)
+def test_a_store_without_a_byte_is_called_empty_and_left_so(empty, arguments):
+    empty.folder.mkdir()
+    (empty.folder / STORE).touch()
+    assert f"{empty.folder / STORE} is empty" in refused(empty, arguments, errors.NoRegister)
+    assert (empty.folder / STORE).stat().st_size == 0
+
+
 def test_a_store_that_is_cut_short_is_told_with_what_to_do(till):
     till.ok("sell", "CM-19", "--pay", "card")
     with (till.folder / STORE).open("r+b") as file:

@@ -140,3 +140,25 @@ def test_a_second_run_names_the_process_that_has_the_role(till, silent):
         process.terminate()
     assert (result.exit_code, process.returncode) == (errors.RoleTaken.exit_code, 0)
     assert f"(pid {process.pid})" in result.stderr
+
+
+# -- what a person is told of it ---------------------------------------------------------------------------
+
+
+def test_a_sale_that_nobody_carries_is_not_called_offline_while_the_relay_was_reached(till, tmp_path):
+    with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
+        till.ok("join", relay.url, relay.pairing_code(), "--name", "Caisse 1")
+        till.ok("product", "add", "CH-20", "--name", "Chinon", "--price", "9", "--vat", "20")
+        till.ok("sync")
+        till.ok("sell", "CH-20", "--pay", "card")
+        told = till.ok("status")
+    assert "not synchronising – 1 ticket pending" in told
+    assert "Start `crdtsync run`" in told
+    assert till.run("sync").exit_code == errors.RelayUnreachable.exit_code
+    assert "offline – 1 ticket pending" in till.ok("status")
+
+
+def test_a_refund_is_told_as_a_ticket_and_not_as_a_sale(till):
+    number = till.json("sell", "CM-19", "--pay", "card")["number"]
+    till.ok("refund", number)
+    assert "2 tickets, 0,00\u00a0€, here only" in till.ok("status")

@@ -45,6 +45,21 @@ def test_a_ticket_is_printed_with_its_lines_its_vat_and_its_change(till):
         assert text in printed
 
 
+def test_a_line_with_a_discount_is_printed_before_it_and_then_the_discount(till):
+    printed = till.ok("sell", "CM-19x2", "--discount", "1", "--pay", "card")
+    number = till.json("sales")[0]["number"]
+    back = till.ok("refund", number)
+    amounts = [re.findall(r"(-?\d+,\d\d)\u00a0€$", text, re.MULTILINE)[:3] for text in (printed, back)]
+    assert amounts == [["37,00", "-1,00", "36,00"], ["-37,00", "1,00", "-36,00"]]
+
+
+def test_a_product_is_shown_in_words(till):
+    till.ok("product", "set", "CM-19", "--barcode", "3760000000017", "--barcode", "96385074")
+    shown = till.ok("product", "show", "CM-19")
+    assert "barcodes: 3760000000017, 96385074\n" in shown
+    assert "False" not in shown
+
+
 def test_quantities_have_decimals_and_a_sku_may_look_like_one(till):
     till.ok("product", "add", "BOX2", "--name", "Coffret", "--price", "30", "--vat", "20")
     till.ok("product", "add", "MAGx3", "--name", "Trois magnums", "--price", "99", "--vat", "20")

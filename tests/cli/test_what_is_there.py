@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from pycrdt import Array, Map, Text
@@ -153,3 +154,32 @@ def test_a_closed_output_hinders_no_sale(till):
     command = f'"{sys.executable}" -m crdtsync sell CM-19 --pay card --data "{till.folder}" >&-'
     assert subprocess.run(["sh", "-c", command], capture_output=True).returncode == 0
     assert len(till.json("sales")) == 1
+
+
+# -- a narrow terminal -------------------------------------------------------------------------------------
+
+
+def on_terminal(till, columns, *arguments):
+    """What a command shows on a terminal of that width."""
+    master, slave = os.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "crdtsync", *arguments],
+        stdout=slave,
+        check=True,
+        env=os.environ | {"CRDTSYNC_DATA": str(till.folder), "COLUMNS": str(columns)},
+    )
+    os.close(slave)
+    shown = b""
+    with suppress(OSError):  # Linux ends so what a terminal has to say.
+        while part := os.read(master, 4096):
+            shown += part
+    os.close(master)
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_a_table_that_a_narrow_terminal_cannot_hold_is_told_line_by_line(till):
+    till.ok("sell", "CM-19", "--pay", "card")
+    wide, narrow = (on_terminal(till, columns, "report").splitlines() for columns in (110, 40))
+    assert any(line.startswith("register  state") for line in wide)
+    assert narrow[1:4] == ["Caisse 1", "  state       not closed", "  tickets     1"]
+    assert not any("register  state" in line for line in narrow)
