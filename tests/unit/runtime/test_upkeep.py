@@ -10,10 +10,12 @@ from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.work import Delivery
+from crdtsync.runtime import upkeep as upkeep_module
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.register import Register
 from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
+from crdtsync.runtime.writer import append_entry
 from crdtsync.storage.memory import MemoryStore
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.records import made_up_update
@@ -94,6 +96,23 @@ async def test_of_a_run_only_the_last_signature_is_verified_before_it_is_stored(
     own = [row for row in growths[0].rows if b'"kind":"owner"' not in row.record]
     waiting = [row.seq for row in own if b'"kind":"certify"' not in row.record][:-1]
     assert list(growths[0].unchecked) == waiting
+
+
+def test_who_has_many_signatures_to_check_lets_others_go_first_until_few_are_left(
+    path, sold, upkeep_of, monkeypatch
+):
+    monkeypatch.setattr(upkeep_module, "FAR_BEHIND_ROWS", 3)
+    monkeypatch.setattr(upkeep_module, "CHECKS_PER_STEP", 4)
+    shop, records, _ = sold
+    store = SqliteStore(path)
+    with store.transaction():
+        for record in records:
+            append_entry(store.shop(shop), read_entry(record[1:]))
+    upkeep = upkeep_of(store, reading=SqliteStore(path))
+    far_behind = [upkeep.is_far_behind]
+    while upkeep.step(is_quiet=False):
+        far_behind.append(upkeep.is_far_behind)
+    assert (far_behind[0], far_behind[-1]) == (True, False)
 
 
 async def test_the_other_signatures_are_checked_afterwards(path, sold, checked_whole):

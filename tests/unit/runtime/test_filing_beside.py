@@ -1,0 +1,61 @@
+"""What is filed beside selling: the catalogue once, a slice of sales at a time."""
+
+import threading
+
+import pytest
+
+from crdtsync.runtime import views
+from crdtsync.runtime.register import Register
+
+
+def test_of_two_threads_one_files_the_catalogue_and_the_other_waits_for_it(till, same_till, folder):
+    same_till.products.set("CM-19", name="Crozes 2019")
+    found = []
+
+    def look():
+        with Register.open(folder) as third:
+            found.append((third.products.get("CM-19").name, "catalogue" in third.replica.__dict__))
+
+    looking = threading.Thread(target=look)
+    with till.replica._filing_catalogue:
+        # Written by a process that did not file it: the view of the products is behind.
+        with till.replica.store.transaction():
+            till.replica.store.database.write("UPDATE view_shop SET catalogue_seq = 0")
+        looking.start()
+        till.replica.catalogue.file()
+    looking.join()
+    assert found == [("Crozes 2019", False)]
+
+
+def test_looking_for_changes_of_the_products_reads_no_sale(till, monkeypatch):
+    catalogue = till.replica.catalogue
+    till.sell(["CM-19"], ["card"])
+    monkeypatch.setattr(type(till.replica.log), "read", None)
+    assert catalogue.refresh() is False
+    assert catalogue.seq == till.replica.log.end.seq
+
+
+def test_filing_ends_after_a_slice_when_something_else_comes_first(till, monkeypatch):
+    monkeypatch.setattr(views.ViewKeeper._read, "__defaults__", (1,))
+    till.replica.files_views = False
+    for _ in range(3):
+        till.sell(["CM-19"], ["card"])
+    till.replica.views.catch_up(go_on=lambda: False)
+    assert till.replica.views.lag() > 0
+    till.replica.views.catch_up()
+    assert till.replica.views.lag() == 0
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_rows_that_are_inserted_together_are_there_for_the_next_question_or_were_never_there(till, ends_well):
+    database = till.replica.store.database
+    database.write("CREATE TEMP TABLE shelf (bottle INTEGER, label TEXT)")
+    database.begin()
+    for bottle in range(250):
+        database.defer("INSERT INTO shelf", (bottle, "Crozes"))
+    if ends_well:
+        assert database.row("SELECT count(*) FROM shelf") == (250,)
+        database.commit()
+    else:
+        database.rollback()
+    assert database.row("SELECT count(DISTINCT bottle) FROM shelf") == (250 if ends_well else 0,)
