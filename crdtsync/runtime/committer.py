@@ -426,7 +426,7 @@ class _ShopCommit:
             self._log.set_cursor(peer_log, self._cursors[peer_log])
         self._moved.clear()
 
-    def _append(self, item: Item, origin: Origin) -> bool:
+    def _append(self, item: Item, origin: Origin | None) -> bool:
         seq = self._log.append(Item(item.record, item.document, item.digest, item.entry, origin))
         if seq is None:
             return False
@@ -440,11 +440,13 @@ class _ShopCommit:
         return True
 
     def _rejudge(self) -> None:
-        held = [apart for apart in self._log.apart() if apart.held and apart.origin is not None]
+        held = [apart for apart in self._log.apart() if apart.held]
         verdicts = self._admission.judge([apart.record for apart in held], "register")
         for apart, verdict in zip(held, verdicts, strict=True):
-            if isinstance(verdict, Item) and apart.origin is not None:
-                self._append(verdict, apart.origin)
-                for origin in self._log.settle_refusals(apart.digest):
-                    self._anew.add(origin.log_id)
-                    self._admitted.add(origin)
+            if isinstance(verdict, Item):
+                # Whose log has it is told by the refusals that stand, not by who brought it once: that log may
+                # have been put back since, and would never be given the record that it has lost.
+                origins = self._log.settle_refusals(apart.digest)
+                self._append(verdict, origins[0] if origins else None)
+                self._anew.update(origin.log_id for origin in origins)
+                self._admitted.update(origins)

@@ -287,7 +287,8 @@ class ShopLog(Protocol):
 
     def void_origin(self, log_id: bytes) -> None:
         """Forget that records came from that log (its owner lost them), so that they are offered to it
-        again, and forget its cursor. What is received from it afterwards counts as before.
+        again, and forget its cursor and what was refused of it, which it will bring again. What is received
+        from it afterwards counts as before.
         """
         ...
 

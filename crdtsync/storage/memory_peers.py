@@ -153,6 +153,7 @@ class MemoryPeers:
         self._begin_writing()
         self._tables.voids.put(log_id, (self._tables.voids.get(log_id, True) or 0) + 1)
         self._tables.cursors.put(log_id, None)
+        self._tables.given.put(log_id, None)
 
     # -- parts ------------------------------------------------------------------------------------------
 

@@ -187,6 +187,18 @@ def test_an_origin_can_be_voided_twice_and_when_it_is_unknown(world):
     assert pending(world) == [1, 2]
 
 
+def test_what_was_refused_of_a_log_that_is_begun_again_will_be_brought_again(world):
+    sale = MadeUpChain(1).entry()
+    with world.transaction() as log:
+        log.refuse(PEER, refusal(9, sale, held=True), sale.record, 1)
+        log.refuse(OTHER, refusal(4, sale, held=True), sale.record, 1)
+        log.void_origin(PEER)
+    assert [len(world.log.refusals_given(peer)) for peer in (PEER, OTHER)] == [0, 1]
+    assert [apart.record for apart in world.log.apart()] == [sale.record]
+    with world.transaction() as log:
+        assert log.settle_refusals(sale.digest) == [Origin(OTHER, 4)]
+
+
 # -- refusals given ----------------------------------------------------------------------------------------
 
 
