@@ -22,6 +22,10 @@ STATES = {
 }
 
 
+FLAGS_SHOWN_MAX = 20
+"""On a terminal: who broke a register in a way that spoils every entry need not read them all."""
+
+
 def print_figures(figures: Figures) -> None:
     """A closing (Z) or a reading (X) of one register."""
     if figures.z is None:
@@ -63,10 +67,21 @@ def print_report(report: DayReport, utc_offset_min: int) -> None:
     )
     _print_sums(report.vat, report.means)
     click.echo(f"{many(report.tickets, 'ticket')}, total {money(report.total_minor)}")
+    _print_flags(report)
     if not report.complete:
         click.echo(
             "Not complete: not every register has closed this day, or not everything has arrived here."
         )
+
+
+def _print_flags(report: DayReport) -> None:
+    names = {register.device: register.name for register in report.registers}
+    for flag in report.flags[:FLAGS_SHOWN_MAX]:
+        name = names.get(flag.device) or flag.device.hex()[:8]
+        what = f"ticket {flag.number}" if flag.number else f"entry {flag.n}"
+        click.echo(f"! {name}, {what}: {flag.message}: it is kept and counted as it stands")
+    if len(report.flags) > FLAGS_SHOWN_MAX:
+        click.echo(f"! and {len(report.flags) - FLAGS_SHOWN_MAX} more: --json has all")
 
 
 def _print_sums(vat: Sequence[TicketVat], means: Mapping[str, int]) -> None:

@@ -222,6 +222,15 @@ REPORTED_REGISTER = (
     time("last_heard_at_ms", "its newest entry of any day", null="while none is here"),
 )
 
+FLAG = (
+    value("device", "id", "the device that signed the entry"),
+    number("n", "number of the entry along its chain"),
+    value("link", "digest", "the entry"),
+    text("number", "the ticket", null="where it is no ticket"),
+    text("code", "what cannot be so, in one word"),
+    text("message", "the same for a person"),
+)
+
 REPORT = (
     value("business_day", "day", "the day"),
     many("registers", "each register's part", REPORTED_REGISTER),
@@ -234,6 +243,7 @@ REPORT = (
     amount("abandoned_minor", "what they would have come to"),
     many("vat", "sums per VAT rate", VAT),
     value("means", "map", "amount per means of payment", unit="cents"),
+    many("flags", "what cannot be so in entries of the day, which count as they stand", FLAG),
 )
 
 ENROLLED: tuple[Field, ...] = (

@@ -232,6 +232,7 @@ FORMS: Final = (
             number("chains", "chains"),
             number("records", "records"),
             many("findings", "what does not hold; with any, the command ends with exit code 67", FINDING),
+            many("notes", "what is odd and no defect", FINDING),
         ),
     ),
 )

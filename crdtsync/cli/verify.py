@@ -41,6 +41,11 @@ def command(data: Path, as_json: bool) -> None:
             f"{many(found.chains, 'chain')}: "
             + (f"{many(len(found.findings), 'defect')}." if found.findings else "everything holds.")
         )
+        if found.notes:
+            click.echo(
+                "note: the owner's chain has branches, as after the relay was restored from a backup; all "
+                "certificates in them count"
+            )
     if found.findings:
         first = found.findings[0]
         raise IntegrityDefect(

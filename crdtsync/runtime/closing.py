@@ -113,6 +113,21 @@ class RegisterDay:
 
 
 @dataclass(frozen=True, slots=True)
+class DayFlag:
+    """Something about an entry of the day that cannot be so. The entry is kept, and counted as it stands.
+
+    ``device`` signed it; ``n`` is its number along the chain, ``number`` the ticket's if it has one.
+    """
+
+    device: bytes
+    n: int
+    link: bytes
+    number: str | None
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class DayReport:
     """A business day of the whole shop, as far as it is known here; amounts in minor units."""
 
@@ -127,6 +142,7 @@ class DayReport:
     abandoned_minor: int
     vat: tuple[TicketVat, ...]
     means: Mapping[str, int]
+    flags: tuple[DayFlag, ...]
 
     @property
     def complete(self) -> bool:

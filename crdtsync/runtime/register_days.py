@@ -14,7 +14,7 @@ from crdtsync.model.drawer import CashMove, build_cash, build_open
 from crdtsync.model.entry import Head, is_day, read_entry
 from crdtsync.model.jet import DAY_CONFIRMED, build_jet
 from crdtsync.model.period import Level
-from crdtsync.runtime.closing import DayReport, Figures, RegisterDay, RegisterState
+from crdtsync.runtime.closing import DayFlag, DayReport, Figures, RegisterDay, RegisterState
 from crdtsync.runtime.replica import Replica
 from crdtsync.runtime.ticket import TicketVat
 from crdtsync.runtime.writer import Payload, Session, read_head
@@ -103,6 +103,10 @@ class Days:
             abandoned_minor=sum(row.abandoned_ttc for row in rows),
             vat=tuple(TicketVat(*row) for row in queries.day_vat(day)),
             means={row.means: row.amount for row in queries.day_means(day)},
+            flags=tuple(
+                DayFlag(row.device, row.n, row.link, row.number, row.code, row.detail or "it makes no sense")
+                for row in queries.flags(day)
+            ),
         )
 
     def _registers(self, day: str, rows: list[DayRow]) -> tuple[RegisterDay, ...]:

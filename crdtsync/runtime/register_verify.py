@@ -45,12 +45,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was verified, and what did not hold."""
+    """What was verified, and what did not hold. ``notes`` are no defects: the owner's chain has branches
+    where the relay was once put back from a backup, and all of them count.
+    """
 
     entries: int
     chains: int
     records: int
     findings: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
 
 
 def verify_replica(replica: Replica, progress: Callable[[int, int], None] = lambda *_: None) -> Verification:
@@ -71,6 +74,7 @@ def verify_log(
     findings, records = list(_verify_store(log, lambda done: progress(done, total))), total
     directory, problems = _directory(log)
     findings.extend(problems)
+    owners, notes = _owner_chains(log), list[Finding]()
     chains = sorted({run.chain for run in log.runs()})
     known: list[Head] = []
     returns = Returns()
@@ -80,14 +84,15 @@ def verify_log(
         held = _Counted(_chain_entries(log, chain), returns, series)
         place = place_of(chain)
         for defect in verify_chain(chain, held, directory=directory):
-            findings.append(_finding(place, defect))
+            is_branch = defect.code == "fork" and chain in owners
+            (notes if is_branch else findings).append(_finding(place, defect))
         entries += held.count
         known.extend(held.heads)
     findings.extend(_verify_apart(log, place_of))
     findings.extend(_verify_known(log, known, place_of))
     findings.extend(_verify_returns(log, returns))
     findings.extend(_verify_series(series, place_of))
-    return Verification(entries, len(chains), records, tuple(findings))
+    return Verification(entries, len(chains), records, tuple(findings), tuple(notes))
 
 
 class _Counted:
@@ -211,6 +216,17 @@ def _directory(log: ShopLog) -> tuple[Directory, list[Finding]]:
         except CrdtsyncError as error:
             findings.append(Finding(OWNER_DOCUMENT, "certificate", 0, None, None, str(error)))
     return directory, findings
+
+
+def _owner_chains(log: ShopLog) -> set[bytes]:
+    """The owner's chain, by who signed it: a device may be called anything."""
+    found = set()
+    with suppress(CrdtsyncError):  # Reported by the walk through the store.
+        for _, record in log.document_records(OWNER_DOCUMENT):
+            entry = read_entry(record[1:])
+            if entry.author == log.shop:
+                found.add(entry.facts.chain)
+    return found
 
 
 def _chain_entries(log: ShopLog, chain: bytes) -> Iterator[bytes]:

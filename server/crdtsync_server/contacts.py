@@ -31,7 +31,7 @@ class Contact:
 
     ``log``: the id of its log. ``acknowledged``: the number in the relay's log up to which it has everything
     on its own disk. ``pending_sales`` and ``pending_amount_minor``: what it said that the relay has not
-    acknowledged to it; None if it never said.
+    acknowledged to it, of its log up to ``log_end``; None if it never said.
     """
 
     log: bytes
@@ -41,6 +41,7 @@ class Contact:
     pending_sales: int | None = None
     pending_amount_minor: int | None = None
     clock_offset_ms: int | None = None
+    log_end: int | None = None
 
     def to_bytes(self) -> bytes:
         """For a log's small state."""
@@ -124,6 +125,7 @@ class Contacts:
             _whole_number(told, "pending_sales"),
             _whole_number(told, "pending_amount_minor"),
             _whole_number(told, "clock_offset_ms"),
+            _whole_number(told, "log_end"),
         )
         return (peer.shop, peer.device), contact
 

@@ -18,9 +18,7 @@ OWNER = "owner"
 
 @dataclass(frozen=True, slots=True)
 class ShopReport:
-    """What was verified of one shop. ``notes`` are no defects: the owner's chain has branches where the relay
-    was once put back from a backup (see ``restored``), and all of them count.
-    """
+    """What was verified of one shop; ``notes`` are no defects, see ``Verification``."""
 
     shop: bytes
     name: str
@@ -54,9 +52,7 @@ def verify_shop(
     log = store.shop(shop)
     directory = _directory(log)
     found: Verification = verify_log(log, lambda chain: _place(log, chain, directory), progress)
-    notes = [finding for finding in found.findings if (finding.place, finding.code) == (OWNER, "fork")]
-    findings = tuple(finding for finding in found.findings if finding not in notes)
-    return ShopReport(shop, name, found.records, found.entries, found.chains, findings, tuple(notes))
+    return ShopReport(shop, name, found.records, found.entries, found.chains, found.findings, found.notes)
 
 
 def _directory(log: ShopLog) -> Directory:

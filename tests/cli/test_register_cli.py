@@ -12,6 +12,11 @@ from click.testing import CliRunner
 
 from crdtsync import errors
 from crdtsync.cli import group, main, product, stock
+from crdtsync.ids import Item, entry_record
+from crdtsync.model.entry import read_entry
+from crdtsync.model.sealed import seal
+from crdtsync.runtime.register import Register
+from crdtsync.testing.till import MemoryTill
 
 COMMANDS = {
     **{name: f"crdtsync.cli.{module}" for name, (module, _) in group.COMMANDS.items()},
@@ -100,6 +105,21 @@ def test_a_day_is_opened_and_closed_without_a_network(till):
         0,
         1850,
     )
+
+
+def test_what_cannot_be_so_stands_below_the_report(till):
+    other = MemoryTill("Caisse 2", series="02")
+    other.sell()
+    odd = read_entry(seal({**other.entries[-1].body, "vat": []}, other.key))
+    with Register.open(till.folder) as register, register.replica.store.transaction():
+        for entry in (other.entries[0], odd):
+            register.replica.log.append(
+                Item(entry_record(entry.sealed), entry.facts.document, entry.link, entry.facts)
+            )
+    shown = till.ok("report", "--day", odd.body["bd"])
+    assert f"! {other.author.hex()[:8]}, ticket 02-26-000001: vat: not what follows" in shown
+    [flag] = till.json("report", "--day", odd.body["bd"])["report"]["flags"]
+    assert (flag["number"], flag["link"]) == ("02-26-000001", odd.link.hex())
 
 
 def test_a_day_is_opened_once(till):
@@ -205,7 +225,7 @@ def test_verify_names_the_entry_that_fails_and_ends_with_its_code(till):
 def test_status_is_told_to_a_person(till):
     till.ok("sell", "CM-19", "--pay", "card")
     told = till.ok("status", "--documents")
-    for text in ("Caisse 1", "works alone", "1 sale", "18,50", "here only", "crdtsync join", "catalogue"):
+    for text in ("Caisse 1", "works alone", "1 ticket", "18,50", "here only", "crdtsync join", "catalogue"):
         assert text in told
 
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ from crdtsync.ids import Item, entry_record, record_digest, update_record
 from crdtsync.protocol.pairing import PairingCode
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.till import MemoryTill
+from crdtsync_server.contacts import read_contact
 from crdtsync_server.metrics import RelayMetrics
 from tests.integration.conftest import wait_until
 
@@ -213,6 +215,33 @@ def test_status_names_what_was_not_admitted_and_whose_it_was(relay, till):
     shown = relay.command("status")
     assert "1 held, 1 refused" in shown
     assert f"held {link.hex()[:8]}" in shown
+
+
+def test_what_a_device_had_pending_when_it_spoke_last_is_not_shown_once_it_is_stored(relay, till):
+    """A register that sells, sends and hangs up has no moment to say that nothing is pending any more."""
+    till.sell(["CM-19"], ["card"])
+    till.sync(20)
+    relay.stop()
+    store = relay.open_store()
+    log, device = store.shop(relay.shop), till.identity.device
+    for log_end, pending in ((till.end.seq, (0, 0)), (till.end.seq + 1, (1, 1850))):
+        contact = replace(
+            read_contact(log, device), pending_sales=1, pending_amount_minor=1850, log_end=log_end
+        )
+        with store.transaction():
+            log.set_state(f"contact/{device.hex()}", contact.to_bytes())
+        [shown] = relay.status()["devices"]
+        assert (shown["pending_sales"], shown["pending_amount_minor"]) == pending
+    store.close()
+
+
+def test_status_tells_how_far_signatures_are_checked(relay, till):
+    till.sell(["CM-19"], ["card"])
+    till.sync(20)
+    relay.stop()
+    shop = relay.status()
+    assert (shop["signatures_checked_to"], shop["signatures_bad"]) == (shop["log_end"], 0)
+    assert f"signatures checked one by one up to record {shop['log_end']}" in relay.command("status")
 
 
 def test_status_says_of_a_device_that_only_enrolled_that_it_was_never_here(relay, till):

@@ -162,3 +162,14 @@ def test_the_owners_chain_has_both_branches_and_all_certificates(restored, tills
     assert [entry.facts.n for entry in chain.entries] == [1, 2, 3, 4, 4]
     names = {certificate.name for certificate in chain.directory.certificates()}
     assert names == {"relay", "Caisse A", "Caisse B", "Caisse C"}
+
+
+def test_a_restored_relay_is_no_reason_to_look_for_a_defect_on_a_register(restored, tills, tmp_path):
+    put_back(restored, tmp_path / "backup")
+    restored.start()
+    tills("c", restored.join(tmp_path / "c", "Caisse C")).sync(20)
+    tills("b").sync(20)
+    till = tills("b")
+    found = till.verify()
+    assert (found.findings, {(note.place, note.code) for note in found.notes}) == ((), {("owner", "fork")})
+    assert till.status().concerns == ()

@@ -45,6 +45,7 @@ def command(data: Path, as_json: bool) -> None:
 
 
 def _shop_facts(access: Access, store: Store, shop: ShopRow) -> dict[str, Any]:
+    from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
     from crdtsync_server.cli.show import utc
     from crdtsync_server.owner import OwnerChain
 
@@ -68,6 +69,8 @@ def _shop_facts(access: Access, store: Store, shop: ShopRow) -> dict[str, Any]:
         "name": shop.name,
         "log": log.log_id,
         "log_end": log.end.seq,
+        "signatures_checked_to": checked_up_to(log),
+        "signatures_bad": len(bad_signatures(log)),
         "documents": len(documents),
         "records_bytes": sum(document.records_bytes for document in documents),
         "held": sum(one["held"] is True for one in apart),
@@ -90,6 +93,11 @@ def _device_facts(log: ShopLog, certificate: Certificate, *, is_revoked: bool) -
     contact = read_contact(log, certificate.device)
     cursor = log.cursor(contact.log) if contact else None
     given = log.refusals_given(contact.log) if contact else []
+    stored = cursor.position.seq if cursor else 0
+    # What it said last was said before the rest of its log came, and it may have left since.
+    is_stored = (
+        contact is not None and contact.log_end is not None and stored >= contact.log_end and not given
+    )
     return {
         "device": certificate.device,
         "name": certificate.name,
@@ -98,11 +106,11 @@ def _device_facts(log: ShopLog, certificate: Certificate, *, is_revoked: bool) -
         "revoked": is_revoked,
         "last_contact_at": utc(contact.at_ms) if contact else None,
         "software": contact.software if contact else None,
-        "stored": cursor.position.seq if cursor else 0,
+        "stored": stored,
         "acknowledged": contact.acknowledged if contact else 0,
         "behind": log.end.seq - min(contact.acknowledged if contact else 0, log.end.seq),
-        "pending_sales": contact.pending_sales if contact else None,
-        "pending_amount_minor": contact.pending_amount_minor if contact else None,
+        "pending_sales": 0 if is_stored else contact.pending_sales if contact else None,
+        "pending_amount_minor": 0 if is_stored else contact.pending_amount_minor if contact else None,
         "clock_offset_ms": contact.clock_offset_ms if contact else None,
         "held": sum(refusal.held for refusal in given),
         "refused": sum(not refusal.held for refusal in given),
@@ -110,19 +118,26 @@ def _device_facts(log: ShopLog, certificate: Certificate, *, is_revoked: bool) -
 
 
 def _print(facts: dict[str, Any]) -> None:
+    from crdtsync.cli.output import many, size
+
     pid = facts["served_by_pid"]
     click.echo(
         f"{facts['data']}: "
         + ("not served at present" if pid is None else f"served by process {pid}")
-        + f", {facts['store_bytes'] / 1e6:.1f} MB on disk"
+        + f", {size(facts['store_bytes'])} on disk"
     )
     for shop in facts["shops"]:
         click.echo(
             f"\n{shop['name']} ({shop['shop'].hex()}): {shop['log_end']} records, "
-            f"{shop['records_bytes'] / 1e6:.1f} MB, {shop['held']} held, {shop['refused']} refused, "
-            f"{shop['damaged']} damaged, "
-            f"{shop['open_codes']} open pairing codes"
+            f"{size(shop['records_bytes'])}, {shop['held']} held, {shop['refused']} refused, "
+            f"{shop['damaged']} damaged, {many(shop['open_codes'], 'open pairing code')}"
         )
+        click.echo(f"signatures checked one by one up to record {shop['signatures_checked_to']}")
+        if shop["signatures_bad"]:
+            click.echo(
+                f"! {many(shop['signatures_bad'], 'stored entry', 'stored entries')} not signed by the "
+                "author: `crdtsync-relay verify` names them"
+            )
         _print_devices(shop)
         for one in shop["not_admitted"]:
             word = "held" if one["held"] else "set apart"

@@ -2,6 +2,8 @@ import pytest
 
 from crdtsync.errors import InvalidAmount, InvalidName, UsageError
 from crdtsync.ids import Item, entry_record
+from crdtsync.model.entry import read_entry
+from crdtsync.model.sealed import seal
 from crdtsync.model.ticket import Payment
 from crdtsync.runtime.identity import ClockOffset, save_clock_offset
 from crdtsync.testing.clock import DAY_MS, HOUR_MS
@@ -298,3 +300,15 @@ def test_a_register_that_was_revoked_is_not_waited_for(till):
 def test_a_report_of_no_day_is_refused(till):
     with pytest.raises(InvalidName):
         till.report("yesterday")
+
+
+def test_a_report_names_what_cannot_be_so_on_that_day_and_on_no_other(till, clock):
+    other = MemoryTill("Caisse 2", series="02")
+    other.sell()
+    odd = read_entry(seal({**other.entries[-1].body, "vat": []}, other.key))
+    receive(till, [other.entries[0], odd])
+    clock.pass_ms(DAY_MS)
+    [flag] = till.report("2026-11-24").flags
+    assert (flag.device, flag.number, flag.link) == (other.author, "02-26-000001", odd.link)
+    assert "not what follows from the lines" in flag.message
+    assert till.report("2026-11-25").flags == ()

@@ -35,7 +35,12 @@ class Device:
         )
         self.outbound = SimpleNamespace(acked=Position(4, b""), end=Position(7, b""))
         self.session = SimpleNamespace(peer=peer, is_live=True, outbound=self.outbound)
-        self.presence = {"pending_sales": 2, "pending_amount_minor": 3700, "clock_offset_ms": "late"}
+        self.presence = {
+            "pending_sales": 2,
+            "pending_amount_minor": 3700,
+            "clock_offset_ms": "late",
+            "log_end": 9,
+        }
 
 
 @pytest.fixture
@@ -53,7 +58,7 @@ def written(contacts, live, **how):
 def test_what_a_device_said_is_read_again_as_it_was(contacts, clock):
     log = written(contacts, [Device()])
     known = read_contact(log, b"\x01" * 16)
-    assert known == Contact(b"l" * 16, clock.ms, 4, "crdtsync/1", 2, 3700, None)
+    assert known == Contact(b"l" * 16, clock.ms, 4, "crdtsync/1", 2, 3700, None, 9)
 
 
 def test_a_device_that_left_is_remembered_as_it_left(contacts, clock):
