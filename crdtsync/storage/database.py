@@ -44,7 +44,8 @@ _KEEP: Final = (
 
 
 class Database:
-    """A connection to one file. ``generation`` changes whenever what was cached of the file may be old.
+    """A connection to one file. ``generation`` changes whenever what was cached of the file may be old,
+    ``rollbacks`` when that is because changes of this connection were undone.
 
     ``application_id`` and ``migrations`` say what sort of file it is: a store, unless told otherwise.
     """
@@ -63,6 +64,7 @@ class Database:
         self.path = path
         self.read_only = read_only
         self.generation = 0
+        self.rollbacks = 0
         self.in_transaction = False
         self._depth = 0
         self._open_cursors: set[apsw.Cursor] = set()
@@ -194,6 +196,7 @@ class Database:
         """Undo the transaction; afterwards the connection can be used again, whatever went wrong."""
         self.in_transaction = False
         self.generation += 1
+        self.rollbacks += 1
         self._deferred.clear()
         try:
             if self.connection.in_transaction:

@@ -1,12 +1,13 @@
 """The head of a shop's log in SQLite: its end, its runs and totals, and the numbers of names.
 
 What is cached here is valid for one ``generation`` of the database: until another connection commits or a
-transaction is rolled back.
+transaction is rolled back. If the others did nothing but append, as tills do, what they appended is counted
+and the rest stays valid.
 
 On disk the head may lag behind the rows: it is written every ``HEAD_LAG_MAX`` rows, and whenever more
 happened than that entries continued the one run of their chain and documents grew. The rest is read from the
 rows themselves when the log is loaded. So a sale that is committed alone writes one row, and opening reads a
-few rows, never the log.
+few rows, never the log. And where the head on disk is the one that was read before, nothing else happened.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ from crdtsync.storage.schema import SEQ_BITS
 from crdtsync.storage.sqlite_shelf import PackShelf
 
 HEAD_LAG_MAX: Final = 16
-"""Every connection reads and checks so many rows, 7 us each, after each commit of another."""
+"""Whoever loads a log reads and checks so many rows, 7 us each."""
+
+RECOUNTED: Final = "recounted"
+"""State of the log, changed where totals became smaller and the head, which does not tell that, may stay as
+it was.
+"""
 
 _RUN: Final = struct.Struct(">QQ32s32s")
 
@@ -55,11 +61,13 @@ class Heads(ABC):
         self._shop = shop
         self._enlist = enlist
         self._generation = -1
+        self._rollbacks = 0
         self._enlisted = False
         self._mends = False
         self._forget()
 
     def _forget(self) -> None:
+        self._head: Row | None = None
         self._log_id = b""
         self._seq = self._seq_on_disk = 0
         self._h = ZERO_HASH
@@ -96,25 +104,59 @@ class Heads(ABC):
 
     def _refresh(self) -> None:
         """Notice what others wrote. Inside a snapshot or a transaction."""
-        if self._generation != self._db.generation:
+        if self._generation != self._db.generation and not self._follow():
             self._load()
 
     def _load(self) -> None:
         self._forget()
         if self._no < 0:
             raise KeyError(self._shop.hex())
-        found = self._db.row("SELECT log_id, seq, h, crc FROM shop WHERE no = ?", (self._no,))
+        found = self._head_on_disk()
         if found is None:
             raise self._damage("the head of the log")
         self._trust(found[3], "the head of the log", *found[:3])
         self._log_id, self._seq, self._h = found[:3]
         self._seq_on_disk = self._seq
-        self._load_rows_beyond_head()
+        self._count_rows(self._rows_beyond(self._seq))
+        self._head = found
+        self._rollbacks = self._db.rollbacks
         self._generation = self._db.generation
 
+    def _follow(self) -> bool:
+        """Count what others appended since; False where they may have done more than that."""
+        head, self._head = self._head, None
+        if head is None or not self._seq or self._rollbacks != self._db.rollbacks:
+            return False
+        if self._head_on_disk() != head:
+            return False
+        newest, *rows = self._rows_beyond(self._seq - 1) or (None,)
+        if newest is None or (newest[0], newest[9]) != (self._base + self._seq, self._h):
+            return False
+        self._count_rows(rows)
+        self._forget_names_of_logs()
+        self._head = head
+        self._generation = self._db.generation
+        return True
+
+    def _head_on_disk(self) -> Row | None:
+        return self._db.row(
+            "SELECT log_id, seq, h, crc, (SELECT value FROM state WHERE shop = ?1 AND key = ?2)"
+            " FROM shop WHERE no = ?1",
+            (self._no, RECOUNTED),
+        )
+
+    def _forget_names_of_logs(self) -> None:
+        """Forget what others may change without changing the head."""
+        self._origins = {}
+        self._states = {}
+
     @abstractmethod
-    def _load_rows_beyond_head(self) -> None:
-        """Count the newest rows that the head on disk does not count yet; what a row is, ``Rows`` knows."""
+    def _rows_beyond(self, seq: int) -> list[Row]:
+        """The unpacked rows after ``seq``; what a row is, ``Rows`` knows."""
+
+    @abstractmethod
+    def _count_rows(self, rows: list[Row]) -> None:
+        """Count rows that follow what is counted here, which the head on disk does not count yet."""
 
     def _trust(self, crc: int, what: str, *values: bytes | str | int | None) -> None:
         """Raise ``DamagedStore`` where values do not have their checksum."""
@@ -130,8 +172,7 @@ class Heads(ABC):
     def _begin_writing(self) -> None:
         if not self._db.in_transaction:
             raise RuntimeError("a log is written inside Store.transaction() only")
-        if self._generation != self._db.generation:
-            self._load()
+        self._refresh()
         if not self._enlisted:
             self._enlisted = True
             self._enlist(self)
@@ -172,6 +213,7 @@ class Heads(ABC):
             (self._log_id, self._seq, self._h, checksum(self._log_id, self._seq, self._h), self._no),
         )
         self._seq_on_disk = self._seq
+        self._head = self._head_on_disk()
         for link in self._changed_runs:
             number = self._chains[link]
             packed = _pack_runs(self._runs[number])
@@ -196,6 +238,7 @@ class Heads(ABC):
         """The shop was never created: from now on the log raises ``KeyError``."""
         self._no = self._base = -1
         self._generation = -1
+        self._head = None
 
     def end_writing(self) -> None:
         """The transaction ended, either way."""

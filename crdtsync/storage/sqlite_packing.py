@@ -13,7 +13,7 @@ from crdtsync.storage.log import PreparedPack
 from crdtsync.storage.pack import PACK_BYTES_MAX, ROWS_MAX, decode_pack, encode_pack
 from crdtsync.storage.pack_columns import PackedRow
 from crdtsync.storage.sqlite_check import Checking
-from crdtsync.storage.sqlite_heads import Totals
+from crdtsync.storage.sqlite_heads import RECOUNTED, Totals
 from crdtsync.storage.sqlite_mending import Mending
 from crdtsync.storage.sqlite_rows import ROW
 from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX, NewPack, PackPlace
@@ -87,7 +87,11 @@ class SqliteLog(Writing, Mending, Checking):
             raise ValueError("a compacted state is not an entry")
         totals = self._add_document(state.document)
         loose, packed = self._rows_to_replace(totals.no, sorted(set(replaces)))
-        seq = self.append(state) or self._update_seq(state.digest)
+        seq = self.append(state)
+        if seq is None:
+            seq = self._update_seq(state.digest)
+            recounted = int.from_bytes(self.state(RECOUNTED) or b"", "big")
+            self.set_state(RECOUNTED, (recounted + 1).to_bytes(8, "big"))
         if seq is None or seq in replaces:
             raise ValueError("a compacted state cannot replace itself")
         self._changed_documents.add(state.document)

@@ -61,13 +61,19 @@ class Rows(Heads):
         super()._forget()
         self._open: OpenStretch | None = None
 
-    def _load_rows_beyond_head(self) -> None:
+    def _forget_names_of_logs(self) -> None:
+        super()._forget_names_of_logs()
+        self._open = None
+
+    def _rows_beyond(self, seq: int) -> list[Row]:
+        return self._db.rows(
+            f"SELECT {ROW} FROM record WHERE pos > ? AND pos < ? ORDER BY pos",  # noqa: S608
+            (self._base + seq, self._base + (1 << SEQ_BITS)),
+        )
+
+    def _count_rows(self, rows: list[Row]) -> None:
         names: dict[int, str] = {}
         links: dict[int, bytes] = {}
-        rows = self._db.rows(
-            f"SELECT {ROW} FROM record WHERE pos > ? AND pos < ? ORDER BY pos",  # noqa: S608
-            (self._base + self._seq, self._base + (1 << SEQ_BITS)),
-        )
         for row in rows:
             _, document, chain, n, _, _, _, digest, prev, h, _ = row
             if self._mends and not self._is_whole(row):
@@ -267,7 +273,7 @@ class Rows(Heads):
         return found
 
     def _loose_entries_at(self, chain: int, n: int, count: int) -> list[tuple[int, bytes, bytes]]:
-        found: list[tuple[int, bytes, bytes]] = []
+        found: set[tuple[int, bytes, bytes]] = set()  # Numbers may go on from one stretch to the next.
         for pos, begins in self._db.each(
             "SELECT pos, n FROM stretch WHERE chain = ? AND n BETWEEN ? AND ? ORDER BY n DESC",
             (chain, n - STRETCH_ROWS_MAX, n),
@@ -276,7 +282,7 @@ class Rows(Heads):
                 break
             row = self._loose_row(pos - self._base + n - begins)
             if row is not None and (row[2], row[3]) == (chain, n) and self._checked(row) is not None:
-                found.append((row[0] - self._base, row[7], row[8]))
+                found.add((row[0] - self._base, row[7], row[8]))
         return sorted(found)
 
     def _packed_entries_at(self, chain: int, n: int) -> list[tuple[int, bytes, bytes]]:

@@ -227,3 +227,16 @@ def test_a_state_replaces_updates_of_its_own_document_only(world, replaces):
 def test_an_entry_is_no_compacted_state(world):
     with pytest.raises(ValueError), world.transaction() as log:
         log.compact(MadeUpChain(1).entry(), [])
+
+
+def test_another_handle_sees_what_a_state_that_is_held_already_replaces(world):
+    """Nothing is appended then, so that the end of the log does not tell it."""
+    other = world.another_handle()
+    world.append(made_up_update("x/a", b"one"), made_up_update("x/a", b"two"))
+    state = made_up_update("x/a", b"one and two", state=True)
+    with world.transaction() as log:
+        log.compact(state, [1])
+    assert other.shop(world.log.shop).document("x/a").records == 2
+    with world.transaction() as log:
+        log.compact(state, [2])
+    assert other.shop(world.log.shop).document("x/a").records == 1

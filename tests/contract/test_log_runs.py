@@ -1,7 +1,7 @@
 """The log's contract: the runs that a chain's held entries make."""
 
 from crdtsync.storage.log import Run
-from crdtsync.testing.records import MadeUpChain
+from crdtsync.testing.records import MadeUpChain, made_up_update
 
 
 def spans(world, chain):
@@ -68,3 +68,12 @@ def test_runs_go_on_after_many_small_transactions(world):
         world.append(till.entry())
     assert spans(world, till.chain) == [(1, 150)]
     assert world.log.documents()[0].records == 150
+
+
+def test_a_fork_is_found_where_another_branch_goes_on_as_if_nothing_were_between(world):
+    till = MadeUpChain(1)
+    sales = till.entries(4)
+    second = till.after(sales[0].digest, n=2)
+    fourth = till.after(b"a third that is not held here..."[:32], n=4)
+    world.append(*sales, second, made_up_update("x/a", b"between"), fourth)
+    assert set(world.log.links_at(till.chain, 4)) == {sales[3].digest, fourth.digest}

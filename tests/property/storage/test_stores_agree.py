@@ -29,7 +29,10 @@ class AbandonedError(Exception):
 
 
 class StoresAgree(RuleBasedStateMachine):
-    """Every rule does one thing to both stores, in a transaction that may be abandoned."""
+    """Every rule does one thing to both stores, in a transaction that may be abandoned.
+
+    The one on disk is open twice, as by two processes, which take turns and must both say what is there.
+    """
 
     @initialize()
     def open(self):
@@ -37,6 +40,7 @@ class StoresAgree(RuleBasedStateMachine):
         self.disk = MemoryDisk()
         self.memory: MemoryStore = MemoryStore(self.disk)
         self.sqlite: SqliteStore = SqliteStore(self.folder / "a.db")
+        self.beside: SqliteStore = SqliteStore(self.folder / "a.db")
         self.chains = [MadeUpChain(1), MadeUpChain(2)]
         self.items: list[Item] = []
         for store in (self.memory, self.sqlite):
@@ -48,6 +52,7 @@ class StoresAgree(RuleBasedStateMachine):
         if hasattr(self, "sqlite"):
             damages = list(self.sqlite.check())
             self.sqlite.close()
+            self.beside.close()
             assert damages == []
             shutil.rmtree(self.folder)
 
@@ -186,6 +191,10 @@ class StoresAgree(RuleBasedStateMachine):
         self.both(shop, act)
 
     @rule()
+    def let_the_other_go_on(self):
+        self.sqlite, self.beside = self.beside, self.sqlite
+
+    @rule()
     def reopen(self):
         self.sqlite.close()
         self.sqlite = SqliteStore(self.folder / "a.db")
@@ -196,8 +205,9 @@ class StoresAgree(RuleBasedStateMachine):
     def agree(self):
         if hasattr(self, "sqlite"):
             for shop in SHOPS:
-                ours, theirs = self.sqlite.shop(shop), self.memory.shop(shop)
-                assert self.seen(ours) == self.seen(theirs)
+                expected = self.seen(self.memory.shop(shop))
+                assert self.seen(self.sqlite.shop(shop)) == expected
+                assert self.seen(self.beside.shop(shop)) == expected
 
     def seen(self, log: ShopLog):
         end = log.end.seq
