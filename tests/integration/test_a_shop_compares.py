@@ -36,6 +36,7 @@ def damage_the_sale(register, number):
     rows = [row for name in documents for row in log.document_records(name)]
     [seq] = [seq for seq, record in rows if f'"num":"{number}"'.encode() in record]
     connection = apsw.Connection(str(register.replica.folder / "register.sqlite"))
+    connection.set_busy_timeout(5000)  # Views are filed at the same time.
     connection.execute(
         "UPDATE record SET bytes = zeroblob(length(bytes)) WHERE (pos & ?) = ?", (SEQ_MAX, seq)
     )
