@@ -25,12 +25,14 @@ MAY_BE_NEGATIVE: Final = {"ignore_unknown_options": True}
 """Context settings of a command with an argument like ``-3``, which is no option."""
 
 
-def epilog(example: str, done: str, *errors: type[CrdtsyncError]) -> str:
+def epilog(example: str, done: str, *errors: type[CrdtsyncError] | tuple[type[CrdtsyncError], str]) -> str:
     """What stands below a command's options: an example, and the exit codes. ``done`` is what 0 means.
 
-    ``errors`` are those that have to do with what the command does; those of any command are added.
+    ``errors`` are those that have to do with what the command does, each with words for it where its name
+    does not say it; those of any command are added.
     """
-    codes = {error.exit_code: _words(error) for error in errors}
+    worded = [error if isinstance(error, tuple) else (error, _words(error)) for error in errors]
+    codes = {error.exit_code: words for error, words in worded}
     told = ", ".join(f"{code} {words}" for code, words in sorted(codes.items()))
     return (
         f"Example: {example}\n\n"

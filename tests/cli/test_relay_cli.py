@@ -210,7 +210,9 @@ def test_every_command_has_help_with_an_example_and_its_exit_codes():
     ):
         shown = CliRunner().invoke(main, [*command, "--help"]).stdout
         assert "Example: crdtsync-relay" in shown.replace("\n", " ")
-        assert "Exit codes:" in shown
+        assert "Exit codes: 0" in shown
+        assert "2 wrong command line" in " ".join(shown.split())
+        assert "130 interrupted" in " ".join(shown.split())
 
 
 # -- serving -----------------------------------------------------------------------------------------------

@@ -5,7 +5,11 @@ from __future__ import annotations
 import click
 
 from crdtsync.cli.options import Command, data_option, json_option
+from crdtsync.errors import NoRegister
 from crdtsync_server.config import environment_variable
+
+NO_RELAY = (NoRegister, "there is no relay in the folder")
+"""For the exit codes of a command that works on a relay's folder."""
 
 
 def common_options(command: Command) -> Command:

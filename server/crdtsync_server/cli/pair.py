@@ -6,15 +6,21 @@ from pathlib import Path
 
 import click
 
-from crdtsync_server.cli.options import common_options, valid_minutes_option
+from crdtsync import errors
+from crdtsync.cli.options import epilog
+from crdtsync_server.cli.options import NO_RELAY, common_options, valid_minutes_option
 from crdtsync_server.cli.show import code_facts, print_code
 
 ROLES = ("register", "backoffice", "display")
 
 
 @click.command(
-    epilog="Example: crdtsync-relay pair 'Cave du Port' --role backoffice --data /var/lib/crdtsync. "
-    "Exit codes: 0 made, 19 no such shop, 21 there is no relay in the folder, 60-67 the disk."
+    epilog=epilog(
+        "crdtsync-relay pair 'Cave du Port' --role backoffice --data /var/lib/crdtsync",
+        "made",
+        errors.UnknownShop,
+        NO_RELAY,
+    )
 )
 @common_options
 @click.argument("shop")

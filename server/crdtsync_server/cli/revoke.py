@@ -6,13 +6,20 @@ from pathlib import Path
 
 import click
 
-from crdtsync_server.cli.options import common_options
+from crdtsync import errors
+from crdtsync.cli.options import epilog
+from crdtsync_server.cli.options import NO_RELAY, common_options
 
 
 @click.command(
-    epilog="Example: crdtsync-relay revoke 'Cave du Port' 'till 2' --reason stolen --data /var/lib/crdtsync. "
-    "Exit codes: 0 revoked, 11 no such device, 19 no such shop, 20 the owner's key is kept elsewhere, "
-    "21 there is no relay in the folder, 60-67 the disk."
+    epilog=epilog(
+        "crdtsync-relay revoke 'Cave du Port' 'till 2' --reason stolen --data /var/lib/crdtsync",
+        "revoked",
+        (errors.InvalidName, "no such device"),
+        errors.UnknownShop,
+        (errors.SetupError, "the owner's key is kept elsewhere"),
+        NO_RELAY,
+    )
 )
 @common_options
 @click.argument("shop")

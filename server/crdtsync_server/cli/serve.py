@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from crdtsync import errors
+from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import common_options
 from crdtsync_server.config import RelayConfig, environment_variable, flag
 
@@ -35,9 +37,13 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(
-    epilog="Example: crdtsync-relay serve --data /var/lib/crdtsync --host 0.0.0.0 --port 8765. "
-    "Exit codes: 0 stopped by SIGTERM or SIGINT, 10 a setting cannot be, 25 the folder is served already, "
-    "26 the port is taken, 60-67 the disk."
+    epilog=epilog(
+        "crdtsync-relay serve --data /var/lib/crdtsync --host 0.0.0.0 --port 8765",
+        "stopped by SIGTERM or SIGINT",
+        (errors.UsageError, "a setting cannot be"),
+        (errors.RoleTaken, "the folder is served already"),
+        (errors.CannotListen, "the port is taken"),
+    )
 )
 @common_options
 @_settings

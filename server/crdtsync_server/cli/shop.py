@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from crdtsync_server.cli.options import common_options, valid_minutes_option
+from crdtsync import errors
+from crdtsync.cli.options import epilog
+from crdtsync_server.cli.options import NO_RELAY, common_options, valid_minutes_option
 from crdtsync_server.cli.show import code_facts, print_code
 
 
@@ -16,8 +18,11 @@ def command() -> None:
 
 
 @command.command(
-    epilog="Example: crdtsync-relay shop create 'Cave du Port' --data /var/lib/crdtsync. "
-    "Exit codes: 0 made, 11 the name cannot be or is taken, 60-67 the disk."
+    epilog=epilog(
+        "crdtsync-relay shop create 'Cave du Port' --data /var/lib/crdtsync",
+        "made",
+        (errors.InvalidName, "the name cannot be or is taken"),
+    )
 )
 @common_options
 @click.argument("name")
@@ -43,8 +48,7 @@ def create(data: Path, as_json: bool, name: str, valid_minutes: int) -> None:
 
 @command.command(
     name="list",
-    epilog="Example: crdtsync-relay shop list --data /var/lib/crdtsync. "
-    "Exit codes: 0 done, 21 there is no relay in the folder, 60-67 the disk.",
+    epilog=epilog("crdtsync-relay shop list --data /var/lib/crdtsync", "listed", NO_RELAY),
 )
 @common_options
 def list_shops(data: Path, as_json: bool) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crdtsync_server.cli.options import common_options
+from crdtsync.cli.options import epilog
+from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
     from crdtsync.model.certificate import Certificate
@@ -15,10 +16,7 @@ if TYPE_CHECKING:
     from crdtsync_server.access import Access, ShopRow
 
 
-@click.command(
-    epilog="Example: crdtsync-relay status --data /var/lib/crdtsync. "
-    "Exit codes: 0 done, 21 there is no relay in the folder, 60-67 the disk."
-)
+@click.command(epilog=epilog("crdtsync-relay status --data /var/lib/crdtsync", "shown", NO_RELAY))
 @common_options
 def command(data: Path, as_json: bool) -> None:
     """Show shops, devices and what was not admitted, as they lie on disk. Works while the relay runs.

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crdtsync_server.cli.options import common_options
+from crdtsync import errors
+from crdtsync.cli.options import epilog
+from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register_verify import Finding
@@ -17,9 +19,13 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Example: crdtsync-relay verify 'Cave du Port' --data /var/lib/crdtsync --json. "
-    "Exit codes: 0 everything holds, 19 no such shop, 21 there is no relay in the folder, 60-66 the disk, "
-    "67 something does not hold."
+    epilog=epilog(
+        "crdtsync-relay verify 'Cave du Port' --data /var/lib/crdtsync --json",
+        "everything holds",
+        errors.UnknownShop,
+        NO_RELAY,
+        errors.IntegrityDefect,
+    )
 )
 @common_options
 @click.argument("shop", required=False)
