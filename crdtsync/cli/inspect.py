@@ -27,7 +27,7 @@ def command(document: str | None, key: str | None, data: Path, as_json: bool) ->
     `apart` for what was set apart. KEY is a ticket number, a number along the chain, the beginning of a
     link, a SKU, or a key of the document.
     """
-    with open_register(data) as register:
+    with open_register(data, only_looks=True) as register:
         facts = register.inspect(document, key)
     if as_json:
         print_json(facts)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from crdtsync.config import DATA_VARIABLE
-from crdtsync.errors import CrdtsyncError, NoRegister
+from crdtsync.errors import CrdtsyncError, NoRegister, ReadOnlyStore, StorageError
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register import Register
@@ -82,15 +82,44 @@ def settings_of(data: Path) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in fields(config) if field.name != "data"}
 
 
-def open_register(data: Path) -> Register:
-    """Open the register that a command works on. Raises ``NoRegister``, ``UsageError``, ``StorageError``."""
+def open_register(data: Path, *, only_looks: bool = False) -> Register:
+    """Open the register that a command works on. Raises ``NoRegister``, ``UsageError``, ``StorageError``.
+
+    A command that ``only_looks`` gets it from a disk that cannot be written too, and its user is told.
+    """
     from crdtsync.runtime.register import Register
     from crdtsync.runtime.replica import STORE
 
     if data.is_file():
         raise NoRegister(f"{data} is a file", hint="--data names the folder of the register")
     _refuse_empty(data / STORE)
-    return Register.open(data, **settings_of(data))
+    try:
+        return Register.open(data, **settings_of(data))
+    except ReadOnlyStore as error:
+        if not only_looks:
+            raise
+        return _opened_to_look(data, error)
+
+
+def _opened_to_look(data: Path, why: ReadOnlyStore) -> Register:
+    from functools import partial
+
+    from crdtsync.cli.output import print_notices
+    from crdtsync.config import RegisterConfig
+    from crdtsync.runtime.clock import SystemClock, system_random
+    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.replica import Replica
+    from crdtsync.storage.sqlite import SqliteStore
+
+    config = RegisterConfig(data, **settings_of(data))
+    try:
+        replica = Replica(
+            config, SystemClock(), system_random, partial(SqliteStore, read_only=True, create=False)
+        )
+    except StorageError as error:
+        raise why from error
+    print_notices([f"{why}; this is what is on the disk"])
+    return Register(replica)
 
 
 def _refuse_empty(store: Path) -> None:

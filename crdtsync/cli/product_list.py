@@ -17,7 +17,7 @@ from crdtsync.cli.product_show import product_facts
 @common_options
 def command(archived: bool, data: Path, as_json: bool) -> None:
     """List the products with their prices now."""
-    with open_register(data) as register:
+    with open_register(data, only_looks=True) as register:
         products = list(register.products.list(archived=archived))
     if as_json:
         print_json([product_facts(product) for product in products])

@@ -24,7 +24,7 @@ IN_THE_LINE = ("name", "archived")
 @common_options
 def command(sku: str, data: Path, as_json: bool) -> None:
     """Show one product with its price now."""
-    with open_register(data) as register:
+    with open_register(data, only_looks=True) as register:
         product = register.products.get(sku)
     if as_json:
         print_json(product_facts(product))

@@ -27,7 +27,7 @@ def command(day: str | None, data: Path, as_json: bool) -> None:
     from crdtsync.runtime.writer import read_head
 
     day = None if day is None else parse_day(day)
-    with open_register(data) as register:
+    with open_register(data, only_looks=True) as register:
         report = register.report(read_head(register.replica.log).bd if day is None else day)
         clock = register.replica.clock
     if as_json:

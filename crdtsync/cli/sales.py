@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def command(day: str | None, own: bool, limit: int, data: Path, as_json: bool) -> None:
     """List sales and refunds, the newest first."""
     day = None if day is None else parse_day(day)
-    with open_register(data) as register:
+    with open_register(data, only_looks=True) as register:
         device = register.identity.device if own else None
         rows = register.sales(day=day, device=device, rows_max=limit)
         names = {row.device: row.name for row in register.replica.queries.devices()}

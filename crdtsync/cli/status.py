@@ -30,7 +30,7 @@ def command(documents: bool, watch: bool, data: Path, as_json: bool) -> None:
     Pending is what the relay has not said to have on its disk: as a number of tickets (sales and refunds)
     and as money.
     """
-    with open_register(data) as register:
+    with open_register(data, only_looks=True) as register:
         if not watch:
             _show(register, documents, print_json if as_json else None)
             return

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @common_options
 def command(data: Path, as_json: bool) -> None:
     """List what is there of every product that ever moved or was counted."""
-    with open_register(data) as register:
+    with open_register(data, only_looks=True) as register:
         levels = register.stock.levels()
         names = {product.sku: product.name for product in register.products.list(archived=True)}
         clock = register.replica.clock

@@ -71,6 +71,43 @@ def test_on_a_disk_that_cannot_be_written_a_person_is_told_where(till, disk, arg
     assert "the rights of the data folder" in told
 
 
+@pytest.fixture
+def sealed_off(till, monkeypatch):
+    """A till whose store can be read and not be opened for writing, whoever runs the tests."""
+    till.ok("sell", "CM-19", "--pay", "card")
+    till.ok("sales")
+
+    def refuse(*_arguments, **_settings):
+        raise errors.ReadOnlyStore(f"{till.folder / STORE} cannot be written")
+
+    monkeypatch.setattr("crdtsync.runtime.register.Replica", refuse)
+    return till
+
+
+@pytest.mark.parametrize(
+    "arguments", [*READING, ("report",), ("product", "show", "CM-19"), ("stock", "list")]
+)
+def test_what_is_on_a_disk_that_cannot_be_written_is_shown_with_a_word_about_it(sealed_off, arguments):
+    before = (sealed_off.folder / STORE).read_bytes()
+    result = sealed_off.run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stdout
+    assert result.stderr == (
+        f"note: {sealed_off.folder / STORE} cannot be written; this is what is on the disk\n"
+    )
+    assert (sealed_off.folder / STORE).read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", WRITING, ids=" ".join)
+def test_nothing_is_recorded_on_a_disk_that_cannot_be_written(sealed_off, arguments):
+    assert "the rights of the data folder" in refused(sealed_off, arguments, errors.ReadOnlyStore)
+
+
+def test_what_cannot_even_be_read_is_refused_with_the_first_reason(sealed_off):
+    (sealed_off.folder / STORE).write_text("a letter to my aunt\n" * 100)
+    assert "cannot be written" in refused(sealed_off, ("status",), errors.ReadOnlyStore)
+
+
 @pytest.mark.parametrize("arguments", [("init", "--name", "x"), ("status",)])
 def test_a_file_is_no_data_folder(empty, arguments):
     empty.folder.write_text("")
