@@ -8,7 +8,6 @@ addition to the protocol is an addition to its version.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import Any
 
 import msgpack
@@ -78,9 +77,6 @@ DOCUMENT_NAME_MAX = 100
 CAPABILITIES_MAX = 32
 HELLO_FIELDS, HELLO_FIELDS_MAX = 16, 32
 
-SHARED_RECORDS_MAX = 64
-"""Records in a frame that is kept for a moment, because the next peer is likely to get the same."""
-
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
 
 
@@ -108,15 +104,26 @@ def encode_hello_body(hello: Hello) -> bytes:
 
 def encode(message: Message) -> bytes:
     """The frame of a message. What exceeds ``FRAME_BYTES_MAX`` must go through ``frames``."""
-    if type(message) is Records and len(message.seqs) <= SHARED_RECORDS_MAX:
-        return _encode_shared(message)
-    return _encode(message)
+    return _encode_records(message) if type(message) is Records else _encode(message)
 
 
-@lru_cache(maxsize=16)
-def _encode_shared(message: Records) -> bytes:
-    """What a commit brought goes to every register of the shop in the same frame: it is made once."""
-    return _encode(message)
+_last_records: list[tuple[Records | None, bytes]] = [(None, b"")]
+
+
+def _encode_records(message: Records) -> bytes:
+    """What a commit brought goes to every register of the shop in the same frame: it is made once. That it is
+    the same is seen by the identity of its records: comparing or hashing them costs as much as encoding.
+    """
+    last, frame = _last_records[0]
+    if (
+        last is None
+        or last.records is not message.records
+        or last.seqs is not message.seqs
+        or (last.start, last.to, last.fills) != (message.start, message.to, message.fills)
+    ):
+        frame = _encode(message)
+        _last_records[0] = message, frame
+    return frame
 
 
 def _encode(message: Message) -> bytes:

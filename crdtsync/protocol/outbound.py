@@ -96,7 +96,7 @@ class Outbound:
     def supply(self, to: Position, records: Sequence[tuple[int, bytes]], size: int, now_ms: int) -> None:
         """The rows of the last request, up to ``to``; those that the peer holds are left out."""
         purpose, request = self._take_reading()
-        seqs, data = tuple(seq for seq, _ in records), tuple(record for _, record in records)
+        seqs, data = _columns(records)
         if purpose is Purpose.FILL:
             self._send(Records(self.told, self.told, seqs, data, self._take_fill(to.seq)))
         elif purpose is Purpose.REPAIR:
@@ -202,3 +202,20 @@ class Outbound:
         if to_seq > self.told.seq:
             raise AssertionError("an interval was answered beyond what the peer was told of")
         return lo, to_seq
+
+
+Columns = tuple[tuple[int, ...], tuple[bytes, ...]]
+
+_last_columns: list[tuple[Sequence[tuple[int, bytes]], Columns]] = [((), ((), ()))]
+
+
+def _columns(records: Sequence[tuple[int, bytes]]) -> Columns:
+    """The numbers and the bytes of rows. What a commit brought is supplied to every session as one tuple: it
+    is taken apart once, and `codec` knows by what comes of it that the frame is the same.
+    """
+    known, columns = _last_columns[0]
+    if known is not records:
+        columns = tuple([seq for seq, _ in records]), tuple([record for _, record in records])
+        if type(records) is tuple:  # A list could change.
+            _last_columns[0] = records, columns
+    return columns

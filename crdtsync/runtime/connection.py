@@ -21,7 +21,7 @@ from crdtsync.errors import (
     StorageError,
     WrongRelayKey,
 )
-from crdtsync.ids import OWNER_DOCUMENT, Origin, Position
+from crdtsync.ids import OWNER_DOCUMENT, Position
 from crdtsync.model.certificate import Certificate
 from crdtsync.model.signature import verify_with_purpose
 from crdtsync.protocol import heads as protocol_heads
@@ -29,10 +29,11 @@ from crdtsync.protocol.messages import HeldRun, Hello, RefusedRecord
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me, ReadRequest, Ready, Standing
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.answer import answer
 from crdtsync.runtime.committer import Committer, Outcome, Work
 from crdtsync.runtime.comparison import DocumentComparison, Reader
 from crdtsync.runtime.tail import Tail
-from crdtsync.storage.log import Batch, Refusal, ShopLog
+from crdtsync.storage.log import Refusal, ShopLog
 
 OUTBOX_BYTES_MAX = 512 << 10
 """Frames waiting for the socket; beyond it nothing more is read for this peer."""
@@ -52,6 +53,14 @@ class Socket(Protocol):
     async def send(self, frame: bytes) -> None: ...
     async def receive(self) -> bytes: ...
     async def close(self, code: int, reason: str) -> None: ...
+
+
+class PromptSocket(Socket, Protocol):
+    """A socket that can do without a task for what the peer takes at once: that is most of what is sent."""
+
+    def send_now(self, frames: list[bytes]) -> bool:
+        """Send all of them or nothing, without waiting; whether they were sent. Raises nothing."""
+        ...
 
 
 class Home(Protocol):
@@ -89,7 +98,7 @@ class Home(Protocol):
 class Connection:
     """One connection, from the accepted socket to its end."""
 
-    def __init__(self, home: Home, socket: Socket, session: Session) -> None:
+    def __init__(self, home: Home, socket: Socket | PromptSocket, session: Session) -> None:
         self.home = home
         self.session = session
         self.certificate: Certificate | None = None
@@ -99,6 +108,7 @@ class Connection:
         self.bytes_sent = 0
         self.bytes_received = 0
         self._socket = socket
+        self._send_now: Callable[[list[bytes]], bool] | None = getattr(socket, "send_now", None)
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
         self._pending_read: ReadRequest | None = None
@@ -147,7 +157,16 @@ class Connection:
             self._ended.get_loop().call_later(LAST_WRITES_S, self._end)
 
     def _flush(self) -> None:
-        if self._outbox and self._writing is None and self._ended is not None and not self._ended.done():
+        if not self._outbox or self._writing is not None or self._ended is None or self._ended.done():
+            return
+        # What there is more of comes from the task: it lets others have their turn after each frame.
+        has_more = self._pending_read is not None or self.session.has_more_to_tell
+        if self._send_now is not None and not has_more and self._send_now(list(self._outbox)):
+            self.frames_sent += len(self._outbox)
+            self.bytes_sent += self._outbox_bytes
+            self._outbox.clear()
+            self._outbox_bytes = 0
+        else:
             self._writing = self._ended.get_loop().create_task(self._write())
 
     def _end(self) -> None:
@@ -231,6 +250,10 @@ class Connection:
 
     def pump(self) -> None:
         """Do all work that has come up. Errors end this connection only."""
+        self._do_all()
+        self._flush()
+
+    def _do_all(self) -> None:
         try:
             while self.error is None:
                 ready = self.session.take_ready(self._outbox_bytes)
@@ -239,7 +262,6 @@ class Connection:
                     break
         except Exception as error:  # The boundary of a connection, see `_fail`.
             self._fail(error)
-        self._flush()
 
     def _do(self, ready: Ready) -> None:
         if ready.judge is not None:
@@ -307,7 +329,10 @@ class Connection:
         if self._was_stored is not None and not self._was_stored.done():
             self._was_stored.set_result(None)
         self._is_busy()
-        self.pump()
+        self._do_all()
+        # The rows of the same commit follow at once, most often: the acknowledgement goes out with them.
+        if self._ended is not None:
+            self._ended.get_loop().call_soon(self._flush)
 
     def _serve_read(self, request: ReadRequest | None) -> bool:
         """Whether a read was served, so that there may be more to do."""
@@ -318,33 +343,7 @@ class Connection:
             self._pending_read = request
             return False
         self._pending_read = None
-        log = self._the_log()
-        peer = self.session.peer
-        skip = None
-        if request.skip_origin and peer is not None:
-            # No further than the peer's log was stored from this connection: what came in under the same id
-            # from elsewhere (its disk was copied) is news to it.
-            skip = Origin(peer.log_id, self.session.inbound.stored.seq)
-        if request.packs:
-            pack = log.pack_at(request.after + 1)
-            if pack is not None and (
-                # Of an interval: the peer has no place yet for rows beyond what it was told of.
-                pack.to.seq <= self.session.outbound.told.seq
-                if request.until is not None
-                else pack.to.seq - request.after > pack.rows // 2
-            ):
-                self.session.supply_pack(pack.to, pack.blob)
-                return True
-        batch = None
-        if self._tail is not None and request.covered is None and request.until is None:
-            batch = self._tail.read(request.after, bytes_max=request.bytes_max, skip_origin=skip)
-        if batch is None:
-            batch = log.read(
-                request.after, bytes_max=request.bytes_max, skip_origin=skip, covered=request.covered
-            )
-        if request.until is not None and batch.to.seq > request.until:
-            batch = _until(batch, request.until, log)
-        self.session.supply(batch.to, batch.records, batch.records_bytes)
+        answer(self.session, request, self._the_log(), self._tail)
         return True
 
     def _cover(self, heads: list[HeldRun]) -> None:
@@ -438,11 +437,3 @@ def _is_answered(ready: Ready) -> bool:
 def refused(refusal: Refusal) -> RefusedRecord:
     """A refusal as it is told to a peer."""
     return RefusedRecord(refusal.seq, refusal.digest, refusal.code, refusal.reason, refusal.held)
-
-
-def _until(batch: Batch, until: int, log: ShopLog) -> Batch:
-    records = tuple((seq, record) for seq, record in batch.records if seq <= until)
-    h = log.hash_at(until)
-    if h is None:
-        raise AssertionError("an interval was asked for beyond the end of the log")
-    return Batch(batch.start, Position(until, h), records, sum(len(record) for _, record in records))

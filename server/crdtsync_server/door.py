@@ -17,10 +17,12 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import h11
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from crdtsync_server.config import RelayConfig
 from crdtsync_server.metrics import RelayMetrics
@@ -32,6 +34,15 @@ PROVED = "crdtsync.proved"
 
 PIECES_MAX = 4096
 """Pieces of one message: without a bound, empty ones would cost memory for ever and never reach its size."""
+
+WAITING_BYTES_MAX = 64 << 10
+WAITING_MESSAGE_BYTES = 512
+"""What waits for the application before the socket is read no more; a message counts for so much besides its
+bytes. uvicorn stops and begins again at every message, which is two system calls for each.
+"""
+
+WRITE = "crdtsync.write"
+"""The extension of the ASGI scope that writes messages at once, if the device takes them."""
 
 UNREAD_BYTES_MAX = 1 << 20
 """Answers to pings that a peer does not read. What the application sends is held back long before."""
@@ -201,6 +212,7 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         # A peer that does not answer our close is not waited for longer than for anything else.
         self.close_timeout = min(self.close_timeout, self.door.config.request_timeout_s)
+        self._waiting_bytes = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
         """One more, and nobody knows who."""
@@ -223,7 +235,43 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.close_sent:
             extensions: dict[str, Any] = dict(self.scope.get("extensions") or {})
-            self.scope["extensions"] = extensions | {PROVED: self.has_proved}
+            self.scope["extensions"] = extensions | {PROVED: self.has_proved, WRITE: self.write_now}
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is whole. Reading goes on until a few of them wait."""
+        if self.curr_msg_data_type != "bytes" or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        self.queue.put_nowait({"type": "websocket.receive", "bytes": data})
+        self._waiting_bytes += len(data) + WAITING_MESSAGE_BYTES
+        if self._waiting_bytes >= WAITING_BYTES_MAX and not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """The next message for the application."""
+        message = await super().receive()
+        data = message.get("bytes") if message["type"] == "websocket.receive" else None
+        if data is not None:
+            self._waiting_bytes -= len(data) + WAITING_MESSAGE_BYTES
+        return message
+
+    def write_now(self, messages: list[bytes]) -> bool:
+        """Write all of them at once, or none: whoever does not take them is to be waited for."""
+        if (
+            self.disconnected
+            or self.close_sent
+            or not self.writable.is_set()
+            or self.conn.state is not State.OPEN
+            or self.transport.is_closing()
+        ):
+            return False
+        for message in messages:
+            self.conn.send_binary(message)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
 
     def handle_cont(self, event: Frame) -> None:
         """One more piece of a message."""

@@ -1,0 +1,49 @@
+"""The rows that a session asks for, from memory where they are new, from disk where they are not."""
+
+from __future__ import annotations
+
+from crdtsync.ids import Origin, Position
+from crdtsync.protocol.session import Session
+from crdtsync.protocol.work import ReadRequest
+from crdtsync.runtime.tail import Tail
+from crdtsync.storage.log import Batch, ShopLog
+
+
+def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | None) -> None:
+    """Supply the session with what ``request`` asks for. May read from disk. Raises ``StorageError``."""
+    peer = session.peer
+    skip = None
+    if request.skip_origin and peer is not None:
+        # No further than the peer's log was stored from this connection: what came in under the same id
+        # from elsewhere (its disk was copied) is news to it.
+        skip = Origin(peer.log_id, session.inbound.stored.seq)
+    batch = None
+    if tail is not None and request.covered is None and request.until is None:
+        batch = tail.read(request.after, bytes_max=request.bytes_max, skip_origin=skip)
+    # All that is new fits in one frame: no pack has it, and the disk is not asked once for every peer.
+    is_live = batch is not None and tail is not None and batch.to.seq == tail.end.seq
+    if request.packs and not is_live:
+        pack = log.pack_at(request.after + 1)
+        if pack is not None and (
+            # Of an interval: the peer has no place yet for rows beyond what it was told of.
+            pack.to.seq <= session.outbound.told.seq
+            if request.until is not None
+            else pack.to.seq - request.after > pack.rows // 2
+        ):
+            session.supply_pack(pack.to, pack.blob)
+            return
+    if batch is None:
+        batch = log.read(
+            request.after, bytes_max=request.bytes_max, skip_origin=skip, covered=request.covered
+        )
+    if request.until is not None and batch.to.seq > request.until:
+        batch = _until(batch, request.until, log)
+    session.supply(batch.to, batch.records, batch.records_bytes)
+
+
+def _until(batch: Batch, until: int, log: ShopLog) -> Batch:
+    records = tuple((seq, record) for seq, record in batch.records if seq <= until)
+    h = log.hash_at(until)
+    if h is None:
+        raise AssertionError("an interval was asked for beyond the end of the log")
+    return Batch(batch.start, Position(until, h), records, sum(len(record) for _, record in records))
