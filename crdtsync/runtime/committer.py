@@ -211,6 +211,8 @@ class Committer:
         with store.transaction():
             for commit in commits.values():
                 commit.begin()
+            for work in batch:  # All cursors now: a question between appends has these written out singly.
+                commits[work.shop].cursor(work.peer_log)
             outcomes = self._apply(commits, batch)
             growths += [commit.finish() for commit in commits.values()]
         for work, outcome in zip(batch, outcomes, strict=True):
@@ -281,8 +283,7 @@ class _ShopCommit:
         self._rows: list[Row] = []
         self._anew: set[bytes] = set()
         self._admitted: set[Origin] = set()
-        self._start = START
-        self._h = b""
+        self._start, self._h = START, b""
 
     def judge(self, works: list[Work]) -> None:
         """Judge what one peer sent, before the transaction: signatures take longer than the commit."""
@@ -363,7 +364,7 @@ class _ShopCommit:
         return outcome
 
     def _continues(self, work: Work) -> bool:
-        position = self._cursor(work.peer_log).position
+        position = self.cursor(work.peer_log).position
         for delivery in work.deliveries:
             if delivery.start != position and not delivery.restart:
                 return False
@@ -375,14 +376,8 @@ class _ShopCommit:
         if is_all and self._admission.take_new_certificates():
             self._rejudge()
         self._save_cursors()
-        return Growth(
-            self._log.shop,
-            self._start,
-            self._rows,
-            frozenset(self._anew),
-            tuple(self._unchecked),
-            frozenset(self._documents),
-        )
+        anew, unchecked, documents = frozenset(self._anew), tuple(self._unchecked), frozenset(self._documents)
+        return Growth(self._log.shop, self._start, self._rows, anew, unchecked, documents)
 
     def leave_out_admitted(self, work: Work, outcome: Outcome) -> None:
         """A record that was held, and came in with a certificate of the same commit, was never refused."""
@@ -406,7 +401,7 @@ class _ShopCommit:
                 refused.append(refusal)
             else:
                 self._append(verdict, Origin(peer_log, seq))
-        wanted = list(self._cursor(peer_log).wanted)
+        wanted = list(self.cursor(peer_log).wanted)
         if delivery.cut is not None:
             wanted = list(delivery.cut)
         if delivery.fills is not None:
@@ -415,7 +410,8 @@ class _ShopCommit:
         self._moved.add(peer_log)
         return tuple(refused)
 
-    def _cursor(self, peer_log: bytes) -> Cursor:
+    def cursor(self, peer_log: bytes) -> Cursor:
+        """How far that log is held, as of this commit."""
         if peer_log not in self._cursors:
             self._cursors[peer_log] = self._log.cursor(peer_log) or NO_CURSOR
         return self._cursors[peer_log]
@@ -444,7 +440,7 @@ class _ShopCommit:
         verdicts = self._admission.judge([apart.record for apart in held], "register")
         for apart, verdict in zip(held, verdicts, strict=True):
             if isinstance(verdict, Item):
-                # Whose log has it is told by the refusals that stand, not by who brought it once: that log may
+                # Whose log has it is told by the refusals that stand, not by who brought it: that log may
                 # have been put back since, and would never be given the record that it has lost.
                 origins = self._log.settle_refusals(apart.digest)
                 self._append(verdict, origins[0] if origins else None)

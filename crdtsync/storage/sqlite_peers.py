@@ -112,8 +112,8 @@ class Peers(Reading):
         """Remember how far that log is held here; the order of the wanted intervals is kept."""
         self._begin_writing()
         seq, h, wanted = cursor.position.seq, cursor.position.h, _pack_intervals(cursor.wanted)
-        self._db.write(
-            "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?, ?, ?)",
+        self._db.defer(
+            "INSERT OR REPLACE INTO cursor",
             (self._no, log_id, seq, h, wanted, checksum(log_id, seq, h, wanted)),
         )
 
