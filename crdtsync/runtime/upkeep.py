@@ -167,18 +167,16 @@ class _ShopUpkeep:
         """Verify some signatures; whether there were any to verify."""
         if not self._unchecked or self._is_damaged:
             return False
-        lo, hi = self._unchecked[0]
-        hi = min(hi, lo + CHECKS_PER_STEP - 1)
+        # Where many devices sell at once every second row is to be checked: they are read together.
+        first, to = self._unchecked[:CHECKS_PER_STEP], self._unchecked[0][0] + CHECKS_PER_STEP - 1
+        due = {seq for lo, hi in first for seq in range(lo, min(hi, to) + 1)}
         try:
-            bad = self._bad_among(lo, hi)
+            bad = self._bad_among(due)
         except CrdtsyncError:
             # The record cannot be read: `verify` and `status` say so; the others are checked after a start.
             self._is_damaged = True
             return False
-        if hi == self._unchecked[0][1]:
-            del self._unchecked[0]
-        else:
-            self._unchecked[0] = (hi + 1, self._unchecked[0][1])
+        self._unchecked[: len(first)] = [(max(lo, to + 1), hi) for lo, hi in first if hi > to]
         self._bad += bad
         if self._bad or self._checked - self._saved >= SAVE_CHECKED_EVERY:
             self.save()
@@ -255,12 +253,12 @@ class _ShopUpkeep:
         else:
             self._unchecked.append((lo, hi))
 
-    def _bad_among(self, lo: int, hi: int) -> list[int]:
+    def _bad_among(self, due: set[int]) -> list[int]:
         bad = []
-        after = lo - 1
-        while after < hi:
+        after, last = min(due) - 1, max(due)
+        while after < last:
             batch = self._log.read(after, bytes_max=1 << 16)
-            bad += [s for s, record in batch.records if s <= hi and not self._holds(record)]
+            bad += [s for s, record in batch.records if s in due and not self._holds(record)]
             after = batch.to.seq
         return bad
 
