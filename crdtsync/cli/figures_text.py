@@ -50,6 +50,9 @@ def print_figures(figures: Figures) -> None:
 
 def print_report(report: DayReport, utc_offset_min: int) -> None:
     """A business day of the whole shop."""
+    if not (report.registers or report.tickets or report.flags):
+        click.echo(f"{local_day(report.business_day)}: no register of this shop had begun.")
+        return
     click.echo(f"{local_day(report.business_day)}, as far as it is known here")
     print_table(
         ["register", "state", "tickets", "total", "last heard"],

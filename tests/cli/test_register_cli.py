@@ -107,6 +107,10 @@ def test_a_day_is_opened_and_closed_without_a_network(till):
     )
 
 
+def test_a_day_before_the_shop_began_is_told_as_such(till):
+    assert till.ok("report", "--day", "2020-01-01") == "01/01/2020: no register of this shop had begun.\n"
+
+
 def test_what_cannot_be_so_stands_below_the_report(till):
     other = MemoryTill("Caisse 2", series="02")
     other.sell()

@@ -126,6 +126,15 @@ def test_status_tells_shops_devices_and_open_codes(shop, data):
     assert "not served at present" in run("status", data=data).stdout
 
 
+def test_a_relay_without_shops_and_a_shop_without_devices_say_so(data):
+    with opened(data, create=True):
+        pass
+    assert "There are no shops yet" in run("status", data=data).stdout
+    assert run("verify", data=data).stdout == "There are no shops in this store.\n"
+    facts("shop", "create", "Cave du Port", data=data)
+    assert "No devices yet" in run("status", data=data).stdout
+
+
 def test_a_device_that_is_cut_off_is_shown_as_revoked(shop, data):
     key = PrivateKey.from_seed(b"till 1")
     with opened(data) as (access, store):

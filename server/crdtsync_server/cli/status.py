@@ -124,6 +124,8 @@ def _print(facts: dict[str, Any]) -> None:
         + ("not served at present" if pid is None else f"served by process {pid}")
         + f", {size(facts['store_bytes'])} on disk"
     )
+    if not facts["shops"]:
+        click.echo("There are no shops yet: `crdtsync-relay shop create NAME` makes one.")
     for shop in facts["shops"]:
         click.echo(
             f"\n{shop['name']} ({shop['shop'].hex()}): {shop['log_end']} records, "
@@ -160,5 +162,8 @@ def _print_devices(shop: dict[str, Any]) -> None:
                 device["device"].hex(),
             )
         )
+    if not rows:
+        click.echo("No devices yet: `crdtsync join` enrols one, with a pairing code.")
+        return
     titles = ("device", "role", "series", "last here", "behind", "pending", "not admitted", "id")
     print_table(titles, rows, right=(4, 6))

@@ -80,6 +80,8 @@ def _print(in_file: list[Finding], reports: list[ShopReport]) -> None:
 
     for finding in in_file:
         click.echo(_sentence(finding))
+    if not reports:
+        click.echo("There are no shops in this store.")
     for report in reports:
         for finding in report.findings:
             click.echo(f"{report.name}: {_sentence(finding)}")
