@@ -53,7 +53,7 @@ def run(bench: Bench) -> list[Figure]:
             Budget(TIMES_THE_BOUND_MAX, "ratio"),
             paired=ratios,
             size=each,
-            note="sealed, and stored with fsync; views are filed every eight sales",
+            note="sealed, and stored with fsync; views are filed every 16 sales",
         ),
         Figure(
             "sale on a register, p99",
