@@ -16,6 +16,7 @@ from crdtsync.cli.syncing import sync_on_the_way
 
 if TYPE_CHECKING:
     from crdtsync.model.period import Level
+    from crdtsync.runtime.register import Register
 
 
 @click.command(
@@ -46,17 +47,25 @@ def command(counted_text: str | None, level: Level, read: bool, data: Path, as_j
     counted_minor = None if counted_text is None else parse_cash(counted_text, "the cash counted")
     with open_register(data) as register:
         if read:
-            figures, outcome = register.x_report(), ""
+            figures = register.x_report()
         elif level == "day":
             figures = register.close_day(counted_minor)
-            outcome = sync_on_the_way(register)
         else:
             figures = register.close_period(level)
-            outcome = sync_on_the_way(register)
+        if not as_json:
+            print_figures(figures)
+        outcome = "" if read else _synchronise(register)
     if as_json:
         print_json({"figures": figures, "cash_gap_minor": figures.cash_gap_minor, "sync": outcome})
         return
-    print_figures(figures)
     if outcome:
         click.echo(outcome)
     print_notices(figures.notices)
+
+
+def _synchronise(register: Register) -> str:
+    try:
+        return sync_on_the_way(register)
+    except KeyboardInterrupt:
+        # The day is closed, and cannot be closed again to have its figures printed.
+        return "Not synchronised: it was stopped. Everything recorded is safe on this register."

@@ -1,6 +1,7 @@
 """What the network does to commands: nobody there, somebody else there, somebody who never answers."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -128,6 +129,25 @@ def test_ctrl_c_ends_a_sync_at_once_and_gives_the_role_back(till, silent):
     _, told = process.communicate(timeout=20)
     assert (process.returncode, json.loads(told)["code"]) == (130, "Interrupted")
     assert not till.json("status")["syncing"]
+
+
+@pytest.mark.parametrize("how", [[], ["--json"]], ids=["text", "json"])
+def test_ctrl_c_while_a_closed_day_is_sent_stops_the_sending_and_the_closing_is_told(till, silent, how):
+    belongs_to(till, silent)
+    till.ok("sell", "CM-19", "--pay", "card")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crdtsync", "close", *how, "--data", str(till.folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"CRDTSYNC_SYNC_TIMEOUT_S": "600"},
+    )
+    while not till.json("status")["syncing"]:
+        pass
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert ('"z": 1' if how else "Z1 of the day") in told
+    assert "Not synchronised: it was stopped." in told
 
 
 def test_a_second_run_names_the_process_that_has_the_role(till, silent):
