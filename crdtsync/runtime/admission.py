@@ -37,7 +37,7 @@ class Admission:
         self.directory = Directory(shop)
         self.is_stale = True
         self.data_version = -1
-        self._seen_seq = self._seen_records = 0
+        self._seen_seq = 0
         self._has_new_certificates = False
 
     def refresh(self, log: ShopLog) -> None:
@@ -45,11 +45,11 @@ class Admission:
         if not self.is_stale:
             return
         owner = log.document(OWNER_DOCUMENT)
-        records = owner.records if owner is not None else 0
-        # Every device that comes asks for this, and the owner's chain has an entry for each of them.
-        known = () if records == self._seen_records else log.document_records(OWNER_DOCUMENT)
-        self._seen_records = records
-        for seq, record in known:
+        if owner is not None and owner.last_seq == self._seen_seq:
+            # Every device that comes asks for this, and the owner's chain has an entry for each of them.
+            self.is_stale = False
+            return
+        for seq, record in log.document_records(OWNER_DOCUMENT):
             if seq > self._seen_seq:
                 self.directory = self.directory.with_entry(read_entry(record[1:]), admitted=True)
                 self._seen_seq = seq
