@@ -3,6 +3,7 @@ import pytest
 from crdtsync.errors import UnexpectedMessage
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
+from crdtsync.protocol.codec import decode, encode
 from crdtsync.protocol.messages import Ack, Cut, Pack, Records, Want
 from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.work import ReadRequest
@@ -318,3 +319,26 @@ def test_rows_that_were_read_before_a_repair_are_no_part_of_it():
     desk.supply(12, 12)
     assert desk.told() == [records(9, 12, 12)]
     assert desk.out.next_read().after == 0
+
+
+def test_what_a_commit_brought_is_one_frame_for_all_peers_that_are_at_the_same_place():
+    rows = ((1, b"Eone"), (2, b"Etwo"))
+    frames = []
+    for _ in range(2):
+        desk = Desk(end=2)
+        desk.out.next_read()
+        desk.out.supply(at(2), rows, 8, 0)
+        frames.append(encode(*desk.told()))
+    assert frames[0] is frames[1]
+
+
+def test_the_same_rows_from_another_place_are_another_frame():
+    rows = ((3, b"Eone"), (4, b"Etwo"))
+    starts = []
+    for start in (1, 2):
+        desk = Desk(end=4)
+        desk.out.start(at(start))
+        desk.out.next_read()
+        desk.out.supply(at(4), rows, 8, 0)
+        starts.append(decode(encode(*desk.told())).start)
+    assert starts == [at(1), at(2)]
