@@ -129,10 +129,15 @@ class Heads(ABC):
             return False
         if self._head_on_disk() != head:
             return False
-        newest, *rows = self._rows_beyond(self._seq - 1) or (None,)
-        if newest is None or (newest[0], newest[9]) != (self._base + self._seq, self._h):
+        start = min(self._seq_on_disk, self._seq - 1)
+        rows = self._rows_beyond(start)
+        known = self._seq - start
+        if len(rows) < known or (rows[known - 1][0], rows[known - 1][9]) != (self._base + self._seq, self._h):
             return False
-        self._count_rows(rows)
+        # Also those that are counted already: damage is noticed while a till is open.
+        if not all(map(self._is_whole, rows)):
+            return False
+        self._count_rows(rows[known:])
         self._forget_names_of_logs()
         self._head = head
         self._generation = self._db.generation
@@ -153,6 +158,10 @@ class Heads(ABC):
     @abstractmethod
     def _rows_beyond(self, seq: int) -> list[Row]:
         """The unpacked rows after ``seq``; what a row is, ``Rows`` knows."""
+
+    @abstractmethod
+    def _is_whole(self, row: Row) -> bool:
+        """Whether a row has its checksum."""
 
     @abstractmethod
     def _count_rows(self, rows: list[Row]) -> None:
