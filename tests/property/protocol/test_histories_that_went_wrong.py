@@ -121,7 +121,7 @@ def test_a_full_disk_keeps_out_what_was_refused_and_not_the_acknowledgement_afte
 
 
 def test_a_held_sale_is_admitted_after_the_disk_that_had_it_was_put_back(shop):
-    """And after the relay, for damage, had forgotten how far it had that disk: the sale counted as held there."""
+    """And after the relay, for damage, had forgotten how far it had that disk: it counted as held there."""
     register = shop.registers[0]
     morning = register.disk.copy()
     register.sell(needs="a")

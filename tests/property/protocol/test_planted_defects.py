@@ -21,6 +21,7 @@ def a_register_joins_after_the_relay_has_packed(shop):
     sell(shop.registers[0], 6)
     shop.settle()
     shop.relay.pack(6)
+    shop.relay.crash()  # Or it would send from memory what is new.
     shop.enrol()
 
 

@@ -68,7 +68,8 @@ class Replica:
             with self.store.transaction():
                 self.log.pack(rows, self.log.end.seq)
         except DamagedStore as damage:
-            assert self.mend(damage)
+            if not self.mend(damage):
+                raise
 
     def damage(self, seq: int) -> None:
         change = "UPDATE record SET bytes = CAST('?' || substr(bytes, 2) AS BLOB) WHERE pos & 0xffffffff = ?"
