@@ -7,6 +7,15 @@ from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import ReadRequest
 from crdtsync.runtime.tail import Tail
 from crdtsync.storage.log import Batch, ShopLog
+from crdtsync.storage.pack import ROWS_MAX, encode_pack
+
+PACKED_BYTES_MIN, PACKED_BYTES_MAX = 16 << 10, 512 << 10
+"""What is read from disk for one peer is packed between these sizes: a fifth of the bytes for some processor
+time, which must not keep others waiting. What is new goes to many peers at once, in a frame that is made once.
+"""
+
+PACK_LEVEL = 3
+"""Quick: such a pack is sent once and not kept."""
 
 
 def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | None) -> None:
@@ -32,13 +41,25 @@ def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | No
         ):
             session.supply_pack(pack.to, pack.blob)
             return
+    from_disk = batch is None
     if batch is None:
         batch = log.read(
             request.after, bytes_max=request.bytes_max, skip_origin=skip, covered=request.covered
         )
     if request.until is not None and batch.to.seq > request.until:
         batch = _until(batch, request.until, log)
+    if request.packs and from_disk and _is_worth_packing(batch):
+        rows = list(batch.records)
+        session.supply_pack(
+            batch.to, encode_pack(rows, first=batch.start.seq + 1, last=batch.to.seq, level=PACK_LEVEL)
+        )
+        return
     session.supply(batch.to, batch.records, batch.records_bytes)
+
+
+def _is_worth_packing(batch: Batch) -> bool:
+    rows = batch.to.seq - batch.start.seq
+    return PACKED_BYTES_MIN <= batch.records_bytes <= PACKED_BYTES_MAX and rows <= ROWS_MAX
 
 
 def _until(batch: Batch, until: int, log: ShopLog) -> Batch:

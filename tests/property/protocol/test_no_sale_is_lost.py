@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from crdtsync.protocol import limits
-from crdtsync.runtime import connection
+from crdtsync.runtime import answer, connection
 from crdtsync.testing.stepped import SHOP, SteppedShop
 from crdtsync.testing.stepped_truth import DOCUMENTS, Truth
 
@@ -38,6 +38,7 @@ SMALL = {
 """Bounds that histories of a few dozen records reach."""
 
 OUTBOX_BYTES_MAX = 1200
+PACKED_BYTES_MIN = 400
 REGISTERS_MAX = 4
 
 
@@ -53,6 +54,7 @@ class AnyShop(RuleBasedStateMachine):
         for name, value in SMALL.items():
             self.patch.setattr(limits, name, value)
         self.patch.setattr(connection, "OUTBOX_BYTES_MAX", OUTBOX_BYTES_MAX)
+        self.patch.setattr(answer, "PACKED_BYTES_MIN", PACKED_BYTES_MIN)
 
     def teardown(self) -> None:
         try:

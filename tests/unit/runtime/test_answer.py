@@ -4,8 +4,10 @@ import pytest
 
 from crdtsync.ids import Origin, Position
 from crdtsync.protocol.work import ReadRequest
-from crdtsync.runtime.answer import answer
+from crdtsync.runtime.answer import PACKED_BYTES_MAX, PACKED_BYTES_MIN, answer
 from crdtsync.runtime.tail import Row, Tail
+from crdtsync.storage.log import Batch
+from crdtsync.storage.pack import ROWS_MAX, decode_pack
 
 START = Position(0, bytes(32))
 
@@ -33,6 +35,25 @@ class Peer:
     def supply(self, to, records, size):
         self.supplied.append((to.seq, records))
 
+    def supply_pack(self, to, blob):
+        self.supplied.append((to.seq, blob))
+
+
+class Past:
+    """A disk with these records after row 2, of which row 4 came from the peer."""
+
+    def __init__(self, records, last=0):
+        rows = tuple(zip((3, 5, 6), records, strict=True))
+        self.batch = Batch(
+            Position(2, bytes(32)), Position(last or 6, bytes(32)), rows, sum(map(len, records))
+        )
+
+    def pack_at(self, seq):
+        return None
+
+    def read(self, after, **_):
+        return self.batch
+
 
 @pytest.fixture
 def tail():
@@ -59,3 +80,32 @@ def test_every_device_is_supplied_with_the_same_rows(tail):
     for peer in (one, other):
         answer(peer, ReadRequest(0, 1 << 17, packs=True), Disk(), tail)
     assert one.supplied[0][1] is other.supplied[0][1]
+
+
+def sales(size):
+    return [b"E%d" % number + b"x" * (size // 3) for number in range(3)]
+
+
+def test_what_is_old_is_packed_for_who_was_away():
+    peer, records = Peer(), sales(PACKED_BYTES_MIN)
+    answer(peer, ReadRequest(2, 1 << 17, packs=True), Past(records), None)
+    [(to, blob)] = peer.supplied
+    assert to == 6
+    assert decode_pack(blob, bytes_max=1 << 20) == list(zip((3, 5, 6), records, strict=True))
+    assert len(blob) < PACKED_BYTES_MIN // 5
+
+
+@pytest.mark.parametrize(
+    ("size", "packs", "last"),
+    [
+        (PACKED_BYTES_MIN // 2, True, 6),
+        (PACKED_BYTES_MIN, False, 6),
+        (PACKED_BYTES_MAX + 3, True, 6),
+        (PACKED_BYTES_MIN, True, 3 + ROWS_MAX),
+    ],
+    ids=["little", "asked for as it is", "a long state of a document", "more rows left out than a pack has"],
+)
+def test_what_no_pack_can_or_should_hold_is_sent_as_it_is(size, packs, last):
+    peer, past = Peer(), Past(sales(size), last)
+    answer(peer, ReadRequest(2, 1 << 17, packs=packs), past, None)
+    assert peer.supplied == [(last, past.batch.records)]
