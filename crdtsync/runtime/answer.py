@@ -11,7 +11,7 @@ from crdtsync.storage.pack import ROWS_MAX, encode_pack
 
 PACKED_BYTES_MIN, PACKED_BYTES_MAX = 16 << 10, 512 << 10
 """What is read from disk for one peer is packed between these sizes: a fifth of the bytes for some processor
-time, which must not keep others waiting. What is new goes to many peers at once, in a frame that is made once.
+time, which must not keep others waiting. What is new goes to many peers at once, in a frame made once.
 """
 
 PACK_LEVEL = 3
