@@ -11,10 +11,14 @@ import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Final
 
 from crdtsync.errors import CrdtsyncError, NotSynchronised, RoleTaken, StorageError
 from crdtsync.runtime.progress import Progress
 from crdtsync.runtime.syncer import Syncer, sync_role
+
+INTERRUPT_LOOK_S: Final = 0.1
+"""How long Ctrl-C may go unnoticed."""
 
 
 class BackgroundSync:
@@ -162,14 +166,17 @@ def _run_interruptibly(
 ) -> None:
     # A thread of its own, because the caller may itself be inside an event loop.
     thread = threading.Thread(target=run, name="crdtsync-once")
-    thread.start()
     try:
-        thread.join()
+        thread.start()  # An interrupt may come while it waits for the thread to run.
+        while thread.is_alive():
+            # Not without end: a signal that comes as this begins to wait is noticed only when it wakes up.
+            thread.join(INTERRUPT_LOOK_S)
     except BaseException:
         # The role must not be given back while the thread works on.
         interrupted.set()
         with suppress(RuntimeError):
             for stop_loop in stopping:
                 stop_loop()
-        thread.join()
+        with suppress(RuntimeError):  # It has not begun, and when it does, it sees that it was interrupted.
+            thread.join()
         raise
