@@ -21,7 +21,7 @@ from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import Refused, RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission, Rejection
-from crdtsync.runtime.tail import Growth, Row
+from crdtsync.runtime.tail import Growth, Row, read_on
 from crdtsync.runtime.upkeep import UpkeepThread
 from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
 from crdtsync.storage.pack import decode_pack
@@ -361,6 +361,7 @@ class _ShopCommit:
             self._save_cursors()
             work.also(self._log)
             self._cursors.clear()
+            self._h = read_on(self._log, self._rows, self._start)
         return outcome
 
     def _continues(self, work: Work) -> bool:

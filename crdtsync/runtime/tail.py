@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
-from crdtsync.ids import Origin, Position
-from crdtsync.storage.log import Batch
+from crdtsync.ids import Origin, Position, next_hash
+from crdtsync.protocol.limits import BATCH_BYTES
+from crdtsync.storage.log import Batch, ShopLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +129,20 @@ class Tail:
         row = self._rows[count - 1]
         self._start = Position(row.seq, row.h)
         del self._rows[:count], self._sizes[:count]
+
+
+def read_on(log: ShopLog, rows: list[Row], start: Position) -> bytes:
+    """Add what a log has beyond ``rows``, which follow ``start`` without a gap; the running hash at its end.
+
+    Inside a transaction: for what was appended past the committer, a compacted state say. With a row missing
+    among the others, these would be sent under wrong hashes, and who lags a commit would miss some of them.
+    """
+    known, end = Position(rows[-1].seq, rows[-1].h) if rows else start, log.end
+    while known.seq < end.seq:
+        batch = log.read(known.seq, bytes_max=BATCH_BYTES)
+        h = known.h
+        for seq, record in batch.records:
+            h = next_hash(h, record)
+            rows.append(Row(seq, h, record, None))
+        known = batch.to
+    return known.h

@@ -1,6 +1,7 @@
 """What becomes of entries that come before their certificate, or twice."""
 
 import asyncio
+from contextlib import closing
 
 import pytest
 
@@ -14,6 +15,7 @@ from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.register import Register
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.records import made_up_update
 
 PEER = b"p" * 16
 
@@ -182,3 +184,21 @@ class Failures(list):
 
 def fail(commit, work):
     raise StoreBusy("the disk is full of somebody else")
+
+
+async def test_a_state_that_is_compacted_in_a_commit_is_passed_on_with_what_else_it_brought(sold, path):
+    shop, owners, _ = sold
+    growths, admission, loop = Growths(), Admission(shop), asyncio.get_running_loop()
+    committer = Committer(lambda: SqliteStore(path), lambda _: admission, growths, lambda: 0, lambda: 0.0)
+    state = made_up_update("x/loyalty", b"points", state=True)
+    compacted, stored = loop.create_future(), loop.create_future()
+    compact = Work(shop, b"", "", compacted.set_result, also=lambda log: log.compact(state, []))
+    committer.submit(compact)
+    delivered = [delivery(1, Position(0, bytes(32)), owners)]
+    committer.submit(Work(shop, PEER, "relay", stored.set_result, delivered))
+    committer.start()
+    await asyncio.gather(compacted, stored)
+    await committer.stop()
+    with closing(SqliteStore(path)) as store:
+        hashes = [store.shop(shop).hash_at(seq) for seq in range(1, len(owners) + 2)]
+    assert [(row.seq, row.h) for growth in growths for row in growth.rows] == list(enumerate(hashes, start=1))
