@@ -114,17 +114,25 @@ class Replica:
         """Where the end of the register's own chain cannot be read, make it again from the entries: without
         it nothing can be sold. Left as it is where these have holes.
         """
-        from crdtsync.runtime.writer import read_head
-
         if self.identity.role == "display":
             return
+        while self._is_chain_head_damaged():
+            end, head = self.log.end, self._rebuilt_head()
+            if head is None:
+                return
+            with self.store.transaction():
+                # Another process may have made it again meanwhile, and sold: that must not be undone.
+                if self.log.end == end and self._is_chain_head_damaged():
+                    self.log.set_state(HEAD, head.to_bytes())
+
+    def _is_chain_head_damaged(self) -> bool:
+        from crdtsync.runtime.writer import read_head
+
         try:
             read_head(self.log)
         except DamagedStore:
-            head = self._rebuilt_head()
-            if head is not None:
-                with self.store.transaction():
-                    self.log.set_state(HEAD, head.to_bytes())
+            return True
+        return False
 
     def _rebuilt_head(self) -> ChainHead | None:
         from crdtsync.model.chain import rebuild

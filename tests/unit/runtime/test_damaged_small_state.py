@@ -5,7 +5,7 @@ import pytest
 
 from crdtsync.runtime.identity import Relay, save_relay
 from crdtsync.runtime.register import Register
-from crdtsync.runtime.replica import STORE
+from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.storage.log import Cursor
 from crdtsync.testing.clock import seeded_bytes
 
@@ -60,6 +60,25 @@ def test_where_the_head_of_the_chain_is_damaged_numbers_go_on_as_they_would_have
     assert till.sell(["CM-19"], ["card"]).number.endswith("-000004")
     assert till.close_day().total_minor == 3 * 1850 + 695
     assert till.verify().findings == ()
+
+
+def test_who_makes_the_head_of_the_chain_again_undoes_no_sale_of_who_was_quicker(
+    reopened, folder, clock, monkeypatch
+):
+    rebuilt, numbers = Replica._rebuilt_head, []
+
+    def rebuild_slowly(replica):
+        head = rebuilt(replica)
+        if not numbers:
+            numbers.append("")
+            with Register.open(folder, clock=clock, random_bytes=seeded_bytes(6)) as quicker:
+                numbers[0] = quicker.sell(["CM-19"], ["card"]).number
+        return head
+
+    monkeypatch.setattr(Replica, "_rebuilt_head", rebuild_slowly)
+    till = reopened("DELETE FROM state WHERE key = 'head'")
+    assert numbers[0].endswith("-000004")
+    assert till.sell(["CM-19"], ["card"]).number.endswith("-000005")
 
 
 def test_a_sale_that_is_gone_from_the_disk_hinders_no_other_and_is_told(reopened):
