@@ -69,6 +69,7 @@ class Database:
         self._depth = 0
         self._open_cursors: set[apsw.Cursor] = set()
         self._deferred: dict[str, list[Values]] = {}
+        self._deferred_failed = False
         self._version = -1
         self._busy_timeout_s = busy_timeout_s
         self._application_id = application_id
@@ -121,15 +122,18 @@ class Database:
 
     def defer(self, into: str, values: Values) -> None:
         """Insert a row, inside a transaction, together with others: before the next statement of any other
-        sort, or at the commit. What is wrong with it shows only then.
+        sort, or at the commit. What is wrong with it shows only then, and whoever passes over that error
+        cannot commit any more.
         """
         self._deferred.setdefault(into, []).append(values)
 
     def _write_deferred(self) -> None:
         if self._deferred:
             deferred, self._deferred = self._deferred, {}
+            self._deferred_failed = True
             for into, rows in deferred.items():
                 self._insert(into, rows, "")
+            self._deferred_failed = False
 
     def _insert(self, into: str, rows: Sequence[Values], after: str) -> None:
         for first in range(0, len(rows), ROWS_PER_INSERT):
@@ -189,6 +193,8 @@ class Database:
 
     def commit(self) -> None:
         """Commit with fsync. After an error the transaction is still to be rolled back."""
+        if self._deferred_failed:
+            raise StorageError(f"{self.path}: a row could not be written, and with it nothing is")
         self.write("COMMIT")
         self.in_transaction = False
 
@@ -198,6 +204,7 @@ class Database:
         self.generation += 1
         self.rollbacks += 1
         self._deferred.clear()
+        self._deferred_failed = False
         try:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")

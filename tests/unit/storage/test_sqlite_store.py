@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from contextlib import closing, suppress
 
 import apsw
 import pytest
 
-from crdtsync.errors import DamagedStore, NotAStore, ReadOnlyStore, StoreBusy, StoreTooNew
+from crdtsync.errors import DamagedStore, NotAStore, ReadOnlyStore, StorageError, StoreBusy, StoreTooNew
 from crdtsync.storage import database, schema
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.records import MadeUpChain
@@ -223,3 +224,16 @@ def test_an_error_of_a_table_beside_the_log_is_told_in_our_words(path):
         store.connection.execute("INSERT INTO no_such_view VALUES (1)")
     assert store.shop(SHOP).end.seq == 2
     store.close()
+
+
+def test_who_passes_over_the_error_of_a_deferred_row_commits_nothing_without_it(tmp_path):
+    with closing(SqliteStore(tmp_path / "shop.sqlite")) as store:
+        file, row = store.database, (1, 1, None, None, 1)
+        with pytest.raises(StorageError), store.transaction():
+            file.defer("INSERT INTO stretch", row)
+            file.defer("INSERT INTO stretch", row)
+            with suppress(StorageError):
+                file.row("SELECT 1")
+        with store.transaction():
+            file.defer("INSERT INTO stretch", row)
+        assert file.row("SELECT count(*) FROM stretch") == (1,)
