@@ -152,6 +152,7 @@ class Reader(Protocol):
     def ask(
         self, shop: bytes, question: Callable[[DocumentDigests], T], done: Callable[[T], None]
     ) -> None: ...
+    def close(self) -> None: ...
 
 
 class DocumentReader:

@@ -17,7 +17,7 @@ from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committer import Committer, Outcome, Work
-from crdtsync.runtime.comparison import DocumentReader
+from crdtsync.runtime.comparison import DocumentReader, Reader
 from crdtsync.runtime.connection import Connection, refused
 from crdtsync.runtime.identity import (
     ClockOffset,
@@ -61,11 +61,16 @@ class RegisterHome:
         self._admission = Admission(identity.shop)
         self._tail = Tail(self._log.end, TAIL_BYTES_MAX)
         self._has_met = False
-        self.documents = DocumentReader(open_store)
-        committer_admission = Admission(identity.shop)
-        self.committer = Committer(
-            open_store, lambda _: committer_admission, self, clock.now_ms, time.monotonic
-        )
+        self.documents = self.make_reader(open_store)
+        self.committer = self.make_committer(open_store, Admission(identity.shop))
+
+    def make_reader(self, open_store: Callable[[], Store]) -> Reader:
+        """What answers questions about documents: a thread, unless a simulation has something of its own."""
+        return DocumentReader(open_store)
+
+    def make_committer(self, open_store: Callable[[], Store], admission: Admission) -> Committer:
+        """What writes: a thread, unless a simulation has something of its own."""
+        return Committer(open_store, lambda _: admission, self, self._clock.now_ms, time.monotonic)
 
     def close(self) -> None:
         """Let go of the store."""

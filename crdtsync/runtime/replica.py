@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakValueDictionary
 
 from crdtsync.config import RegisterConfig
@@ -21,6 +21,8 @@ from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.identity import HEAD, Relay, load_relay, present_shop
 from crdtsync.runtime.keyfile import DEVICE_KEY, private_key
 from crdtsync.runtime.views import ViewKeeper
+from crdtsync.storage.database import Database
+from crdtsync.storage.log import Store
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.storage.view_queries import ViewQueries
 from crdtsync.storage.views import ViewTables
@@ -46,6 +48,19 @@ _FILING: WeakValueDictionary[Path, Lock] = WeakValueDictionary()
 """By folder: two threads of a process that file one catalogue would each load all of it, at half the pace."""
 
 
+class ViewStore(Store, Protocol):
+    """A store that has room for views beside its logs."""
+
+    @property
+    def database(self) -> Database: ...
+
+
+def _present_store(path: Path) -> SqliteStore:
+    if not path.exists():
+        raise NoRegister(f"there is no register in {path.parent}")
+    return SqliteStore(path)
+
+
 class Replica:
     """One register's data in one process. Use it from the thread that opened it."""
 
@@ -54,9 +69,12 @@ class Replica:
         config: RegisterConfig,
         clock: Clock,
         random_bytes: RandomBytes,
-        open_store: Callable[[Path], SqliteStore] = SqliteStore,
+        open_store: Callable[[Path], ViewStore] = _present_store,
+        read_key: Callable[[Path], PrivateKey] = private_key,
     ) -> None:
-        """Open the folder ``config.data``. Raises ``NoRegister``, ``StorageError``."""
+        """Open the folder ``config.data``, or what ``open_store`` and ``read_key`` make of it. Raises
+        ``NoRegister``, ``StorageError``.
+        """
         self.config = config
         self.clock = clock
         self.random_bytes = random_bytes
@@ -68,8 +86,7 @@ class Replica:
         """
         self.on_write: Callable[[], None] = lambda: None
         """Called after every commit made here: whoever syncs in this process is told by it."""
-        if not (self.folder / STORE).exists():
-            raise NoRegister(f"there is no register in {self.folder}")
+        self._read_key = read_key
         self.store = open_store(self.folder / STORE)
         try:
             self.log, self.identity = present_shop(self.store)
@@ -183,7 +200,7 @@ class Replica:
 
         Also for the key of another device: nobody would admit what was signed with it.
         """
-        key = private_key(self.folder / DEVICE_KEY)
+        key = self._read_key(self.folder / DEVICE_KEY)
         if key.public != self.identity.public_key:
             raise DamagedStore(
                 f"{self.folder / DEVICE_KEY} is the key of another device than {self.identity.device_name!r}",

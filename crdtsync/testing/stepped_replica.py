@@ -87,6 +87,9 @@ class SteppedReader:
         """See ``Reader.ask``."""
         self._steps.committed.append(lambda: done(question(self._digests)))
 
+    def close(self) -> None:
+        """See ``Reader.close``."""
+
 
 class Process:
     """One life of a replica, from its start to its crash: what a connection needs (``Home``)."""

@@ -27,8 +27,9 @@ from crdtsync.runtime.clock import Clock, RandomBytes, system_random
 from crdtsync.runtime.connection import Socket
 from crdtsync_server.access import Access, Enrolment
 from crdtsync_server.folder import DataFolder
+from crdtsync_server.home import mend
 from crdtsync_server.logs import get_logger
-from crdtsync_server.open import mend, open_store
+from crdtsync_server.open import open_store
 
 WAITING_MAX = 32
 """Devices in front of the desk: with 20 ms each the last one waits for less than a second."""
@@ -113,7 +114,7 @@ class EnrolmentDesk:
 
     async def mend(self, damage: DamagedStore, now_ms: int) -> bool:
         """Set a damaged record apart, beside the committer: that reads certificates first, which may be what
-        is damaged. See ``open.mend``. Raises ``StorageError``.
+        is damaged. See ``home.mend``. Raises ``StorageError``.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, mend, self._store, damage, now_ms)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from crdtsync.errors import DamagedStore
 from crdtsync.storage.log import Store
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.access import Access
@@ -16,16 +15,6 @@ from crdtsync_server.folder import DataFolder
 def open_store(folder: DataFolder) -> Store:
     """The logs of all shops. Raises ``StorageError``."""
     return SqliteStore(folder.store)
-
-
-def mend(store: Store, damage: DamagedStore, now_ms: int) -> bool:
-    """Set a damaged record apart; its log goes on under a new id, and the registers bring it back. Durable on
-    return. False where that cannot help.
-    """
-    if damage.shop is None or damage.seq is None:
-        return False
-    with store.transaction():
-        return store.shop(damage.shop).set_damaged_apart(damage.seq, now_ms)
 
 
 @contextmanager
