@@ -9,6 +9,7 @@ one SKU for different things.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from crdtsync.errors import AlreadyARegister, InvalidName, NoRegister, PairingRefused
@@ -84,19 +85,38 @@ def join_shop(
         moment = Moment(now_ms, offset_min, local_date(now_ms, offset_min - day_starts_min))
         with store.transaction():
             log = store.create_shop(answer.shop, random_bytes(ID_BYTES))
-            for entry in entries:
-                append_entry(log, entry)
             identity = _identity(certificate, directory)
-            if before is None:
-                _begin_chain(log, identity, key, moment, random_bytes)
-            else:
-                _bring_along(before[0], log)
-            save_identity(log, identity)
-            save_relay(log, Relay(url, relay_key))
+            enter_shop(
+                log, identity, entries, key, Relay(url, relay_key), moment, random_bytes, before=before
+            )
             ViewTables(store.database).prepare()
         return identity
     finally:
         store.close()
+
+
+def enter_shop(
+    log: ShopLog,
+    identity: Identity,
+    certificates: Sequence[Entry],
+    key: PrivateKey,
+    relay: Relay,
+    moment: Moment,
+    random_bytes: RandomBytes,
+    *,
+    before: tuple[ShopLog, Identity] | None = None,
+) -> None:
+    """Begin to work for a shop, inside a transaction of the store that ``log`` is in: with a chain of its
+    own, or with the one that the register of ``before`` has already.
+    """
+    for entry in certificates:
+        append_entry(log, entry)
+    if before is None:
+        _begin_chain(log, identity, key, moment, random_bytes)
+    else:
+        _bring_along(before[0], log)
+    save_identity(log, identity)
+    save_relay(log, relay)
 
 
 def device_id_of(public_key: bytes) -> bytes:

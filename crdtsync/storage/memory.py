@@ -15,11 +15,14 @@ from crdtsync.storage.memory_tables import Head, ShopTables
 
 
 class MemoryDisk:
-    """What outlives every process. ``before_commit`` may raise (``DiskFull``, …): then nothing is written."""
+    """What outlives every process. ``before_commit`` may raise (``DiskFull``, …): then nothing is written.
+    ``after_commit`` may raise too: then it is written, and whoever wrote is told that it is not.
+    """
 
     def __init__(self) -> None:
         self.shops: dict[bytes, ShopTables] = {}
         self.before_commit: Callable[[], None] | None = None
+        self.after_commit: Callable[[], None] | None = None
         self.writer: MemoryStore | None = None
         self.commits = 0
         self.boot = 0
@@ -115,6 +118,8 @@ class MemoryStore:
         self.disk.writer = None
         self.disk.commits += 1
         self._own_commits += 1
+        if self.disk.after_commit is not None:
+            self.disk.after_commit()
 
     def discard(self) -> None:
         """Undo the transaction under way."""

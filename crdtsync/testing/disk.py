@@ -77,6 +77,7 @@ class SimulatedDisk:
         self.is_off = False
         self.read_only = False
         self.failing_syncs = False
+        self._syncs_to_fail = 0
         self.free_bytes: int | None = None
         self._off_at: int | None = None
         self._random = random.Random(seed)
@@ -87,6 +88,10 @@ class SimulatedDisk:
     def cut_power_after(self, operations: int) -> None:
         """Let the power go at the ``operations``-th write, truncation, sync or deletion from now on."""
         self._off_at = self.operations + operations
+
+    def fail_syncs(self, count: int) -> None:
+        """Let the next syncs fail, so many."""
+        self._syncs_to_fail = count
 
     def cut_power(self) -> None:
         """Let the power go now."""
@@ -162,7 +167,8 @@ class SimulatedDisk:
     def sync(self, image: _Image) -> None:
         """What was written to a file becomes durable."""
         self._count()
-        if self.failing_syncs:
+        if self.failing_syncs or self._syncs_to_fail:
+            self._syncs_to_fail = max(0, self._syncs_to_fail - 1)
             raise apsw.IOError("the disk cannot sync")
         image.sync()
         if image.syncs_folder:

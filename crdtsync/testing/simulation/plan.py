@@ -1,0 +1,177 @@
+"""A day of a shop with its faults, drawn from a seed before anything happens.
+
+A plan is plain data: what people do and what goes wrong, each with its time. Leaving out any part of it gives
+another plan that can be played, so that a failing one can be made smaller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Final
+
+from crdtsync.testing.simulation.plates import Trouble
+
+PEOPLE: Final = (
+    "open",
+    "sell",
+    "refund",
+    "price",
+    "product",
+    "count",
+    "deliver",
+    "cash",
+    "look",
+    "note",
+    "close",
+)
+"""What people do."""
+
+FAULTS: Final = (
+    "crash",
+    "crash unheard",
+    "blackout",
+    "power goes in a write",
+    "sync is killed",
+    "cut",
+    "half open",
+    "stall one way",
+    "burst",
+    "slow network",
+    "late frames",
+    "split frames",
+    "partition",
+    "disk full",
+    "disk read-only",
+    "slow disk",
+    "commit fails",
+    "commit fails but is written",
+    "record rots",
+    "old copy put back",
+    "cloned",
+    "relay's old copy put back",
+    "relay's disk lost",
+    "clock jumps",
+    "clock set back",
+    "clock drifts",
+    "enrol",
+    "replace",
+    "revoke",
+    "other version",
+)
+"""What goes wrong, or changes."""
+
+COSTLY: Final = frozenset({"old copy put back", "cloned", "record rots"})
+"""After these a number may be there twice or missing, so that a check is weaker: they are rarer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that somebody does or that goes wrong. ``who`` and ``pick`` choose among what is there then,
+    so that the same action means something in every plan.
+    """
+
+    at_ms: int
+    what: str
+    who: int = 0
+    pick: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.at_ms / 1000:.1f} s: {self.what} ({self.who}, {self.pick})"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a history is. Minutes are those in which people work, each day."""
+
+    registers: int = 3
+    tickets: int = 60
+    minutes: int = 120
+    days: int = 1
+    faults: int = 25
+
+
+SHORT: Final = Size(registers=3, tickets=15, minutes=12, faults=8)
+DAY: Final = Size()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run depends on."""
+
+    seed: int
+    size: Size = DAY
+    is_sqlite: bool = False
+    small_bounds: bool = False
+    """Bounds of the protocol and of upkeep that a short history reaches."""
+    faults: tuple[str, ...] = ()
+    """The kinds of faults that exist in this history at all."""
+    actions: tuple[Action, ...] = field(default=(), repr=False)
+
+    def without(self, actions: tuple[Action, ...]) -> Plan:
+        """The plan with these actions only."""
+        return replace(self, actions=actions)
+
+
+def draw_plan(seed: int, size: Size = DAY, *, sqlite_share: float = 0.1) -> Plan:
+    """The plan of a seed. Which faults exist at all is drawn first: a history in which everything goes wrong
+    at once never gets anywhere (swarm testing, Groce et al. 2012).
+    """
+    chance = Random(f"plan/{seed}")
+    is_sqlite = chance.random() < sqlite_share
+    share = chance.choice((0.0, 0.15, 0.15, 0.3, 0.3, 0.5))
+    faults = tuple(kind for kind in FAULTS if chance.random() < (share / 4 if kind in COSTLY else share))
+    actions: list[Action] = []
+    for day in range(size.days):
+        begin_ms = day * 24 * 3_600_000 + 2 * 3_600_000
+        actions += _people(chance, size, begin_ms)
+        if faults:
+            count = chance.randint(1, size.faults)
+            actions += _faults(chance, faults, count, begin_ms, size.minutes * 60_000)
+    actions.sort(key=lambda action: action.at_ms)
+    return Plan(seed, size, is_sqlite, chance.random() < 0.5, faults, tuple(actions))
+
+
+def _people(chance: Random, size: Size, begin_ms: int) -> list[Action]:
+    length_ms = size.minutes * 60_000
+    actions = []
+
+    def some(what: str, at_ms: int, who: int | None = None) -> None:
+        register = chance.randrange(64) if who is None else who
+        actions.append(Action(at_ms, what, register, chance.getrandbits(32)))
+
+    some("product", begin_ms - 120_000)
+    for who in range(size.registers):
+        if chance.random() < 0.9:
+            some("open", begin_ms + chance.randrange(60_000), who)
+        if chance.random() < 0.8:  # Else it is forgotten.
+            some("close", begin_ms + length_ms + chance.randrange(60_000), who)
+    at_ms = begin_ms
+    for _ in range(size.tickets):
+        # Now and then there is a queue, and at other times nobody.
+        at_ms += int(chance.expovariate(1.0) * length_ms / size.tickets * chance.choice((0.02, 0.5, 1.5)))
+        some("refund" if chance.random() < 0.1 else "sell", begin_ms + (at_ms - begin_ms) % length_ms)
+    weights = {"price": 6, "product": 3, "count": 2, "deliver": 4, "cash": 3, "look": 8, "note": 4}
+    for what in chance.choices(list(weights), list(weights.values()), k=size.tickets // 2):
+        some(what, begin_ms + chance.randrange(length_ms))
+    if chance.random() < 0.5:  # One price, from three places at once.
+        at_ms = begin_ms + chance.randrange(length_ms)
+        actions += [Action(at_ms, "price", who, 7 + who * 64) for who in range(3)]
+    return actions
+
+
+def _faults(
+    chance: Random, kinds: tuple[str, ...], count: int, begin_ms: int, length_ms: int
+) -> list[Action]:
+    return [
+        Action(
+            begin_ms + chance.randrange(length_ms),
+            chance.choice(kinds),
+            chance.randrange(64),
+            chance.getrandbits(32),
+        )
+        for _ in range(count)
+    ]
+
+
+TROUBLES: Final[dict[str, Trouble]] = {"disk full": "full", "disk read-only": "read-only"}

@@ -1,0 +1,321 @@
+"""The disks of simulated machines: in memory, or under the real store; both can fail in the same ways.
+
+A ``Plate`` is what outlives a process. Stores that were opened on it are dead after ``cut_power``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Literal, Protocol
+
+import apsw
+
+from crdtsync.errors import DamagedStore, DiskFull, ReadOnlyStore, StorageError
+from crdtsync.runtime.replica import ViewStore
+from crdtsync.storage.database import Database
+from crdtsync.storage.memory import MemoryDisk, MemoryStore
+from crdtsync.storage.schema import SEQ_BITS
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.disk import SimulatedDisk
+
+Trouble = Literal["", "full", "read-only"]
+
+
+class Plate(Protocol):
+    """One machine's disk."""
+
+    def open(self) -> ViewStore:
+        """A handle for one process, with room for views."""
+        ...
+
+    def set_trouble(self, trouble: Trouble) -> None:
+        """From now on nothing can be written (``""``: it can)."""
+        ...
+
+    def fail_next_commit(self, *, is_written: bool) -> None:
+        """The next commit reports an error; with ``is_written`` it has reached the disk all the same, where
+        this disk can do that.
+        """
+        ...
+
+    def lose_power_soon(self, operations: int) -> None:
+        """The power goes in the midst of something: after so many writes, or commits."""
+        ...
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the power went; ``cut_power`` makes an end of the handles."""
+        ...
+
+    def damage(self, shop: bytes, seq: int) -> bool:
+        """Let the bytes of one record rot; False if there is none with that number."""
+        ...
+
+    def cut_power(self) -> None:
+        """Lose what was not synced; handles are dead."""
+        ...
+
+    def copy(self) -> Plate:
+        """What is on it, on another disk."""
+        ...
+
+    @property
+    def bytes_held(self) -> int:
+        """How much is on it."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Changes whenever something is written."""
+        ...
+
+
+class _ViewDatabase(Database):
+    """Views in memory. They may be lost with a process: they are made again from the log."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ":memory:", read_only=False, create=True, busy_timeout_s=0, application_id=0, migrations=()
+        )
+
+    def _use_wal(self) -> None:
+        """There is no file."""
+
+
+class MemoryViewStore(MemoryStore):
+    """A handle on a disk in memory, with views of its own."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        super().__init__(disk)
+        self._database: Database | None = None
+
+    @property
+    def database(self) -> Database:
+        """Made when it is first asked for: a process that only synchronises has no views."""
+        if self._database is None:
+            self._database = _ViewDatabase()
+        return self._database
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """See ``Store.transaction``. Views are committed after the log: they may lag, never lead."""
+        return self._both() if self._database is not None else super().transaction()
+
+    @contextmanager
+    def _both(self) -> Iterator[None]:
+        with self.database.whole_transaction(), super().transaction():
+            yield
+
+    def close(self) -> None:
+        """See ``Store.close``."""
+        super().close()
+        if self._database is not None:
+            self._database.close()
+
+
+class MemoryPlate:
+    """A disk that is a few dictionaries."""
+
+    def __init__(self, disk: MemoryDisk | None = None) -> None:
+        self.disk = disk or MemoryDisk()
+        self._trouble: Trouble = ""
+        self._fails_once: bool | None = None
+        self._commits_left: int | None = None
+        self.is_off = False
+        self.disk.before_commit = self._before_commit
+        self.disk.after_commit = self._after_commit
+
+    def open(self) -> MemoryViewStore:
+        """See ``Plate``."""
+        return MemoryViewStore(self.disk)
+
+    def set_trouble(self, trouble: Trouble) -> None:
+        """See ``Plate``."""
+        self._trouble = trouble
+
+    def fail_next_commit(self, *, is_written: bool) -> None:
+        """See ``Plate``."""
+        self._fails_once = is_written
+
+    def lose_power_soon(self, operations: int) -> None:
+        """See ``Plate``. Odd numbers: before the commit is on the disk; even ones: just after."""
+        self._commits_left = operations
+
+    def damage(self, shop: bytes, seq: int) -> bool:
+        """See ``Plate``."""
+        row = self.disk.shops[shop].rows.committed.get(seq) if shop in self.disk.shops else None
+        if row is None or row.record is None:
+            return False
+        self.disk.damage(shop, seq)
+        return True
+
+    def cut_power(self) -> None:
+        """See ``Plate``."""
+        self._commits_left, self.is_off = None, False
+        self.disk.cut_power()
+
+    def copy(self) -> MemoryPlate:
+        """See ``Plate``."""
+        return MemoryPlate(self.disk.copy())
+
+    @property
+    def bytes_held(self) -> int:
+        """See ``Plate``."""
+        rows = (row for tables in self.disk.shops.values() for row in tables.rows.committed.values())
+        return sum(len(row.record or b"") for row in rows)
+
+    @property
+    def version(self) -> int:
+        """See ``Plate``."""
+        return self.disk.commits
+
+    def _before_commit(self) -> None:
+        self._let_power_go()
+        if self._trouble == "full":
+            raise DiskFull("the disk is full")
+        if self._trouble == "read-only":
+            raise ReadOnlyStore("the disk is read-only")
+        if self._fails_once is False:
+            self._fails_once = None
+            raise StorageError("the disk did not take it")
+
+    def _after_commit(self) -> None:
+        self._let_power_go()
+        if self._fails_once is True:
+            self._fails_once = None
+            raise StorageError("the disk took it, and said that it did not")
+
+    def _let_power_go(self) -> None:
+        if self._commits_left is not None:
+            self._commits_left -= 1
+            if self._commits_left <= 0:
+                self.is_off = True
+                self.disk.cut_power()
+                raise StorageError("the power is off")
+
+
+class SqlitePlate:
+    """A folder with the real store in it, on a ``SimulatedDisk``: what a power cut leaves follows from the
+    seed.
+    """
+
+    _numbers = count(1)
+
+    def __init__(self, folder: Path, chance: Random, *, of: Path | None = None) -> None:
+        self._root = folder
+        self._chance = chance
+        self._place = folder / f"disk-{next(self._numbers)}"
+        self._place.mkdir(parents=True)
+        if of is not None:
+            for file in of.iterdir():
+                if not file.name.endswith("-shm"):
+                    shutil.copy(file, self._place / file.name)
+        self._disk = SimulatedDisk(self._place, seed=chance.getrandbits(32))
+        self._trouble: Trouble = ""
+        self._open: list[SqliteStore] = []
+
+    def open(self) -> SqliteStore:
+        """See ``Plate``."""
+        store = SqliteStore(self._disk.path, vfs=self._disk.vfs)
+        self._open.append(store)
+        return store
+
+    def set_trouble(self, trouble: Trouble) -> None:
+        """See ``Plate``."""
+        self._trouble = trouble
+        self._disk.free_bytes = 0 if trouble == "full" else None
+        self._disk.read_only = trouble == "read-only"
+
+    def fail_next_commit(self, *, is_written: bool) -> None:
+        """See ``Plate``: here the sync fails once."""
+        self._disk.fail_syncs(1)
+
+    def lose_power_soon(self, operations: int) -> None:
+        """See ``Plate``."""
+        self._disk.cut_power_after(operations)
+
+    @property
+    def is_off(self) -> bool:
+        """See ``Plate``."""
+        return self._disk.is_off
+
+    def damage(self, shop: bytes, seq: int) -> bool:
+        """See ``Plate``."""
+        connection = apsw.Connection(str(self._disk.path), vfs=self._disk.vfs)
+        try:
+            found = connection.execute("SELECT no FROM shop WHERE id = ?", (shop,)).fetchone()
+            if found is None:
+                return False
+            place = (found[0] << SEQ_BITS) + seq
+            row = connection.execute("SELECT bytes FROM record WHERE pos = ?", (place,)).fetchone()
+            if row is None or row[0] is None:
+                return False
+            rotten = bytes([row[0][0]]) + bytes([row[0][1] ^ 0x10]) + row[0][2:]
+            connection.execute("UPDATE record SET bytes = ? WHERE pos = ?", (rotten, place))
+            return True
+        finally:
+            connection.close(True)
+
+    def cut_power(self) -> None:
+        """See ``Plate``. What survives lies in another folder from now on."""
+        before, dead = self._place, self._disk
+        self._place = self._root / f"disk-{next(self._numbers)}"
+        dead.survivors(self._place)
+        for store in self._open:
+            with suppress(StorageError, apsw.Error):
+                store.close()
+        self._open.clear()
+        self._disk = SimulatedDisk(self._place, seed=self._chance.getrandbits(32))
+        self.set_trouble(self._trouble)
+        shutil.rmtree(before)
+
+    def copy(self) -> SqlitePlate:
+        """See ``Plate``. Nothing is under way: it is taken between two events."""
+        return SqlitePlate(self._root, self._chance, of=self._place)
+
+    @property
+    def bytes_held(self) -> int:
+        """See ``Plate``."""
+        return sum(file.stat().st_size for file in self._place.iterdir())
+
+    @property
+    def version(self) -> int:
+        """See ``Plate``."""
+        return self._disk.operations
+
+
+def records_of(plate: Plate, shop: bytes) -> list[bytes]:
+    """What lies on a disk as records of a shop's log, in its order; damaged ones are left out."""
+    if isinstance(plate, MemoryPlate):
+        tables = plate.disk.shops.get(shop)
+        rows = tables.rows.committed.values() if tables is not None else ()
+        return [row.record for row in rows if row.record is not None and not row.damaged]
+    store = plate.open()
+    try:
+        return list(_read(store, shop))
+    finally:
+        store.close()
+
+
+def _read(store: ViewStore, shop: bytes) -> Iterator[bytes]:
+    try:
+        log = store.shop(shop)
+    except KeyError:
+        return
+    after, end = 0, log.end.seq
+    while after < end:
+        try:
+            batch = log.read(after, bytes_max=1 << 16)
+        except DamagedStore as damage:
+            if damage.seq is None:
+                raise
+            if damage.seq == after + 1:
+                after = damage.seq
+                continue
+            batch = log.read(after, bytes_max=1)
+        yield from (record for _, record in batch.records)
+        after = batch.to.seq

@@ -1,0 +1,176 @@
+"""A simulated relay, and the owner of the shop who certifies and revokes devices."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from crdtsync.errors import CrdtsyncError, DamagedStore
+from crdtsync.ids import Item, entry_record
+from crdtsync.model.certificate import Certificate, Directory, build_certify, build_revoke, start_owner
+from crdtsync.model.entry import Entry, Head, shop_id_of
+from crdtsync.model.signature import PrivateKey, sign_with_purpose
+from crdtsync.protocol.session import Session
+from crdtsync.runtime.connection import Connection
+from crdtsync.testing.simulation.machine import Machine, SimulatedCommitter, SimulatedReader, read_all
+from crdtsync.testing.simulation.network import SimulatedConnection
+from crdtsync.testing.simulation.plates import Plate
+from crdtsync.testing.till import MemoryChain
+from crdtsync_server.home import RelayHome, mend
+
+if TYPE_CHECKING:
+    from crdtsync.testing.simulation.shop import Shop
+
+LOOK_US = 250_000
+MEND_US = 20_000
+
+
+class Owner(MemoryChain):
+    """The owner of the shop, with a key in a safe: what was signed is never lost."""
+
+    def __init__(self, chance: Random, name: str) -> None:
+        key = PrivateKey.from_seed(chance.randbytes(32))
+        nonce = chance.randbytes(16)
+        super().__init__(key, shop_id_of(key.public, nonce))
+        self.shop_name = name
+        self.seal(start_owner(key.public, name, nonce=nonce, moment=self.moment))
+
+    def certify(self, certificate: Certificate) -> Entry:
+        """Let a device in."""
+        return self.append("certify", build_certify(certificate))
+
+    def revoke(self, device: bytes, heads: tuple[Head, ...]) -> Entry:
+        """Cut a device off."""
+        return self.append("revoke", build_revoke(device, heads, reason="stolen"))
+
+    @property
+    def directory(self) -> Directory:
+        """Who belongs to the shop."""
+        directory = Directory(self.author)
+        for entry in self.entries:
+            directory = directory.with_entry(entry, admitted=True)
+        return directory
+
+
+class RelayMachine(Machine):
+    """A machine that relays."""
+
+    def __init__(self, shop: Shop, name: str, plate: Plate, key: PrivateKey, device: bytes) -> None:
+        super().__init__(shop, name, plate)
+        self.key = key
+        self.device = device
+        self.home: SimulatedRelay | None = None
+        self.is_rotten = False
+        """Whether a record on the disk is damaged and nobody has noticed yet."""
+
+    def start(self) -> None:
+        """See ``Machine``."""
+        super().start()
+        self.work(self._start)
+
+    def _start(self) -> None:
+        try:
+            self.home = SimulatedRelay(self)
+        except CrdtsyncError as error:
+            self.shop.story.tell(self.name, f"cannot start: {error}")
+            self.later(1_000_000, self._start)
+
+    def stop_processes(self) -> None:
+        """See ``Machine``."""
+        self.home = None
+
+    def accept(self) -> SimulatedConnection | None:
+        """The relay's end of a new connection."""
+        home = self.home
+        if home is None or not self.is_on:
+            return None
+        session = Session(
+            connecting=False,
+            nonce=self.random_bytes(16),
+            sign=lambda purpose, payload: sign_with_purpose(self.key, purpose, payload),
+            now_ms=home.now_ms(),
+        )
+        return SimulatedConnection(home, session)
+
+    def ended(self, connection: Connection) -> None:
+        """See ``Machine``."""
+        if self.home is not None:
+            if connection.error is not None:
+                self.home.store_failed(connection.error)
+                self.shop.saw_error(self, connection.error)
+            self.home.gone(connection)
+
+    def append(self, entries: list[Entry]) -> None:
+        """Another process writes entries of the owner into the log; the relay notices some time later."""
+        store = self.plate.open()
+        with store.transaction():
+            log = store.create_shop(self.shop.shop_id, self.random_bytes(16))
+            for entry in entries:
+                facts = entry.facts
+                log.append(Item(entry_record(entry.sealed), facts.document, entry.link, facts))
+        store.close()
+        self.look_later()
+
+    def scrub(self) -> None:
+        """See ``Machine``."""
+        home = self.home
+        if home is not None:
+            read_all(home.store.shop(self.shop.shop_id), home.mend_now)
+
+    def look_later(self) -> None:
+        """Notice what other processes wrote, when it is time to look."""
+        home = self.home
+        if home is not None:
+            self.later(LOOK_US, home.look)
+
+
+class SimulatedRelay(RelayHome):
+    """The product's side of all connections of a relay."""
+
+    def __init__(self, machine: RelayMachine) -> None:
+        super().__init__(machine.plate.open(), machine.device, machine.clock, machine.random_bytes)
+        self._machine = machine
+        self._is_mending = False
+        self.steps = SimulatedCommitter(machine, machine.plate.open, self.committer_admission, self)
+        self.committer = self.steps
+        self.documents = SimulatedReader(machine, machine.plate.open)
+
+    def now_ms(self) -> int:
+        """See ``RelayHome``."""
+        return self._machine.timeline.now_ms
+
+    def look(self) -> None:
+        """Notice what other processes wrote."""
+        try:
+            newest = {shop: self.store.shop(shop).end.seq for shop in self.store.shops()}
+            if not self.look_for_others(newest, lambda _: self.steps.is_at_work):
+                self._machine.look_later()
+        except CrdtsyncError as error:
+            self.store_failed(error)
+
+    def mend_later(self, damage: DamagedStore) -> None:
+        """See ``RelayHome``."""
+        if not self._is_mending:
+            self._is_mending = True
+            self._machine.later(MEND_US, lambda: self._mend(damage))
+
+    def _mend(self, damage: DamagedStore) -> None:
+        self._is_mending = False
+        self.mend_now(damage)
+
+    def mend_now(self, damage: DamagedStore) -> bool:
+        """Set a damaged record apart; whether that helped."""
+        machine = self._machine
+        store = machine.plate.open()
+        try:
+            if mend(store, damage, machine.clock.now_ms()):
+                machine.losses += 1
+                machine.is_rotten = False
+                machine.shop.story.tell(machine.name, f"sets record {damage.seq} apart: it was damaged")
+                self.was_mended(damage)
+                return True
+        except CrdtsyncError as error:
+            machine.shop.story.tell(machine.name, f"cannot set a record apart: {error}")
+        finally:
+            store.close()
+        return False
