@@ -8,6 +8,7 @@ import pytest
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.faulty_store import FaultyStore, damage_record
 
 SHOP, LOG = b"shop-of-the-tests"[:16], b"our-own-log-id-1"
 
@@ -49,23 +50,22 @@ class World:
 
     def damage(self, seq: int) -> None:
         """Let the bytes of an unpacked record rot on the disk."""
-        if isinstance(self.store, MemoryStore):
-            self.store.disk.damage(SHOP, seq)
-        else:
-            change = "UPDATE record SET bytes = CAST('?' || substr(bytes, 2) AS BLOB) WHERE pos & 0xffff = ?"
-            self.store.connection.execute(change, (seq,))
-            self.reopen()
+        damage_record(self.store, SHOP, seq)
 
     def close(self) -> None:
         for store in self._open:
             store.close()
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite, opened anew after every commit"])
+@pytest.fixture(
+    params=["memory", "memory that could fail", "sqlite", "sqlite, opened anew after every commit"]
+)
 def world(request, tmp_path) -> Iterator[World]:
+    disk = MemoryDisk()
     if request.param == "memory":
-        disk = MemoryDisk()
         world = World(lambda: MemoryStore(disk))
+    elif request.param == "memory that could fail":
+        world = World(lambda: FaultyStore(MemoryStore(disk)))
     else:
         path = tmp_path / "shop.db"
         world = World(lambda: SqliteStore(path, busy_timeout_s=0.05), restless="anew" in request.param)
