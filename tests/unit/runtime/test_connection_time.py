@@ -9,26 +9,7 @@ from crdtsync.runtime.clock import system_random
 from crdtsync.runtime.register import Register
 from crdtsync.runtime.syncer import Syncer
 from crdtsync.storage.sqlite import SqliteStore
-
-HOUR_MS = 3_600_000
-
-
-class SetClock:
-    """A wall clock that somebody sets."""
-
-    def __init__(self):
-        self.ms = 1_795_507_200_000
-
-    def now_ms(self):
-        return self.ms
-
-    def utc_offset_min(self, at_ms):
-        return 60
-
-
-@pytest.fixture
-def clock():
-    return SetClock()
+from crdtsync.testing.clock import HOUR_MS
 
 
 @pytest.fixture
@@ -48,13 +29,13 @@ def syncer(tmp_path, clock):
 @pytest.mark.parametrize("step_ms", [HOUR_MS, -HOUR_MS])
 def test_setting_the_clock_of_a_till_does_not_make_its_relay_look_silent(syncer, clock, step_ms):
     before_ms = syncer.now_ms()
-    clock.ms += step_ms
+    clock.pass_ms(step_ms)
     assert 0 <= syncer.now_ms() - before_ms < HOUR_MS // 2
 
 
 def test_a_hello_says_what_the_wall_clock_says(syncer, clock):
-    clock.ms += HOUR_MS
-    assert syncer.me(None).time_ms == clock.ms
+    clock.pass_ms(HOUR_MS)
+    assert syncer.me(None).time_ms == clock.at_ms
 
 
 def test_a_connection_that_came_back_leaves_no_error_behind(syncer):

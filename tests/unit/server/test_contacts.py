@@ -58,14 +58,14 @@ def written(contacts, live, **how):
 def test_what_a_device_said_is_read_again_as_it_was(contacts, clock):
     log = written(contacts, [Device()])
     known = read_contact(log, b"\x01" * 16)
-    assert known == Contact(b"l" * 16, clock.ms, 4, "crdtsync/1", 2, 3700, None, 9)
+    assert known == Contact(b"l" * 16, clock.at_ms, 4, "crdtsync/1", 2, 3700, None, 9)
 
 
 def test_a_device_that_left_is_remembered_as_it_left(contacts, clock):
     device = Device()
-    left_ms = clock.ms
+    left_ms = clock.at_ms
     contacts.gone(device)
-    clock.ms += SAVE_EVERY_MS
+    clock.pass_ms(SAVE_EVERY_MS)
     assert read_contact(written(contacts, []), b"\x01" * 16).at_ms == left_ms
 
 
@@ -77,7 +77,7 @@ def test_a_device_that_does_nothing_costs_one_write_a_minute(contacts, clock):
     device, writes = Device(), 0
     for _ in range(4 * SAVE_SAME_EVERY_MS // SAVE_EVERY_MS):
         writes += len(contacts.due([device]))
-        clock.ms += SAVE_EVERY_MS
+        clock.pass_ms(SAVE_EVERY_MS)
     assert writes == 4
 
 
@@ -92,7 +92,7 @@ def test_between_two_looks_nothing_is_written_except_at_the_end(contacts):
 def test_a_device_lags_when_it_has_not_caught_up_for_ten_seconds(contacts, clock):
     device = Device()
     assert contacts.look([device]) == 0
-    clock.ms += LAGGING_AFTER_MS
+    clock.pass_ms(LAGGING_AFTER_MS)
     assert contacts.look([device]) == 1
     device.outbound.acked = device.outbound.end
     assert contacts.look([device]) == 0
@@ -102,7 +102,7 @@ def test_a_device_that_left_does_not_lag(contacts, clock):
     device = Device()
     contacts.look([device])
     contacts.gone(device)
-    clock.ms += LAGGING_AFTER_MS
+    clock.pass_ms(LAGGING_AFTER_MS)
     assert contacts.look([]) == 0
 
 
