@@ -2,9 +2,8 @@
 
 ``Register`` is synchronous and small. Whatever records something returns when it is on disk, and never
 waits for the network: syncing runs beside it (``start_sync``) or when it is asked for (``sync``). Several
-processes may open one folder at once. An object is used from the thread that opened it.
-
-Amounts are minor units (cents), quantities thousandths, times Unix milliseconds.
+processes may open one folder at once. An object is used from the thread that opened it. Amounts are minor
+units (cents), quantities thousandths, times Unix milliseconds.
 """
 
 from __future__ import annotations
@@ -302,7 +301,7 @@ class Register:
         """What is safe, what is not yet, and why. From the disk alone: no network, no waiting."""
         from crdtsync.runtime.register_status import read_status
 
-        return read_status(self._replica, all_documents=all_documents)
+        return self._replica.mending(lambda: read_status(self._replica, all_documents=all_documents))
 
     def verify(self, progress: Callable[[int, int], None] = lambda *_: None) -> Verification:
         """Check every checksum, link, number, total and signature. O(everything); reads only."""
@@ -396,16 +395,17 @@ class Register:
         from crdtsync.runtime.syncer import Syncer
         from crdtsync.storage.sqlite import SqliteStore
 
-        device, store_file = self.identity.device, self._replica.folder / STORE
+        identity, store_file = self.identity, self._replica.folder / STORE
         return Syncer(
             open_store=lambda: SqliteStore(store_file, create=False),
             store_file=store_file,
-            identity=self.identity,
+            identity=identity,
             key=self._replica.key,
             clock=self._replica.clock,
             random=self._replica.random_bytes,
-            presence=lambda log: presence_of(log, device),
+            presence=lambda log: presence_of(log, identity.device),
             changed=self._something_arrived,
+            mend=self._replica.mend_beside,
             tls_ca=self.config.tls_ca,
         )
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from crdtsync.errors import AccessDenied, CrdtsyncError
+from crdtsync.errors import AccessDenied, CrdtsyncError, DamagedStore
 from crdtsync.ids import ENTRY, ID_BYTES, START, Position
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.protocol.heads import root_digest
@@ -37,7 +37,8 @@ CLOCK_TOLERANCE_MS: Final = 1_000
 
 class RegisterHome:
     """One register, as its connection sees it. Lives on one event loop. ``open_store`` opens the register's
-    store; ``changed`` is told of every commit that brought records from elsewhere.
+    store; ``changed`` is told of every commit that brought records from elsewhere; ``mend`` sets a damaged
+    record apart, whoever has the store open.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class RegisterHome:
         clock: Clock,
         random: RandomBytes,
         changed: Callable[[], None],
+        mend: Callable[[DamagedStore], bool] = lambda _: False,
     ) -> None:
         self.connection: Connection | None = None
         self.error: CrdtsyncError | None = None
@@ -55,6 +57,7 @@ class RegisterHome:
         self._clock = clock
         self._random = random
         self._changed = changed
+        self._mend = mend
         self._store = open_store()
         self._log = self._store.shop(identity.shop)
         self._relay = load_relay(self._log)
@@ -63,6 +66,12 @@ class RegisterHome:
         self._has_met = False
         self.documents = self.make_reader(open_store)
         self.committer = self.make_committer(open_store, Admission(identity.shop))
+
+    def mended(self, error: CrdtsyncError | None) -> bool:
+        """Whether a connection ended because a record on this disk is damaged, and it was set apart now: the
+        rest goes on its way at once, and the relay is asked for it.
+        """
+        return isinstance(error, DamagedStore) and self._mend(error)
 
     def make_reader(self, open_store: Callable[[], Store]) -> Reader:
         """What answers questions about documents: a thread, unless a simulation has something of its own."""

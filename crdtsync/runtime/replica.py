@@ -7,15 +7,24 @@ key is read when the first entry is signed, so that `status` needs no cryptograp
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from crdtsync.config import RegisterConfig
-from crdtsync.errors import DamagedStore, NoRegister, StorageError, UsageError
+from crdtsync.errors import (
+    CrdtsyncError,
+    DamagedStore,
+    DiskFull,
+    NoRegister,
+    ReadOnlyStore,
+    StorageError,
+    StoreBusy,
+    UsageError,
+)
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.identity import HEAD, Relay, load_relay, present_shop
@@ -32,6 +41,8 @@ if TYPE_CHECKING:
     from crdtsync.model.signature import PrivateKey
     from crdtsync.runtime.catalogue import Catalogue
     from crdtsync.runtime.writer import Writer
+
+T = TypeVar("T")
 
 STORE = "register.sqlite"
 
@@ -86,7 +97,7 @@ class Replica:
         """
         self.on_write: Callable[[], None] = lambda: None
         """Called after every commit made here: whoever syncs in this process is told by it."""
-        self._read_key = read_key
+        self._open_store, self._read_key = open_store, read_key
         self.store = open_store(self.folder / STORE)
         try:
             self.log, self.identity = present_shop(self.store)
@@ -111,9 +122,30 @@ class Replica:
         with self.store.transaction():
             if not self.log.set_damaged_apart(damage.seq, self.clock.now_ms()):
                 return False
-        with suppress(StorageError, NoRegister):
-            self.writer.write("jet", build_jet(INTEGRITY_DEFECT, {"record": damage.seq}))
+        if self.identity.role != "display":
+            with suppress(StorageError, NoRegister):
+                self.writer.write("jet", build_jet(INTEGRITY_DEFECT, {"record": damage.seq}))
         return True
+
+    def mend_beside(self, damage: DamagedStore) -> bool:
+        """As ``mend``, from any thread: with a store of its own. Never raises."""
+        try:
+            beside = Replica(self.config, self.clock, self.random_bytes, self._open_store, self._read_key)
+            with closing(beside):
+                return beside.mend(damage)
+        except CrdtsyncError:
+            return False
+
+    def mending(self, read: Callable[[], T]) -> T:
+        """Read something; damaged records that are met on the way are set apart. Raises ``StorageError``."""
+        while True:
+            try:
+                return read()
+            except DamagedStore as damage:
+                with suppress(ReadOnlyStore, StoreBusy, DiskFull):
+                    if self.mend(damage):
+                        continue
+                raise
 
     def mend_head(self) -> None:
         """Set apart the damaged records that keep the log from being opened at all, or from being opened

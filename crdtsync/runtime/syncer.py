@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, Protocol
 
-from crdtsync.errors import CrdtsyncError, LinkClosed, NoRegister, RelayUnreachable
+from crdtsync.errors import CrdtsyncError, DamagedStore, LinkClosed, NoRegister, RelayUnreachable
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.protocol.comparing import Comparing
 from crdtsync.protocol.intervals import count
@@ -87,12 +87,13 @@ class Syncer(RegisterHome):
         random: RandomBytes,
         presence: Callable[[ShopLog], dict[str, Any]] = lambda _: {},
         changed: Callable[[], None] = lambda: None,
+        mend: Callable[[DamagedStore], bool] = lambda _: False,
         tls_ca: str | None = None,
         connect: Callable[[str], Any] | None = None,
         store_file: Path | None = None,
     ) -> None:
         super().__init__(
-            open_store=open_store, identity=identity, clock=clock, random=random, changed=changed
+            open_store=open_store, identity=identity, clock=clock, random=random, changed=changed, mend=mend
         )
         self._key = key
         self._presence = presence
@@ -238,6 +239,8 @@ class Syncer(RegisterHome):
     def _after(self, error: CrdtsyncError, lasted_s: float, *, until_in_step: bool) -> float:
         """The pause after a failure. Raises it if that is the end."""
         self.error = error
+        if self.mended(error):
+            return 0.0
         is_over = needs_person(error)
         is_at_once = isinstance(error, LinkClosed) and error.code == AT_ONCE
         if not is_at_once:

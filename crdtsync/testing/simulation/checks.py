@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from crdtsync.testing.simulation.shop import Shop
 
 QUEUED_MAX = limits.QUEUED_BYTES_MAX + limits.ROOM_BYTES
-SLACK_BYTES = 1 << 20
 
 
 class Broken(AssertionError):
@@ -231,7 +230,7 @@ def logs_are_no_larger_than_need_be(shop: Shop, held: dict[str, list[bytes]]) ->
         if machine.name in held:
             records = sum(map(len, held[machine.name]))
             require(
-                machine.plate.bytes_held <= 12 * records + SLACK_BYTES,
+                machine.plate.bytes_held <= 3 * records + machine.plate.slack_bytes,
                 "logs are no larger than need be",
                 machine.name,
                 machine.plate.bytes_held,

@@ -120,7 +120,7 @@ def draw_plan(seed: int, size: Size = DAY, *, sqlite_share: float = 0.1) -> Plan
     chance = Random(f"plan/{seed}")
     is_sqlite = chance.random() < sqlite_share
     share = chance.choice((0.0, 0.15, 0.15, 0.3, 0.3, 0.5))
-    faults = tuple(kind for kind in FAULTS if chance.random() < (share / 4 if kind in COSTLY else share))
+    faults = tuple(kind for kind in FAULTS if chance.random() < (share / 2 if kind in COSTLY else share))
     actions: list[Action] = []
     for day in range(size.days):
         begin_ms = day * 24 * 3_600_000 + 2 * 3_600_000

@@ -74,6 +74,9 @@ class Plate(Protocol):
         """Changes whenever something is written."""
         ...
 
+    slack_bytes: int
+    """How much may be on it besides records."""
+
 
 class _ViewDatabase(Database):
     """Views in memory. They may be lost with a process: they are made again from the log."""
@@ -119,6 +122,8 @@ class MemoryViewStore(MemoryStore):
 
 class MemoryPlate:
     """A disk that is a few dictionaries."""
+
+    slack_bytes = 0
 
     def __init__(self, disk: MemoryDisk | None = None) -> None:
         self.disk = disk or MemoryDisk()
@@ -202,6 +207,9 @@ class SqlitePlate:
     """A folder with the real store in it, on a ``SimulatedDisk``: what a power cut leaves follows from the
     seed.
     """
+
+    slack_bytes = 6 << 20
+    """SQLite begins its log of writes (WAL) anew after some 4 MiB."""
 
     _numbers = count(1)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from crdtsync.config import RegisterConfig
-from crdtsync.errors import CrdtsyncError, LinkClosed, RelayUnreachable
+from crdtsync.errors import CrdtsyncError, DamagedStore, LinkClosed, RelayUnreachable
 from crdtsync.ids import Position
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.protocol.messages import Hello
@@ -102,6 +102,13 @@ class RegisterMachine(Machine):
         if version is None and syncer is not None and self.is_on:
             self.later(0, syncer.try_now)  # It was updated, and started again.
 
+    def mend_beside(self, damage: DamagedStore) -> bool:
+        """What the process that synchronises does about a damaged record."""
+        try:
+            return self.register.replica.mend_beside(damage)
+        except CrdtsyncError:
+            return False
+
     def scrub(self) -> None:
         """See ``Machine``: what is damaged is set apart as the register does it."""
         replica = self.register.replica
@@ -140,6 +147,7 @@ class SimulatedSyncer(RegisterHome):
             clock=machine.clock,
             random=machine.random_bytes,
             changed=lambda: None,
+            mend=machine.mend_beside,
         )
         self._reconnecting = Reconnecting(machine.chance.random)
         self._seen_seq = self._log.end.seq
@@ -221,6 +229,10 @@ class SimulatedSyncer(RegisterHome):
         machine = self._machine
         self.error = error = meaning(error)
         machine.shop.saw_error(machine, error)
+        if self.mended(error):
+            machine.shop.story.tell(machine.name, f"sets a record apart: {error}")
+            self._try_again(0.0)
+            return
         if needs_person(error):
             self.is_over = True
             machine.shop.story.tell(machine.name, f"stops synchronising: {error}")

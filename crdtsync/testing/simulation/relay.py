@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LOOK_US = 250_000
 MEND_US = 20_000
+AGAIN_US = 3_000_000
 
 
 class Owner(MemoryChain):
@@ -101,7 +102,16 @@ class RelayMachine(Machine):
             self.home.gone(connection)
 
     def append(self, entries: list[Entry]) -> None:
-        """Another process writes entries of the owner into the log; the relay notices some time later."""
+        """Another process writes entries of the owner into the log; the relay notices some time later. Where
+        the disk does not take them it is tried again.
+        """
+        try:
+            self._append(entries)
+        except CrdtsyncError as error:
+            self.shop.story.tell("owner", f"cannot write to the relay: {error}")
+            self.timeline.after_us(AGAIN_US, lambda: self.append(entries))
+
+    def _append(self, entries: list[Entry]) -> None:
         store = self.plate.open()
         with store.transaction():
             log = store.create_shop(self.shop.shop_id, self.random_bytes(16))
