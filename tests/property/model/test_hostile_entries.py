@@ -5,7 +5,7 @@ neither of them, nor a refund of it, ends in anything else.
 """
 
 import base64
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from hypothesis import given
@@ -14,116 +14,30 @@ from hypothesis import strategies as st
 from crdtsync.errors import CrdtsyncError, MalformedRecord, RecordError, RecordTooBig
 from crdtsync.model import canonical, sealed
 from crdtsync.model.admission import Held, judge_entry, judge_run
-from crdtsync.model.closing import build_close
-from crdtsync.model.drawer import build_cash, build_open
 from crdtsync.model.entry import ENTRY_BYTES_MAX, Entry, read_entry
 from crdtsync.model.form import payload_problem
-from crdtsync.model.jet import build_jet
 from crdtsync.model.ledger import project as document_of
-from crdtsync.model.movement import Moved, build_count, build_move
 from crdtsync.model.returns import Returns
 from crdtsync.model.signature import PrivateKey, verify
-from crdtsync.model.ticket import build_abandon, build_print, build_training, refund_lines, refunded
+from crdtsync.model.ticket import refund_lines, refunded
 from crdtsync.model.verify import CODES, verify_chain
 from crdtsync.model.views import AMOUNT_MAX, project
-from crdtsync.testing.till import DEPOSIT, TERRINE, WINE, MemoryOwner, MemoryTill
-
-ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+from crdtsync.testing.strange_entries import STRANGE_SPELLINGS, everything_once, respelled
+from crdtsync.testing.strategies.entries import strange_bodies
+from crdtsync.testing.till import MemoryChain, MemoryOwner, MemoryTill
 
 OWNER = MemoryOwner()
 SHOP_TILL = OWNER.enrol("Caisse 1")
 
 
-def a_day(till: MemoryTill) -> MemoryTill:
-    till.append("open", build_open(15000))
-    sale = till.sell(WINE, TERRINE, DEPOSIT)
-    till.refund(sale, {2: 1000})
-    till.append("abandon", build_abandon([WINE], reason="client parti"))
-    till.append("cash", build_cash("out", 2000, reason="monnaie"))
-    till.append("print", build_print(sale, 1))
-    till.append("move", build_move([Moved("cm-2019-75", 12000, "delivery")]))
-    till.append("count", build_count({"cm-2019-75": 11000}, cut={till.end.chain: till.end.n}))
-    till.append("train", build_training("sale", {"ttc": 5}))
-    till.append("jet", build_jet(170))
-    till.append("tasting", {"glasses": 3})
-    till.append("close", build_close(till.end, counted_minor=5))
-    till.close(level="month")
-    till.close(level="year")
-    return till
-
-
-TILL = a_day(SHOP_TILL)
+TILL = everything_once(SHOP_TILL)
 OWNER.revoke(MemoryTill("volée"), [TILL.end.known])
 DIRECTORY = OWNER.directory
 CHAINS = {chain.author: chain for chain in (TILL, OWNER)}
 GENUINE = [*TILL.entries, *OWNER.entries]
 
 
-def nest(levels: int) -> Any:
-    value: Any = 1
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
-HOSTILE: list[Any] = [
-    *(0, 1, -1, 10**12, -(10**12) - 1, 2**53 - 1, -(2**53) + 1, 2**53, -(2**53), 2**63, 2**64, -(2**63) - 1),
-    *(10**400, True, False, None, 1.5, -0.0, 1e300, float("inf"), float("nan")),
-    *(
-        "",
-        " ",
-        "x" * 70_000,
-        "\0",
-        "e\u0301",
-        "\ud800",
-        "\u202e",
-        "🍷",
-        "0" * 64,
-        "ab" * 32,
-        "ab" * 16,
-        "-1",
-        "1",
-    ),
-    *([], {}, [[]], [{}], {"": 1}, {"é": 1}, {"a": None}, nest(3), nest(7), nest(9), nest(40)),
-    *({"link": 5}, {"sale": -1}, {"real": 2**53 - 1, "abs": 0}, {"expected": 1, "counted": 2}),
-    *("sale", "refund", "close", "jet", "register", "owner", "certify", "train", "live", "O", "day", "month"),
-    *("2026-11-24", "0001-01-01", "9999-12-31", [{"vat": 2000}], [1] * 5000),
-    *("X-01-26-000001", "01-26-999999999999999", "9" * 30),
-]
-ABSENT = object()
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    if path:
-        yield path
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, inner in inside:
-        yield from places(inner, (*path, name))
-
-
-def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    if not path:
-        return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    inner = with_value(copy[path[0]], path[1:], new)
-    if inner is ABSENT and isinstance(copy, dict):
-        del copy[path[0]]
-    else:
-        copy[path[0]] = [] if inner is ABSENT else inner
-    return copy
-
-
-@st.composite
-def rewritten(draw: st.DrawFn) -> tuple[int, MemoryTill | MemoryOwner, dict[str, Any]]:
-    """A genuine body in which up to three values are others, or missing, or new."""
-    entry = draw(st.sampled_from(GENUINE))
-    body: Any = entry.body
-    for _ in range(draw(st.integers(1, 3))):
-        where = draw(st.sampled_from([*places(body), ("more",)]))
-        what = draw(st.sampled_from([*HOSTILE, ABSENT]))
-        body = {**body, "more": what} if where == ("more",) else with_value(body, where, what)
-        body = {name: value for name, value in body.items() if value is not ABSENT}
-    return entry.facts.n, CHAINS[entry.author], body
+rewritten = partial(strange_bodies, [TILL, OWNER])
 
 
 def sealed_or_none(body: dict[str, Any], key: PrivateKey) -> bytes | None:
@@ -135,7 +49,7 @@ def sealed_or_none(body: dict[str, Any], key: PrivateKey) -> bytes | None:
 
 @given(rewritten())
 def test_a_body_with_strange_values_is_refused_or_read_as_the_same_bytes(
-    case: tuple[int, MemoryTill | MemoryOwner, dict[str, Any]],
+    case: tuple[int, MemoryChain, dict[str, Any]],
 ) -> None:
     _, author, body = case
     data = sealed_or_none(body, author.key)
@@ -151,7 +65,7 @@ def test_a_body_with_strange_values_is_refused_or_read_as_the_same_bytes(
 
 @given(rewritten())
 def test_a_body_with_strange_values_is_admitted_held_or_refused(
-    case: tuple[int, MemoryTill | MemoryOwner, dict[str, Any]],
+    case: tuple[int, MemoryChain, dict[str, Any]],
 ) -> None:
     _, author, body = case
     data = sealed_or_none(body, author.key)
@@ -168,7 +82,7 @@ def test_a_body_with_strange_values_is_admitted_held_or_refused(
 
 @given(rewritten())
 def test_an_admitted_entry_of_strange_values_is_named_and_stops_nothing(
-    case: tuple[int, MemoryTill | MemoryOwner, dict[str, Any]],
+    case: tuple[int, MemoryChain, dict[str, Any]],
 ) -> None:
     n, author, body = case
     data = sealed_or_none(body, author.key)
@@ -185,7 +99,7 @@ def test_an_admitted_entry_of_strange_values_is_named_and_stops_nothing(
 
 @given(rewritten())
 def test_views_show_every_entry_and_add_only_what_fits(
-    case: tuple[int, MemoryTill | MemoryOwner, dict[str, Any]],
+    case: tuple[int, MemoryChain, dict[str, Any]],
 ) -> None:
     entry = entry_of(case)
     if entry is None:
@@ -203,7 +117,7 @@ def test_views_show_every_entry_and_add_only_what_fits(
 
 @given(rewritten())
 def test_a_strange_ticket_is_refunded_or_refused(
-    case: tuple[int, MemoryTill | MemoryOwner, dict[str, Any]],
+    case: tuple[int, MemoryChain, dict[str, Any]],
 ) -> None:
     entry = entry_of(case)
     if entry is None:
@@ -221,62 +135,12 @@ def test_a_strange_ticket_is_refunded_or_refused(
         pass
 
 
-def entry_of(case: tuple[int, MemoryTill | MemoryOwner, dict[str, Any]]) -> Entry | None:
+def entry_of(case: tuple[int, MemoryChain, dict[str, Any]]) -> Entry | None:
     data = sealed_or_none(case[2], case[1].key)
     try:
         return None if data is None else read_entry(data)
     except RecordError:
         return None
-
-
-SPELLINGS = [
-    *(
-        b"-0",
-        b"0.0",
-        b"1.0",
-        b"1e2",
-        b"1E+2",
-        b"1e400",
-        b"-1e400",
-        b"01",
-        b"+1",
-        b".5",
-        b"1.",
-        b"0x10",
-        b"1_0",
-    ),
-    *(b"9007199254740991", b"9007199254740992", b"-9007199254740992", b"18446744073709551616", b"9" * 5000),
-    *(
-        b"NaN",
-        b"Infinity",
-        b"-Infinity",
-        b"null",
-        b"True",
-        b"undefined",
-        b"'a'",
-        b"",
-        b" 1",
-        b"1 ",
-        b"\t",
-        b"\n",
-    ),
-    *(b'"\\ud800"', b'"\\udc00\\ud800"', b'"\\u0041"', b'"\\/"', b'"\xed\xa0\x80"', b'"\xff"', b'"\xc0\x80"'),
-    *('"e\u0301"'.encode(), '"\ufb01"'.encode(), '"\u2126"'.encode(), '"\u1e9b\u0323"'.encode(), b'"\x7f"'),
-    *(
-        b'"\x00"',
-        b'"\x1f"',
-        b'"a',
-        b'"\\x41"',
-        b"\xef\xbb\xbf",
-        b"\xfe\xff",
-        b"/*c*/1",
-        b"//c\n1",
-        b"[1,]",
-        b"[,1]",
-    ),
-    *(b"{}" * 2, b'{"a":1,"a":2}', b'{"b":1,"a":2}', b"{a:1}", b'{"a":1,}', b"[" * 100_000, b'{"a":' * 5_000),
-    *(b"[" * 7 + b"]" * 7, b"[" * 8 + b"]" * 8, b"1,", b"1}", b'1,"z":2', b"\0", b"1\0", b"[1\0]"),
-]
 
 
 @given(st.data())
@@ -285,7 +149,7 @@ def test_a_body_in_another_spelling_is_refused_or_read_as_the_same_bytes(data: s
     colons = [place for place, byte in enumerate(body) if byte == ord(":")]
     start = data.draw(st.sampled_from([0, *(place + 1 for place in colons), len(body)]))
     end = start + data.draw(st.integers(0, 12))
-    changed = body[:start] + data.draw(st.sampled_from(SPELLINGS)) + body[end:]
+    changed = body[:start] + data.draw(st.sampled_from(STRANGE_SPELLINGS)) + body[end:]
     try:
         entry = read_entry(sealed.join(changed, text))
     except (MalformedRecord, RecordTooBig):
@@ -304,17 +168,6 @@ def test_any_bytes_at_all_are_an_entry_or_refused(data: st.DataObject) -> None:
     except (MalformedRecord, RecordTooBig):
         return
     assert sealed.join(canonical.encode(entry.body), sealed.split(changed)[1]) == changed
-
-
-def respelled(signature: bytes) -> Iterator[bytes]:
-    """Other ways to write, or to make, a signature of the same body."""
-    r, s = signature[:32], int.from_bytes(signature[32:], "big")
-    yield r + (ORDER - s).to_bytes(32, "big")
-    yield bytes(32) + signature[32:]
-    yield r + bytes(32)
-    yield ORDER.to_bytes(32, "big") + signature[32:]
-    yield b"\xff" * 64
-    yield signature[32:] + r
 
 
 @given(st.sampled_from(GENUINE), st.data())
