@@ -7,13 +7,14 @@ REPLAY_STAMP := $(VENV)/.replay-ready
 SEED ?= 1
 STORE ?= 367
 REGISTERS ?= 4
+HOW := $(if $(SHORT),--short) $(if $(DAYS),--days $(DAYS)) $(if $(GENUINE),--genuine) $(if $(SQLITE),--sqlite $(SQLITE))
 # Compiled once, whatever the environment says: tests start a hundred processes, and asserts are rewritten.
 export PYTHONDONTWRITEBYTECODE :=
 # Run under coverage, and nowhere else in `make test`.
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test deep coverage replay bench docs fix lint types lock clean
+.PHONY: help env demo check test sim deep coverage replay bench docs fix lint types lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,8 +45,12 @@ test: export HYPOTHESIS_PROFILE = test
 test: lint types coverage $(REPLAY_STAMP)  ## everything that CI runs (under ten minutes)
 	$(BIN)/pytest -q -m "not deep" -n 2 $(addprefix --ignore=,$(PURE_TESTS))
 
-deep: $(STAMP)  ## thousands of histories of a shop (an hour): SEED=1
-	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -q -m deep -n 2 --hypothesis-seed=$(SEED)
+sim: $(STAMP)  ## one simulated day, and its story: SEED=7 SHORT=1 DAYS=2 GENUINE=1 (real signatures) SQLITE=1
+	$(BIN)/python -m crdtsync.testing.simulation --seed $(SEED) $(HOW)
+
+deep: $(STAMP)  ## simulated days from SEED=1 on, for MINUTES=30; without MINUTES also 5,000 histories by steps
+	$(BIN)/python -m crdtsync.testing.simulation --first $(SEED) --minutes $(or $(MINUTES),30) $(HOW)
+	$(if $(MINUTES),,HYPOTHESIS_PROFILE=deep $(BIN)/pytest -q -m deep -n 2 --hypothesis-seed=$(SEED))
 
 coverage: $(STAMP)  ## unit tests of the pure parts; fails below 98 % of their branches
 	$(BIN)/coverage run -m pytest -q -m "not deep" $(PURE_TESTS)

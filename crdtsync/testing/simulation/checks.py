@@ -125,36 +125,45 @@ def at_rest(shop: Shop) -> None:
     present = [register for register in shop.registers if not is_revoked(shop, register)]
     held = {machine.name: machine.records() for machine in (shop.relay, *present)}
     every_ticket_exists(shop, present)
-    every_copy_is_the_same(held)
-    entries = reading.entries_of(held["relay"])
-    chains_hold(shop, entries)
+    apart = {machine.name: _apart_on(shop, machine) for machine in (shop.relay, *present)}
+    every_copy_is_the_same(held, apart)
+    chains_hold(
+        shop, list({entry.link: entry for r in held.values() for entry in reading.entries_of(r)}.values())
+    )
     for register in present:
-        views_equal_a_fold(shop, register, entries)
+        views_equal_a_fold(shop, register, reading.entries_of(held[register.name]))
         status_says_so(shop, register)
     logs_are_no_larger_than_need_be(shop, held)
 
 
 def every_ticket_exists(shop: Shop, present: Iterable[RegisterMachine]) -> None:
     """What people were told is everywhere, but for what lay on a lost disk alone."""
+    revoked = {register.name for register in shop.everybody if is_revoked(shop, register)}
     for machine in (shop.relay, *present):
         links = links_on(machine)
-        revoked = {register.name for register in shop.registers if is_revoked(shop, register)}
         missing = [
             told
             for link, told in shop.notebook.wanted.items()
             if link not in links and told.who not in revoked and link not in _apart_on(shop, machine)
         ]
         require(not missing, "every ticket exists", machine.name, [told.number for told in missing])
+    for register in shop.registers:
+        own = {link for link, told in shop.notebook.wanted.items() if told.who == register.name}
+        gone = own - links_on(register)
+        require(not gone, "a register keeps its tickets", register.name, len(gone))
 
 
-def every_copy_is_the_same(held: dict[str, list[bytes]]) -> None:
-    """The same entries everywhere, and documents with the same content."""
-    relay = {entry.link for entry in reading.entries_of(held["relay"])}
+def every_copy_is_the_same(held: dict[str, list[bytes]], apart: dict[str, set[str]]) -> None:
+    """The same entries everywhere, but for what is set apart until a person has decided, and documents with
+    the same content.
+    """
+    everything = {entry.link for records in held.values() for entry in reading.entries_of(records)}
     documents = _contents(held["relay"])
     for name, records in held.items():
         links = [entry.link for entry in reading.entries_of(records)]
         require(len(links) == len(set(links)), "no record counts twice", name)
-        require(set(links) == relay, "every copy is the same", name, len(set(links) ^ relay))
+        missing = everything - set(links) - apart[name]
+        require(not missing, "every copy is the same", name, len(missing))
         theirs = _contents(records)
         differing = [key for key in documents.keys() | theirs.keys() if documents.get(key) != theirs.get(key)]
         require(not differing, "every document is the same", name, differing)
@@ -314,7 +323,7 @@ _KEYS: dict[bytes, frozenset[str]] = {}
 def _keys(record: bytes) -> frozenset[str]:
     found = _KEYS.get(record)
     if found is None:
-        if len(_KEYS) > 1 << 14:
+        if len(_KEYS) > 1 << 12:
             _KEYS.clear()
         found = _KEYS[record] = frozenset(_contents([record]).get(reading.update_of(record)[0], {}))
     return found

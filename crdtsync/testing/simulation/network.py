@@ -6,7 +6,7 @@ in two parts, and be lost when the wire breaks; an end can be gone without the o
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -181,7 +181,6 @@ class End:
             if conditions.late and chance.random() < conditions.late:
                 delay_us += chance.randrange(conditions.late_us)
             if conditions.split and chance.random() < conditions.split:
-                network.note("split", self)
                 delay_us += chance.randrange(conditions.late_us)
         start_us = self._last_us if conditions.bytes_per_s else now_us
         arrival_us = max(self._last_us, max(start_us, now_us) + delay_us)
@@ -224,6 +223,8 @@ class End:
         self._arriving_bytes -= len(what)
         network.frames += 1
         network.trace(self.machine.name, what)
+        network.kinds[what[1]] += 1
+        network.examples.setdefault(what[1], what)
         self.machine.work(lambda: self.connection.tell(what))
         self.other.send()
         self._schedule()
@@ -291,16 +292,18 @@ class Network:
         self,
         timeline: Timeline,
         chance: Random,
-        note: Callable[[str, End], None],
         trace: Callable[..., None],
     ) -> None:
         self.timeline = timeline
         self.chance = chance
-        self.note = note
         self.trace = trace
         self.conditions = Conditions()
         self.wires: list[Wire] = []
         self.frames = 0
+        self.kinds: Counter[int] = Counter()
+        """Frames that arrived, by the number of their type: the second byte of each."""
+        self.examples: dict[int, bytes] = {}
+        """The first one of each type."""
         self._groups: dict[str, int] = {}
 
     def connect(

@@ -35,6 +35,9 @@ class People:
 
     def do(self, action: Action) -> None:
         """Somebody does something, if there is a register that is on."""
+        if action.what in ("evening", "morning"):
+            self._switch(is_on=action.what == "morning")
+            return
         present = [register for register in self.shop.registers if register.is_on]
         if not present:
             return
@@ -51,6 +54,14 @@ class People:
                 self.shop.story.tell(register.name, f"{action.what} is refused: {error}")
 
         register.work(attempt)
+
+    def _switch(self, *, is_on: bool) -> None:
+        """At night the registers are off, whatever has not been sent."""
+        for register in self.shop.registers:
+            if is_on and not register.is_on:
+                register.start()
+            elif not is_on and register.is_on:
+                self.shop.crash(register, is_restarted=False)
 
     # -- the day -------------------------------------------------------------------------------------------
 

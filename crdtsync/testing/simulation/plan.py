@@ -6,9 +6,10 @@ another plan that can be played, so that a failing one can be made smaller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import json
+from dataclasses import asdict, dataclass, field, replace
 from random import Random
-from typing import Final
+from typing import Final, Self
 
 from crdtsync.testing.simulation.plates import Trouble
 
@@ -24,6 +25,8 @@ PEOPLE: Final = (
     "look",
     "note",
     "close",
+    "evening",
+    "morning",
 )
 """What people do."""
 
@@ -60,6 +63,10 @@ FAULTS: Final = (
     "other version",
 )
 """What goes wrong, or changes."""
+
+HOUR_MS: Final = 3_600_000
+OPENING_MS: Final = 600_000
+"""From the beginning of a history to the first day's opening."""
 
 COSTLY: Final = frozenset({"old copy put back", "cloned", "record rots"})
 """After these a number may be there twice or missing, so that a check is weaker: they are rarer."""
@@ -108,6 +115,18 @@ class Plan:
     """The kinds of faults that exist in this history at all."""
     actions: tuple[Action, ...] = field(default=(), repr=False)
 
+    def to_json(self) -> str:
+        """All of it, to be kept."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """See ``to_json``."""
+        fields = json.loads(text)
+        size, actions = Size(**fields.pop("size")), fields.pop("actions")
+        faults = tuple(fields.pop("faults"))
+        return cls(size=size, faults=faults, actions=tuple(Action(**one) for one in actions), **fields)
+
     def without(self, actions: tuple[Action, ...]) -> Plan:
         """The plan with these actions only."""
         return replace(self, actions=actions)
@@ -123,8 +142,12 @@ def draw_plan(seed: int, size: Size = DAY, *, sqlite_share: float = 0.1) -> Plan
     faults = tuple(kind for kind in FAULTS if chance.random() < (share / 2 if kind in COSTLY else share))
     actions: list[Action] = []
     for day in range(size.days):
-        begin_ms = day * 24 * 3_600_000 + 2 * 3_600_000
+        begin_ms = day * 24 * HOUR_MS + OPENING_MS
         actions += _people(chance, size, begin_ms)
+        if day:
+            actions.append(Action(begin_ms - OPENING_MS, "morning"))
+        if day < size.days - 1:
+            actions.append(Action(begin_ms + size.minutes * 60_000 + 120_000, "evening"))
         if faults:
             count = chance.randint(1, size.faults)
             actions += _faults(chance, faults, count, begin_ms, size.minutes * 60_000)

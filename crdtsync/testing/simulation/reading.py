@@ -41,7 +41,7 @@ class Entry:
         return self.body["kind"] in ("sale", "refund") and self.body["mode"] == "live"
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 13)
 def entry_of(record: bytes) -> Entry | None:
     """The entry of a record, None for a change of a document."""
     if record[:1] != b"E":
@@ -70,7 +70,7 @@ def is_signed(entry: Entry, public: bytes) -> bool:
     return _is_signed(public, entry.raw, entry.signature)
 
 
-_is_signed = lru_cache(maxsize=1 << 16)(signature.verify_raw)
+_is_signed = lru_cache(maxsize=1 << 13)(signature.verify_raw)
 
 
 def update_of(record: bytes) -> tuple[str, bytes]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 from unittest import mock
 
@@ -14,6 +16,7 @@ from crdtsync.runtime import answer, connection
 from crdtsync.runtime.upkeep import UpkeepLimits
 from crdtsync.testing.signatures import fast_signatures
 from crdtsync.testing.simulation.checks import Broken
+from crdtsync.testing.simulation.coverage import states_of
 from crdtsync.testing.simulation.faults import Faults
 from crdtsync.testing.simulation.people import People
 from crdtsync.testing.simulation.plan import PEOPLE, Action, Plan
@@ -47,7 +50,10 @@ class Result:
     """What became of a plan. ``failure`` is None if everything that is promised held."""
 
     plan: Plan
-    failure: BaseException | None = None
+    failure: str = ""
+    """What did not hold; empty if everything did."""
+    check: str = ""
+    """The name of the check that failed, or of the error."""
     story: list[str] = field(default_factory=list)
     digest: str = ""
     events: int = 0
@@ -57,14 +63,9 @@ class Result:
     seconds: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def check(self) -> str:
-        """The name of the check that failed, or of the error."""
-        failure = self.failure
-        if failure is None:
-            return ""
-        return failure.check if isinstance(failure, Broken) else type(failure).__name__
+    """What the product went through: messages that arrived, ways in which connections ended, what lies in the
+    logs at the end.
+    """
 
 
 def play(plan: Plan, *, genuine_signatures: bool = False, checks_each_event: bool = True) -> Result:
@@ -88,13 +89,24 @@ def play(plan: Plan, *, genuine_signatures: bool = False, checks_each_event: boo
         try:
             run.play()
         except Exception as error:  # Whatever it is, it is told with the seed and the story.
-            shop.story.tell("check", f"{type(error).__name__}: {error}")
-            result.failure = error
+            result.failure = f"{type(error).__name__}: {error}"
+            result.check = error.check if isinstance(error, Broken) else type(error).__name__
+            shop.story.tell("check", result.failure)
+            shop.story.tell("check", _place_of(error))
         result.story, result.digest = shop.story.lines(), shop.story.digest
         result.events, result.frames = shop.timeline.events, shop.network.frames
         result.tickets = len(shop.notebook.tickets)
+        result.states = states_of(shop)
     result.seconds = perf_counter() - began_s
     return result
+
+
+def _place_of(error: BaseException) -> str:
+    """Where in the product it was: the last lines of the traceback."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " < ".join(
+        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames)
+    )
 
 
 @contextmanager
@@ -119,12 +131,11 @@ class Run:
         self.faults = Faults(shop, self._happened)
         self._checks_each_event = checks_each_event
         self._checked: tuple[object, ...] = ()
-        shop.on_fault = self._happened
 
     def play(self) -> None:
         """From the first morning to rest after the last evening. Raises ``Broken``."""
         shop = self.shop
-        shop.run(60, each=self._look)
+        shop.run(30, each=self._look)
         self.faults.back_up()
         for action in self.plan.actions:
             at_us = (FIRST_MS + action.at_ms) * 1000

@@ -25,7 +25,7 @@ from crdtsync.runtime.writer import local_date
 from crdtsync.storage.memory import MemoryDisk
 from crdtsync.testing.simulation import checks, reading
 from crdtsync.testing.simulation.machine import Machine
-from crdtsync.testing.simulation.network import End, Network, Wire
+from crdtsync.testing.simulation.network import Network, Wire
 from crdtsync.testing.simulation.notebook import Notebook
 from crdtsync.testing.simulation.plates import MemoryPlate, Plate, SqlitePlate
 from crdtsync.testing.simulation.register import RegisterMachine
@@ -59,10 +59,9 @@ class Shop:
         self.timeline = Timeline()
         self.story = Story(self.timeline)
         self.notebook = Notebook()
-        self.network = Network(self.timeline, Random(f"{seed}/network"), self._noted, self.story.trace)
+        self.network = Network(self.timeline, Random(f"{seed}/network"), self.story.trace)
         self.upkeep_limits = upkeep_limits or UpkeepLimits()
         self.no_folder = Path("simulated")
-        self.on_fault: Callable[[str], None] = lambda kind: None
         self.errors: list[tuple[str, CrdtsyncError]] = []
         self._chance = Random(f"{seed}/shop")
         self._disks = disks
@@ -364,9 +363,6 @@ class Shop:
             )
             or (isinstance(error, LinkClosed) and 4400 <= error.code < 4500 and error.code != 4401)
         ]
-
-    def _noted(self, what: str, end: End) -> None:
-        self.on_fault(what)
 
     def wires(self) -> list[Wire]:
         """All wires that are not gone."""

@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Callable
 from typing import Final
 
-FIRST_MS: Final = 1_795_503_600_000
-"""2026-11-24, 07:00 UTC: an hour before the first shop opens."""
+FIRST_MS: Final = 1_795_507_200_000
+"""2026-11-24, 08:00 UTC: ten minutes before the shop opens."""
 
 
 class Event:

@@ -1,0 +1,43 @@
+"""Short histories of a shop, by their seeds: each a quarter of an hour with what the seed lets go wrong."""
+
+import pytest
+
+from crdtsync.testing.simulation.plan import SHORT, draw_plan
+from crdtsync.testing.simulation.run import play
+
+SEEDS_PER_TEST = 10
+IN_MEMORY = range(0, 250, SEEDS_PER_TEST)
+ON_REAL_STORES = range(10_000, 10_020, 2)
+
+
+def play_well(seed, *, sqlite_share, **how):
+    result = play(draw_plan(seed, SHORT, sqlite_share=sqlite_share), **how)
+    told = "\n".join(
+        (*result.story[-40:], result.failure, f"make sim SEED={seed} SHORT=1 SQLITE={sqlite_share:g}")
+    )
+    assert not result.failure, told
+    return result
+
+
+@pytest.mark.parametrize("first", IN_MEMORY[:2])
+def test_what_is_promised_holds(first):
+    for seed in range(first, first + SEEDS_PER_TEST):
+        play_well(seed, sqlite_share=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", IN_MEMORY[2:])
+def test_what_is_promised_holds_in_many_histories(first):
+    for seed in range(first, first + SEEDS_PER_TEST):
+        play_well(seed, sqlite_share=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ON_REAL_STORES)
+def test_what_is_promised_holds_on_real_stores(first):
+    for seed in (first, first + 1):
+        play_well(seed, sqlite_share=1)
+
+
+def test_what_is_promised_holds_with_genuine_signatures():
+    play_well(20_000, sqlite_share=0, genuine_signatures=True)
