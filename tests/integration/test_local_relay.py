@@ -12,6 +12,7 @@ import pytest
 from crdtsync import Register
 from crdtsync.errors import CannotListen, RoleTaken, UnknownShop, UsageError
 from crdtsync_server import LocalRelay
+from tests.integration.conftest import wait_until
 
 
 def test_registers_of_a_local_relay_see_one_another(tmp_path: Path) -> None:
@@ -25,6 +26,20 @@ def test_registers_of_a_local_relay_see_one_another(tmp_path: Path) -> None:
             a.sync(20)
             b.sync(20)
             assert [row.number for row in b.sales()] == [number]
+
+
+def test_what_one_register_sells_another_sees_while_both_are_connected(tmp_path: Path) -> None:
+    with (
+        LocalRelay(tmp_path / "relay", shop="Cave") as relay,
+        Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1") as a,
+        Register.join(tmp_path / "b", relay.url, relay.pairing_code(), name="Caisse 2") as b,
+    ):
+        a.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
+        connections = a.start_sync(), b.start_sync()
+        wait_until(lambda: all(connection.is_connected for connection in connections))
+        ticket = a.sell(["CM-19"], ["card"])
+        log = b.replica.log
+        wait_until(lambda: log.holds(ticket.link, ticket.chain, ticket.n), "it is not passed on")
 
 
 def test_the_till_can_ask_how_far_it_is_while_its_sales_are_on_their_way(tmp_path: Path) -> None:

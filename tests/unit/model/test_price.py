@@ -73,11 +73,12 @@ def test_past_prices_stay_what_they_were():
     assert (office.amount(150), office.amount(250)) == (1850, 1950)
 
 
-def test_two_who_do_not_see_each_other_make_a_conflict_in_which_the_later_is_used():
-    office, till = Office(), Office(by="till")
-    office.set(1900, at=200)
-    till.set(2000, at=300)
-    price = office.hears(till).history.at(300)
+@pytest.mark.parametrize(("first", "later"), [("office", "till"), ("till", "office")])
+def test_two_who_do_not_see_each_other_make_a_conflict_in_which_the_later_is_used(first, later):
+    one, other = Office(by=first), Office(by=later)
+    one.set(1900, at=200)
+    other.set(2000, at=300)
+    price = one.hears(other).history.at(300)
     assert (price.change.amount_minor, [other.amount_minor for other in price.others]) == (2000, [1900])
 
 

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from crdtsync.errors import StoreBusy
-from crdtsync.ids import ENTRY, Position
+from crdtsync.ids import ENTRY, START, Position
 from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime import committer as committing
@@ -93,6 +93,17 @@ async def test_records_that_an_earlier_connection_stored_meanwhile_cost_no_more_
     said_hello_before = delivery(1, Position(0, bytes(32)), owners)
     outcomes, _ = await commit(path, shop, [said_hello_before], [said_hello_before])
     assert may_retry(outcomes[1].error.code)
+
+
+async def test_what_came_from_a_log_that_is_begun_again_is_pending_for_it_again(sold, path):
+    shop, owners, _ = sold
+    first = delivery(1, START, owners)
+    begun_again = Delivery(2, first.cursor, START, restart=True)
+    await commit(path, shop, [first], [begun_again])
+    with closing(SqliteStore(path)) as store:
+        log = store.shop(shop)
+        assert [record for _, record in log.unacknowledged(PEER)] == [record for _, record in owners]
+        assert log.cursor(PEER) is None
 
 
 async def test_who_submits_to_a_store_that_cannot_be_opened_is_told_and_later_work_tries_again(sold, path):

@@ -57,6 +57,16 @@ def test_two_processes_that_write_at_once_lose_nothing(till, same_till):
     assert points(here) == points(there) == {"a": "1", "b": "2"}
 
 
+def test_two_processes_that_change_before_either_has_saved_lose_nothing(till, same_till):
+    here, there = till.document("x/loyalty"), same_till.document("x/loyalty")
+    here.doc.get("points", type=Map)["a"] = "1"
+    there.doc.get("points", type=Map)["b"] = "2"
+    for document in (here, there, here):
+        document.save()
+        document.refresh()
+    assert points(here) == points(there) == {"a": "1", "b": "2"}
+
+
 def test_a_transaction_that_raises_leaves_the_document_as_it_was(till):
     document = till.document("x/loyalty")
     before = till.end

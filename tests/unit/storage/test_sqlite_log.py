@@ -1,9 +1,13 @@
 """How the log in SQLite lies on disk: what is found by what, and what each thing costs."""
 
+from contextlib import suppress
+
 import pytest
 
 from crdtsync.errors import DamagedStore
 from crdtsync.ids import Origin, Position
+from crdtsync.storage import sqlite_packing
+from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.storage.sqlite_heads import HEAD_LAG_MAX
 from crdtsync.testing.records import MadeUpChain, interleaved, made_up_update
@@ -149,6 +153,20 @@ def test_what_was_prepared_by_one_store_is_not_taken_by_another(store):
     prepared = memory.shop(SHOP).prepare_pack(2, 2)
     with pytest.raises(TypeError), store.transaction():
         store.shop(SHOP).store_pack(prepared)
+
+
+def test_a_pack_that_does_not_give_back_its_rows_takes_the_place_of_none(store, monkeypatch):
+    sales = MadeUpChain(1).entries(4)
+    append(store, *sales)
+
+    def lose_the_last(records, **interval):
+        return encode_pack(records[:-1], **interval)
+
+    monkeypatch.setattr(sqlite_packing, "encode_pack", lose_the_last)
+    with suppress(AssertionError), store.transaction():
+        store.shop(SHOP).pack(4, 4)
+    kept = [record for _, record in store.shop(SHOP).read(0, bytes_max=1 << 20).records]
+    assert kept == [sale.record for sale in sales]
 
 
 def test_a_pack_has_a_number_of_rows_that_a_pack_can_have(store):
