@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test sim deep coverage replay bench docs fix lint types lock clean
+.PHONY: help env demo check test sim deep defects coverage replay bench docs fix lint types lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ sim: $(STAMP)  ## one simulated day, and its story: SEED=7 SHORT=1 DAYS=2 GENUIN
 deep: $(STAMP)  ## simulated days from SEED=1 on, for MINUTES=30; without MINUTES also 5,000 histories by steps
 	$(BIN)/python -m crdtsync.testing.simulation --first $(SEED) --minutes $(or $(MINUTES),30) $(HOW)
 	$(if $(MINUTES),,HYPOTHESIS_PROFILE=deep $(BIN)/pytest -q -m deep -n 2 --hypothesis-seed=$(SEED))
+
+defects: $(STAMP)  ## mistakes planted one by one in clean copies, to see them caught (minutes): NAME=one JOBS=2
+	$(BIN)/python tests/defects/plant.py --jobs $(or $(JOBS),1) $(if $(NAME),--name $(NAME))
 
 coverage: $(STAMP)  ## unit tests of the pure parts; fails below 98 % of their branches
 	$(BIN)/coverage run -m pytest -q -m "not deep" $(PURE_TESTS)
