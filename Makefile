@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test sim deep defects coverage replay bench docs fix lint types lock clean
+.PHONY: help env demo check test sim deep defects mutants coverage replay bench docs fix lint types lock clean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ deep: $(STAMP)  ## simulated days from SEED=1 on, for MINUTES=30; without MINUTE
 
 defects: $(STAMP)  ## mistakes planted one by one in clean copies, to see them caught (minutes): NAME=one JOBS=2
 	$(BIN)/python tests/defects/plant.py --jobs $(or $(JOBS),1) $(if $(NAME),--name $(NAME))
+
+mutants: $(STAMP)  ## small defects planted in a module must fail its tests (an hour): MODULE=codec MINUTES=10 SAMPLE=50 SEED=1
+	$(BIN)/python -m mutants.run $(if $(MODULE),--module $(MODULE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SAMPLE),--sample $(SAMPLE) --seed $(SEED))
 
 coverage: $(STAMP)  ## unit tests of the pure parts; fails below 98 % of their branches
 	$(BIN)/coverage run -m pytest -q -m "not deep" $(PURE_TESTS)

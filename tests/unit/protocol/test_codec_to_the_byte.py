@@ -1,0 +1,211 @@
+"""Each bound of a message from both sides, and what is encoded once for a whole shop."""
+
+from dataclasses import replace
+
+import msgpack
+import pytest
+
+from crdtsync.errors import MalformedMessage
+from crdtsync.ids import START, Position
+from crdtsync.protocol import codec, limits
+from crdtsync.protocol.codec import decode, encode, frames
+from crdtsync.protocol.messages import (
+    About,
+    Documents,
+    Heads,
+    HeldRun,
+    Pack,
+    Presence,
+    Records,
+)
+from crdtsync.testing.messages import one_of_each
+
+EXAMPLES = {type(message).__name__: message for message in one_of_each()}
+LINK = bytes(32)
+PLACE = Position(5, LINK)
+
+
+def altered(name, place, value):
+    fields = msgpack.unpackb(encode(EXAMPLES[name]))
+    fields[place] = value
+    return msgpack.packb(fields)
+
+
+def spoken(body):
+    """The hello of an end that says this: a list of elements, or bytes as they are."""
+    return altered("Hello", 1, body if isinstance(body, bytes) else msgpack.packb(body))
+
+
+def said(place=None, value=None, *more):
+    """The elements of the example's hello, with one replaced and with more behind them."""
+    elements = msgpack.unpackb(EXAMPLES["Hello"].body)
+    if place is not None:
+        elements[place] = value
+    return [*elements, *more]
+
+
+def padded(length):
+    """A hello whose body has that many bytes."""
+    return said(None, None, [], b"x" * (length - len(msgpack.packb(said(None, None, []))) - 3))
+
+
+# -- what a hello may hold ---------------------------------------------------------------------------------
+
+
+def test_a_hello_says_what_its_end_is_capable_of():
+    hello = replace(EXAMPLES["Hello"], body=b"", capabilities=("documents", "packs"))
+    assert decode(encode(hello)).capabilities == ("documents", "packs")
+
+
+def test_a_hello_is_passed_on_with_the_bytes_that_were_signed():
+    frame = spoken(said(None, None, ["documents"], 7))
+    assert encode(decode(frame)) == frame
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        said()[:16],
+        said(None, None, [], *range(15)),
+        said(6, b""),
+        said(10, b""),
+        padded(2047),
+    ],
+    ids=["no more than must be", "32 elements", "no cursor", "no certificate", "2047 bytes"],
+)
+def test_a_hello_at_its_bounds_is_read(body):
+    assert decode(spoken(body)).body == msgpack.packb(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        said()[:15],
+        said(None, None, [], *range(16)),
+        said(6, b"?"),
+        said(10, b"?"),
+        padded(2048),
+        said(None, None, [], {"a": 1}),
+        msgpack.packb(said(None, None, [], 0))[:-1] + b"\xc7\x00\x05",
+        b"\x05",
+    ],
+    ids=[
+        "an element too few",
+        "33 elements",
+        "one byte of a cursor",
+        "one byte of a certificate",
+        "2048 bytes",
+        "a map",
+        "an extension type",
+        "a number alone",
+    ],
+)
+def test_a_hello_beyond_its_bounds_is_refused(body):
+    with pytest.raises(MalformedMessage):
+        decode(spoken(body))
+
+
+# -- what other messages may hold --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Records(START, Position(2**53, LINK), (2**53,), (b"E",)),
+        Records(START, PLACE, (5,), (b"E",), fills=(3, 4)),
+        Heads((HeldRun(LINK, 7, 7, ()),)),
+        Heads((HeldRun(LINK, 7, 7, ((7, LINK),)),)),
+        Presence({}),
+        Presence({"m": "x" * (limits.PRESENCE_BYTES_MAX - 6)}),
+        Documents(About.CONTENTS, (("x" * 100, LINK),)),
+    ],
+)
+def test_a_message_at_its_bounds_is_read(message):
+    assert decode(encode(message)) == message
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        altered("Records", 6, [b"Esale", "text"]),
+        altered("Heads", 1, [[LINK, 1, 5, [7]]]),
+        altered("Presence", 1, {"name": 1, b"name": 1}),
+        altered("Presence", 1, {"whole": 1, "float": 0.5}),
+        encode(Presence({"m": "x" * (limits.PRESENCE_BYTES_MAX - 5)})),
+        altered("Certificates", 1, [b"sealed", "text"]),
+        encode(Documents(About.CONTENTS, (("x" * 101, LINK),))),
+        encode(Pack(START, PLACE, bytes(limits.MESSAGE_BYTES_MAX + 1), None)),
+    ],
+    ids=[
+        "a record that is text",
+        "a mark that is a number",
+        "one name of bytes",
+        "one value with a fraction",
+        "a presence of 4097 bytes",
+        "one certificate that is text",
+        "a document's name of 101 characters",
+        "more bytes than a message has",
+    ],
+)
+def test_a_message_beyond_its_bounds_is_refused(frame):
+    with pytest.raises(MalformedMessage):
+        decode(frame)
+
+
+def test_a_megabyte_of_empty_maps_is_refused_before_it_is_built():
+    with pytest.raises(MalformedMessage, match="is no message"):
+        decode(b"\xdc\x00\x80\x05" + (b"\xdc\x20\x00" + b"\x80" * 8192) * 127)
+
+
+@pytest.mark.parametrize(("frame_bytes", "allowed"), [(0, 24_576), (80, 24_586)])
+def test_a_frame_holds_three_values_a_record_and_one_for_eight_bytes(frame_bytes, allowed):
+    codec._Budget(frame_bytes).spend([None] * (allowed - 1))
+    with pytest.raises(ValueError, match="too many"):
+        codec._Budget(frame_bytes).spend([None] * allowed)
+
+
+# -- frames ------------------------------------------------------------------------------------------------
+
+
+def framed(length):
+    """A message whose frame has that many bytes."""
+    message = Pack(START, PLACE, bytes(length), None)
+    return replace(message, blob=bytes(2 * length - len(encode(message))))
+
+
+def test_what_fits_to_the_byte_travels_in_one_frame():
+    message = framed(limits.FRAME_BYTES_MAX)
+    assert list(frames(message)) == [encode(message)]
+
+
+def test_what_fills_its_parts_to_the_byte_says_with_the_last_one_that_it_is():
+    parts = [decode(frame) for frame in frames(framed(3 * limits.PART_BYTES))]
+    assert [(len(part.data), part.last) for part in parts] == [
+        (limits.PART_BYTES, False),
+        (limits.PART_BYTES, False),
+        (limits.PART_BYTES, True),
+    ]
+
+
+BROUGHT = Records(START, PLACE, (2, 5), (b"Eone", b"Etwo"))
+
+
+def test_what_a_commit_brought_is_encoded_once_for_every_register():
+    assert encode(replace(BROUGHT)) is encode(replace(BROUGHT))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start": PLACE},
+        {"to": Position(6, LINK)},
+        {"fills": (1, 5)},
+        {"seqs": (3, 5)},
+        {"records": (b"Eone", b"Eother")},
+    ],
+    ids=["start", "to", "fills", "seqs", "records"],
+)
+def test_what_differs_from_what_was_encoded_last_has_a_frame_of_its_own(change):
+    encode(BROUGHT)
+    other = replace(BROUGHT, **change)
+    assert decode(encode(other)) == other
