@@ -92,12 +92,15 @@ _HOUR_MS: Final = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Cart:
-    """What one customer buys and how it is paid: the arguments of a sale. ``at_ms`` is when."""
+    """What one customer buys and how it is paid: the arguments of a sale. ``at_ms`` is when;
+    ``due_minor`` what is to be paid, after the discount on the whole ticket.
+    """
 
     at_ms: int
     lines: tuple[Line, ...]
     payments: tuple[Payment, ...]
     due_minor: int
+    ticket_discount_minor: int = 0
 
 
 def products(rng: Random, count: int, *, last_vintage: int = 2025) -> list[Product]:
