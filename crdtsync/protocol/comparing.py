@@ -6,6 +6,7 @@ while there is room for it, and not more often than an honest peer has use for i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import islice
@@ -66,7 +67,7 @@ class Comparing:
         self._documents_digest: DocumentsDigest | None = None
         self._documents: list[Documents] = []
         self._listed: list[tuple[str, bytes]] = []
-        self._may_come: set[About] = set()
+        self._may_come: Counter[About] = Counter()
 
     @property
     def waits_for_heads(self) -> bool:
@@ -191,7 +192,7 @@ class Comparing:
         """With ``send_digest``, to a peer that named the capability: what the Yjs documents held here amount
         to. The peer may answer with the list of its own.
         """
-        self._may_come.add(About.RECORDS)
+        self._expect(About.RECORDS)
         self._send(DocumentsDigest(digest, self._outbound.end.seq))
 
     def on_documents_digest(self, message: DocumentsDigest) -> None:
@@ -202,11 +203,15 @@ class Comparing:
     def send_documents(self, about: About, documents: Sequence[tuple[str, bytes]]) -> None:
         """One list of documents with a digest each; the peer may answer it with the next one."""
         if about is not About.CONTENTS_TOO:
-            self._may_come.add(_ANSWER[about])
+            self._expect(_ANSWER[about])
         step = limits.DOCUMENTS_PER_MESSAGE_MAX
         for start in range(0, len(documents) or 1, step):
             part = tuple(documents[start : start + step])
             self._send(Documents(about, part, last=start + step >= len(documents)))
+
+    def _expect(self, about: About) -> None:
+        # One for each question: a peer whose answers were held up on the way gives several at once.
+        self._may_come[about] = min(self._may_come[about] + 1, limits.LISTS_EXPECTED_MAX)
 
     def send_again(self, seqs: Iterable[int]) -> None:
         """Send these rows of my log once more, because the peer's documents lack something; not more often
@@ -217,13 +222,13 @@ class Comparing:
             self._outbound.send_again(seqs)
 
     def on_documents(self, message: Documents) -> None:
-        if message.about not in self._may_come:
+        if not self._may_come[message.about]:
             raise UnexpectedMessage("a list of documents that nobody asked for")
         self._listed.extend(message.documents)
         if len(self._listed) > limits.DOCUMENTS_MAX:
             raise MessageTooBig("more documents than a shop can have")
         if message.last:
-            self._may_come.discard(message.about)
+            self._may_come[message.about] -= 1
             self._documents.append(Documents(message.about, tuple(self._listed)))
             self._listed = []
 

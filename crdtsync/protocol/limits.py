@@ -85,6 +85,10 @@ DOCUMENTS_PER_MESSAGE_MAX = 1000
 DOCUMENTS_MAX = 20_000
 """Documents in one list, told in several messages; a shop with more compares the first ones by name."""
 
+LISTS_EXPECTED_MAX = 8
+"""Lists of documents of one sort that a peer may still answer with: it is asked every minute, and a wire that
+brings nothing for so many minutes is gone."""
+
 REFUSALS_PER_MESSAGE_MAX = 1000
 """Refusals told in one message."""
 

@@ -69,6 +69,11 @@ class Machine:
         self.reader = None
         self.plate.cut_power()
 
+    def have(self, plate: Plate) -> None:
+        """Another disk takes the place of this one, while the machine is off."""
+        self.plate.cut_power()
+        self.plate, self.reader = plate, None
+
     def stop_processes(self) -> None:
         """Forget them."""
 

@@ -217,7 +217,7 @@ class Shop:
         self.story.tell(machine.name, "gets an old copy of its disk put back")
         if machine.is_on:
             machine.crash()
-        machine.plate = plate.copy()
+        machine.have(plate.copy())
         machine.losses += 1
         if isinstance(machine, RelayMachine):
             machine.is_rotten = False
@@ -250,7 +250,7 @@ class Shop:
         self.story.tell("relay", "loses its disk")
         if self.relay.is_on:
             self.relay.crash()
-        self.relay.plate = self.new_plate()
+        self.relay.have(self.new_plate())
         self.relay.losses += 1
         self.relay.is_rotten = False
         self.disk_gone()

@@ -183,6 +183,26 @@ def test_a_list_of_documents_is_taken_once_for_each_question(register):
         talk.hear(LIST)
 
 
+def test_lists_that_were_held_up_on_the_way_are_taken_one_for_each_question(register):
+    """A wire brought nothing for a minute and a half: both answers came at once, and ended the connection."""
+    talk = register()
+    for _ in range(2):
+        talk.session.comparing.send_documents_digest(bytes(32))
+    talk.hear(LIST, LIST)
+    assert talk.ready().documents == [LIST, LIST]
+    with pytest.raises(UnexpectedMessage):
+        talk.hear(LIST)
+
+
+def test_no_peer_saves_up_more_lists_than_the_bound(register):
+    talk = register()
+    for _ in range(limits.LISTS_EXPECTED_MAX + 5):
+        talk.session.comparing.send_documents_digest(bytes(32))
+    talk.hear(*[LIST] * limits.LISTS_EXPECTED_MAX)
+    with pytest.raises(UnexpectedMessage):
+        talk.hear(LIST)
+
+
 def test_no_shop_has_more_documents_than_the_bound(register, monkeypatch):
     monkeypatch.setattr(limits, "DOCUMENTS_MAX", 2)
     talk = register()
