@@ -24,10 +24,10 @@ from benchmarks.replay.assortment import most_sold
 from benchmarks.replay.clock import business_day
 from benchmarks.replay.plan import Plan, make_plan
 from benchmarks.replay.progress import Shown
-from benchmarks.replay.proxy import Gate
 from benchmarks.replay.relay import RelayFailed, RelayProcess, command
 from benchmarks.replay.report import print_report, report_of
 from benchmarks.replay.till import Till, TillFailed
+from crdtsync.testing.line import FaultyLine
 
 SHOP = "Replayed store"
 FEW_BASKETS = 500
@@ -96,7 +96,7 @@ class Replay:
         start_ms = min(part[0].at_ms for part in parts if part)
         for number, part in enumerate(parts, start=1):
             code = (await command("crdtsync-relay", "pair", SHOP, "--data", data))["code"]
-            gate = Gate(self.relay.port)
+            gate = FaultyLine(self.relay.port)
             port = await gate.start()
             till = Till(
                 number=number,
@@ -166,7 +166,7 @@ class Replay:
         """Until nothing is pending and all hold the same. Raises ``ReplayFailed`` after the deadline."""
         for till in self.tills:
             till.happenings.clear()
-            till.gate.open()
+            till.gate.heal()
         try:
             async with asyncio.timeout(self._options.settle_s):
                 while not self._is_settled():

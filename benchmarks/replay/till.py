@@ -13,8 +13,8 @@ from random import Random
 from typing import Any
 
 from benchmarks.replay.plan import Happening
-from benchmarks.replay.proxy import Gate
 from benchmarks.replay.usage import Usage
+from crdtsync.testing.line import FaultyLine
 
 LAST_BYTES_MAX = 20_000
 IN_STEP_ROWS = 8
@@ -67,7 +67,7 @@ class Till:
     folder: Path
     baskets_file: Path
     baskets: int
-    gate: Gate
+    gate: FaultyLine
     happenings: list[Happening]
     arguments: list[str]
     random: Random
@@ -174,7 +174,7 @@ class Till:
     def _turn(self, what: str) -> None:
         now_s = time.monotonic()
         if what == "open":
-            self.gate.open()
+            self.gate.heal()
             window = self.windows[-1]
             window.ended_s = now_s
             window.own_behind = self.sold - window.own_before
