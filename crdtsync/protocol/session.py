@@ -166,8 +166,9 @@ class Session:
                 raise LinkClosed("the peer did not say who it is in time", code=4508)
             return
         self._check_queue()
-        awaits = self.outbound.is_stalled or self.comparing.waits_for_heads
-        if awaits and now_ms - self._heard_ms > limits.STALLED_AFTER_MS:
+        if not (self.outbound.is_stalled or self.comparing.waits_for_heads):
+            self._heard_ms = now_ms  # A peer that owes nothing may be quiet.
+        elif now_ms - self._heard_ms > limits.STALLED_AFTER_MS:
             raise LinkClosed("the peer has been silent for too long", code=4508)
         since_ms = self.outbound.advance_since_ms
         if since_ms is not None and now_ms - since_ms >= limits.ADVANCE_AFTER_MS:

@@ -15,7 +15,7 @@ from crdtsync.protocol import limits
 from crdtsync.runtime import answer, connection
 from crdtsync.runtime.upkeep import UpkeepLimits
 from crdtsync.testing.signatures import fast_signatures
-from crdtsync.testing.simulation.checks import Broken
+from crdtsync.testing.simulation.checks import Broken, require
 from crdtsync.testing.simulation.coverage import states_of
 from crdtsync.testing.simulation.faults import Faults
 from crdtsync.testing.simulation.people import People
@@ -144,6 +144,8 @@ class Run:
             self._look()
         if self.plan.actions:
             shop.run(30, each=self._look)
+        if not self.result.faults:
+            require(not shop.errors, "nothing breaks off where nothing goes wrong", shop.errors[:2])
         self.result.rest_s = shop.settle(REST_S, each=self._look)
         if "record rots" in self.result.faults:
             shop.scrub()

@@ -77,6 +77,19 @@ def test_a_quiet_peer_that_owes_nothing_may_be_quiet(register):
     assert talk.session.is_live
 
 
+def test_a_peer_that_was_quiet_for_a_minute_is_not_late_with_what_it_was_sent_just_now(register):
+    """Every register that had been idle for a minute was hung up on when somebody else sold something."""
+    talk = register(end=at(1))
+    talk.session.supply(at(1), [(1, b"Esale")], 5)
+    talk.hear(Ack(at(1)))
+    talk.pass_time(2 * limits.STALLED_AFTER_MS)
+    talk.session.log_grew(at(2))
+    talk.ready()
+    talk.session.supply(at(2), [(2, b"Esale")], 5)
+    talk.pass_time(250)
+    assert talk.session.is_live
+
+
 def test_a_lie_about_what_was_told_is_refused(register):
     talk = register(end=at(1))
     talk.session.supply(at(1), [(1, b"Esale")], 5)
