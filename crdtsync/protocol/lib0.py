@@ -66,10 +66,10 @@ def read_text(data: bytes, pos: int) -> tuple[str, int]:
 
 def read_name(data: bytes, pos: int, bytes_max: int) -> tuple[str, int]:
     """As ``read_text``, for a name of at most ``bytes_max`` bytes."""
-    name, end = read_text(data, pos)
-    if end - pos > bytes_max:
+    length, _ = read_varuint(data, pos)
+    if length > bytes_max:
         refuse(pos, "a name is too long")
-    return name, end
+    return read_text(data, pos)
 
 
 class ValueReader:
