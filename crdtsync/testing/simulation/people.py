@@ -43,7 +43,7 @@ class People:
             return
         register = present[action.who % len(present)]
         chance = Random(action.pick)
-        what: Callable[[RegisterMachine, Random], None] = getattr(self, f"_{action.what}")
+        what: Callable[[RegisterMachine, Random], None] = getattr(self, f"_{action.what.replace(' ', '_')}")
 
         def attempt() -> None:
             try:
@@ -112,6 +112,16 @@ class People:
         row = chance.choice(rows)
         ticket = register.register.refund(row.link.hex(), reason="returned")
         self._write_down(register, ticket, f"gives back {row.number}:")
+
+    def _abandon(self, register: RegisterMachine, chance: Random) -> None:
+        line = Line("libre", "Article", chance.randrange(100, 9_000), 2000, "N")
+        register.register.abandon([line])
+
+    def _later_kind(self, register: RegisterMachine, chance: Random) -> None:
+        """A later version of the software records something that this one does not know."""
+        register.register.replica.writer.write(
+            "later-kind", {"amounts": [chance.randrange(9)], "what": "tip"}
+        )
 
     def _write_down(self, register: RegisterMachine, ticket: Ticket, verb: str) -> None:
         shop = self.shop

@@ -24,6 +24,8 @@ PEOPLE: Final = (
     "cash",
     "look",
     "note",
+    "abandon",
+    "later kind",
     "close",
     "evening",
     "morning",
@@ -175,6 +177,7 @@ def _people(chance: Random, size: Size, begin_ms: int) -> list[Action]:
         at_ms += int(chance.expovariate(1.0) * length_ms / size.tickets * chance.choice((0.02, 0.5, 1.5)))
         some("refund" if chance.random() < 0.1 else "sell", begin_ms + (at_ms - begin_ms) % length_ms)
     weights = {"price": 6, "product": 3, "count": 2, "deliver": 4, "cash": 3, "look": 8, "note": 4}
+    weights |= {"abandon": 1, "later kind": 1}
     for what in chance.choices(list(weights), list(weights.values()), k=size.tickets // 2):
         some(what, begin_ms + chance.randrange(length_ms))
     if chance.random() < 0.5:  # One price, from three places at once.
