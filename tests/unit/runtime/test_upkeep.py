@@ -15,6 +15,7 @@ from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.register import Register
 from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
+from crdtsync.runtime.tail import Growth, Row
 from crdtsync.runtime.writer import append_entry
 from crdtsync.storage.memory import MemoryStore
 from crdtsync.storage.sqlite import SqliteStore
@@ -130,6 +131,22 @@ async def test_an_entry_in_a_run_that_its_author_did_not_sign_is_found_and_kept(
     checked, bad, end = checked_whole(path, shop)
     assert bad == [growths[0].rows[forged_at].seq]
     assert checked == end == len(records)
+
+
+def test_what_comes_in_while_it_runs_is_checked_too(path, sold, upkeep_of):
+    shop, records, key = sold
+    records, forged_at = resigned(records, key)
+    store = SqliteStore(path)
+    upkeep, log = upkeep_of(store, reading=SqliteStore(path)), store.shop(shop)
+    start, rows = log.end, []
+    with store.transaction():
+        for record in records:
+            seq = append_entry(log, read_entry(record[1:]))
+            rows.append(Row(seq, log.hash_at(seq), record, None))
+    upkeep.grew(Growth(shop, start, rows, unchecked=tuple(row.seq for row in rows[:-1])))
+    while upkeep.step(is_quiet=False):
+        pass
+    assert bad_signatures(log) == [rows[forged_at].seq]
 
 
 async def test_what_was_found_is_told_also_when_the_disk_was_full_at_that_moment(path, sold, checked_whole):
