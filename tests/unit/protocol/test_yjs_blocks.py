@@ -216,6 +216,7 @@ LIKE_A_NAME = {
     **{f"a root of {n} bytes": entry("k", SANCERRE, root="r" * n) for n in (0, 1, 127, 128, 129)},
     **{f"a key of {n} bytes": entry("k" * n, SANCERRE) for n in (0, 1, 2, 127, 128, 129)},
     **{f"a text of {n} bytes": entry("k", b"\x77" + text("t" * n)) for n in (0, 1, 127, 128, 129)},
+    "a length that could be part of a text": entry("w", SANCERRE, root="r" * 127 + "\0"),
     "another value": entry("k", b"\x7d\5"),
     "two values": b"\x28\1" + text("products") + text("k") + b"\2" + SANCERRE + b"\x78",
     "no values": b"\x28\1" + text("products") + text("k") + b"\0" + SANCERRE,
