@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import apsw
 
-from crdtsync.errors import DamagedStore, DiskFull, ReadOnlyStore, StorageError
+from crdtsync.errors import DiskFull, ReadOnlyStore, StorageError
+from crdtsync.ids import record_digest
 from crdtsync.runtime.replica import ViewStore
 from crdtsync.storage.database import Database
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
-from crdtsync.storage.schema import SEQ_BITS
+from crdtsync.storage.pack import decode_pack
+from crdtsync.storage.schema import SEQ_BITS, SEQ_MAX
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.disk import SimulatedDisk
 
@@ -268,6 +270,24 @@ class SqlitePlate:
         finally:
             connection.close(True)
 
+    def rows(self, shop: bytes) -> list[bytes]:
+        """The records of a shop that are on the disk as they were written: read past the product's log."""
+        found: list[bytes] = []
+        with closing(apsw.Connection(str(self._disk.path), vfs=self._disk.vfs)) as connection:
+            numbers: list[Any] = connection.execute("SELECT no FROM shop WHERE id = ?", (shop,)).fetchall()
+            for (no,) in numbers:
+                span = no << SEQ_BITS, (no << SEQ_BITS) + SEQ_MAX
+                packs = "SELECT bytes FROM pack WHERE pos BETWEEN ? AND ? ORDER BY pos"
+                blobs: list[Any] = connection.execute(packs, span).fetchall()
+                for (blob,) in blobs:
+                    found += [record for _, record in decode_pack(blob, bytes_max=1 << 30)]
+                rows = "SELECT digest, bytes FROM record WHERE pos BETWEEN ? AND ? ORDER BY pos"
+                loose: list[Any] = connection.execute(rows, span).fetchall()
+                for digest, record in loose:
+                    if record is not None and record_digest(record) == digest:
+                        found.append(record)
+        return found
+
     def cut_power(self) -> None:
         """See ``Plate``. What survives lies in another folder from now on."""
         before, dead = self._place, self._disk
@@ -302,28 +322,4 @@ def records_of(plate: Plate, shop: bytes) -> list[bytes]:
         tables = plate.disk.shops.get(shop)
         rows = tables.rows.committed.values() if tables is not None else ()
         return [row.record for row in rows if row.record is not None and not row.damaged]
-    store = plate.open()
-    try:
-        return list(_read(store, shop))
-    finally:
-        store.close()
-
-
-def _read(store: ViewStore, shop: bytes) -> Iterator[bytes]:
-    try:
-        log = store.shop(shop)
-    except KeyError:
-        return
-    after, end = 0, log.end.seq
-    while after < end:
-        try:
-            batch = log.read(after, bytes_max=1 << 16)
-        except DamagedStore as damage:
-            if damage.seq is None:
-                raise
-            if damage.seq == after + 1:
-                after = damage.seq
-                continue
-            batch = log.read(after, bytes_max=1)
-        yield from (record for _, record in batch.records)
-        after = batch.to.seq
+    return plate.rows(shop) if isinstance(plate, SqlitePlate) else []
