@@ -1,0 +1,108 @@
+"""The parts of which the runs of a chain are made, one by one."""
+
+import pytest
+
+from crdtsync.ids import EntryFacts
+from crdtsync.storage.log import Run
+from crdtsync.storage.runs import by_place, continued, covers, inside, merged, runs_of
+
+CHAIN, OTHER = b"c" * 32, b"d" * 32
+
+
+def link(number):
+    return number.to_bytes(32, "big")
+
+
+def entry(n, *, at=None, after=None):
+    """Entry ``n`` of a chain; a branch has another link, and may follow another."""
+    return EntryFacts(CHAIN, n, link(n - 1 if after is None else after), link(at or n), "d", "sale")
+
+
+LAST = Run(CHAIN, 2, link(1), 4, link(4))
+
+
+def test_the_next_entry_makes_the_only_run_longer():
+    assert continued([LAST], entry(5)) == Run(CHAIN, 2, link(1), 5, link(5))
+
+
+@pytest.mark.parametrize(
+    ("runs", "added"),
+    [
+        ([], entry(5)),
+        ([LAST, Run(CHAIN, 9, link(8), 9, link(9))], entry(5)),
+        ([LAST], entry(6)),
+        ([LAST], entry(4, at=40)),
+        ([LAST], entry(5, after=40)),
+        ([LAST], entry(6, after=4)),
+    ],
+    ids=["no run", "two runs", "a gap", "another branch", "another's follower", "a number too far"],
+)
+def test_any_other_entry_does_not(runs, added):
+    assert continued(runs, added) is None
+
+
+def test_the_runs_of_a_chain_follow_from_its_entries_in_any_order():
+    fork = entry(3, at=30)
+    entries = [entry(4), entry(1), fork, entry(2), entry(3), entry(7)]
+    assert sorted(runs_of(entries), key=by_place) == [
+        Run(CHAIN, 1, link(0), 2, link(2)),
+        Run(CHAIN, 3, link(2), 4, link(4)),
+        Run(CHAIN, 3, link(2), 3, link(30)),
+        Run(CHAIN, 7, link(6), 7, link(7)),
+    ]
+
+
+def test_a_fork_behind_a_fork_is_found_from_the_entries_alone():
+    entries = [
+        *map(entry, range(1, 6)),
+        entry(3, at=30),
+        entry(4, at=40, after=30),
+        entry(5, at=50, after=40),
+    ]
+    assert sorted(runs_of(entries), key=by_place) == [
+        Run(CHAIN, 1, link(0), 2, link(2)),
+        Run(CHAIN, 3, link(2), 5, link(5)),
+        Run(CHAIN, 3, link(2), 5, link(50)),
+    ]
+
+
+def test_a_chain_of_which_nothing_is_held_has_no_runs():
+    assert runs_of([]) == []
+
+
+@pytest.mark.parametrize(("n", "held"), [(1, False), (2, True), (3, True), (4, True), (5, False)])
+def test_a_number_is_covered_from_the_first_to_the_last_of_a_run(n, held):
+    assert covers([Run(CHAIN, 9, link(8), 9, link(9)), LAST], n) is held
+
+
+def test_runs_are_listed_by_chain_then_number_then_link():
+    runs = [Run(CHAIN, 1, link(0), 1, link(9)), Run(CHAIN, 1, link(0), 5, link(3)), LAST]
+    runs.append(Run(OTHER, 1, link(0), 1, link(1)))
+    assert sorted(runs, key=by_place) == [runs[1], runs[0], *runs[2:]]
+
+
+@pytest.mark.parametrize(
+    ("intervals", "joined"),
+    [
+        ([], []),
+        ([(3, 5)], [(3, 5)]),
+        ([(6, 9), (1, 2)], [(1, 2), (6, 9)]),
+        ([(1, 2), (3, 4)], [(1, 4)]),
+        ([(1, 2), (4, 5)], [(1, 2), (4, 5)]),
+        ([(1, 9), (3, 4)], [(1, 9)]),
+        ([(1, 4), (3, 9), (9, 9), (11, 11)], [(1, 9), (11, 11)]),
+    ],
+)
+def test_intervals_that_touch_or_overlap_are_one(intervals, joined):
+    assert merged(intervals) == joined
+
+
+@pytest.mark.parametrize(
+    ("n", "lies"), [(1, False), (2, True), (4, True), (5, False), (7, False), (8, True), (9, False)]
+)
+def test_a_number_lies_in_an_interval_with_both_its_ends(n, lies):
+    assert inside([(2, 4), (8, 8)], n) is lies
+
+
+def test_no_number_lies_in_no_interval():
+    assert inside([], 1) is False
