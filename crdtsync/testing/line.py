@@ -9,8 +9,8 @@
         line.heal()
 
 It listens on this machine's loopback address. ``with`` runs it on a thread of its own, so that code that
-blocks can use it; ``async with`` (or ``start`` and ``close``) runs it in the loop that is there, for code that
-does not. Everything else may be called from any thread.
+blocks can use it; ``async with`` (or ``start`` and ``close``) runs it in the loop that is there, for code
+that does not. Everything else may be called from any thread.
 """
 
 from __future__ import annotations
