@@ -273,6 +273,8 @@ class SqlitePlate:
     def rows(self, shop: bytes) -> list[bytes]:
         """The records of a shop that are on the disk as they were written: read past the product's log."""
         found: list[bytes] = []
+        if not self._disk.path.exists():
+            return found
         with closing(apsw.Connection(str(self._disk.path), vfs=self._disk.vfs)) as connection:
             numbers: list[Any] = connection.execute("SELECT no FROM shop WHERE id = ?", (shop,)).fetchall()
             for (no,) in numbers:
