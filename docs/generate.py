@@ -1,4 +1,5 @@
-"""Writes the pages of ``docs/reference`` that say what the code says: ``cli.md``, ``errors.md``, ``json.md``.
+"""Writes the pages of ``docs/reference`` that say what the code says: ``cli.md``, ``errors.md``,
+``json.md``, ``testing.md``.
 
     python docs/generate.py
 
@@ -10,14 +11,17 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
+import crdtsync.testing
 from crdtsync import errors
 from crdtsync.cli import json_form, json_forms
 from crdtsync.cli import main as register
 from crdtsync.cli.ending import READER_GONE
 from crdtsync.errors import CrdtsyncError
+from crdtsync.testing import pytest_plugin, strategies
 from crdtsync_server.cli import json_forms as relay_json_forms
 from crdtsync_server.cli import main as relay
 
@@ -51,11 +55,29 @@ integers in 1/100 %: no number ever has a point. Every field is always there; *n
 null. Fields may be added; none is renamed without a line in the changelog. `a.b` is field `b` of the
 object `a`, `a[].b` of each object in the list `a`.
 """
+ABOUT_TESTING = """
+What `crdtsync.testing` offers to whoever builds a till or a document on crdtsync; how it is used:
+[test your own](../how-to/test-your-own.md). A name is imported when it is asked for. Names that are not
+here serve crdtsync's own tests and change without notice. Amounts are cents, quantities thousandths, times
+Unix milliseconds.
+"""
+ABOUT_STRATEGIES = """
+`crdtsync.testing.strategies`, for [Hypothesis](https://hypothesis.readthedocs.io): they need the extra
+`testing`.
+"""
+ABOUT_FIXTURES = """
+pytest finds them by itself where crdtsync is installed, and imports what they need when a test asks for one.
+"""
 
 
 def pages() -> dict[str, str]:
     """Name of a page to its text."""
-    return {"cli.md": cli_page(), "errors.md": errors_page(), "json.md": json_page()}
+    return {
+        "cli.md": cli_page(),
+        "errors.md": errors_page(),
+        "json.md": json_page(),
+        "testing.md": testing_page(),
+    }
 
 
 # -- commands ----------------------------------------------------------------------------------------------
@@ -215,6 +237,62 @@ def _rows(fields: Iterable[json_form.Field], before: str) -> Iterator[str]:
         name = f"{before}{field.name}"
         yield f"| `{name}` | {kind} | {field.unit} | {_cell(field.says)} | {_cell(field.null)} |"
         yield from _rows(field.fields, f"{name}[]." if field.is_list else f"{name}.")
+
+
+# -- the test kit ------------------------------------------------------------------------------------------
+
+
+def testing_page() -> str:
+    fixtures = [name for name in dir(pytest_plugin) if name.startswith("crdtsync_")]
+    return "\n".join(
+        [
+            GENERATED,
+            "# Test kit\n",
+            _prose(ABOUT_TESTING),
+            "## crdtsync.testing\n",
+            *(_name(name, getattr(crdtsync.testing, name)) for name in crdtsync.testing.__all__),
+            "## Strategies\n",
+            _prose(ABOUT_STRATEGIES),
+            *(_name(name, getattr(strategies, name)) for name in strategies.__all__),
+            "## Fixtures\n",
+            _prose(ABOUT_FIXTURES),
+            *(_named(name, name, getattr(pytest_plugin, name)) for name in fixtures),
+        ]
+    )
+
+
+def _name(name: str, what: Any) -> str:
+    parts = [_named(name, f"{name}{_signature(what)}", what)]
+    if inspect.isclass(what) and not hasattr(what, "__dataclass_fields__"):
+        rows = [
+            f"| `{method}{_signature(found)}` | {_said(found)} |"
+            for method, found in ((one, getattr(what, one)) for one in vars(what) if not one.startswith("_"))
+            if inspect.getdoc(found) and (callable(found) or isinstance(found, property))
+        ]
+        parts += ["| method | does |\n|---|---|", "\n".join(rows) + "\n"]
+    return "\n".join(parts)
+
+
+def _named(name: str, shown: str, what: Any) -> str:
+    said = [" ".join(part.split()) for part in (inspect.getdoc(what) or "").split("\n\n")]
+    return (
+        f"### {name}\n\n    {shown}\n\n"
+        + "\n\n".join(_escaped(part).replace("``", "`") for part in said)
+        + "\n"
+    )
+
+
+def _said(what: Any) -> str:
+    return _cell(_escaped(inspect.getdoc(what) or "").split("\n\n")[0].replace("``", "`"))
+
+
+def _signature(what: Any) -> str:
+    if isinstance(what, property):
+        return ""
+    signature = inspect.signature(what.__init__ if inspect.isclass(what) else what)
+    plain = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+    shown = str(inspect.Signature([one for one in plain if one.name not in ("self", "draw")]))
+    return re.sub(r"<function .* at 0x[0-9a-f]+>", "…", shown)
 
 
 def _cell(text: str) -> str:

@@ -10,7 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crdtsync.testing.acts import do, stock_shelf
+    from crdtsync.model.product import Product
+    from crdtsync.testing.acts import (
+        Abandon,
+        CloseDay,
+        Count,
+        Delivery,
+        Drawer,
+        NewPrice,
+        OpenDay,
+        Refund,
+        Sale,
+        Scan,
+        do,
+        stock_shelf,
+    )
     from crdtsync.testing.clock import ManualClock, seeded_bytes
     from crdtsync.testing.disk import SimulatedDisk
     from crdtsync.testing.faulty_store import FaultyStore, open_faulty
@@ -21,15 +35,28 @@ if TYPE_CHECKING:
     from crdtsync.testing.simulation.run import play
     from crdtsync.testing.simulation.shop import Shop
     from crdtsync.testing.till import MemoryOwner, MemoryTill
+    from crdtsync.testing.wine import Cart
 
 __all__ = [
+    "Abandon",
+    "Cart",
+    "CloseDay",
+    "Count",
+    "Delivery",
+    "Drawer",
     "FaultyLine",
     "FaultyStore",
     "ManualClock",
     "MemoryOwner",
     "MemoryTill",
+    "NewPrice",
+    "OpenDay",
     "Pair",
     "Plan",
+    "Product",
+    "Refund",
+    "Sale",
+    "Scan",
     "Shop",
     "SimulatedDisk",
     "do",
@@ -42,22 +69,34 @@ __all__ = [
 ]
 
 _HOME = {
-    "FaultyLine": "line",
-    "FaultyStore": "faulty_store",
-    "ManualClock": "clock",
-    "MemoryOwner": "till",
-    "MemoryTill": "till",
-    "Pair": "pair",
-    "Plan": "simulation.plan",
-    "Shop": "simulation.shop",
-    "SimulatedDisk": "disk",
-    "do": "acts",
-    "fast_signatures": "signatures",
-    "open_faulty": "faulty_store",
-    "play": "simulation.run",
-    "seeded_bytes": "clock",
-    "socket_pair": "pair",
-    "stock_shelf": "acts",
+    "Abandon": "crdtsync.testing.acts",
+    "Cart": "crdtsync.testing.wine",
+    "CloseDay": "crdtsync.testing.acts",
+    "Count": "crdtsync.testing.acts",
+    "Delivery": "crdtsync.testing.acts",
+    "Drawer": "crdtsync.testing.acts",
+    "FaultyLine": "crdtsync.testing.line",
+    "FaultyStore": "crdtsync.testing.faulty_store",
+    "ManualClock": "crdtsync.testing.clock",
+    "MemoryOwner": "crdtsync.testing.till",
+    "MemoryTill": "crdtsync.testing.till",
+    "NewPrice": "crdtsync.testing.acts",
+    "OpenDay": "crdtsync.testing.acts",
+    "Pair": "crdtsync.testing.pair",
+    "Plan": "crdtsync.testing.simulation.plan",
+    "Product": "crdtsync.model.product",
+    "Refund": "crdtsync.testing.acts",
+    "Sale": "crdtsync.testing.acts",
+    "Scan": "crdtsync.testing.acts",
+    "Shop": "crdtsync.testing.simulation.shop",
+    "SimulatedDisk": "crdtsync.testing.disk",
+    "do": "crdtsync.testing.acts",
+    "fast_signatures": "crdtsync.testing.signatures",
+    "open_faulty": "crdtsync.testing.faulty_store",
+    "play": "crdtsync.testing.simulation.run",
+    "seeded_bytes": "crdtsync.testing.clock",
+    "socket_pair": "crdtsync.testing.pair",
+    "stock_shelf": "crdtsync.testing.acts",
 }
 
 
@@ -66,7 +105,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         from importlib import import_module
 
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,10 +1,12 @@
 """The pages of the reference that say what the code says."""
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 import pytest
 
+import crdtsync.testing.strategies
 from crdtsync.cli import json_forms, main
 from crdtsync_server.cli import json_forms as relay_json_forms
 from crdtsync_server.cli import main as relay_main
@@ -22,7 +24,7 @@ def load_generator():
 generate = load_generator()
 
 
-@pytest.mark.parametrize("page", ["cli.md", "errors.md", "json.md"])
+@pytest.mark.parametrize("page", ["cli.md", "errors.md", "json.md", "testing.md"])
 def test_a_page_says_what_the_code_says(page):
     """If not: `make docs`."""
     assert (DOCS / "reference" / page).read_text() == generate.pages()[page]
@@ -66,3 +68,12 @@ def test_every_error_says_what_it_means_and_what_to_do():
         assert exit_code.isdigit()
         assert meaning
         assert way_out
+
+
+def test_every_public_name_of_the_test_kit_says_what_it_is_and_stands_in_the_reference():
+    page = generate.testing_page()
+    for module in (crdtsync.testing, crdtsync.testing.strategies):
+        for name in module.__all__:
+            said = page.split(f"\n### {name}\n")[1].split("\n\n")[2]
+            assert said.strip(), name
+            assert inspect.getdoc(getattr(module, name)), name
