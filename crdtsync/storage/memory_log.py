@@ -205,32 +205,41 @@ class MemoryLog(MemoryPeers):
         return True
 
     def set_damaged_apart(self, seq: int, at_ms: int) -> bool:
-        """See ``ShopLog.set_damaged_apart``. Packed rows are set apart one by one here."""
+        """See ``ShopLog.set_damaged_apart``. Of a pack, the rows that are damaged are set apart here."""
         self._begin_writing()
         row = self._row_or_none(seq)
         if row is None:
             raise ValueError(f"the log ends at {self._head().seq}, there is no record {seq}")
         if not row.damaged or row.record is None:
             return False
+        pack = self.pack_at(seq)
+        if pack is None:
+            self._set_row_apart(seq, row, at_ms)
+        else:
+            for other in range(pack.start.seq + 1, pack.to.seq + 1):
+                packed = self._row_or_none(other)
+                if packed is not None and packed.damaged:
+                    self._set_row_apart(other, packed, at_ms)
+            self._put_pack(pack.start.seq + 1, pack.to.seq, self._packed(pack.start.seq + 1, pack.to.seq))
+        self._be_another_log(seq, at_ms)
+        return True
+
+    def _set_row_apart(self, seq: int, row: MemoryRow, at_ms: int) -> None:
+        record = row.record or b""
         log_id = row.origin[0]
         origin = Origin(log_id, row.origin_seq) if log_id is not None else None
-        found = b"?" + row.record[1:]
+        found = b"?" + record[1:]
         digest = record_digest(found)
         tables, reason = self._tables, f"record {seq} was damaged on this disk"
         tables.apart.put(digest, Apart(found, digest, origin, "damaged", reason, False, at_ms))
         tables.rows.put(seq, row._replace(record=None, damaged=False))
-        self._count(row.document, -1, -len(row.record), 0)
+        self._count(row.document, -1, -len(record), 0)
         if row.chain is None:
             self._forget_updates_without_bytes(row.document)
         else:
             tables.runs.put(row.chain, tuple(self._runs_without(row.chain, row.digest)))
             left = tuple(held for held in self._seqs_at(row.chain, row.n) if held != seq)
             tables.numbers.put((row.chain, row.n), left)
-        pack = self.pack_at(seq)
-        if pack is not None:
-            self._put_pack(pack.start.seq + 1, pack.to.seq, self._packed(pack.start.seq + 1, pack.to.seq))
-        self._be_another_log(seq, at_ms)
-        return True
 
     def _forget_updates_without_bytes(self, document: str) -> None:
         for seq, row in self._tables.rows.items(True):

@@ -58,6 +58,10 @@ class Plate(Protocol):
         """Let the bytes of one record rot; False if there is none with that number."""
         ...
 
+    def is_rotten(self, shop: bytes) -> bool:
+        """Whether the bytes of a record of that shop are not what was written."""
+        ...
+
     def cut_power(self) -> None:
         """Lose what was not synced; handles are dead."""
         ...
@@ -159,6 +163,11 @@ class MemoryPlate:
             return False
         self.disk.damage(shop, seq)
         return True
+
+    def is_rotten(self, shop: bytes) -> bool:
+        """See ``Plate``."""
+        tables = self.disk.shops.get(shop)
+        return tables is not None and any(row.damaged for row in tables.rows.committed.values())
 
     def cut_power(self) -> None:
         """See ``Plate``."""
@@ -270,11 +279,19 @@ class SqlitePlate:
         finally:
             connection.close(True)
 
+    def is_rotten(self, shop: bytes) -> bool:
+        """See ``Plate``."""
+        return self._read(shop)[1]
+
     def rows(self, shop: bytes) -> list[bytes]:
         """The records of a shop that are on the disk as they were written: read past the product's log."""
+        return self._read(shop)[0]
+
+    def _read(self, shop: bytes) -> tuple[list[bytes], bool]:
         found: list[bytes] = []
+        is_rotten = False
         if not self._disk.path.exists():
-            return found
+            return found, False
         with closing(apsw.Connection(str(self._disk.path), vfs=self._disk.vfs)) as connection:
             numbers: list[Any] = connection.execute("SELECT no FROM shop WHERE id = ?", (shop,)).fetchall()
             for (no,) in numbers:
@@ -288,7 +305,9 @@ class SqlitePlate:
                 for digest, record in loose:
                     if record is not None and record_digest(record) == digest:
                         found.append(record)
-        return found
+                    elif record is not None:
+                        is_rotten = True
+        return found, is_rotten
 
     def cut_power(self) -> None:
         """See ``Plate``. What survives lies in another folder from now on."""

@@ -61,8 +61,11 @@ class RelayMachine(Machine):
         self.key = key
         self.device = device
         self.home: SimulatedRelay | None = None
-        self.is_rotten = False
+
+    @property
+    def is_rotten(self) -> bool:
         """Whether a record on the disk is damaged and nobody has noticed yet."""
+        return self.losses > 0 and self.plate.is_rotten(self.shop.shop_id)
 
     def start(self) -> None:
         """See ``Machine``."""
@@ -175,7 +178,6 @@ class SimulatedRelay(RelayHome):
         try:
             if mend(store, damage, machine.clock.now_ms()):
                 machine.losses += 1
-                machine.is_rotten = False
                 machine.shop.story.tell(machine.name, f"sets record {damage.seq} apart: it was damaged")
                 self.was_mended(damage)
                 return True

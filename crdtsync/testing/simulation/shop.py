@@ -219,8 +219,6 @@ class Shop:
             machine.crash()
         machine.have(plate.copy())
         machine.losses += 1
-        if isinstance(machine, RelayMachine):
-            machine.is_rotten = False
         if machine is not self.relay:
             self.notebook.forked.add(machine.name)
         self.disk_gone()
@@ -233,8 +231,6 @@ class Shop:
             return False
         self.story.tell(machine.name, f"record {seq} of the log rots")
         machine.losses += 1
-        if isinstance(machine, RelayMachine):
-            machine.is_rotten = True
         self.disk_gone()
         if before - self.links_held():
             self.notebook.holed |= {register.name for register in self.everybody}
@@ -252,7 +248,6 @@ class Shop:
             self.relay.crash()
         self.relay.have(self.new_plate())
         self.relay.losses += 1
-        self.relay.is_rotten = False
         self.disk_gone()
         self.relay.append(self.owner.entries[:2])
         self.restart_later(self.relay)
