@@ -1,7 +1,9 @@
 """A pack in memory of which more than one record rots."""
 
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
-from crdtsync.testing.records import SHOP, MadeUpChain
+from crdtsync.testing.records import MadeUpChain
+
+SHOP = bytes(range(16))
 
 
 def test_a_record_of_a_pack_is_set_apart_although_another_one_of_it_rots_too():
