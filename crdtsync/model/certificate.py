@@ -157,15 +157,16 @@ class Directory:
         """The directory after one more entry of the owner's chain. Idempotent, in any order, except that
         the ``owner`` entry comes first. Entries of other chains and of other kinds change nothing.
 
-        ``admitted`` skips the signature of an entry that this replica has admitted before. Raises
-        ``BadSignature``, ``MalformedRecord`` and, before the ``owner`` entry, ``NotPermitted``.
+        ``admitted`` skips the signature of an entry that this replica has admitted before; it counts although
+        the ``owner`` entry is not there (it may have been lost since). Raises ``BadSignature``,
+        ``MalformedRecord`` and, before the ``owner`` entry, ``NotPermitted``.
         """
         if entry.author != self.shop_id or entry.kind not in ("owner", "certify", "revoke"):
             return self
-        public = self._key_for(entry)
-        body, text = sealed.split(entry.sealed)
-        if not admitted and not _verify(public, body, text):
-            raise BadSignature("the entry is not signed by the shop's owner")
+        if not admitted:
+            body, text = sealed.split(entry.sealed)
+            if not _verify(self._key_for(entry), body, text):
+                raise BadSignature("the entry is not signed by the shop's owner")
         place = (entry.facts.n, entry.link)
         if entry.kind == "certify":
             certificate = read_certificate(entry.body, admitted=admitted)

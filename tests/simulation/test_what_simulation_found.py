@@ -36,3 +36,26 @@ def test_a_status_is_given_although_a_record_that_is_pending_is_damaged(shop):
     status = register.register.status()
     assert status.pending.sales == 1
     assert status.state == "attention"
+
+
+def seq_of(machine, found):
+    """The number of the first record of a kind on a disk."""
+    return next(seq for seq, record in enumerate(machine.records(), 1) if found in record)
+
+
+@pytest.mark.parametrize("what", [b'"kind":"owner"', b'"name":"relay"', b'"name":"till 1"'])
+@pytest.mark.parametrize("where", ["at the relay", "at a register"])
+def test_what_the_owner_signed_rots_and_comes_back(shop, what, where):
+    """Without the owner's first entry, or the relay's certificate, nobody knew anybody any more."""
+    first, second = shop.registers
+    machine = shop.relay if where == "at the relay" else first
+    lost = machine.records()[seq_of(machine, what) - 1]
+    assert shop.damage(machine, seq_of(machine, what))
+    shop.crash(machine)
+    ticket = second.register.sell([WINE], ["cash"])
+    shop.settle()
+    shop.scrub()
+    shop.run(30)
+    shop.settle()
+    assert lost in machine.records()
+    assert ticket.link in {row.link for row in first.register.sales()}

@@ -136,6 +136,24 @@ def at_rest(shop: Shop) -> None:
     logs_are_no_larger_than_need_be(shop, held)
 
 
+def in_step(shop: Shop) -> None:
+    """Raise ``Broken`` where it took a new connection to bring everybody what is there: nobody waits for the
+    next one. Copies of one register take turns in the place of one another, and are left out.
+    """
+    for register in shop.registers:
+        connection = register.syncer.connection if register.syncer is not None else None
+        is_served = connection is not None and connection.session.is_live
+        require(
+            not (is_served and is_revoked(shop, register)), "nobody serves a revoked device", register.name
+        )
+    if len({register.identity.device for register in shop.registers}) == len(shop.registers):
+        present = [register for register in shop.registers if not is_revoked(shop, register)]
+        held = {machine.name: machine.records() for machine in (shop.relay, *present)}
+        every_copy_is_the_same(
+            held, {machine.name: _apart_on(shop, machine) for machine in (shop.relay, *present)}
+        )
+
+
 def every_ticket_exists(shop: Shop, present: Iterable[RegisterMachine]) -> None:
     """What people were told is everywhere, but for what lay on a lost disk alone."""
     revoked = {register.name for register in shop.everybody if is_revoked(shop, register)}

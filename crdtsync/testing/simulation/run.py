@@ -153,6 +153,8 @@ class Run:
         if "record rots" in self.result.faults:
             shop.scrub()
             shop.run(10, each=self._look)
+        shop.run(5, each=self._look)
+        shop.check_in_step()
         # Once more: the second time finds what came up while copies of one register were connected.
         for wire in shop.wires():
             shop.network.cut(wire)

@@ -338,6 +338,10 @@ class Shop:
         """What must hold at every moment. Raises ``AssertionError``."""
         checks.at_every_moment(self)
 
+    def check_in_step(self) -> None:
+        """What must hold when nothing has gone wrong for a while, on the connections that there are."""
+        checks.in_step(self)
+
     def check_at_rest(self) -> None:
         """What must hold when everything has come to rest. Raises ``AssertionError``."""
         checks.at_rest(self)
