@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, Protocol
@@ -222,10 +221,11 @@ class SqlitePlate:
     slack_bytes = 6 << 20
     """SQLite begins its log of writes (WAL) anew after some 4 MiB."""
 
-    _numbers = count(1)
-
-    def __init__(self, folder: Path, chance: Random, *, of: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, chance: Random, numbers: Iterator[int], *, of: Path | None = None
+    ) -> None:
         self._root = folder
+        self._numbers = numbers
         self._chance = chance
         self._place = folder / f"disk-{next(self._numbers)}"
         self._place.mkdir(parents=True)
@@ -324,7 +324,7 @@ class SqlitePlate:
 
     def copy(self) -> SqlitePlate:
         """See ``Plate``. Nothing is under way: it is taken between two events."""
-        return SqlitePlate(self._root, self._chance, of=self._place)
+        return SqlitePlate(self._root, self._chance, self._numbers, of=self._place)
 
     @property
     def bytes_held(self) -> int:

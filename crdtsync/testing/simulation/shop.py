@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -66,6 +67,8 @@ class Shop:
         self._chance = Random(f"{seed}/shop")
         self._disks = disks
         self._folder = tempfile.TemporaryDirectory(prefix="simulated-shop-") if disks == "sqlite" else None
+        self.story.folder = self._folder.name if self._folder is not None else ""
+        self._disk_numbers = count(1)
         self._enrolled = 0
         self.owner = Owner(Random(f"{seed}/owner"), "Cave du Port")
         self.shop_id = self.owner.author
@@ -111,7 +114,7 @@ class Shop:
         """An empty disk."""
         if self._folder is None:
             return MemoryPlate(MemoryDisk())
-        return SqlitePlate(Path(self._folder.name), self._chance)
+        return SqlitePlate(Path(self._folder.name), self._chance, self._disk_numbers)
 
     # -- devices -------------------------------------------------------------------------------------------
 

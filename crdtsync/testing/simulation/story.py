@@ -14,18 +14,23 @@ class Story:
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
+        self.folder = ""
+        """Where the disks are: another place in every run, and left out of what is told."""
         self._told: list[tuple[int, str, str]] = []
         self._digest = hashlib.sha256()
 
     def tell(self, who: str, what: str) -> None:
         """One more line."""
-        at_us = self._timeline.now_us
+        at_us, what = self._timeline.now_us, self._without_folder(what)
         self._told.append((at_us, who, what))
         self._digest.update(f"{at_us} {who} {what}\n".encode())
 
     def trace(self, *what: object) -> None:
         """Something too small to tell, by which two runs could differ all the same."""
-        self._digest.update(repr((self._timeline.now_us, *what)).encode())
+        self._digest.update(self._without_folder(repr((self._timeline.now_us, *what))).encode())
+
+    def _without_folder(self, text: str) -> str:
+        return text.replace(f"{self.folder}/", "") if self.folder else text
 
     @property
     def digest(self) -> str:
