@@ -143,7 +143,12 @@ def _options(words: list[str] | None) -> argparse.Namespace:
 
 def _modules(root: Path) -> list[Module]:
     rows = tomllib.loads((root / "mutants" / "modules.toml").read_text())
-    return [Module(root, name, row["path"], tuple(row["tests"])) for name, row in rows.items()]
+    return [Module(root, name, row["path"], _files(root, row["tests"])) for name, row in rows.items()]
+
+
+def _files(root: Path, patterns: list[str]) -> tuple[str, ...]:
+    found = (sorted(root.glob(pattern)) for pattern in patterns)
+    return tuple(str(file.relative_to(root)) for files in found for file in files)
 
 
 def _sample(root: Path, modules: list[Module], size: int, seed: int) -> dict[Module, list[Mutant] | None]:

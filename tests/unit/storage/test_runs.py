@@ -1,10 +1,12 @@
 """The parts of which the runs of a chain are made, one by one."""
 
+import random
+
 import pytest
 
 from crdtsync.ids import EntryFacts
 from crdtsync.storage.log import Run
-from crdtsync.storage.runs import by_place, continued, covers, inside, merged, runs_of
+from crdtsync.storage.runs import add_entry, by_place, continued, covers, inside, merged, runs_of
 
 CHAIN, OTHER = b"c" * 32, b"d" * 32
 
@@ -63,6 +65,44 @@ def test_a_fork_behind_a_fork_is_found_from_the_entries_alone():
         Run(CHAIN, 1, link(0), 2, link(2)),
         Run(CHAIN, 3, link(2), 5, link(5)),
         Run(CHAIN, 3, link(2), 5, link(50)),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_branches_off_branches_are_told_apart_in_whatever_order_they_come(seed):
+    tree = [*map(entry, range(1, 6)), entry(4, at=41, after=3), entry(5, at=51, after=41)]
+    tree += [entry(3, at=30), entry(4, at=40, after=30), entry(5, at=50, after=40), entry(5, at=52, after=40)]
+    whole = [
+        Run(CHAIN, 1, link(0), 2, link(2)),
+        Run(CHAIN, 3, link(2), 3, link(3)),
+        Run(CHAIN, 3, link(2), 4, link(40)),
+        Run(CHAIN, 4, link(3), 5, link(5)),
+        Run(CHAIN, 4, link(3), 5, link(51)),
+        Run(CHAIN, 5, link(40), 5, link(50)),
+        Run(CHAIN, 5, link(40), 5, link(52)),
+    ]
+    order = random.Random(seed)
+    for _ in range(25):
+        order.shuffle(tree)
+        runs, held = [], []
+        for one in tree:
+            gone, new = add_entry(
+                runs, one, lambda n, held=held: [(e.link, e.prev) for e in held if e.n == n]
+            )
+            runs = [run for run in runs if run not in gone] + new
+            held.append(one)
+        assert sorted(runs, key=by_place) == whole
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_entry_whose_number_is_not_the_next_does_not_follow(order):
+    runs = []
+    for one in (entry(4), entry(9, after=4))[::order]:
+        gone, new = add_entry(runs, one, lambda n: [])
+        runs = [run for run in runs if run not in gone] + new
+    assert sorted(runs, key=by_place) == [
+        Run(CHAIN, 4, link(3), 4, link(4)),
+        Run(CHAIN, 9, link(4), 9, link(9)),
     ]
 
 
