@@ -17,12 +17,15 @@ from crdtsync.testing.simulation.shrink import same_failure, shrink
 WINE = Line("cm-2019", "Crozes-Hermitage", 1850, 2000, "N")
 
 
-@pytest.mark.parametrize(("seed", "sqlite_share"), [(7, 0), (9, 0), (9, 1)])
+@pytest.mark.parametrize(
+    ("seed", "sqlite_share"), [(7, 0), (9, 0), pytest.param(9, 1, marks=pytest.mark.slow)]
+)
 def test_the_same_seed_is_the_same_history_to_the_letter(seed, sqlite_share):
     first, again = (play(draw_plan(seed, SHORT, sqlite_share=sqlite_share)) for _ in range(2))
     assert (first.digest, first.story) == (again.digest, again.story)
 
 
+@pytest.mark.slow
 def test_another_process_plays_the_same_history():
     here = play(draw_plan(7, SHORT, sqlite_share=0))
     program = (
@@ -49,6 +52,7 @@ def test_a_plan_that_was_kept_is_the_plan():
     assert Plan.from_json(plan.to_json()) == plan
 
 
+@pytest.mark.slow
 def test_a_story_that_fails_is_made_smaller(monkeypatch):
     """Here a relay that acknowledges nothing: nothing ever comes to rest once something was sold."""
     monkeypatch.setattr(RegisterHome, "acknowledged", lambda *_: None)
