@@ -29,7 +29,7 @@ IDLE_TICK_US: Final = 10_000_000
 """How far apart an idle connection looks at the time, at most (the product: 2 s)."""
 
 PING_TIMEOUT_US: Final = 40_000_000
-"""How long a server takes to notice that nobody is there any more."""
+"""How long either end takes to notice that nobody is there any more."""
 
 GONE: Final = 1006
 """What an end sees of a wire that broke."""
@@ -192,6 +192,16 @@ class End:
         """Nothing arrives here before then; afterwards all of it does."""
         self.stalled_until_us = max(until_us, self.stalled_until_us)
 
+    def arrive_now(self) -> None:
+        """What was slow or held up is here, in its order."""
+        now_us = self.wire.timeline.now_us
+        self.stalled_until_us, self._last_us = 0, now_us
+        self._arriving = deque((min(at_us, now_us), what) for at_us, what in self._arriving)
+        if self._delivery is not None:
+            self._delivery.cancel()
+            self._delivery = None
+        self._schedule()
+
     def _schedule(self) -> None:
         if self._delivery is not None or not self._arriving or not self.is_open:
             return
@@ -340,13 +350,12 @@ class Network:
         end.break_off(0)
 
     def lose(self, machine: Machine, *, is_told: bool) -> None:
-        """All ends at a machine are gone at once; the others are told, or they are not."""
+        """All ends at a machine are gone at once; the others are told, or notice by their pings."""
         for wire in self.wires_of(machine):
             for end in wire.ends:
                 if end.machine is machine and end.is_open:
                     end.vanish()
-                    if is_told:
-                        end.other.break_off(self.chance.randrange(20_000))
+                    end.other.break_off(self.chance.randrange(20_000) if is_told else PING_TIMEOUT_US)
 
     def forget(self, wire: Wire) -> None:
         """Both ends are gone."""
@@ -359,11 +368,7 @@ class Network:
         self._groups = {}
         for wire in list(self.wires):
             for end in wire.ends:
-                end.stalled_until_us = 0
-                if end._delivery is not None:
-                    end._delivery.cancel()
-                    end._delivery = None
-                end._schedule()
+                end.arrive_now()
 
 
 class _NoSocket:

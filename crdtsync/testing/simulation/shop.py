@@ -26,7 +26,7 @@ from crdtsync.runtime.writer import local_date
 from crdtsync.storage.memory import MemoryDisk
 from crdtsync.testing.simulation import checks, reading
 from crdtsync.testing.simulation.machine import Machine
-from crdtsync.testing.simulation.network import Network, Wire
+from crdtsync.testing.simulation.network import Network, SimulatedConnection, Wire
 from crdtsync.testing.simulation.notebook import Notebook
 from crdtsync.testing.simulation.plates import MemoryPlate, Plate, SqlitePlate
 from crdtsync.testing.simulation.register import RegisterMachine
@@ -323,6 +323,8 @@ class Shop:
             if connection is None or not connection.session.is_live:
                 error = register.syncer.error if register.syncer is not None else None
                 reasons.append(f"{register.name} is not connected: {error}")
+            elif not (isinstance(connection, SimulatedConnection) and connection.end.other.is_open):
+                reasons.append(f"{register.name} has not noticed that its connection is gone")
             elif not connection.session.is_in_step:
                 reasons.append(f"{register.name} is not in step")
             elif connection.session.outbound.end != connection._the_log().end:
