@@ -56,7 +56,7 @@ defects: $(STAMP)  ## mistakes planted one by one in clean copies, to see them c
 	$(BIN)/python tests/defects/plant.py --jobs $(or $(JOBS),1) $(if $(NAME),--name $(NAME))
 
 mutants: $(STAMP)  ## small defects planted in a module must fail its tests (an hour): MODULE=codec MINUTES=10 SAMPLE=50 SEED=1
-	$(BIN)/python -m mutants.run $(if $(MODULE),--module $(MODULE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SAMPLE),--sample $(SAMPLE) --seed $(SEED))
+	$(BIN)/python -m tests.mutants.run $(if $(MODULE),--module $(MODULE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SAMPLE),--sample $(SAMPLE) --seed $(SEED))
 
 coverage: $(STAMP)  ## unit tests of the pure parts; fails below 98 % of their branches
 	$(BIN)/coverage run -m pytest -q -m "not deep" $(PURE_TESTS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mutants.planting import mutants_of
+from tests.mutants.planting import mutants_of
 
 ROOT = Path(__file__).parents[3]
 TILL = '''
@@ -54,22 +54,24 @@ reason = "nobody pays with exactly five euros"
 @pytest.fixture
 def shop(tmp_path):
     """A folder with a module, its tests and what is to be planted in it."""
-    (tmp_path / "mutants").mkdir()
-    (tmp_path / "mutants" / "modules.toml").write_text('[till]\npath = "till.py"\ntests = ["test_till.py"]\n')
+    (tmp_path / "tests" / "mutants").mkdir(parents=True)
+    (tmp_path / "tests" / "mutants" / "modules.toml").write_text(
+        '[till]\npath = "till.py"\ntests = ["test_till.py"]\n'
+    )
     (tmp_path / "till.py").write_text(TILL)
     (tmp_path / "test_till.py").write_text(TEST)
     return tmp_path
 
 
 def plant(shop, *options):
-    command = [sys.executable, "-m", "mutants.run", "--root", str(shop), *options]
+    command = [sys.executable, "-m", "tests.mutants.run", "--root", str(shop), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout + done.stderr
 
 
 def list_reasons(shop, *changes):
     listed = "".join(REASONED.format(becomes=becomes) for becomes in changes)
-    (shop / "mutants" / "equivalent.toml").write_text(listed)
+    (shop / "tests" / "mutants" / "equivalent.toml").write_text(listed)
 
 
 BOTH = ("return paid_minor >= 500", "return paid_minor > 501")
@@ -109,7 +111,7 @@ def test_what_is_listed_and_does_not_survive_fails(shop):
 
 
 def test_a_reason_must_be_given(shop):
-    (shop / "mutants" / "equivalent.toml").write_text(
+    (shop / "tests" / "mutants" / "equivalent.toml").write_text(
         REASONED.replace("nobody pays with exactly five euros", "")
     )
     status, printed = plant(shop)

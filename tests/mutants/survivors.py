@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutants.planting import Mutant
+from tests.mutants.planting import Mutant
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from mutants.planting import Mutant
+from tests.mutants.planting import Mutant
 
 SURVIVED, KILLED, UNFIT = 0, 1, 3
 """How the process of a mutant ends; ``UNFIT``: the change is not to a function that can be given new code."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
-from mutants.planting import Mutant, mutants_of
-from mutants.survivors import Name, read_list
-from mutants.trial import TestsFail, Verdict, try_mutants
+from tests.mutants.planting import Mutant, mutants_of
+from tests.mutants.survivors import Name, read_list
+from tests.mutants.trial import TestsFail, Verdict, try_mutants
 
 HERE = Path(__file__).parent
 LAYERS = {
@@ -117,7 +117,7 @@ def main(words: list[str] | None = None) -> int:
     else:
         chosen = dict.fromkeys(modules)
     until = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
-    listed = read_list(options.root / "mutants" / "equivalent.toml")
+    listed = read_list(options.root / "tests" / "mutants" / "equivalent.toml")
     outcomes = []
     for module, some in chosen.items():
         begin_s = time.monotonic()
@@ -133,7 +133,7 @@ def main(words: list[str] | None = None) -> int:
 
 def _options(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, default=HERE.parent, help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, default=HERE.parents[1], help=argparse.SUPPRESS)
     parser.add_argument("--module", default="", help="one module, or several with commas between them")
     parser.add_argument("--sample", type=int, default=0, help="that many mutants of all other modules")
     parser.add_argument("--seed", type=int, default=1)
@@ -142,7 +142,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
 
 
 def _modules(root: Path) -> list[Module]:
-    rows = tomllib.loads((root / "mutants" / "modules.toml").read_text())
+    rows = tomllib.loads((root / "tests" / "mutants" / "modules.toml").read_text())
     return [Module(root, name, row["path"], _files(root, row["tests"])) for name, row in rows.items()]
 
 
