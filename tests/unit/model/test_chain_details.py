@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from crdtsync.model.chain import clock_step, next_body
+from crdtsync.model.chain import ChainHead, clock_step, next_body
 from crdtsync.model.jet import build_jet
 from crdtsync.testing.till import MemoryTill
 
@@ -38,3 +38,7 @@ def test_a_head_has_one_spelling_however_its_counts_came_about():
     till.close()
     backwards = dict(reversed(list(till.end.counts.items())))
     assert replace(till.end, counts=backwards).to_bytes() == till.end.to_bytes()
+
+
+def test_a_head_of_which_no_series_is_said_has_none():
+    assert ChainHead(b"c" * 32, b"d" * 16, b"l" * 32, 1, 0, "2026-11-24").series == ""

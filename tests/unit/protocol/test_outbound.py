@@ -37,6 +37,12 @@ def test_an_empty_log_asks_to_read_nothing():
     assert Desk().out.next_read() is None
 
 
+def test_a_log_of_which_no_end_was_told_asks_to_read_nothing():
+    out = Outbound(print)
+    out.held_back = False
+    assert (out.next_read(), out.is_quiet) == (None, True)
+
+
 def test_nothing_is_read_before_it_is_known_what_the_peer_holds():
     assert Desk(9, held_back=True).out.next_read() is None
 
@@ -96,7 +102,7 @@ def test_an_advance_tells_of_skipped_rows_alone():
     desk.supply(9)
     desk.out.advance()
     assert desk.told() == [records(0, 9)]
-    assert desk.out.advance_since_ms is None
+    assert (desk.out.advance_since_ms, desk.out.in_flight_bytes) == (None, 0)
 
 
 def test_what_was_skipped_of_the_past_is_told_at_once():
@@ -173,6 +179,14 @@ def test_what_is_under_way_can_stall():
     assert sending(3).out.is_stalled
 
 
+def test_what_is_under_way_is_not_quiet():
+    assert not sending(3).out.is_quiet
+
+
+def test_what_is_held_back_is_not_quiet():
+    assert not Desk(held_back=True).out.is_quiet
+
+
 # -- wanted intervals --------------------------------------------------------------------------------------
 
 
@@ -187,7 +201,7 @@ def test_a_cut_skips_to_its_end():
     desk = Desk(100)
     desk.out.cut(Cut(at(100), ((90, 100),)))
     assert desk.told() == [Cut(at(100), ((90, 100),))]
-    assert desk.out.next_read() is None
+    assert (desk.out.next_read(), desk.out.in_flight_bytes) == (None, 0)
     assert desk.out.on_ack(Ack(at(100)))
 
 
@@ -219,6 +233,13 @@ def test_nothing_else_is_sent_while_an_interval_is_wanted():
     assert not desk.out.is_quiet
 
 
+def test_whoever_wants_an_interval_of_what_it_has_acknowledged_is_not_quiet():
+    desk = offering()
+    desk.out.on_ack(Ack(at(100)))
+    desk.out.on_want(Want(11, 20))
+    assert not desk.out.is_quiet
+
+
 def test_a_pack_answers_all_intervals_that_it_reaches_into():
     desk = offering()
     for lo, hi in ((11, 20), (21, 30), (31, 40)):
@@ -227,6 +248,24 @@ def test_a_pack_answers_all_intervals_that_it_reaches_into():
     desk.out.supply_pack(at(33), b"packed")
     assert desk.told() == [Pack(at(100), at(100), b"packed", (11, 33))]
     assert desk.out.next_read() == ReadRequest(33, limits.BATCH_BYTES, 40, skip_origin=False, packs=True)
+
+
+@pytest.mark.parametrize(("lo", "hi", "after"), [(5, 15, 4), (20, 30, 20)])
+def test_of_an_interval_that_overlaps_an_answer_the_rest_is_read(lo, hi, after):
+    desk = offering()
+    desk.out.on_want(Want(11, 20))
+    desk.out.on_want(Want(lo, hi))
+    desk.out.next_read()
+    desk.supply(20, 20)
+    assert desk.out.next_read() == ReadRequest(after, limits.BATCH_BYTES, hi, skip_origin=False, packs=True)
+
+
+def test_an_interval_is_not_answered_with_rows_that_the_peer_was_never_told_of():
+    desk = offering()
+    desk.out.on_want(Want(91, 100))
+    desk.out.next_read()
+    with pytest.raises(AssertionError, match="beyond"):
+        desk.supply(101, 101)
 
 
 def test_an_interval_of_older_rows_is_not_taken_for_answered():
@@ -319,6 +358,61 @@ def test_rows_that_were_read_before_a_repair_are_no_part_of_it():
     desk.supply(12, 12)
     assert desk.told() == [records(9, 12, 12)]
     assert desk.out.next_read().after == 0
+
+
+# -- what is sent once more --------------------------------------------------------------------------------
+
+
+def sending_again(*seqs):
+    desk = sending(9)
+    desk.out.on_ack(Ack(at(9)))
+    desk.told()
+    desk.out.send_again(seqs)
+    return desk
+
+
+def test_rows_are_sent_again_whoever_they_came_from():
+    desk = sending_again(3, 4)
+    expected = ReadRequest(2, limits.BATCH_BYTES, 4, skip_origin=False)
+    assert (desk.out.is_quiet, desk.out.next_read()) == (False, expected)
+
+
+def test_rows_are_sent_again_piece_by_piece_and_move_no_cursor():
+    desk = sending_again(3, 4, 5, 8)
+    reads = []
+    for to, *seqs in ((4, 3, 4), (5,), (8, 8)):
+        request = desk.out.next_read()
+        reads.append((request.after, request.until))
+        desk.supply(to, *seqs)
+    assert reads == [(2, 5), (4, 5), (7, 8)]
+    assert desk.told() == [records(9, 9, 3, 4), records(9, 9, 8)]
+    assert desk.out.is_quiet
+
+
+def test_no_more_is_sent_again_while_the_last_is_under_way():
+    desk = sending_again(3)
+    desk.out.send_again([7])
+    desk.out.next_read()
+    desk.supply(3, 3)
+    assert desk.out.next_read() is None
+
+
+def test_only_what_the_peer_was_told_of_is_sent_again():
+    request = sending_again(9, 10).out.next_read()
+    assert (request.after, request.until) == (8, 9)
+
+
+# -- one frame for many peers ------------------------------------------------------------------------------
+
+
+def test_rows_in_a_list_that_changes_are_sent_as_they_are_now():
+    rows = [(1, b"Eone")]
+    first, second = Desk(1), Desk(1)
+    for desk in (first, second):
+        desk.out.next_read()
+        desk.out.supply(at(1), rows, 4, 0)
+        rows[0] = (1, b"Etwo")
+    assert second.told() == [Records(START, at(1), (1,), (b"Etwo",))]
 
 
 def test_what_a_commit_brought_is_one_frame_for_all_peers_that_are_at_the_same_place():
