@@ -12,6 +12,7 @@ from crdtsync.model.entry import Entry, Head, shop_id_of
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.connection import Connection
+from crdtsync.runtime.tail import Growth
 from crdtsync.testing.simulation.machine import Machine, SimulatedCommitter, SimulatedReader, read_all
 from crdtsync.testing.simulation.network import SimulatedConnection
 from crdtsync.testing.simulation.plates import Plate
@@ -151,6 +152,14 @@ class SimulatedRelay(RelayHome):
     def now_ms(self) -> int:
         """See ``RelayHome``."""
         return self._machine.timeline.now_ms
+
+    def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
+        """See ``RelayHome``. The product looks four times a second, and so finds what was written although
+        the disk said that it was not.
+        """
+        super().committed(growths, seconds, error)
+        if error is not None:
+            self._machine.look_later()
 
     def look(self) -> None:
         """Notice what other processes wrote."""
