@@ -7,7 +7,8 @@ Each check has a name; a failure begins with it, so that two failures can be tol
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from pycrdt import Doc, Map
@@ -16,7 +17,7 @@ from crdtsync.errors import StorageError
 from crdtsync.protocol import limits
 from crdtsync.runtime.register_status import Pending
 from crdtsync.storage.log import ShopLog
-from crdtsync.testing.simulation import reading
+from crdtsync.testing.simulation import folds, reading
 from crdtsync.testing.simulation.machine import Machine, saved
 from crdtsync.testing.simulation.register import LOSSES_OF_RELAY, RegisterMachine
 
@@ -114,6 +115,16 @@ def shown_as_pending_is_no_less(shop: Shop, register: RegisterMachine, shown: Pe
     if shown.sales == len(missing):
         amount_minor = sum(entry.amount_minor for entry in missing)
         require(shown.amount_minor == amount_minor, "pending is so much money", register.name, amount_minor)
+    relay_log = _log(shop, shop.relay)
+    if relay_log is None:
+        return
+    try:
+        waiting = reading.entries_of(record for _, record in log.unacknowledged(relay_log.log_id))
+    except StorageError:
+        return
+    tickets = [entry for entry in waiting if entry.is_ticket]
+    counted = len(tickets), sum(entry.amount_minor for entry in tickets)
+    require((shown.sales, shown.amount_minor) == counted, "pending is counted right", register.name, counted)
 
 
 # -- at rest -------------------------------------------------------------------------------------------------
@@ -207,6 +218,7 @@ def chains_hold(shop: Shop, entries: list[reading.Entry]) -> None:
             require(found == list(range(1, len(found) + 1)), "no number is missing", author[:8], found)
             twice = [n for n, those in numbered.items() if len(those) > 1]
             require(not twice, "no number is there twice", author[:8], twice)
+            closings_are_sums(author, numbered)
         for n, those in numbered.items():
             for entry in those:
                 before = {earlier.link for earlier in numbered.get(n - 1, [])}
@@ -231,18 +243,62 @@ def views_equal_a_fold(shop: Shop, register: RegisterMachine, entries: list[read
     shown = sorted((row.link.hex(), row.total) for row in seen)
     expected = sorted((entry.link, entry.amount_minor) for entry in entries if entry.is_ticket)
     require(shown == expected, "views equal a fold", register.name, len(shown), len(expected))
-    days: dict[str, int] = defaultdict(int)
-    for entry in entries:
-        if entry.is_ticket:
-            days[entry.body["bd"]] += entry.amount_minor
-    for day, amount_minor in days.items():
-        reported = register.register.report(day).total_minor
-        require(reported == amount_minor, "reports equal a fold", register.name, day, reported, amount_minor)
+    reports_equal_a_fold(register, entries)
     register.register.products.refresh()
     shown_products = (*register.register.products.list(), *register.register.products.list(archived=True))
     products = {row.sku: row.name for row in shown_products}
-    named = _names_of_products(register.records())
+    catalogue = _contents(register.records()).get("catalogue", {})
+    named = {key.split("/")[0]: value for key, value in catalogue.items() if key.endswith("/name")}
     require(products == named, "products equal a fold", register.name, len(products), len(named))
+    priced = {
+        row.sku: (
+            None if row.price_minor is None else (row.price_minor, row.vat_rate, row.vat_class),
+            bool(row.disputed),
+        )
+        for row in shown_products
+    }
+    prices = folds.prices(catalogue, register.clock.now_ms())
+    require(priced == prices, "prices equal a fold", register.name, _differing(priced, prices))
+    levels = {level.sku: level.quantity for level in register.register.stock.levels()}
+    stock = folds.stock(entries)
+    require(levels == stock, "stock equals a fold", register.name, _differing(levels, stock))
+
+
+def reports_equal_a_fold(register: RegisterMachine, entries: list[reading.Entry]) -> None:
+    """The report of each day is what its tickets come to."""
+    days: dict[str, list[reading.Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.is_ticket:
+            days[entry.body["bd"]].append(entry)
+    for day, tickets in days.items():
+        report = register.register.report(day)
+        refunds = [entry.amount_minor for entry in tickets if entry.body["kind"] == "refund"]
+        shown = {
+            "total": report.total_minor,
+            "refunds": (report.refunds, report.refunds_minor),
+            "means": {name: amount_minor for name, amount_minor in report.means.items() if amount_minor},
+            "vat": sorted(row for row in map(astuple, report.vat) if any(row[2:])),
+        }
+        expected = {
+            "total": sum(entry.amount_minor for entry in tickets),
+            "refunds": (len(refunds), sum(refunds)),
+            "means": folds.means(tickets),
+            "vat": folds.vat(tickets),
+        }
+        require(shown == expected, "reports equal a fold", register.name, day, _differing(shown, expected))
+
+
+def closings_are_sums(author: str, numbered: Mapping[int, list[reading.Entry]]) -> None:
+    """Each closing of a day says what the entries of its chain since the last one come to."""
+    for n, (entry, *_) in sorted(numbered.items()):
+        if entry.body["kind"] == "close" and entry.body["level"] == "day":
+            shown, expected = folds.said(entry), folds.closing(entry, numbered)
+            require(shown == expected, "closings are sums", author[:8], n, _differing(shown, expected))
+
+
+def _differing(shown: Mapping[str, object], expected: Mapping[str, object]) -> list[tuple[object, ...]]:
+    keys = sorted(shown.keys() | expected.keys())
+    return [(key, shown.get(key), expected.get(key)) for key in keys if shown.get(key) != expected.get(key)]
 
 
 def status_says_so(shop: Shop, register: RegisterMachine) -> None:
@@ -362,9 +418,3 @@ def _contents(records: Iterable[bytes]) -> dict[str, dict[str, Any]]:
 def _map_of(name: str, doc: Doc[Any]) -> dict[str, Any]:
     root = "products" if name == "catalogue" else "root"
     return dict(doc.get(root, type=Map).to_py() or {})
-
-
-def _names_of_products(records: Iterable[bytes]) -> dict[str, str]:
-    catalogue = _contents(record for record in records if record[:1] != b"E").get("catalogue", {})
-    names = {key.split("/")[0]: value for key, value in catalogue.items() if key.endswith("/name")}
-    return {sku: str(name) for sku, name in names.items()}

@@ -1,0 +1,84 @@
+"""The checks see figures that are wrong: each defect is planted in the product, and they are asked."""
+
+import pytest
+
+from crdtsync.model import closing, price
+from crdtsync.runtime import register_status
+from crdtsync.storage.view_queries import ViewQueries
+from crdtsync.testing.signatures import fast_signatures
+from crdtsync.testing.simulation import checks
+from crdtsync.testing.simulation.checks import Broken
+from crdtsync.testing.simulation.shop import Shop
+
+
+@pytest.fixture
+def shop():
+    with fast_signatures(), Shop(registers=2) as shop:
+        shop.run(30)
+        first = shop.registers[0].register
+        first.products.add("vin", name="Crozes", price_minor=1850, vat_rate=2000)
+        shop.run(10)
+        yield shop
+
+
+def test_a_closing_that_is_a_cent_off_is_seen(shop, monkeypatch):
+    genuine = closing._fields
+    monkeypatch.setattr(
+        closing,
+        "_fields",
+        lambda period, level, *, end: genuine(period, level, end=end) | {"total": period.ttc + 1},
+    )
+    register = shop.registers[0].register
+    register.sell(["vin"], ["cash"])
+    register.close_day(None)
+    shop.settle()
+    with pytest.raises(Broken, match="closings are sums"):
+        shop.check_at_rest()
+
+
+def test_a_price_that_two_set_at_once_and_the_earlier_wins_is_seen(shop, monkeypatch):
+    genuine = price._rank
+    monkeypatch.setattr(price, "_rank", lambda change: (-change.at_ms, *genuine(change)[1:]))
+    one, other = shop.registers
+    shop.network.partition({other.name: 1})
+    one.register.products.set("vin", price_minor=1900)
+    shop.run(10)
+    other.register.products.set("vin", price_minor=2000)
+    shop.settle()
+    with pytest.raises(Broken, match="prices equal a fold"):
+        shop.check_at_rest()
+
+
+def test_a_bottle_that_leaves_the_shelf_twice_is_seen(shop, monkeypatch):
+    genuine = ViewQueries.moved_by_sku
+    monkeypatch.setattr(
+        ViewQueries, "moved_by_sku", lambda self: {sku: 2 * sum_ for sku, sum_ in genuine(self).items()}
+    )
+    shop.registers[0].register.sell(["vin"], ["cash"])
+    shop.settle()
+    with pytest.raises(Broken, match="stock equals a fold"):
+        shop.check_at_rest()
+
+
+def test_a_report_that_forgets_a_means_of_payment_is_seen(shop, monkeypatch):
+    monkeypatch.setattr(ViewQueries, "day_means", lambda self, day: [])
+    shop.registers[0].register.sell(["vin"], ["cash"])
+    shop.settle()
+    with pytest.raises(Broken, match="reports equal a fold"):
+        shop.check_at_rest()
+
+
+@pytest.mark.parametrize("is_waiting_elsewhere", [False, True], ids=["its own", "the relay has it by now"])
+def test_half_of_what_is_pending_is_seen(shop, monkeypatch, is_waiting_elsewhere):
+    first = shop.registers[0]
+    if not is_waiting_elsewhere:
+        shop.network.partition({first.name: 1})
+    first.register.sell(["vin"], ["cash"])
+    if is_waiting_elsewhere:  # Acknowledgements do not get through.
+        (wire,) = shop.network.wires_of(first)
+        wire.near.stall(shop.timeline.now_us + 5_000_000)
+        shop.run(1)
+        assert checks.links_on(first) == checks.links_on(shop.relay)
+    monkeypatch.setattr(register_status, "_amount", lambda body: body["ttc"] // 2)
+    with pytest.raises(Broken, match="pending is"):
+        checks.shown_as_pending_is_no_less(shop, first, first.register.status().pending)
