@@ -18,11 +18,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, islice
+from math import isnan
 from pathlib import Path
 from time import monotonic
 
 import click
 
+from crdtsync.errors import UsageError
 from crdtsync.testing.simulation.campaign import Options, made_smaller, play_many
 from crdtsync.testing.simulation.coverage import Coverage
 from crdtsync.testing.simulation.plan import DAY, SHORT, Plan, draw_plan
@@ -35,13 +37,22 @@ KEPT = Path(".make/sim")
 @click.option("--seed", type=int, help="Play this one and tell its story.")
 @click.option("--kept", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Play a kept one.")
 @click.option("--first", type=int, default=1, show_default=True, help="The first seed of many.")
-@click.option("--seeds", type=int, default=0, help="How many seeds.")
-@click.option("--minutes", type=float, default=0, help="As many as there is time for.")
-@click.option("--jobs", type=int, default=2, show_default=True, help="How many at a time.")
-@click.option("--short", is_flag=True, help="A quarter of an hour instead of a day.")
-@click.option("--days", type=int, default=1, show_default=True, help="Days of each history.")
+@click.option("--seeds", type=click.IntRange(min=0), default=0, help="How many seeds.")
 @click.option(
-    "--sqlite", "sqlite_share", type=float, default=0.1, show_default=True, help="Share on real stores."
+    "--minutes", type=click.FloatRange(0, 1_000_000), default=0, help="As many as there is time for."
+)
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="How many at a time.")
+@click.option("--short", is_flag=True, help="A quarter of an hour instead of a day.")
+@click.option(
+    "--days", type=click.IntRange(min=1), default=1, show_default=True, help="Days of each history."
+)
+@click.option(
+    "--sqlite",
+    "sqlite_share",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Share on real stores.",
 )
 @click.option("--genuine", is_flag=True, help="With real signatures.")
 @click.option("--whole", is_flag=True, help="Do not make failing histories smaller.")
@@ -60,8 +71,16 @@ def main(
 ) -> None:
     """Play simulated shops and check what must hold of them."""
     options = Options(replace(SHORT if short else DAY, days=days), sqlite_share, genuine)
+    if isnan(minutes):
+        raise click.BadParameter("a number of minutes is expected", param_hint="--minutes")
+    if sum((seed is not None, kept is not None, bool(seeds or minutes))) > 1:
+        raise click.UsageError("--seed, --kept, and --seeds or --minutes exclude one another")
     if kept is not None:
-        sys.exit(_tell(play(Plan.from_json(kept.read_text()), genuine_signatures=genuine)))
+        try:
+            plan = Plan.from_json(kept.read_bytes())
+        except UsageError as error:
+            raise click.BadParameter(f"{kept}: {error}", param_hint="--kept") from error
+        sys.exit(_tell(play(plan, genuine_signatures=genuine)))
     if seed is not None:
         plan = draw_plan(seed, options.size, sqlite_share=sqlite_share)
         result = play(plan, genuine_signatures=genuine)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from random import Random
 from typing import Final, Self
 
+from crdtsync.errors import UsageError
 from crdtsync.testing.simulation.plates import Trouble
 
 PEOPLE: Final = (
@@ -119,12 +120,21 @@ class Plan:
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """See ``to_json``."""
-        fields = json.loads(text)
-        size, actions = Size(**fields.pop("size")), fields.pop("actions")
-        faults = tuple(fields.pop("faults"))
-        return cls(size=size, faults=faults, actions=tuple(Action(**one) for one in actions), **fields)
+    def from_json(cls, text: str | bytes) -> Self:
+        """See ``to_json``. Raises ``UsageError`` for what is no plan."""
+        try:
+            fields = json.loads(text)
+            size, actions = Size(**fields.pop("size")), fields.pop("actions")
+            faults = tuple(fields.pop("faults"))
+            plan = cls(size=size, faults=faults, actions=tuple(Action(**one) for one in actions), **fields)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"this is no history that was kept: {type(error).__name__}: {error}") from error
+        for action in plan.actions:
+            if action.what not in (*PEOPLE, *FAULTS):
+                raise UsageError(f"a history has no action {action.what!r}")
+            if not all(type(number) is int for number in (action.at_ms, action.who, action.pick)):
+                raise UsageError(f"{action!r}: integers are expected")
+        return plan
 
     def without(self, actions: tuple[Action, ...]) -> Plan:
         """The plan with these actions only."""
