@@ -1,3 +1,4 @@
+import hashlib
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from crdtsync.model.entry import (
     read_entry,
     read_heads,
     seal_entry,
+    shop_id_of,
 )
 from crdtsync.model.sealed import seal
 from crdtsync.testing.till import MemoryOwner, MemoryTill
@@ -51,10 +53,26 @@ def test_the_first_entry_names_the_chain() -> None:
     assert FIRST.facts.prev == first_prev(TILL.author)
 
 
+def test_what_comes_before_a_first_entry_follows_from_its_author() -> None:
+    author = bytes(range(16))
+    assert first_prev(author) == hashlib.sha256(b"crdtsync/ledger/v1\0" + author).digest()
+    assert first_prev(author, owner=True) == hashlib.sha256(b"crdtsync/owner/v1\0" + author).digest()
+
+
+def test_the_id_of_a_shop_is_a_hash_of_the_owners_key_and_a_nonce() -> None:
+    hashed = hashlib.sha256(b"crdtsync/shop/v1\0" + OWNER.key.public + bytes(16)).digest()
+    assert shop_id_of(OWNER.key.public, bytes(16)) == hashed[:16]
+
+
 def test_certificates_belong_to_the_document_of_the_owner() -> None:
     till = OWNER.enrol("till 9")
     assert [entry.facts.document for entry in OWNER.entries] == ["owner", "owner"]
     assert till.entries[0].facts.document.startswith("ledger/")
+
+
+def test_a_device_is_cut_off_in_the_document_of_the_owner() -> None:
+    owner = MemoryOwner()
+    assert owner.revoke(TILL).facts.document == "owner"
 
 
 def test_an_unknown_kind_is_carried() -> None:
@@ -91,6 +109,33 @@ def test_too_much_for_one_entry_is_not_sealed() -> None:
 def test_an_entry_over_the_limit_is_too_big() -> None:
     with pytest.raises(RecordTooBig):
         read_entry(b"x" * (ENTRY_BYTES_MAX + 1))
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(65_536, True), (65_537, False)])
+def test_an_entry_has_64_kib_at_most(size: int, is_read: bool) -> None:
+    bare = len(seal(SALE.body | {"note": ""}, TILL.key))
+    data = seal(SALE.body | {"note": "x" * (size - bare)}, TILL.key)
+    assert len(data) == size
+    if is_read:
+        assert read_entry(data).sealed == data
+    else:
+        with pytest.raises(RecordTooBig):
+            read_entry(data)
+
+
+LAST_FIELDS = [
+    {"seq": 2**53 - 1, "n": 2**53 - 1},
+    {"ts": 0},
+    {"ts": 253_402_300_799_999},
+    {"tz": -1080},
+    {"tz": 1080},
+    {"mode": "train"},
+]
+
+
+@pytest.mark.parametrize("fields", LAST_FIELDS)
+def test_the_first_and_the_last_value_of_a_field_are_read(fields: dict[str, Any]) -> None:
+    assert read(SALE.body | fields).body.items() >= fields.items()
 
 
 BAD_FIELDS = [
@@ -164,12 +209,13 @@ def test_the_shops_id_follows_from_the_owners_key(field: str) -> None:
 
 
 def test_heads_are_read_as_they_are_written() -> None:
-    head = Head(b"\1" * 32, b"\2" * 32, 7)
-    assert read_heads([head.to_json()]) == (head,)
+    heads = (Head(b"\1" * 32, b"\2" * 32, 7), Head(b"\3" * 32, b"\3" * 32, 1))
+    assert read_heads([head.to_json() for head in heads]) == heads
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("2028-02-29", True), ("2026-02-29", False), ("２０２６-11-24", False)]
+    ("text", "expected"),
+    [("2028-02-29", True), ("2026-02-29", False), ("２０２６-11-24", False), ("20261124", False)],
 )
 def test_only_days_of_the_calendar_are_days(text: str, expected: bool) -> None:
     assert is_day(text) is expected

@@ -1,3 +1,4 @@
+import hashlib
 import threading
 
 import pytest
@@ -38,6 +39,27 @@ def test_signing_twice_gives_the_same_signature() -> None:
 def test_every_signature_has_a_low_s() -> None:
     signatures = [KEY.sign(bytes([n])) for n in range(40)]
     assert all(int.from_bytes(signature[32:], "big") <= ORDER // 2 for signature in signatures)
+    assert all(verify_raw(KEY.public, bytes([n]), signature) for n, signature in enumerate(signatures))
+
+
+@pytest.mark.parametrize("s", [1, 2, ORDER // 2 - 1, ORDER // 2])
+def test_every_low_s_is_taken(s: int) -> None:
+    """From any s follows a key for which it is right: d = (s k - z) / r."""
+    k = 7
+    r = ec.derive_private_key(k, ec.SECP256R1()).public_key().public_numbers().x % ORDER
+    z = int.from_bytes(hashlib.sha256(BODY).digest(), "big")
+    key = PrivateKey(ec.derive_private_key((s * k - z) * pow(r, -1, ORDER) % ORDER, ec.SECP256R1()))
+    assert verify_raw(key.public, BODY, r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+
+
+def test_a_signature_with_a_zero_more_is_refused() -> None:
+    signature = KEY.sign(BODY)
+    assert not verify_raw(KEY.public, BODY, signature[:32] + b"\0" + signature[32:])
+
+
+def test_the_key_of_a_seed_follows_from_its_hash() -> None:
+    scalar = int.from_bytes(hashlib.sha256(b"a till").digest(), "big") % (ORDER - 1) + 1
+    assert PrivateKey(ec.derive_private_key(scalar, ec.SECP256R1())).public == KEY.public
 
 
 def test_the_same_signature_with_a_high_s_is_refused() -> None:
@@ -71,8 +93,18 @@ def test_numbers_outside_the_curve_are_refused(signature: bytes) -> None:
     assert not verify_raw(KEY.public, BODY, signature)
 
 
+UNCOMPRESSED = KEY._key.public_key().public_bytes(
+    serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+)
+
+
+def test_a_compressed_point_is_a_key() -> None:
+    assert is_public_key(KEY.public)
+
+
 @pytest.mark.parametrize(
-    "public", [b"", bytes(33), b"\x02" + b"\xff" * 32, b"\x04" + KEY.public[1:], KEY.public + b"\0"]
+    "public",
+    [b"", bytes(33), b"\x02" + b"\xff" * 32, b"\x04" + KEY.public[1:], KEY.public + b"\0", UNCOMPRESSED],
 )
 def test_bytes_that_are_no_point_are_no_key(public: bytes) -> None:
     assert not is_public_key(public)
@@ -105,8 +137,9 @@ def pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
     ],
 )
 def test_a_damaged_or_foreign_key_file_is_named(data: bytes) -> None:
-    with pytest.raises(DamagedStore, match="key"):
+    with pytest.raises(DamagedStore, match="key") as caught:
         PrivateKey.from_bytes(data)
+    assert "enrol this device again" in str(caught.value.hint)
 
 
 def test_a_signature_for_one_purpose_is_none_for_another() -> None:
@@ -114,6 +147,11 @@ def test_a_signature_for_one_purpose_is_none_for_another() -> None:
     assert verify_with_purpose(KEY.public, "hello", b"payload", signature)
     assert not verify_with_purpose(KEY.public, "pairing", b"payload", signature)
     assert not verify_raw(KEY.public, b"payload", signature)
+
+
+def test_a_purpose_stands_before_what_is_signed() -> None:
+    signature = sign_with_purpose(KEY, "hello", b"payload")
+    assert verify_raw(KEY.public, b"crdtsync/hello/v1\0payload", signature)
 
 
 def test_verifying_lets_other_threads_run() -> None:
