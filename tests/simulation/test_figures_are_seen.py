@@ -3,11 +3,13 @@
 import pytest
 
 from crdtsync.model import closing, price
-from crdtsync.runtime import register_status
+from crdtsync.runtime import register_status, register_stock
 from crdtsync.storage.view_queries import ViewQueries
 from crdtsync.testing.signatures import fast_signatures
 from crdtsync.testing.simulation import checks
 from crdtsync.testing.simulation.checks import Broken
+from crdtsync.testing.simulation.people import SKUS, People
+from crdtsync.testing.simulation.plan import Action
 from crdtsync.testing.simulation.shop import Shop
 
 
@@ -82,3 +84,22 @@ def test_half_of_what_is_pending_is_seen(shop, monkeypatch, is_waiting_elsewhere
     monkeypatch.setattr(register_status, "_amount", lambda body: body["ttc"] // 2)
     with pytest.raises(Broken, match="pending is"):
         checks.shown_as_pending_is_no_less(shop, first, first.register.status().pending)
+
+
+def test_a_count_that_does_not_know_what_others_sold_is_seen(shop, monkeypatch):
+    first = shop.registers[0]
+    for sku in SKUS:
+        first.register.stock.add(sku, 12_000)
+    shop.run(30)
+    genuine = register_stock.build_count
+    monkeypatch.setattr(register_stock, "build_count", lambda quantities, *, cut: genuine(quantities, cut={}))
+    with pytest.raises(Broken, match="what was just counted is there"):
+        People(shop).do(Action(0, "count", 1, 1))
+
+
+def test_who_sells_looks_now_and_then_at_what_is_pending(shop, monkeypatch):
+    monkeypatch.setattr(register_status, "_amount", lambda body: body["ttc"] // 2)
+    people = People(shop)
+    with pytest.raises(Broken, match="pending is"):
+        for pick in range(20):
+            people.do(Action(0, "sell", 0, pick))

@@ -88,6 +88,8 @@ class People:
         if chance.random() < 0.1:  # The answer was lost on the way to the till's screen: asked again.
             again = register.register.sell(basket, ["cash"], request_id=request_id)
             checks.require(again.link == ticket.link, "asking again gives the same ticket", ticket.number)
+        if chance.random() < 0.3:  # Now something is pending.
+            self._look(register, chance)
 
     def _basket(self, register: RegisterMachine, chance: Random) -> tuple[str, list[SoldLine]]:
         tried = self._retries.get(register.name)
@@ -158,7 +160,13 @@ class People:
             self.shop.story.tell(register.name, f"sets the price of {sku} to {price}")
 
     def _count(self, register: RegisterMachine, chance: Random) -> None:
-        register.register.stock.count({chance.choice(SKUS): 1000 * chance.randrange(50)})
+        sku, quantity = chance.choice(SKUS), 1000 * chance.randrange(50)
+        stock = register.register.stock
+        stock.count({sku: quantity})
+        shown = stock.level(sku).quantity
+        checks.require(
+            shown == quantity, "what was just counted is there", register.name, sku, shown, quantity
+        )
 
     def _deliver(self, register: RegisterMachine, chance: Random) -> None:
         register.register.stock.add(chance.choice(SKUS), 1000 * chance.randrange(1, 24))
