@@ -129,3 +129,10 @@ def test_a_stretch_does_not_go_on_over_what_another_process_wrote(till):
     other.close()
     desk.append(two)
     assert [record for _, record in desk.log.document_records("x/a")] == [one.record, two.record]
+
+
+def test_the_rows_of_a_shop_end_before_those_of_the_next_one(till):
+    desk = till(3)
+    with desk.store.transaction():
+        desk.store.create_shop(b"t" * 16, b"m" * 16).append(made_up_update("x/a", b"one"))
+    assert [seq for seq, _ in desk.log.chain_entries(desk.chain.chain, 1, 9)] == [1, 2, 3]
