@@ -28,8 +28,9 @@ RATES = (2000, 550, 1000)
 class People:
     """Whoever works in the shop. What they try and what becomes of it goes into the story."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, had_faults: Callable[[], bool] = lambda: True) -> None:
         self.shop = shop
+        self._had_faults = had_faults
         self._requests = 0
         self._retries: dict[str, tuple[str, list[SoldLine]]] = {}
 
@@ -49,8 +50,10 @@ class People:
             try:
                 what(register, chance)
             except StorageError as error:
+                checks.require(self._had_faults(), "no disk refuses anything without a cause", str(error))
                 self.shop.story.tell(register.name, f"{action.what}: {error}")
             except CrdtsyncError as error:
+                checks.require(action.what != "sell", "nobody is refused a sale", register.name, str(error))
                 self.shop.story.tell(register.name, f"{action.what} is refused: {error}")
 
         register.work(attempt)

@@ -128,7 +128,7 @@ class Run:
         self.shop = shop
         self.plan = plan
         self.result = result
-        self.people = People(shop)
+        self.people = People(shop, lambda: bool(result.faults))
         self.faults = Faults(shop, self._happened)
         self._checks_each_event = checks_each_event
         self._checked: tuple[object, ...] = ()

@@ -229,14 +229,15 @@ class Shop:
 
     def damage(self, machine: Machine, seq: int) -> bool:
         """The bytes of a record rot, unnoticed; False if there is none with that number."""
-        before = checks.links_on(machine)
+        before = {entry.link: entry for entry in reading.entries_of(machine.records())}
         if not machine.plate.damage(self.shop_id, seq):
             return False
         self.story.tell(machine.name, f"record {seq} of the log rots")
         machine.losses += 1
         self.disk_gone()
-        if before - self.links_held():
-            self.notebook.holed |= {register.name for register in self.everybody}
+        lost = before.keys() - self.links_held()
+        authors = {before[link].body["till"] for link in lost}
+        self.notebook.holed |= {one.name for one in self.everybody if one.identity.device.hex() in authors}
         return True
 
     def scrub(self) -> None:
@@ -301,6 +302,7 @@ class Shop:
             if not machine.is_on:
                 machine.start()
         for register in self.registers:
+            register.software_version = None
             register.start_sync()
             syncer = register.syncer
             if syncer is not None and not checks.is_revoked(self, register):
