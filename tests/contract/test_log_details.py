@@ -185,3 +185,13 @@ def test_the_run_of_one_entry_ends_when_it_is_damaged(world):
     with world.transaction() as log:
         mend(log, 3)
     assert [(run.lo, run.hi) for run in world.log.runs()] == [(1, 2)]
+
+
+def test_what_was_refused_to_a_log_that_nothing_else_is_known_of_is_forgotten_too(world):
+    world.append(MadeUpChain(1).entry())
+    world.damage(1)
+    bad = MadeUpChain(2).entry()
+    with world.transaction() as log:
+        log.refuse(PEER, Refusal(21, bad.digest, "bad-signature", "", False), bad.record, 1)
+        mend(log, 1)
+    assert world.log.refusals_given(PEER) == []
