@@ -408,10 +408,10 @@ def _keys(record: bytes) -> frozenset[str]:
 def _contents(records: Iterable[bytes]) -> dict[str, dict[str, Any]]:
     """What documents hold, by name; changes that wait for others are left out until these come."""
     documents: dict[str, Doc[Any]] = {}
-    for record in records:
-        if record[:1] != b"E":
-            name, update = reading.update_of(record)
-            documents.setdefault(name, Doc(client_id=0)).apply_update(update)
+    updates = [reading.update_of(record) for record in records if record[:1] != b"E"]
+    # Twice: of what came before something that it builds on, the engine may have kept only a part.
+    for name, update in (*updates, *updates):
+        documents.setdefault(name, Doc(client_id=0)).apply_update(update)
     return {name: _map_of(name, doc) for name, doc in documents.items()}
 
 
