@@ -136,3 +136,20 @@ def test_the_rows_of_a_shop_end_before_those_of_the_next_one(till):
     with desk.store.transaction():
         desk.store.create_shop(b"t" * 16, b"m" * 16).append(made_up_update("x/a", b"one"))
     assert [seq for seq, _ in desk.log.chain_entries(desk.chain.chain, 1, 9)] == [1, 2, 3]
+
+
+def test_a_full_stretch_does_not_go_on_after_opening(till):
+    desk = till()
+    desk.append(*desk.chain.entries(4096))
+    desk.reopen()
+    desk.append(desk.chain.entry())
+    assert desk.stretches() == 2
+
+
+def test_a_till_whose_numbers_are_not_those_of_the_rows_goes_on_after_opening(till):
+    desk = till()
+    desk.append(*[made_up_update("x/a", b"%d" % number) for number in range(2100)])
+    desk.append(desk.chain.entry())
+    desk.reopen()
+    desk.append(desk.chain.entry())
+    assert desk.stretches() == 2
