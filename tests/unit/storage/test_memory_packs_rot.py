@@ -29,6 +29,8 @@ def test_a_record_of_a_pack_is_set_apart_although_another_one_of_it_rots_too():
         assert log.set_damaged_apart(2, at_ms=1)
     assert [seq for seq, _ in log.read(0, bytes_max=1 << 20).records] == [1, 3, 4, 6]
     assert len(log.apart()) == 2
+    packed = decode_pack(log.pack_at(1).blob, bytes_max=10_000)
+    assert packed == [(seq, items[seq - 1].record) for seq in (1, 3, 4, 6)]
 
 
 def test_of_a_pack_exactly_what_rots_in_it_is_set_apart():
