@@ -144,7 +144,11 @@ class RegisterHome:
         moved = known is None or abs(known.offset_ms - offset.offset_ms) > CLOCK_TOLERANCE_MS
         met = Relay(relay.url, relay.public_key, peer.log_id)
         # What is on the disk counts, by which `status` goes: it may not have been written last time.
-        if not moved and met == load_relay(self._log) and now_ms - (known.measured_at_ms if known else 0) < 3_600_000:
+        if (
+            not moved
+            and met == load_relay(self._log)
+            and now_ms - (known.measured_at_ms if known else 0) < 3_600_000
+        ):
             return
         self._relay = met
 
