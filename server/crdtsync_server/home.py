@@ -6,6 +6,7 @@ No socket, no event loop and no thread: whoever serves it brings these.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +34,7 @@ CONNECTIONS_PER_DEVICE_MAX = 4
 TOO_MANY = 1013
 
 
-class RelayHome:
+class RelayHome(ABC):
     """The shops of a relay, and the connections that have proved who they are. ``committer`` and
     ``documents`` are set by whoever serves it.
     """
@@ -63,9 +64,9 @@ class RelayHome:
         """A device holds more of this shop's log than there is, or another one under the same id."""
         self.restored.add(shop)
 
+    @abstractmethod
     def now_ms(self) -> int:
         """The time of connections, in milliseconds: never set, never stepped, unlike the wall clock."""
-        raise NotImplementedError
 
     # -- what connections need -----------------------------------------------------------------------------
 
@@ -145,7 +146,7 @@ class RelayHome:
         """What a device holds of the relay's log is its own business."""
         return None
 
-    def presence(self, connection: Connection, facts: dict[str, Any]) -> None:
+    def presence(self, connection: Connection, facts: dict[str, Any]) -> None:  # noqa: B027  # Not abstract.
         """Kept with the connection."""
 
     def rotated_log_id(self) -> bytes:
@@ -218,9 +219,9 @@ class RelayHome:
         if isinstance(error, DamagedStore):
             self.mend_later(error)
 
+    @abstractmethod
     def mend_later(self, damage: DamagedStore) -> None:
         """Have ``mend`` called with a store of one's own, soon, and ``was_mended`` after it."""
-        raise NotImplementedError
 
     def was_mended(self, damage: DamagedStore) -> None:
         """A damaged record was set apart, and the log goes on under a new id: everybody says hello again."""

@@ -355,11 +355,17 @@ def sample(defects: Sequence[Defect], count: int, seed: int) -> list[Defect]:
     return random.Random(seed).sample(fast, min(count, len(fast)))
 
 
+def _some(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"1 or more is expected, not {text!r}")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plant what is asked for. 0 if every defect was caught, 1 if not."""
     parser = argparse.ArgumentParser(description="Plant defects in clean copies and see them caught.")
     parser.add_argument("--name", help="this defect alone")
-    parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
+    parser.add_argument("--jobs", type=_some, default=1, help="so many at a time, 1 or more")
     parser.add_argument("--sample", type=int, help="so many of the fast ones, and write nothing")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     parser.add_argument("--from", dest="folder", type=Path, help="patches of another folder; write nothing")

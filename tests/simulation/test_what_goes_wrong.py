@@ -2,6 +2,7 @@
 
 import pytest
 
+from crdtsync.errors import UsageError
 from crdtsync.model.ticket import Line
 from crdtsync.runtime.committer import Outcome
 from crdtsync.testing.signatures import fast_signatures
@@ -129,3 +130,9 @@ def test_a_view_that_lacks_a_ticket_is_seen(shop):
         database.write("DELETE FROM view_ticket")
     with pytest.raises(Broken, match="views equal a fold"):
         shop.check_at_rest()
+
+
+@pytest.mark.parametrize("how", [{"disks": "floppy"}, {"registers": -1}, {"registers": "two"}])
+def test_a_shop_that_cannot_be_is_refused(how):
+    with pytest.raises(UsageError):
+        Shop(**how)

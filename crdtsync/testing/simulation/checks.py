@@ -57,8 +57,8 @@ def at_every_moment(shop: Shop) -> None:
 def pending_is_no_less_than_the_truth(shop: Shop, register: RegisterMachine, on_relay: set[bytes]) -> None:
     """What is not shown as pending is on the relay's disk, unless that has lost it since they met."""
     held = register.records()
-    log = _log(shop, register)
-    if log is None or shop.relay.is_rotten or saved(log, LOSSES_OF_RELAY) != shop.relay.losses:
+    log = _log_that_knows_the_relay(shop, register)
+    if log is None:
         return
     relay_log = _log(shop, shop.relay)
     if relay_log is None:
@@ -87,23 +87,18 @@ def told_is_on_disk(machine: Machine, link: str) -> None:
 
 def synced_is_true(shop: Shop, register: RegisterMachine, state: str, pending: int) -> None:
     """What a register calls in sync is on the relay's disk."""
-    log = _log(shop, register)
-    if (
-        log is None
-        or state != "synced"
-        or shop.relay.is_rotten
-        or saved(log, LOSSES_OF_RELAY) != shop.relay.losses
-    ):
+    if state != "synced" or _log_that_knows_the_relay(shop, register) is None:
         return
-    missing = [record for record in register.records() if record not in set(shop.relay.records())]
-    missing = [record for record in missing if not _is_in_a_state(record, shop.relay.records())]
+    on_relay = set(shop.relay.records())
+    missing = [record for record in register.records() if record not in on_relay]
+    missing = [record for record in missing if not _is_in_a_state(record, on_relay)]
     require(not missing and pending == 0, "in sync means in sync", register.name, _names(missing))
 
 
 def shown_as_pending_is_no_less(shop: Shop, register: RegisterMachine, shown: Pending) -> None:
     """The number of tickets and the amount that a person is shown as pending are no less than the truth."""
-    log = _log(shop, register)
-    if log is None or shop.relay.is_rotten or saved(log, LOSSES_OF_RELAY) != shop.relay.losses:
+    log = _log_that_knows_the_relay(shop, register)
+    if log is None:
         return
     there = links_on(shop.relay)
     missing = [
@@ -361,6 +356,16 @@ def _log(shop: Shop, machine: Machine) -> ShopLog | None:
         log.log_id  # noqa: B018
     except (KeyError, StorageError):
         machine.reader = None
+        return None
+    return log
+
+
+def _log_that_knows_the_relay(shop: Shop, register: RegisterMachine) -> ShopLog | None:
+    """The log of a register that has met the relay since that lost something last: only then can what it says
+    of the relay be true.
+    """
+    log = _log(shop, register)
+    if log is None or shop.relay.is_rotten or saved(log, LOSSES_OF_RELAY) != shop.relay.losses:
         return None
     return log
 

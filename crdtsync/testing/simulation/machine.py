@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +29,7 @@ UPKEEP_US = 5_000
 QUIET_US = 500_000
 
 
-class Machine:
+class Machine(ABC):
     """What registers and relays have in common. ``life`` counts starts: what a dead process had set down to
     do later does not happen.
     """
@@ -74,6 +75,7 @@ class Machine:
         self.plate.cut_power()
         self.plate, self.reader = plate, None
 
+    @abstractmethod
     def stop_processes(self) -> None:
         """Forget them."""
 
@@ -97,13 +99,13 @@ class Machine:
 
         return self.timeline.after_us(delay_us, do)
 
+    @abstractmethod
     def ended(self, connection: Connection) -> None:
         """A connection of this machine has ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scrub(self) -> None:
         """Read all of the log, and set apart what is damaged."""
-        raise NotImplementedError
 
     # -- from outside --------------------------------------------------------------------------------------
 

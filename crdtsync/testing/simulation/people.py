@@ -132,10 +132,9 @@ class People:
         shop = self.shop
         link = ticket.link.hex()
         shop.story.tell(register.name, f"{verb} {ticket.number}, {ticket.total_minor}")
-        if register.is_on and not register.plate.is_off:
-            shop.notebook.note(
-                Told(shop.timeline.now_us, register.name, ticket.number, link, ticket.total_minor)
-            )
+        # Told is told, also where the power has gone since: then what survives is looked at later.
+        shop.notebook.note(Told(shop.timeline.now_us, register.name, ticket.number, link, ticket.total_minor))
+        if not register.plate.is_off:
             checks.told_is_on_disk(register, link)
 
     # -- products, stock, documents ------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from random import Random
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
+from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError, UsageError
 from crdtsync.model.certificate import Certificate
 from crdtsync.model.chain import Moment
 from crdtsync.model.entry import Head
@@ -56,6 +56,10 @@ class Shop:
         disks: DisksOf = "memory",
         upkeep_limits: UpkeepLimits | None = None,
     ) -> None:
+        if disks not in ("memory", "sqlite"):
+            raise UsageError(f"disks are 'memory' or 'sqlite', not {disks!r}")
+        if type(registers) is not int or registers < 0:
+            raise UsageError(f"a shop has a number of registers, not {registers!r}")
         self.seed = seed
         self.timeline = Timeline()
         self.story = Story(self.timeline)
