@@ -45,7 +45,9 @@ def damage_the_sale(register, number):
     return seq
 
 
-@pytest.mark.parametrize("how", ["once", "begun after it", "running before it"])
+@pytest.mark.parametrize(
+    "how", [pytest.param("once", marks=pytest.mark.slow), "begun after it", "running before it"]
+)
 def test_what_is_missing_is_found_after_a_closing(relay, tmp_path, how):
     with (
         Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1") as a,

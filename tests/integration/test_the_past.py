@@ -27,6 +27,7 @@ def wait_for_packs(path, shop):
     store.close()
 
 
+@pytest.mark.slow
 def test_a_new_register_gets_packs_and_one_state_and_nothing_is_missing(small_limits, tmp_path):
     with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
         with Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1") as old:

@@ -77,6 +77,7 @@ def list_reasons(shop, *changes):
 BOTH = ("return paid_minor >= 500", "return paid_minor > 501")
 
 
+@pytest.mark.slow
 def test_what_no_test_notices_is_shown_as_a_difference_and_fails(shop):
     status, printed = plant(shop)
     assert status == 1, printed
