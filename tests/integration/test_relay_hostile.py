@@ -77,10 +77,10 @@ class Site:
     def is_undisturbed(self):
         """Whether what is sold by now is acknowledged soon."""
         end = self.honest.end.seq
-        relay = self.honest.replica.relay.log_id
         deadline_s = time.monotonic() + ACKNOWLEDGED_WITHIN_S
         while time.monotonic() < deadline_s:
-            known = self.honest.replica.log.acknowledged(relay)
+            # Asked each time: the register may be meeting the relay just now.
+            known = self.honest.replica.log.acknowledged(self.honest.replica.relay.log_id)
             if known is not None and known.position.seq >= end:
                 return True
         return False
