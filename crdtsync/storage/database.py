@@ -301,10 +301,11 @@ class Database:
         self._migrate()
 
     def _recognise(self) -> None:
+        # Before the header: another process may be making the file, and writes both in one transaction.
+        is_empty = not self.connection.pragma("schema_version")
         application, version = self._header()
         if application != self._application_id:
-            empty = application == 0 and not self.connection.pragma("schema_version")
-            if not empty or self.read_only:
+            if application or not is_empty or self.read_only:
                 raise NotAStore(f"{self.path} is not a store of crdtsync")
         if version > len(self._migrations):
             raise StoreTooNew(f"{self.path} was written by a newer version of crdtsync")

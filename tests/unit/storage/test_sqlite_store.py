@@ -237,3 +237,20 @@ def test_who_passes_over_the_error_of_a_deferred_row_commits_nothing_without_it(
         with store.transaction():
             file.defer("INSERT INTO stretch", row)
         assert file.row("SELECT count(*) FROM stretch") == (1,)
+
+
+@pytest.mark.parametrize("comes", ["before", "after"])
+def test_a_store_that_another_process_makes_at_that_moment_is_one(tmp_path, monkeypatch, comes):
+    """Two that made a relay at once: one found a file that had tables and, a moment before, no owner."""
+    genuine, made = database.Database._header, []
+
+    def header(self):
+        seen = genuine(self) if comes == "after" else None
+        if not made:
+            made.append(True)
+            SqliteStore(tmp_path / "shop.db").close()
+        return seen or genuine(self)
+
+    monkeypatch.setattr(database.Database, "_header", header)
+    with closing(SqliteStore(tmp_path / "shop.db")) as store:
+        assert store.shops() == []
