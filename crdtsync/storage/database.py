@@ -304,9 +304,9 @@ class Database:
         # Before the header: another process may be making the file, and writes both in one transaction.
         is_empty = not self.connection.pragma("schema_version")
         application, version = self._header()
-        if application != self._application_id:
-            if application or not is_empty or self.read_only:
-                raise NotAStore(f"{self.path} is not a store of crdtsync")
+        may_be_made = is_empty and not application and not self.read_only
+        if application != self._application_id and not may_be_made:
+            raise NotAStore(f"{self.path} is not a store of crdtsync")
         if version > len(self._migrations):
             raise StoreTooNew(f"{self.path} was written by a newer version of crdtsync")
 
