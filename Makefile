@@ -38,7 +38,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-check: lint types  ## format, lint, types, layers, fast tests (under a minute)
+check: lint types $(REPLAY_STAMP)  ## format, lint, types, layers, fast tests (under a minute)
 	$(BIN)/pytest -q -m "not slow and not deep" -n 2
 
 test: export HYPOTHESIS_PROFILE = test
