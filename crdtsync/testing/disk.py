@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -65,12 +66,20 @@ class _Image:
 class SimulatedDisk:
     """One disk with one database file, ``path``. ``seed`` decides what a power cut leaves.
 
-    ``free_bytes`` is how much files may still grow (None: without end); ``read_only`` refuses every write and
-    every new file; ``failing_syncs`` lets syncs fail. ``operations`` counts writes, truncations, syncs and
-    deletions.
+    ``felt`` is called with ``"room"`` (full or read-only), ``"sync"`` or ``"power"`` when something fails for
+    that reason. ``free_bytes`` is how much files may still grow (None: without end); ``read_only`` refuses
+    every write and every new file; ``failing_syncs`` lets syncs fail. ``operations`` counts writes,
+    truncations, syncs and deletions.
     """
 
-    def __init__(self, folder: Path, *, seed: int = 0, name: str = "shop.db") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int = 0,
+        name: str = "shop.db",
+        felt: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.path = folder / name
         self.vfs = f"simulated-disk-{next(_numbers)}"
         self.operations = 0
@@ -80,6 +89,7 @@ class SimulatedDisk:
         self._syncs_to_fail = 0
         self.free_bytes: int | None = None
         self._off_at: int | None = None
+        self._felt = felt
         self._random = random.Random(seed)
         self._images: dict[str, _Image] = {}
         self._deleted: dict[str, bytes] = {}
@@ -141,10 +151,12 @@ class SimulatedDisk:
     def write(self, image: _Image, data: bytes, offset: int) -> bytes:
         """The bytes that find room. Raises what SQLite is to see."""
         if self.read_only:
+            self._felt("room")
             raise apsw.ReadOnlyError("the disk is read-only")
         grown = max(0, offset + len(data) - image.size)
         room = len(data)
         if self.free_bytes is not None and grown > self.free_bytes:
+            self._felt("room")
             room = max(0, len(data) - grown + self.free_bytes)
             data, grown = data[:room], self.free_bytes
         if self.free_bytes is not None:
@@ -157,6 +169,7 @@ class SimulatedDisk:
     def truncate(self, image: _Image, size: int) -> None:
         """A file is cut off."""
         if self.read_only:
+            self._felt("room")
             raise apsw.ReadOnlyError("the disk is read-only")
         if self.free_bytes is not None:
             self.free_bytes += max(0, image.size - size)
@@ -169,6 +182,7 @@ class SimulatedDisk:
         self._count()
         if self.failing_syncs or self._syncs_to_fail:
             self._syncs_to_fail = max(0, self._syncs_to_fail - 1)
+            self._felt("sync")
             raise apsw.IOError("the disk cannot sync")
         image.sync()
         if image.syncs_folder:
@@ -188,6 +202,7 @@ class SimulatedDisk:
         self.operations += 1
         if self._off_at is not None and self.operations >= self._off_at:
             self.is_off = True
+            self._felt("power")
         self.check_power()
 
     def check_power(self) -> None:

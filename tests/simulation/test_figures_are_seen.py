@@ -1,15 +1,18 @@
 """The checks see figures that are wrong: each defect is planted in the product, and they are asked."""
 
+from dataclasses import replace
+
 import pytest
 
-from crdtsync.model import closing, price
+from crdtsync.model import closing, price, stock
 from crdtsync.runtime import register_status, register_stock
 from crdtsync.storage.view_queries import ViewQueries
 from crdtsync.testing.signatures import fast_signatures
 from crdtsync.testing.simulation import checks
-from crdtsync.testing.simulation.checks import Broken
+from crdtsync.testing.simulation.broken import Broken
 from crdtsync.testing.simulation.people import SKUS, People
 from crdtsync.testing.simulation.plan import Action
+from crdtsync.testing.simulation.register import SimulatedSyncer
 from crdtsync.testing.simulation.shop import Shop
 
 
@@ -103,3 +106,99 @@ def test_who_sells_looks_now_and_then_at_what_is_pending(shop, monkeypatch):
     with pytest.raises(Broken, match="pending is"):
         for pick in range(20):
             people.do(Action(0, "sell", 0, pick))
+
+
+@pytest.mark.parametrize("level", ["month", "year"])
+def test_a_month_or_year_that_leaves_out_a_day_is_seen(shop, monkeypatch, level):
+    register = shop.registers[0].register
+    for _ in range(2):
+        register.sell(["vin"], ["cash"])
+        register.close_day(None)
+    register.close_period("month")
+    register.sell(["vin"], ["cash"])
+    register.close_day(None)
+    shop.settle()
+    shop.check_at_rest()
+    genuine = closing._fields
+
+    def one_ticket_less(period, of, *, end):
+        fields = genuine(period, of, end=end)
+        return fields | {"counts": {**fields["counts"], "sale": 0}} if of == level else fields
+
+    monkeypatch.setattr(closing, "_fields", one_ticket_less)
+    register.close_period("month")
+    if level == "year":
+        register.close_period("year")
+    shop.settle()
+    with pytest.raises(Broken, match="closings are sums"):
+        shop.check_at_rest()
+
+
+def test_a_drawer_that_forgets_the_change_is_seen_in_an_x_reading(shop, monkeypatch):
+    register = shop.registers[0].register
+    register.open_day(10_000)
+    register.sell(["vin"], ["cash"])
+    shop.settle()
+    shop.check_at_rest()
+    genuine = closing._fields
+    monkeypatch.setattr(
+        closing,
+        "_fields",
+        lambda period, level, *, end: genuine(period, level, end=end) | {"cash": {"expected": 10_000}},
+    )
+    with pytest.raises(Broken, match="X reading"):
+        shop.check_at_rest()
+
+
+def test_counts_that_contradict_one_another_in_silence_are_seen(shop, monkeypatch):
+    one, other = shop.registers
+    shop.network.partition({other.name: 1})
+    one.register.stock.count({"vin": 3_000})
+    other.register.stock.count({"vin": 5_000})
+    shop.settle()
+    shop.check_at_rest()
+    genuine = stock.settled
+    monkeypatch.setattr(register_stock, "settled", lambda *what: replace(genuine(*what), disputed=False))
+    with pytest.raises(Broken, match="stock equals a fold"):
+        shop.check_at_rest()
+
+
+def test_what_a_revoked_register_shows_is_still_looked_at(shop, monkeypatch):
+    first = shop.registers[0]
+    first.register.sell(["vin"], ["cash"])
+    shop.run(10)
+    shop.revoke(first)
+    shop.settle()
+    shop.check_at_rest()
+    monkeypatch.setattr(first.register.replica.queries, "day_means", lambda day: [])
+    with pytest.raises(Broken, match="reports equal a fold: till 1"):
+        shop.check_at_rest()
+
+
+def test_each_branch_of_a_fork_is_a_chain_and_its_closing_a_sum(shop, monkeypatch):
+    first = shop.registers[0]
+    first.register.sell(["vin"], ["cash"])
+    shop.run(10)
+    twin = shop.clone(first)
+    for machine in (first, twin):
+        machine.register.sell(["vin"], ["card"])
+        machine.register.close_day(None)
+    shop.settle()
+    shop.check_at_rest()
+    twin.register.sell(["vin"], ["cash"])
+    genuine = closing._fields
+    monkeypatch.setattr(
+        closing, "_fields", lambda period, level, *, end: genuine(period, level, end=end) | {"oos": 1}
+    )
+    twin.register.close_day(None)
+    shop.settle()
+    with pytest.raises(Broken, match="closings are sums"):
+        shop.check_at_rest()
+
+
+def test_a_register_that_never_hears_again_of_a_relay_that_lost_its_disk_is_seen(shop, monkeypatch):
+    monkeypatch.setattr(SimulatedSyncer, "acknowledged", lambda *_: None)
+    shop.wipe_relay()
+    shop.settle()
+    with pytest.raises(Broken, match="hears of what the relay lost"):
+        shop.check_at_rest()

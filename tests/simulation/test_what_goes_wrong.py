@@ -7,7 +7,7 @@ from crdtsync.model.ticket import Line
 from crdtsync.runtime.committer import Outcome
 from crdtsync.testing.signatures import fast_signatures
 from crdtsync.testing.simulation import checks, plan
-from crdtsync.testing.simulation.checks import Broken
+from crdtsync.testing.simulation.broken import Broken
 from crdtsync.testing.simulation.machine import SimulatedCommitter
 from crdtsync.testing.simulation.notebook import Told
 from crdtsync.testing.simulation.plan import FAULTS, SHORT, Action, Plan

@@ -35,7 +35,7 @@ class Faults:
                 self._copies.setdefault(machine.name, []).append(machine.plate.copy())
 
     def do(self, action: Action) -> None:
-        """Let it happen, if it can."""
+        """Let it happen, if it can. What waits for a write to strike counts when it does."""
         name = action.what.replace("'s", "").replace(" ", "_").replace("-", "_")
         what: Callable[[int, Random], bool] = getattr(self, f"_{name}")
         if what(action.who, Random(action.pick)):
@@ -64,26 +64,31 @@ class Faults:
 
     def _crash(self, who: int, chance: Random) -> bool:
         machine = self._machine(who)
-        if machine.is_on:
+        is_on = machine.is_on
+        if is_on:
             self.shop.crash(machine)
-        return True
+        return is_on
 
     def _crash_unheard(self, who: int, chance: Random) -> bool:
         machine = self._machine(who)
-        if machine.is_on:
+        is_on = machine.is_on
+        if is_on:
             self.shop.crash(machine, is_told=False)
-        return True
+        return is_on
 
     def _blackout(self, who: int, chance: Random) -> bool:
+        is_any_on = any(machine.is_on for machine in self.shop.machines)
         for machine in self.shop.machines:
             self.shop.crash(machine)
-        return True
+        return is_any_on
 
     def _power_goes_in_a_write(self, who: int, chance: Random) -> bool:
         machine = self._machine(who)
         if machine.is_on:
-            machine.plate.lose_power_soon(chance.randint(1, 12))
-        return machine.is_on
+            machine.plate.lose_power_soon(
+                chance.randint(1, 12), lambda: self._happened("power goes in a write")
+            )
+        return False
 
     def _sync_is_killed(self, who: int, chance: Random) -> bool:
         register = self._register(who)
@@ -166,14 +171,14 @@ class Faults:
     def _trouble(self, kind: str, who: int, chance: Random) -> bool:
         machine = self._machine(who)
         self.shop.story.tell(machine.name, f"{kind.replace('disk', 'the disk is')}")
-        machine.plate.set_trouble(TROUBLES[kind])
+        machine.plate.set_trouble(TROUBLES[kind], lambda: self._happened(kind))
 
         def mend() -> None:
             machine.plate.set_trouble("")
             self.shop.story.tell(machine.name, "the disk can be written again")
 
         self._later(chance.choice((0.5, 10, 60)), mend)
-        return True
+        return False
 
     def _slow_disk(self, who: int, chance: Random) -> bool:
         machine = self._machine(who)
@@ -182,12 +187,13 @@ class Faults:
         return True
 
     def _commit_fails(self, who: int, chance: Random) -> bool:
-        self._machine(who).plate.fail_next_commit(is_written=False)
-        return True
+        self._machine(who).plate.fail_next_commit(lambda: self._happened("commit fails"), is_written=False)
+        return False
 
     def _commit_fails_but_is_written(self, who: int, chance: Random) -> bool:
-        self._machine(who).plate.fail_next_commit(is_written=True)
-        return True
+        kind = "commit fails but is written"
+        self._machine(who).plate.fail_next_commit(lambda: self._happened(kind), is_written=True)
+        return False
 
     def _record_rots(self, who: int, chance: Random) -> bool:
         machine = self._machine(who)

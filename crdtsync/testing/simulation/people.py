@@ -13,6 +13,7 @@ from crdtsync.model.ticket import Line
 from crdtsync.runtime.register_tickets import BasketLine, SoldLine
 from crdtsync.runtime.ticket import Ticket
 from crdtsync.testing.simulation import checks
+from crdtsync.testing.simulation.broken import require
 from crdtsync.testing.simulation.notebook import Told
 from crdtsync.testing.simulation.plan import Action
 from crdtsync.testing.simulation.register import RegisterMachine
@@ -42,19 +43,20 @@ class People:
         present = [register for register in self.shop.registers if register.is_on]
         if not present:
             return
-        register = present[action.who % len(present)]
-        chance = Random(action.pick)
-        what: Callable[[RegisterMachine, Random], None] = getattr(self, f"_{action.what.replace(' ', '_')}")
+        self._try(action.what, present[action.who % len(present)], Random(action.pick))
+
+    def _try(self, name: str, register: RegisterMachine, chance: Random) -> None:
+        what: Callable[[RegisterMachine, Random], None] = getattr(self, f"_{name.replace(' ', '_')}")
 
         def attempt() -> None:
             try:
                 what(register, chance)
             except StorageError as error:
-                checks.require(self._had_faults(), "no disk refuses anything without a cause", str(error))
-                self.shop.story.tell(register.name, f"{action.what}: {error}")
+                require(self._had_faults(), "no disk refuses anything without a cause", str(error))
+                self.shop.story.tell(register.name, f"{name}: {error}")
             except CrdtsyncError as error:
-                checks.require(action.what != "sell", "nobody is refused a sale", register.name, str(error))
-                self.shop.story.tell(register.name, f"{action.what} is refused: {error}")
+                require(name != "sell", "nobody is refused a sale", register.name, str(error))
+                self.shop.story.tell(register.name, f"{name} is refused: {error}")
 
         register.work(attempt)
 
@@ -76,9 +78,23 @@ class People:
         figures = register.register.close_day(chance.choice((None, 12_345)))
         self.shop.story.tell(register.name, f"closes the day: {figures.total_minor}")
 
+    def _close_period(self, register: RegisterMachine, chance: Random) -> None:
+        """Once in a while the month is closed, and the year after it."""
+        for level in ("month", "year")[: chance.choice((1, 1, 2))]:
+            figures = register.register.close_period(level)  # type: ignore[arg-type]
+            self.shop.story.tell(register.name, f"closes the {level}: {figures.total_minor}")
+
     def _cash(self, register: RegisterMachine, chance: Random) -> None:
         what = chance.choice(("in", "out", "deposit"))
         register.register.cash(what, chance.randrange(100, 5_000), reason="change")  # type: ignore[arg-type]
+
+    def last_customers(self) -> None:
+        """When everything is well again, every register sells once more."""
+        for register in self.shop.registers:
+            before = len(self.shop.notebook.tickets)
+            self._try("sell", register, Random(f"{self.shop.seed}/last/{register.name}"))
+            is_sold = len(self.shop.notebook.tickets) > before
+            require(is_sold, "when nothing is wrong, everybody sells", register.name)
 
     # -- tickets -------------------------------------------------------------------------------------------
 
@@ -90,7 +106,7 @@ class People:
         self._write_down(register, ticket, "sells")
         if chance.random() < 0.1:  # The answer was lost on the way to the till's screen: asked again.
             again = register.register.sell(basket, ["cash"], request_id=request_id)
-            checks.require(again.link == ticket.link, "asking again gives the same ticket", ticket.number)
+            require(again.link == ticket.link, "asking again gives the same ticket", ticket.number)
         if chance.random() < 0.3:  # Now something is pending.
             self._look(register, chance)
 
@@ -168,7 +184,7 @@ class People:
         shown = stock.level(sku).quantity
         # Two counts of chains that forked may claim to have known each other: either is used then.
         says_so = shown == quantity or bool(self.shop.notebook.forked)
-        checks.require(says_so, "what was just counted is there", register.name, sku, shown, quantity)
+        require(says_so, "what was just counted is there", register.name, sku, shown, quantity)
 
     def _deliver(self, register: RegisterMachine, chance: Random) -> None:
         register.register.stock.add(chance.choice(SKUS), 1000 * chance.randrange(1, 24))

@@ -28,6 +28,7 @@ PEOPLE: Final = (
     "abandon",
     "later kind",
     "close",
+    "close period",
     "evening",
     "morning",
 )
@@ -178,12 +179,14 @@ def _people(chance: Random, size: Size, begin_ms: int) -> list[Action]:
             some("open", begin_ms + chance.randrange(60_000), who)
         if chance.random() < 0.8:  # Else it is forgotten.
             some("close", begin_ms + length_ms + chance.randrange(60_000), who)
+        if chance.random() < 0.2:
+            some("close period", begin_ms + length_ms + 60_000 + chance.randrange(50_000), who)
     at_ms = begin_ms
     for _ in range(size.tickets):
         # Now and then there is a queue, and at other times nobody.
         at_ms += int(chance.expovariate(1.0) * length_ms / size.tickets * chance.choice((0.02, 0.5, 1.5)))
         some("refund" if chance.random() < 0.1 else "sell", begin_ms + (at_ms - begin_ms) % length_ms)
-    weights = {"price": 6, "product": 3, "count": 2, "deliver": 4, "cash": 3, "look": 8, "note": 4}
+    weights = {"price": 6, "product": 3, "count": 4, "deliver": 4, "cash": 3, "look": 8, "note": 4}
     weights |= {"abandon": 1, "later kind": 1}
     for what in chance.choices(list(weights), list(weights.values()), k=size.tickets // 2):
         some(what, begin_ms + chance.randrange(length_ms))

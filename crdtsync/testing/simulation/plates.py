@@ -6,7 +6,7 @@ A ``Plate`` is what outlives a process. Stores that were opened on it are dead a
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -25,6 +25,24 @@ from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.disk import SimulatedDisk
 
 Trouble = Literal["", "full", "read-only"]
+Struck = Callable[[], None]
+
+
+def _unnoted() -> None:
+    """Nobody keeps count."""
+
+
+class _Once:
+    """Tells each fault the first time it is felt."""
+
+    def __init__(self) -> None:
+        self._armed: dict[str, Struck] = {}
+
+    def arm(self, kind: str, struck: Struck) -> None:
+        self._armed[kind] = struck
+
+    def strike(self, kind: str) -> None:
+        self._armed.pop(kind, _unnoted)()
 
 
 class Plate(Protocol):
@@ -34,17 +52,19 @@ class Plate(Protocol):
         """A handle for one process, with room for views."""
         ...
 
-    def set_trouble(self, trouble: Trouble) -> None:
-        """From now on nothing can be written (``""``: it can)."""
+    def set_trouble(self, trouble: Trouble, struck: Struck = _unnoted) -> None:
+        """From now on nothing can be written (``""``: it can). ``struck`` is called, here and below, just
+        before that is felt for the first time.
+        """
         ...
 
-    def fail_next_commit(self, *, is_written: bool) -> None:
+    def fail_next_commit(self, struck: Struck = _unnoted, *, is_written: bool) -> None:
         """The next commit reports an error; with ``is_written`` it has reached the disk all the same, where
         this disk can do that.
         """
         ...
 
-    def lose_power_soon(self, operations: int) -> None:
+    def lose_power_soon(self, operations: int, struck: Struck = _unnoted) -> None:
         """The power goes in the midst of something: after so many writes, or commits."""
         ...
 
@@ -133,6 +153,7 @@ class MemoryPlate:
     def __init__(self, disk: MemoryDisk | None = None) -> None:
         self.disk = disk or MemoryDisk()
         self._trouble: Trouble = ""
+        self._once = _Once()
         self._fails_once: bool | None = None
         self._commits_left: int | None = None
         self.is_off = False
@@ -143,17 +164,20 @@ class MemoryPlate:
         """See ``Plate``."""
         return MemoryViewStore(self.disk)
 
-    def set_trouble(self, trouble: Trouble) -> None:
+    def set_trouble(self, trouble: Trouble, struck: Struck = _unnoted) -> None:
         """See ``Plate``."""
         self._trouble = trouble
+        self._once.arm("trouble", struck)
 
-    def fail_next_commit(self, *, is_written: bool) -> None:
+    def fail_next_commit(self, struck: Struck = _unnoted, *, is_written: bool) -> None:
         """See ``Plate``."""
         self._fails_once = is_written
+        self._once.arm("commit", struck)
 
-    def lose_power_soon(self, operations: int) -> None:
+    def lose_power_soon(self, operations: int, struck: Struck = _unnoted) -> None:
         """See ``Plate``. Odd numbers: before the commit is on the disk; even ones: just after."""
         self._commits_left = operations
+        self._once.arm("power", struck)
 
     def damage(self, shop: bytes, seq: int) -> bool:
         """See ``Plate``."""
@@ -190,18 +214,22 @@ class MemoryPlate:
 
     def _before_commit(self) -> None:
         self._let_power_go()
+        if self._trouble:
+            self._once.strike("trouble")
         if self._trouble == "full":
             raise DiskFull("the disk is full")
         if self._trouble == "read-only":
             raise ReadOnlyStore("the disk is read-only")
         if self._fails_once is False:
             self._fails_once = None
+            self._once.strike("commit")
             raise StorageError("the disk did not take it")
 
     def _after_commit(self) -> None:
         self._let_power_go()
         if self._fails_once is True:
             self._fails_once = None
+            self._once.strike("commit")
             raise StorageError("the disk took it, and said that it did not")
 
     def _let_power_go(self) -> None:
@@ -209,6 +237,7 @@ class MemoryPlate:
             self._commits_left -= 1
             if self._commits_left <= 0:
                 self.is_off = True
+                self._once.strike("power")
                 self.disk.cut_power()
                 raise StorageError("the power is off")
 
@@ -233,7 +262,8 @@ class SqlitePlate:
             for file in of.iterdir():
                 if not file.name.endswith("-shm"):
                     shutil.copy(file, self._place / file.name)
-        self._disk = SimulatedDisk(self._place, seed=chance.getrandbits(32))
+        self._once = _Once()
+        self._disk = self._new_disk()
         self._trouble: Trouble = ""
         self._open: list[SqliteStore] = []
 
@@ -243,19 +273,28 @@ class SqlitePlate:
         self._open.append(store)
         return store
 
-    def set_trouble(self, trouble: Trouble) -> None:
+    def _new_disk(self) -> SimulatedDisk:
+        return SimulatedDisk(self._place, seed=self._chance.getrandbits(32), felt=self._once.strike)
+
+    def set_trouble(self, trouble: Trouble, struck: Struck = _unnoted) -> None:
         """See ``Plate``."""
         self._trouble = trouble
-        self._disk.free_bytes = 0 if trouble == "full" else None
-        self._disk.read_only = trouble == "read-only"
+        self._once.arm("room", struck)
+        self._apply_trouble()
 
-    def fail_next_commit(self, *, is_written: bool) -> None:
+    def _apply_trouble(self) -> None:
+        self._disk.free_bytes = 0 if self._trouble == "full" else None
+        self._disk.read_only = self._trouble == "read-only"
+
+    def fail_next_commit(self, struck: Struck = _unnoted, *, is_written: bool) -> None:
         """See ``Plate``: here the sync fails once."""
         self._disk.fail_syncs(1)
+        self._once.arm("sync", struck)
 
-    def lose_power_soon(self, operations: int) -> None:
+    def lose_power_soon(self, operations: int, struck: Struck = _unnoted) -> None:
         """See ``Plate``."""
         self._disk.cut_power_after(operations)
+        self._once.arm("power", struck)
 
     @property
     def is_off(self) -> bool:
@@ -318,8 +357,8 @@ class SqlitePlate:
             with suppress(StorageError, apsw.Error):
                 store.close()
         self._open.clear()
-        self._disk = SimulatedDisk(self._place, seed=self._chance.getrandbits(32))
-        self.set_trouble(self._trouble)
+        self._disk = self._new_disk()
+        self._apply_trouble()
         shutil.rmtree(before)
 
     def copy(self) -> SqlitePlate:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from base64 import urlsafe_b64decode
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -29,6 +29,11 @@ class Entry:
     def chain(self) -> str:
         """The link of the first entry of its chain."""
         return str(self.body.get("chain", self.link))
+
+    @property
+    def n(self) -> int:
+        """Its number along its chain, from 1."""
+        return int(self.body["seq"])
 
     @property
     def amount_minor(self) -> int:
@@ -63,6 +68,17 @@ def by_chain(entries: Iterable[Entry]) -> dict[str, dict[int, list[Entry]]]:
     for entry in entries:
         chains[entry.chain][int(entry.body["seq"])].append(entry)
     return chains
+
+
+def way_to(entry: Entry, by_link: Mapping[str, Entry]) -> list[Entry] | None:
+    """What comes before an entry along its chain, from the first one on; None where a link leads nowhere."""
+    way = []
+    while entry.n > 1:
+        before = by_link.get(entry.body["prev"])
+        if before is None or before.n != entry.n - 1:
+            return None
+        way.append(entry := before)
+    return way[::-1]
 
 
 def is_signed(entry: Entry, public: bytes) -> bool:

@@ -15,7 +15,7 @@ from crdtsync.protocol import limits
 from crdtsync.runtime import answer, connection
 from crdtsync.runtime.upkeep import UpkeepLimits
 from crdtsync.testing.signatures import fast_signatures
-from crdtsync.testing.simulation.checks import Broken, require
+from crdtsync.testing.simulation.broken import Broken, require
 from crdtsync.testing.simulation.coverage import states_of
 from crdtsync.testing.simulation.faults import Faults
 from crdtsync.testing.simulation.network import GONE
@@ -159,6 +159,8 @@ class Run:
         for wire in shop.wires():
             shop.network.cut(wire)
         shop.run(1, each=self._look)
+        shop.settle(REST_S, each=self._look)
+        self.people.last_customers()
         shop.settle(REST_S, each=self._look)
         shop.check_at_rest()
 

@@ -1,0 +1,89 @@
+"""What must hold of the chains that lie on the disks: links, numbers, signatures, amounts and closings.
+
+A chain that has forked, because an old copy of a disk was put back or two machines had the same one, is a
+tree: whatever must hold of a chain must hold of each way from one of its entries back to the first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from crdtsync.testing.simulation import folds, reading
+from crdtsync.testing.simulation.broken import differing, require
+from crdtsync.testing.simulation.reading import Entry
+
+if TYPE_CHECKING:
+    from crdtsync.testing.simulation.shop import Shop
+
+
+def chains_hold(shop: Shop, entries: list[Entry]) -> None:
+    """Raise ``Broken`` unless they hold, for ``entries`` from all disks, each once."""
+    keys = {
+        entry.body["device"]: bytes.fromhex(entry.body["key"]["pub"])
+        for entry in entries
+        if entry.body["kind"] == "certify"
+    }
+    by_link = {entry.link: entry for entry in entries}
+    forked, holed = _devices(shop, shop.notebook.forked), _devices(shop, shop.notebook.holed)
+    for numbered in reading.by_chain(entries).values():
+        author = numbered[min(numbered)][0].body.get("till", "")
+        if author not in holed:
+            chain_is_linked(author, numbered)
+        if author not in forked | holed:
+            twice = [n for n, those in numbered.items() if len(those) > 1]
+            require(not twice, "no number is there twice", author[:8], twice)
+            tickets_are_numbered_once(author, numbered)
+        for n, those in sorted(numbered.items()):
+            for entry in those:
+                is_what_was_signed_and_told(shop, keys, entry)
+                closing_is_a_sum(author, n, entry, by_link)
+
+
+def chain_is_linked(author: str, numbered: Mapping[int, list[Entry]]) -> None:
+    """Numbers have no gap, and whatever has a number follows something that has the one before."""
+    found = sorted(numbered)
+    require(found == list(range(1, len(found) + 1)), "no number is missing", author[:8], found)
+    for n, those in numbered.items():
+        links = {before.link for before in numbered.get(n - 1, ())}
+        is_linked = n == 1 or all(entry.body["prev"] in links for entry in those)
+        require(is_linked, "chains are linked", author[:8], n)
+
+
+def tickets_are_numbered_once(author: str, numbered: Mapping[int, list[Entry]]) -> None:
+    """No two entries of a chain have one ticket number."""
+    numbers: dict[str, set[str]] = defaultdict(set)
+    for those in numbered.values():
+        for entry in those:
+            if "num" in entry.body:
+                numbers[entry.body["num"]].add(entry.link)
+    twice = [number for number, links in numbers.items() if len(links) > 1]
+    require(not twice, "no ticket number is there twice", author[:8], twice)
+
+
+def is_what_was_signed_and_told(shop: Shop, keys: Mapping[str, bytes], entry: Entry) -> None:
+    """Its author's key signed it, and a ticket comes to what people were told."""
+    author, n = entry.body.get("till", ""), entry.body["seq"]
+    public = keys.get(author)
+    if entry.body["kind"] not in ("owner", "certify", "revoke") and public is not None:
+        require(reading.is_signed(entry, public), "entries are signed", author[:8], n)
+    told = shop.notebook.tickets.get(entry.link)
+    if told is not None:
+        require(entry.amount_minor == told.amount_minor, "amounts are what was told", told.number)
+
+
+def closing_is_a_sum(author: str, n: int, entry: Entry, by_link: Mapping[str, Entry]) -> None:
+    """A closing says what the entries before it come to, on the way to it. Where one of these is lost, nobody
+    can tell.
+    """
+    if entry.body["kind"] != "close":
+        return
+    way = reading.way_to(entry, by_link)
+    if way is not None:
+        shown, expected = folds.said(entry.body), folds.closing(way, entry.body["level"])
+        require(shown == expected, "closings are sums", author[:8], n, differing(shown, expected))
+
+
+def _devices(shop: Shop, names: set[str]) -> set[str]:
+    return {register.identity.device.hex() for register in shop.everybody if register.name in names}
