@@ -60,13 +60,14 @@ class Heads(ABC):
         self._base = no << SEQ_BITS
         self._shop = shop
         self._enlist = enlist
-        self._generation = -1
         self._rollbacks = 0
         self._enlisted = False
         self._mends = False
         self._forget()
 
     def _forget(self) -> None:
+        # Until all of it is read again: reading may fail, and whoever passes over that must not go on here.
+        self._generation = -1
         self._head: Row | None = None
         self._log_id = b""
         self._seq = self._seq_on_disk = 0
@@ -212,7 +213,10 @@ class Heads(ABC):
         return True
 
     def flush(self) -> None:
-        """At the end of a transaction: write the head, where it lags too far behind."""
+        """At the end of a transaction: write the head, where it lags too far behind. Raises ``DamagedStore``
+        where the log could not be read again meanwhile: whoever passed over that cannot commit.
+        """
+        self._refresh()
         if self._must_flush or self._seq - self._seq_on_disk >= HEAD_LAG_MAX:
             self._write_head()
 

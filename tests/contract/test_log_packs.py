@@ -216,6 +216,15 @@ def test_compacting_to_the_same_state_again_appends_nothing(world):
     assert [seq for seq, _ in world.log.document_records("x/a")] == [6]
 
 
+def test_what_a_transaction_that_raised_would_have_replaced_counts_again(world):
+    _, state, _ = compacted(world, [1, 3])
+    before = world.log.document("x/a")
+    with pytest.raises(ZeroDivisionError), world.transaction() as log:
+        log.compact(state, [5])
+        raise ZeroDivisionError
+    assert world.log.document("x/a") == before
+
+
 @pytest.mark.parametrize("replaces", [[2], [4], [6], [99], [0]])
 def test_a_state_replaces_updates_of_its_own_document_only(world, replaces):
     compacted(world, [])

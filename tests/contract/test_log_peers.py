@@ -176,6 +176,16 @@ def test_what_comes_after_the_loss_counts_as_before(world):
     assert pending(world) == [1, 4]
 
 
+def test_what_comes_after_another_handle_saw_the_loss_counts_as_before(world):
+    till = MadeUpChain(1)
+    world.append(till.entry(Origin(PEER, 1)))
+    other = world.another_handle()
+    with other.transaction():
+        other.shop(SHOP).void_origin(PEER)
+    world.append(till.entry(Origin(PEER, 2)))
+    assert pending(world) == [1]
+
+
 def test_an_origin_can_be_voided_twice_and_when_it_is_unknown(world):
     till = MadeUpChain(1)
     with world.transaction() as log:

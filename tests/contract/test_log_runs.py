@@ -1,5 +1,7 @@
 """The log's contract: the runs that a chain's held entries make."""
 
+import pytest
+
 from crdtsync.storage.log import Run
 from crdtsync.testing.records import MadeUpChain, made_up_update
 
@@ -52,6 +54,28 @@ def test_a_third_branch_has_a_run_of_its_own_too(world):
     for item in (*sales, *forks):
         world.append(item)
     assert spans(world, till.chain) == [(1, 1), (2, 2), (2, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_branch_of_a_branch_leaves_the_other_one_as_it_was(world, packed):
+    till = MadeUpChain(1)
+    sales = till.entries(4)
+    third = till.after(sales[1].digest, n=3)
+    fourth = till.entry()
+    world.append(*sales, third, fourth)
+    if packed:
+        with world.transaction() as log:
+            assert log.pack(6, 99)
+    branch = till.after(sales[2].digest, n=4)
+    world.append(branch)
+    runs = [
+        Run(till.chain, 1, sales[0].entry.prev, 2, sales[1].digest),
+        Run(till.chain, 3, sales[1].digest, 3, sales[2].digest),
+        Run(till.chain, 3, sales[1].digest, 4, fourth.digest),
+        Run(till.chain, 4, sales[2].digest, 4, sales[3].digest),
+        Run(till.chain, 4, sales[2].digest, 4, branch.digest),
+    ]
+    assert world.log.runs(till.chain) == sorted(runs, key=lambda run: (run.lo, run.hi_link))
 
 
 def test_an_entry_that_names_another_predecessor_does_not_join(world):

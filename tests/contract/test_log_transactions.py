@@ -44,6 +44,7 @@ def test_shops_have_nothing_in_common(world):
     assert not other.holds(mine.digest, mine.entry.chain, 1)
     assert not world.log.holds(theirs.digest)
     assert (other.runs(), [row.name for row in other.documents()]) == ([], ["catalogue"])
+    assert list(other.unacknowledged(None)) == [(1, theirs.record)]
 
 
 # -- transactions --------------------------------------------------------------------------------------------
@@ -163,7 +164,9 @@ def test_a_reader_sees_the_commits_of_others_at_once(world):
     assert seen.entry(sale.entry.chain, 1) == (sale.record[1:],)
 
 
-def test_a_transaction_reads_the_values_that_others_committed_before_it(world):
+@pytest.mark.parametrize("sales", [0, 1])
+def test_a_transaction_reads_the_values_that_others_committed_before_it(world, sales):
+    world.append(*MadeUpChain(1).entries(sales))
     other = world.another_handle()
     for value in (b"first", b"second", None):
         with world.transaction() as log:

@@ -1,5 +1,6 @@
 """Rows of the log in SQLite: what is missing or damaged among the newest, and what they are found by."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,57 +9,7 @@ from crdtsync.errors import DamagedStore
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.records import MadeUpChain, made_up_update
 
-SHOP, LOG = b"s" * 16, b"l" * 16
-
-
-class Till:
-    """A store on disk; every sale is a transaction, so that the head lags behind the rows."""
-
-    def __init__(self, path, sales=0):
-        self.path = path
-        self.store = SqliteStore(path)
-        with self.store.transaction():
-            self.store.create_shop(SHOP, LOG)
-        self.chain = MadeUpChain(1)
-        self.items = self.chain.entries(sales)
-        for item in self.items:
-            self.append(item)
-
-    @property
-    def log(self):
-        return self.store.shop(SHOP)
-
-    def append(self, *items, store=None):
-        store = store or self.store
-        with store.transaction():
-            return [store.shop(SHOP).append(item) for item in items]
-
-    def execute(self, statement, *values):
-        self.store.connection.execute(statement, values)
-
-    def reopen(self):
-        self.store.close()
-        self.store = SqliteStore(self.path)
-
-    def stretches(self):
-        return self.store.connection.execute("SELECT count(*) FROM stretch").fetchone()[0]
-
-    def mend(self, seq):
-        with self.store.transaction():
-            return self.log.set_damaged_apart(seq, at_ms=1)
-
-
-@pytest.fixture
-def till(tmp_path):
-    opened = []
-
-    def make(sales=0):
-        opened.append(Till(tmp_path / "till.db", sales))
-        return opened[0]
-
-    yield make
-    opened[0].store.close()
-
+SHOP = b"s" * 16
 
 LOSSES = [
     "DELETE FROM record WHERE pos & 0xffff = 4",
@@ -86,6 +37,37 @@ def test_a_row_that_is_lost_among_the_newest_is_set_apart_and_the_others_count(t
     [document] = desk.log.documents()
     assert (document.records, document.last_seq, desk.log.end.seq) == (5, 6, 6)
     assert [(run.lo, run.hi) for run in desk.log.runs()] == [(1, 3), (5, 6)]
+
+
+def test_what_others_wrote_lately_counts_after_a_till_s_row_was_set_apart(till):
+    desk = till(1)
+    desk.append(made_up_update("x/a", b"one"))
+    desk.append(desk.chain.entry())
+    desk.execute("UPDATE record SET bytes = x'45' WHERE pos & 0xffff = 3")
+    desk.reopen()
+    assert desk.mend(3)
+    assert desk.log.document("x/a").records == 1
+
+
+@pytest.mark.parametrize("column", ["digest", "origin_seq"])
+def test_a_value_that_became_one_of_another_type_is_told_as_damage(till, column):
+    desk = till(3)
+    desk.let_types_rot("record")
+    desk.execute(f"UPDATE record SET {column} = 'text' WHERE pos & 0xffff = 2")
+    with pytest.raises(DamagedStore) as damage:
+        list(desk.log.chain_entries(desk.chain.chain, 1, 3))
+    assert damage.value.seq == 2
+
+
+def test_damage_is_told_with_the_document_where_that_is_known(till):
+    desk = till(3)
+    desk.execute("UPDATE record SET bytes = x'45' WHERE pos & 0xffff = 2")
+    desk.execute("DELETE FROM record WHERE pos & 0xffff = 3")
+    document = re.escape(desk.items[0].document)
+    with pytest.raises(DamagedStore, match=rf"record 2 \({document}\) of shop {SHOP.hex()} is damaged$"):
+        desk.log.entry(desk.chain.chain, 2)
+    with pytest.raises(DamagedStore, match=rf"record 3 of shop {SHOP.hex()} is damaged$"):
+        list(desk.log.chain_entries(desk.chain.chain, 3, 3))
 
 
 def test_a_document_whose_name_is_lost_is_told_as_damage(till):
@@ -153,3 +135,54 @@ def test_a_till_whose_numbers_are_not_those_of_the_rows_goes_on_after_opening(ti
     desk.reopen()
     desk.append(desk.chain.entry())
     assert desk.stretches() == 2
+
+
+def test_a_row_of_another_document_is_not_given_out_as_one_of_it(till):
+    desk = till()
+    desk.append(made_up_update("x/a", b"one"), made_up_update("x/b", b"two"))
+    desk.execute("UPDATE stretch SET document = (SELECT document FROM stretch ORDER BY pos LIMIT 1)")
+    with pytest.raises(DamagedStore) as damage:
+        list(desk.log.document_records("x/a"))
+    assert damage.value.seq == 2
+
+
+def test_a_row_that_is_missing_among_those_of_its_document_is_told(till):
+    desk = till(3)
+    desk.execute("DELETE FROM record WHERE pos & 0xffff = 2")
+    with pytest.raises(DamagedStore) as damage:
+        list(desk.log.document_records(desk.items[0].document))
+    assert damage.value.seq == 2
+
+
+def test_the_rows_of_a_document_are_read_256_at_once(till):
+    desk = till()
+    desk.append(*[made_up_update("x/a", b"%d" % number) for number in range(600)])
+    records = desk.log.document_records("x/a")
+    seen = [next(records)[0]]
+    desk.execute("UPDATE record SET bytes = x'45' WHERE pos & 0xffff IN (256, 257)")
+    with pytest.raises(DamagedStore) as damage:
+        seen.extend(seq for seq, _ in records)
+    assert (seen[-1], damage.value.seq) == (256, 257)
+
+
+def test_an_entry_that_is_held_and_is_not_found_any_more_is_not_appended_again(till):
+    desk = till(3)
+    desk.execute("DELETE FROM stretch")
+    with pytest.raises(DamagedStore, match="entry 2 of a chain"):
+        desk.append(desk.items[1])
+    assert desk.log.end.seq == 3
+
+
+def test_where_a_branch_was_lost_the_other_entry_of_that_number_is_found(till):
+    desk = till(4)
+    desk.append(desk.chain.after(desk.items[1].digest, n=3))
+    desk.execute("UPDATE record SET bytes = x'45' WHERE pos & 0xffff = 5")
+    assert desk.mend(5)
+    assert desk.log.links_at(desk.chain.chain, 3) == [desk.items[2].digest]
+
+
+def test_what_stands_behind_a_branch_is_not_taken_for_its_next_entry(till):
+    desk = till(4)
+    desk.append(desk.chain.after(desk.items[1].digest, n=3))
+    desk.append(made_up_update("x/a", b"one"))
+    assert desk.log.links_at(desk.chain.chain, 4) == [desk.items[3].digest]
