@@ -233,6 +233,15 @@ def test_a_state_replaces_updates_of_its_own_document_only(world, replaces):
     assert [seq for seq, _ in world.log.document_records("x/a")] == [1, 3, 5, 6]
 
 
+def test_a_document_that_a_refused_state_would_have_begun_has_no_records(world):
+    compacted(world, [])
+    with world.transaction() as log:
+        with pytest.raises(ValueError):
+            log.compact(made_up_update("x/new", b"state", state=True), [1])
+        assert log.document("x/new") is None
+    assert world.log.document("x/new") is None
+
+
 def test_an_entry_is_no_compacted_state(world):
     with pytest.raises(ValueError), world.transaction() as log:
         log.compact(MadeUpChain(1).entry(), [])

@@ -175,6 +175,8 @@ def test_a_transaction_reads_the_values_that_others_committed_before_it(world, s
             other.shop(SHOP).set_state("head", value)
         with world.transaction() as log:
             assert log.state("head") == value
+            log.set_state("other", b"mine")
+            assert log.state("head") == value
 
 
 def test_a_value_of_a_transaction_that_raised_is_not_read_in_the_next_one(world):

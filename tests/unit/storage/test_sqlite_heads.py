@@ -133,6 +133,23 @@ def test_a_head_that_is_lost_or_changed_is_told_as_damage(till, loss):
     assert damage.value.shop == SHOP
 
 
+@pytest.mark.parametrize("column", ["records", "records_bytes", "last_seq"])
+def test_totals_that_were_changed_are_told_as_damage(till, column):
+    desk = till(1)
+    desk.rot(f"UPDATE document SET {column} = {column} + 1")
+    desk.reopen()
+    with pytest.raises(DamagedStore, match="the totals of ledger"):
+        desk.log.document(desk.items[0].document)
+
+
+def test_where_it_is_lost_whose_rows_are_our_own_none_is_appended(till):
+    desk = till(2)
+    desk.rot("DELETE FROM origin")
+    desk.reopen()
+    with pytest.raises(DamagedStore):
+        desk.append(desk.chain.entry())
+
+
 def test_a_log_whose_head_was_found_damaged_within_a_transaction_gives_no_other_end(till):
     desk = till(3)
     desk.execute("UPDATE shop SET crc = crc + 1")
@@ -176,3 +193,13 @@ def test_with_the_head_are_written_the_runs_and_totals_that_changed_since(till):
             desk.append(made_up_update("x/a", b"%d" % number))
     assert len(written_heads(statements)) == 1
     assert [sql.split()[1] for sql in statements if sql.startswith("UPDATE")] == ["shop", "document"]
+
+
+def test_what_tells_others_of_smaller_totals_has_the_same_name_in_every_version(till):
+    desk = till(1)
+    desk.append(made_up_update("x/a", b"one"))
+    state = made_up_update("x/a", b"state", state=True)
+    for _ in range(2):
+        with desk.store.transaction():
+            desk.log.compact(state, [2])
+    assert desk.store.connection.execute("SELECT key FROM state").fetchall() == [("recounted",)]
