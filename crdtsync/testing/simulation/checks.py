@@ -32,16 +32,17 @@ QUEUED_MAX = limits.QUEUED_BYTES_MAX + limits.ROOM_BYTES
 
 def at_every_moment(shop: Shop) -> None:
     """Raise ``Broken`` where a promise is broken, whoever is connected to whom."""
-    require(not shop.unexpected_errors(), "honest peers understand one another", shop.unexpected_errors())
-    on_relay = set(shop.relay.records())
+    require(not shop.unexpected_errors, "honest peers understand one another", shop.unexpected_errors)
+    on_relay = shop.relay.record_set()
     for register in shop.registers:
         pending_is_no_less_than_the_truth(shop, register, on_relay)
     nobody_queues_without_end(shop)
 
 
-def pending_is_no_less_than_the_truth(shop: Shop, register: RegisterMachine, on_relay: set[bytes]) -> None:
+def pending_is_no_less_than_the_truth(
+    shop: Shop, register: RegisterMachine, on_relay: frozenset[bytes]
+) -> None:
     """What is not shown as pending is on the relay's disk, unless that has lost it since they met."""
-    held = register.records()
     log = _log_that_knows_the_relay(shop, register)
     if log is None:
         return
@@ -52,9 +53,10 @@ def pending_is_no_less_than_the_truth(shop: Shop, register: RegisterMachine, on_
         pending = {record for _, record in log.unacknowledged(relay_log.log_id)}
     except StorageError:
         return  # A damaged record keeps it from being told: that is said, and nothing is called safe.
-    missing = [record for record in held if record not in on_relay and record not in pending]
-    missing = [record for record in missing if not is_in_a_state(record, on_relay)]
-    require(not missing, "acknowledged means on the relay's disk", register.name, _names(missing))
+    missing = register.record_set() - on_relay - pending
+    missing_indeed = [record for record in missing if not is_in_a_state(record, on_relay)]
+    named = sorted(_names(missing_indeed))
+    require(not named, "acknowledged means on the relay's disk", register.name, named)
 
 
 def nobody_queues_without_end(shop: Shop) -> None:
@@ -74,7 +76,7 @@ def synced_is_true(shop: Shop, register: RegisterMachine, state: str, pending: i
     """What a register calls in sync is on the relay's disk."""
     if state != "synced" or _log_that_knows_the_relay(shop, register) is None:
         return
-    on_relay = set(shop.relay.records())
+    on_relay = shop.relay.record_set()
     missing = [record for record in register.records() if record not in on_relay]
     missing = [record for record in missing if not is_in_a_state(record, on_relay)]
     require(not missing and pending == 0, "in sync means in sync", register.name, _names(missing))
@@ -121,7 +123,9 @@ def at_rest(shop: Shop) -> None:
     entries = [entry for records in held.values() for entry in reading.entries_of(records)]
     chains_hold(shop, list({entry.link: entry for entry in entries}.values()))
     for register in shop.registers:
-        shown_equals_a_fold(shop, register)
+        # What has rotted on a revoked register's disk nobody brings back: it may show it, or not.
+        if register in present or not _is_damaged(shop, register):
+            shown_equals_a_fold(shop, register)
     for register in present:
         knows_what_the_relay_has(shop, register)
         status_says_so(shop, register)
@@ -230,6 +234,11 @@ def _apart_on(shop: Shop, machine: Machine) -> set[str]:
         return set()
     apart = [row.record for row in log.apart() if row.code != "damaged"]
     return {entry.link for entry in reading.entries_of(apart)}
+
+
+def _is_damaged(shop: Shop, machine: Machine) -> bool:
+    log = _log(shop, machine)
+    return log is None or any(row.code == "damaged" for row in log.apart())
 
 
 def _log(shop: Shop, machine: Machine) -> ShopLog | None:

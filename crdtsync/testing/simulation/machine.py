@@ -47,7 +47,7 @@ class Machine(ABC):
         self.disk_us = (80, 400)
         self.reader: Store | None = None
         """With which checks read the log as any process of this machine would."""
-        self._records: tuple[object, list[bytes]] = None, []
+        self._records: tuple[object, list[bytes], frozenset[bytes]] = None, [], frozenset()
         self.losses = 0
         """Counts up whenever this disk loses something: it is put back, or damaged, or another one."""
 
@@ -111,10 +111,18 @@ class Machine(ABC):
 
     def records(self) -> list[bytes]:
         """What is on the disk, whoever could read it."""
+        return self._read()[0]
+
+    def record_set(self) -> frozenset[bytes]:
+        """The same, without an order."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[list[bytes], frozenset[bytes]]:
         version = self.plate, self.plate.version, self.losses
         if self._records[0] != version:
-            self._records = version, records_of(self.plate, self.shop.shop_id)
-        return self._records[1]
+            found = records_of(self.plate, self.shop.shop_id)
+            self._records = version, found, frozenset(found)
+        return self._records[1:]
 
 
 class SimulatedCommitter(Committer):

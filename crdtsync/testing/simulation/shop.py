@@ -14,7 +14,15 @@ from random import Random
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError, UsageError
+from crdtsync.errors import (
+    AccessDenied,
+    CrdtsyncError,
+    LinkClosed,
+    RelayUnreachable,
+    StorageError,
+    UnsupportedVersion,
+    UsageError,
+)
 from crdtsync.model.certificate import Certificate
 from crdtsync.model.chain import Moment
 from crdtsync.model.entry import Head
@@ -68,6 +76,8 @@ class Shop:
         self.upkeep_limits = upkeep_limits or UpkeepLimits()
         self.no_folder = Path("simulated")
         self.errors: list[tuple[str, CrdtsyncError]] = []
+        self.unexpected_errors: list[tuple[str, CrdtsyncError]] = []
+        """Why connections ended that honest peers would not have ended."""
         self._chance = Random(f"{seed}/shop")
         self._disks = disks
         self._folder = tempfile.TemporaryDirectory(prefix="simulated-shop-") if disks == "sqlite" else None
@@ -360,20 +370,18 @@ class Shop:
     def saw_error(self, machine: Machine, error: CrdtsyncError) -> None:
         """A connection ended, for this reason."""
         self.errors.append((machine.name, error))
+        if not _is_expected(error):
+            self.unexpected_errors.append((machine.name, error))
         self.story.trace(machine.name, type(error).__name__, str(error))
-
-    def unexpected_errors(self) -> list[tuple[str, CrdtsyncError]]:
-        """Connections that ended for a reason that honest peers do not give."""
-        return [
-            (name, error)
-            for name, error in self.errors
-            if (
-                not isinstance(error, LinkClosed | StorageError)
-                and type(error).__name__ not in ("RelayUnreachable", "AccessDenied", "UnsupportedVersion")
-            )
-            or (isinstance(error, LinkClosed) and 4400 <= error.code < 4500 and error.code != 4401)
-        ]
 
     def wires(self) -> list[Wire]:
         """All wires that are not gone."""
         return list(self.network.wires)
+
+
+def _is_expected(error: CrdtsyncError) -> bool:
+    """Whether honest peers may end a connection so."""
+    if isinstance(error, LinkClosed):
+        return error.code == 4401 or not 4400 <= error.code < 4500
+    is_of_the_disk = isinstance(error, StorageError)
+    return is_of_the_disk or isinstance(error, RelayUnreachable | AccessDenied | UnsupportedVersion)
