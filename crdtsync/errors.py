@@ -22,7 +22,8 @@
     │   ├─ StillPending      24   would lose what only this device has
     │   ├─ RoleTaken         25   another process holds the role of syncing
     │   ├─ CannotListen      26   the address or the port is not to be had
-    │   └─ TooManyAttempts   27   retryable
+    │   ├─ TooManyAttempts   27   retryable
+    │   └─ WrongClock        28
     ├─ LinkError             30   retryable
     │   ├─ RelayUnreachable  31   retryable
     │   ├─ LinkClosed        32   retryable
@@ -211,6 +212,13 @@ class TooManyAttempts(SetupError):
     def __init__(self, message: str, *, retry_after_s: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
+
+
+class WrongClock(SetupError):
+    """The clock of this machine cannot be right."""
+
+    exit_code = 28
+    hint = "set the clock; nothing is ordered by it, but tickets and business days are named after it"
 
 
 class LinkError(CrdtsyncError):

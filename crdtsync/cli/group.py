@@ -21,6 +21,7 @@ COMMANDS = {
     "sync": ("sync", "Synchronise now."),
     "run": ("run", "Keep this register in step until stopped."),
     "status": ("status", "What is safe, what is not yet, and why."),
+    "doctor": ("doctor", "Why it does not synchronise, and what to do."),
     "inspect": ("inspect", "Look into a document as it lies on disk."),
     "resync": ("resync", "Compare with the relay and fetch or send what differs."),
     "verify": ("verify", "Check every checksum, link, number, total and signature."),
@@ -35,7 +36,7 @@ COMMANDS = {
     modules=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Example: crdtsync status --json\n\n"
-    "Exit codes: 0 done, 2 wrong command line, 3 lines refused, 10-19 what was asked for, 20-27 set-up, "
+    "Exit codes: 0 done, 2 wrong command line, 3 lines refused, 10-19 what was asked for, 20-28 set-up, "
     "30-35 network, 40-44 protocol, 50-55 records, 60-67 disk, 70 output lost, 130 interrupted. Each is "
     "explained in docs/reference/errors.md.",
 )

@@ -19,9 +19,10 @@ from crdtsync.protocol.codec import decode, encode
 from crdtsync.protocol.enrolment import OFFER_PURPOSE, DeviceEnd, EnrolAnswer, EnrolRequest
 from crdtsync.protocol.messages import Enrolled, Offer
 from crdtsync.protocol.pairing import PairingCode
+from crdtsync.runtime.address import ENROL_PATH
 from crdtsync.runtime.clock import RandomBytes
 from crdtsync.runtime.connection import Socket
-from crdtsync.runtime.link import ENROL_PATH, open_link
+from crdtsync.runtime.link import open_link
 
 ANSWER_TIMEOUT_S = 20
 

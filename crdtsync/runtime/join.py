@@ -22,6 +22,7 @@ from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolAnswer, EnrolRequest
 from crdtsync.protocol.pairing import PairingCode
+from crdtsync.runtime.address import socket_url
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.enrol import Connect, ask_for_certificate
 from crdtsync.runtime.identity import (
@@ -34,7 +35,6 @@ from crdtsync.runtime.identity import (
     save_relay,
 )
 from crdtsync.runtime.keyfile import DEVICE_KEY
-from crdtsync.runtime.link import socket_url
 from crdtsync.runtime.replica import STORE
 from crdtsync.runtime.setup import make_folder, take_key
 from crdtsync.runtime.writer import append_entry, local_date, read_head

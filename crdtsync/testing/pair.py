@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from crdtsync.errors import NotSynchronised, UsageError
 from crdtsync.ids import OWNER_DOCUMENT
+from crdtsync.runtime.address import SYNC_PATH
 from crdtsync.runtime.clock import Clock, SystemClock, system_random
 from crdtsync.runtime.join import join_shop
-from crdtsync.runtime.link import SYNC_PATH, Link, open_link
+from crdtsync.runtime.link import Link, open_link
 from crdtsync.runtime.register import Register
 from crdtsync.runtime.register_documents import fingerprint_of
 from crdtsync.testing.line import FaultyLine

@@ -18,10 +18,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from crdtsync.protocol.about import NONCE_BYTES, About
+from crdtsync.runtime.address import ABOUT_PATH, ENROL_PATH, SYNC_PATH
 from crdtsync_server.metrics import CONTENT_TYPE, RelayMetrics
-
-SYNC_PATH, ENROL_PATH = "/v1/sync", "/v1/enrol"
-"""Where devices synchronise, and where they enrol. The number is the protocol's version."""
 
 _ABOUT = """This is a crdtsync relay: through it the registers of a shop synchronise sales and catalogue.
 
@@ -76,6 +75,10 @@ class SyncRelay(Protocol):
         """Look at the store. May block on the disk."""
         ...
 
+    def about(self, nonce: bytes) -> About:
+        """What there is to say of this relay, its key proved over ``nonce``. May block on the disk."""
+        ...
+
 
 def create_app(relay: SyncRelay) -> Starlette:
     """The application of one relay. Starting and stopping the relay is part of its lifespan."""
@@ -117,12 +120,20 @@ def create_app(relay: SyncRelay) -> Starlette:
         return Response(relay.metrics.render(), media_type=CONTENT_TYPE)
 
     async def about(request: Request) -> Response:
+        nonce = _hexadecimal(request.query_params.get("nonce", ""))
+        if len(nonce) != NONCE_BYTES:
+            return PlainTextResponse(f"nonce={2 * NONCE_BYTES} hexadecimal digits are expected", 400)
+        said = await asyncio.to_thread(relay.about, nonce)
+        return JSONResponse(said.to_json(), headers={"cache-control": "no-store"})
+
+    async def front(request: Request) -> Response:
         scheme = "wss" if request.url.scheme == "https" else "ws"
         return PlainTextResponse(_ABOUT.format(path=SYNC_PATH, address=f"{scheme}://{request.url.netloc}"))
 
     return Starlette(
         routes=[
-            Route("/", about),
+            Route("/", front),
+            Route(ABOUT_PATH, about),
             Route("/healthz", healthz),
             Route("/metrics", metrics),
             WebSocketRoute(SYNC_PATH, sync),
@@ -130,3 +141,11 @@ def create_app(relay: SyncRelay) -> Starlette:
         ],
         lifespan=lifespan,
     )
+
+
+def _hexadecimal(text: str) -> bytes:
+    """The bytes, none where that is no text of hexadecimal digits."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""

@@ -12,12 +12,15 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.metadata import version
 
 from prometheus_client import Gauge
 from starlette.websockets import WebSocket
 
 from crdtsync.errors import CrdtsyncError, DamagedStore, LinkClosed, StorageError
 from crdtsync.model.signature import sign_with_purpose
+from crdtsync.protocol import limits
+from crdtsync.protocol.about import ABOUT_PURPOSE, About, about_payload
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.committer import Committer, Work
@@ -156,6 +159,20 @@ class Relay(RelayHome):
     def health(self) -> Health:
         """Whether the relay can store. May block on the disk; called on a thread of its own."""
         return self._health.look()
+
+    def about(self, nonce: bytes) -> About:
+        """What anybody may know of this relay: `/healthz`, which says more, may be closed to most. May block
+        on the disk; called on a thread of its own.
+        """
+        now_ms = self.clock.now_ms()
+        return About(
+            key=self.access.relay_key.public,
+            now_ms=now_ms,
+            protocol=limits.VERSION,
+            version=version("crdtsync"),
+            problem="" if self.health().ok else "it cannot store anything at present",
+            signature=self._sign(ABOUT_PURPOSE, about_payload(nonce, now_ms)),
+        )
 
     # -- what differs from any relay's home ----------------------------------------------------------------
 

@@ -95,6 +95,7 @@ def test_stock(till):
 def test_what_is_where(till):
     number = till.json("sell", "CM-19", "--pay", "card")["number"]
     as_form_says(till, "status", "--documents")
+    held(FORMS["doctor"], json.loads(till.run("doctor", "--json").stdout))
     documents = as_form_says(till, "inspect", command="inspect")
     [ledger] = [row["document"] for row in documents if row["document"].startswith("ledger/")]
     for name in (ledger, "owner"):

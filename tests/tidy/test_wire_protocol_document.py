@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from crdtsync.errors import RemoteProtocolError
-from crdtsync.protocol import codec, limits, messages
+from crdtsync.protocol import about, codec, limits, messages
 from crdtsync.protocol.backoff import RETRY_CODES, may_retry
 from crdtsync.protocol.session import _HANDLERS, State
-from crdtsync.runtime import link
+from crdtsync.runtime import address
 from crdtsync.testing.messages import one_of_each
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/wire-protocol.md").read_text()
@@ -98,8 +98,15 @@ def test_the_standard_codes_that_are_tried_again_are_told():
 
 
 def test_the_paths_are_told():
-    assert f"`{link.SYNC_PATH}`" in chapter("Transport")
-    assert f"`{link.ENROL_PATH}`" in chapter("Transport")
+    assert f"`{address.SYNC_PATH}`" in chapter("Transport")
+    assert f"`{address.ENROL_PATH}`" in chapter("Transport")
+    assert f"`{address.ABOUT_PATH}`" in chapter("Transport")
+
+
+def test_what_a_relay_says_of_itself_is_told_field_by_field():
+    told = {name.strip("`") for name, *_ in rows(chapter("About"))}
+    assert told == {field.name for field in fields(about.About)}
+    assert f"`crdtsync/{about.ABOUT_PURPOSE}/v1`" in chapter("About")
 
 
 def test_every_link_within_the_page_leads_somewhere():

@@ -24,7 +24,7 @@ COMMANDS = {
     modules=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Example: crdtsync-relay shop create 'Cave du Port' --data /var/lib/crdtsync\n\n"
-    "Exit codes: 0 done, 2 wrong command line, 10-19 what was asked for, 20-27 set-up, 60-67 disk, "
+    "Exit codes: 0 done, 2 wrong command line, 10-19 what was asked for, 20-28 set-up, 60-67 disk, "
     "70 output lost, 130 interrupted. Each is explained in docs/reference/errors.md.",
 )
 @click.version_option(package_name="crdtsync", prog_name="crdtsync-relay")

@@ -1,0 +1,66 @@
+"""``crdtsync doctor``: why it does not synchronise, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register, settings_of
+from crdtsync.cli.output import many, print_json
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.doctor.finding import Finding
+
+MARKS: Final = {"well": "ok", "notice": "note", "wrong": "WRONG", "unknown": "?"}
+
+
+@click.command(
+    "doctor",
+    epilog=epilog(
+        "crdtsync doctor",
+        "nothing is wrong",
+        errors.NoRegister,
+        errors.RoleTaken,
+        errors.WrongClock,
+        errors.RelayUnreachable,
+        errors.AccessDenied,
+        errors.WrongRelayKey,
+        errors.NotSynchronised,
+        errors.UnsupportedVersion,
+        (errors.RecordError, "records refused or damaged"),
+        (errors.NotPermitted, "the relay did not take records"),
+    ),
+)
+@common_options
+def command(data: Path, as_json: bool) -> int:
+    """Look for what keeps this register from synchronising, and say what to do.
+
+    It looks from the disk outwards: the folder, the drive, the room on it, the key, the store, the clock, the
+    process that synchronises, then the relay's name, address, TLS, key and version, and last what was refused
+    and what is pending. It needs no network, disturbs nobody, and is done within a second. It ends with the
+    exit code of the first thing that is wrong.
+    """
+    from crdtsync.config import RegisterConfig
+    from crdtsync.runtime.doctor.examine import examine, worst
+
+    config = RegisterConfig(data, **settings_of(data))
+    findings = examine(config, lambda: open_register(data, only_looks=True))
+    first = worst(findings)
+    exit_code = first.exit_code if first else 0
+    if as_json:
+        print_json({"well": first is None, "exit_code": exit_code, "findings": findings})
+    else:
+        _print(findings)
+    return exit_code
+
+
+def _print(findings: list[Finding]) -> None:
+    for found in findings:
+        click.echo(f"{MARKS[found.state]:>5}  {found.check:<12} {found.says}")
+        if found.advice:
+            click.echo(f"{'':20}{found.advice}")
+    count = sum(found.state == "wrong" for found in findings)
+    click.echo(f"{many(count, 'thing is', 'things are')} wrong." if count else "Nothing is wrong.")

@@ -1,0 +1,60 @@
+"""Addresses of a relay, and why one cannot be reached: what does not need a WebSocket."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket as sockets
+import ssl
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from crdtsync.errors import InvalidName, UsageError
+
+SYNC_PATH: Final = "/v1/sync"
+ENROL_PATH: Final = "/v1/enrol"
+ABOUT_PATH: Final = "/v1/about"
+"""Below a relay's address: where devices synchronise and enrol, and where it says who it is."""
+
+
+def socket_url(url: str, path: str) -> str:
+    """The WebSocket address below a relay's ``http``, ``https``, ``ws`` or ``wss`` address.
+
+    Raises ``InvalidName``.
+    """
+    wrong = InvalidName(f"{url!r} is no address of a relay: http://HOST:PORT or https://HOST is expected")
+    try:
+        parts = urlsplit(url if "://" in url else f"ws://{url}")
+        is_address = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise wrong from None
+    scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
+    if scheme is None or not is_address:
+        raise wrong
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + path, "", ""))
+
+
+def trusting(tls_ca: str | None) -> ssl.SSLContext:
+    """What to trust: the system's certificates, and those in that file. Raises ``UsageError`` for another."""
+    try:
+        return ssl.create_default_context(cafile=tls_ca)
+    except OSError as error:
+        raise UsageError(
+            f"{tls_ca} is no file of certificates: {error.strerror or error}",
+            hint="CRDTSYNC_TLS_CA names a PEM file, or nothing",
+        ) from error
+
+
+def why(error: BaseException) -> str:
+    """In words of a person, why an address could not be reached."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not trusted ({error.verify_message})"
+    if isinstance(error, sockets.gaierror):
+        return f"its host is not known ({error.strerror})"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        # A name may stand for several addresses, each with a reason of its own.
+        reasons = {os.strerror(int(number)) for number in re.findall(r"\[Errno ([0-9]+)\]", str(error))}
+        return ", ".join(sorted(reasons)) or str(error) or type(error).__name__
+    return str(error) or type(error).__name__

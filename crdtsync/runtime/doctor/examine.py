@@ -1,0 +1,61 @@
+"""The whole examination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from crdtsync.config import RegisterConfig
+from crdtsync.errors import CrdtsyncError
+from crdtsync.protocol.about import About
+from crdtsync.runtime.doctor.disk import look_at_disk
+from crdtsync.runtime.doctor.finding import CHECKS, Finding, notice, well, wrong
+from crdtsync.runtime.doctor.network import look_at_relay
+from crdtsync.runtime.doctor.register import (
+    look_at_certificate,
+    look_at_clock,
+    look_at_records,
+    look_at_syncing,
+)
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.register import Register
+
+
+def examine(config: RegisterConfig, open_register: Callable[[], Register]) -> list[Finding]:
+    """Look at everything that there is between a register's disk and its relay; in the order of ``CHECKS``.
+
+    Blocks for less than a second, whatever the network does. Never raises for what is wrong. Changes nothing,
+    but for what opening a register sets apart as damaged.
+    """
+    order = list(CHECKS)
+    return sorted(_findings(config, open_register), key=lambda found: order.index(found.check))
+
+
+def worst(findings: list[Finding]) -> Finding | None:
+    """What to mend first: what is wrong and nearest to the disk. None if nothing is."""
+    return next((found for found in findings if found.state == "wrong"), None)
+
+
+def _findings(config: RegisterConfig, open_register: Callable[[], Register]) -> Iterator[Finding]:
+    found = list(look_at_disk(config.data))
+    yield from found
+    if found[0].state == "wrong" and len(found) == 1:
+        return
+    try:
+        with open_register() as register:
+            register.replica.key  # noqa: B018
+            status, relay = register.status(), register.replica.relay
+            now_ms = register.replica.clock.now_ms
+            yield well("store", f"{register.identity.device_name} of {register.identity.shop_name}")
+            said: list[About] = []
+            if relay is None:
+                yield notice("relay", "this register belongs to no relay", "enrol it with `crdtsync join`")
+            else:
+                yield from look_at_relay(relay, config.tls_ca, said.append)
+            yield look_at_clock(status, now_ms(), said[0].now_ms if said else None)
+            yield look_at_syncing(status, config.data)
+            yield look_at_certificate(status)
+            yield from look_at_records(status)
+    except CrdtsyncError as error:
+        yield wrong("store", error)

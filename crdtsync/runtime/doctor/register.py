@@ -1,0 +1,117 @@
+"""What the store of a register says: clock, who synchronises, certificate, quarantine, what is pending."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from crdtsync.errors import (
+    AccessDenied,
+    IntegrityDefect,
+    NotPermitted,
+    NotSynchronised,
+    RecordError,
+    RoleTaken,
+    WrongClock,
+)
+from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
+from crdtsync.runtime.register_status import CLOCK_OFFSET_MAX_MS, Status
+from crdtsync.runtime.role import SYNC_LOCK, holder_of
+
+DAY_MS: Final = 86_400_000
+
+_SET_CLOCK: Final = "set the clock (better: let the machine take its time from the network)"
+
+
+def look_at_clock(status: Status, now_ms: int, relay_now_ms: int | None) -> Finding:
+    """Whether the clock is right: against the relay's as it says now, else as measured last, else against
+    what is recorded already.
+    """
+    offset_ms = now_ms - relay_now_ms if relay_now_ms is not None else status.clock_offset_ms
+    newest_ms = max((row.last_entry_at_ms or 0 for row in status.devices), default=0)
+    if offset_ms is not None and abs(offset_ms) > CLOCK_OFFSET_MAX_MS:
+        seconds, where = abs(offset_ms) // 1000, "ahead of" if offset_ms > 0 else "behind"
+        what = f"the clock is {_span(seconds)} {where} the relay's"
+        return wrong("clock", WrongClock(what, hint=_SET_CLOCK))
+    if newest_ms > now_ms + CLOCK_OFFSET_MAX_MS:
+        what = f"the clock is {_span((newest_ms - now_ms) // 1000)} behind what is recorded already"
+        return wrong("clock", WrongClock(what, hint=_SET_CLOCK))
+    if offset_ms is None:
+        return unknown("clock", "nothing to compare the clock with: no relay has been met yet")
+    return well("clock", f"the clock agrees with the relay's, to {max(1, abs(offset_ms) // 1000)} s")
+
+
+def _span(seconds: int) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def look_at_syncing(status: Status, folder: Path) -> Finding:
+    """Who synchronises: nobody, a process that is stopped, or one that works."""
+    process = holder_of(folder / SYNC_LOCK)
+    if process is None:
+        if status.relay_url is None:
+            return well("syncing", "there is no relay to synchronise with")
+        hint = "start `crdtsync run`, which stays, or `crdtsync sync`, once"
+        if status.pending.records:
+            return wrong("syncing", NotSynchronised("no process synchronises this register", hint=hint))
+        return notice("syncing", "no process synchronises this register", hint)
+    state = _process_state(process)
+    if state in ("T", "t"):
+        what = f"process {process} holds the role of synchronising, and is stopped"
+        hint = f"let it go on (`kill -CONT {process}`) or end it (`kill {process}`)"
+        return wrong("syncing", RoleTaken(what, hint=hint))
+    trouble = status.link_trouble
+    if trouble is not None and trouble.is_over:
+        return Finding("syncing", "wrong", f"it has stopped: {trouble.message}", trouble.hint, 30)
+    return well("syncing", f"process {process} synchronises this register")
+
+
+def _process_state(process: int) -> str:
+    """One letter as in proc(5), ``T`` for a process that was stopped; empty where the system does not say."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][:1]
+    except OSError:
+        return ""
+
+
+def look_at_certificate(status: Status) -> Finding:
+    """Whether this register may synchronise, as far as its own disk knows."""
+    own = next((row for row in status.devices if row.device == status.device), None)
+    trouble = status.link_trouble
+    if own is not None and own.revoked:
+        hint = "unsent sales stay here; ask whoever runs the shop for a pairing code for a new folder"
+        return wrong("certificate", AccessDenied("this register was revoked", hint=hint))
+    if trouble is not None and "refuses this register" in trouble.message:
+        return wrong("certificate", AccessDenied(trouble.message, hint=trouble.hint))
+    return well("certificate", f"{status.name} is a device of {status.shop_name}")
+
+
+def look_at_records(status: Status) -> Iterator[Finding]:
+    """Quarantine, and what is pending."""
+    look = "`crdtsync quarantine list` shows them, each with its reason"
+    if status.refused_by_relay:
+        what = f"the relay did not take {status.refused_by_relay} records of this register"
+        yield wrong("quarantine", NotPermitted(what, hint=look))
+    elif status.apart - status.held:
+        what = f"{status.apart - status.held} records were refused here, or are damaged"
+        yield wrong("quarantine", RecordError(what, hint=look))
+    elif status.held:
+        yield notice("quarantine", f"{status.held} records wait for a certificate", look)
+    else:
+        yield well("quarantine", "nothing was refused, held or set apart")
+    for concern in status.concerns:
+        if "differs from the relay's" in concern:
+            yield wrong("quarantine", IntegrityDefect(concern, hint="`crdtsync resync` compares it again"))
+    pending = status.pending
+    if pending.records == 0:
+        yield well("pending", "the relay has everything on its disk")
+    elif status.relay_url is None:
+        what = f"{pending.sales} tickets are on this register alone"
+        yield notice("pending", what, "enrol it with `crdtsync join`, or copy its folder to a safe place")
+    else:
+        what = f"{pending.sales} tickets ({pending.records} records) are not at the relay yet"
+        yield notice("pending", what, "they are safe on this disk; mend what is wrong, and they go out")
