@@ -314,7 +314,7 @@ class RecordError(CrdtsyncError):
 
     exit_code = 50
     code: ClassVar[str] = "refused"
-    hint = "the record is kept apart: `crdtsync inspect apart` shows it"
+    hint = "the record is kept apart: `crdtsync quarantine list` shows it"
 
 
 class MalformedRecord(RecordError):
@@ -322,7 +322,7 @@ class MalformedRecord(RecordError):
 
     exit_code = 51
     code = "malformed"
-    hint = "the record is kept apart: `crdtsync inspect apart` shows it"
+    hint = "the record is kept apart: `crdtsync quarantine list` shows it"
 
 
 class RecordTooBig(RecordError):
@@ -338,7 +338,7 @@ class BadSignature(RecordError):
 
     exit_code = 53
     code = "bad-signature"
-    hint = "the record is kept apart: `crdtsync inspect apart` shows it"
+    hint = "the record is kept apart: `crdtsync quarantine list` shows it"
 
 
 class UnsafeUpdate(RecordError):
@@ -346,7 +346,7 @@ class UnsafeUpdate(RecordError):
 
     exit_code = 54
     code = "unsafe-update"
-    hint = "change less at once, or update the program that wrote it; `crdtsync inspect apart` shows it"
+    hint = "change less at once, or update the program that wrote it; `crdtsync quarantine list` shows it"
 
 
 class NotPermitted(RecordError):

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": ("run", "Keep this register in step until stopped."),
     "status": ("status", "What is safe, what is not yet, and why."),
     "doctor": ("doctor", "Why it does not synchronise, and what to do."),
+    "quarantine": ("quarantine", "What was refused, held or damaged; judge it again."),
     "inspect": ("inspect", "Look into a document as it lies on disk."),
     "resync": ("resync", "Compare with the relay and fetch or send what differs."),
     "verify": ("verify", "Check every checksum, link, number, total and signature."),

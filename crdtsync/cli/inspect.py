@@ -23,9 +23,9 @@ from crdtsync.cli.output import print_json, print_table
 def command(document: str | None, key: str | None, data: Path, as_json: bool) -> None:
     """Look into a document as it lies on disk.
 
-    Without DOCUMENT: the documents. DOCUMENT is `catalogue`, `owner`, `ledger/DEVICE/DAY`, `x/NAME`, or
-    `apart` for what was set apart. KEY is a ticket number, a number along the chain, the beginning of a
-    link, a SKU, or a key of the document.
+    Without DOCUMENT: the documents. DOCUMENT is `catalogue`, `owner`, `ledger/DEVICE/DAY` or `x/NAME`. KEY is
+    a ticket number, a number along the chain, the beginning of a link, a SKU, or a key of the document. What
+    was refused, held or damaged is in no document: `crdtsync quarantine list`.
     """
     with open_register(data, only_looks=True) as register:
         facts = register.inspect(document, key)

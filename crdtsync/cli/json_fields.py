@@ -190,6 +190,20 @@ RESYNC_PLAN = (
     ),
 )
 
+QUARANTINED = (
+    value("digest", "digest", "the record's digest"),
+    text("by", "who did not take it: `here`, or `relay`"),
+    text("kind", "`entry` or `update`"),
+    text("what", "what it is, as far as that can be read"),
+    text("code", "why, in one word"),
+    text("reason", "the same for a person"),
+    truth("held", "whether it is judged again by itself when certificates change"),
+    text("advice", "what to do"),
+    time("at_ms", "since when", null="for what the relay refused"),
+    amount("amount_minor", "what it says it comes to; nobody vouches for it", null="where it says nothing"),
+    value("author", "hex", "the device that it says it is from", null="where it says nothing"),
+)
+
 FINDING = (
     text("place", "the register, the document, or `store`"),
     text("code", "what kind of defect"),

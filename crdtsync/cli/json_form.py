@@ -81,9 +81,11 @@ def truth(name: str, says: str) -> Field:
     return Field(name, "boolean", says)
 
 
-def value(name: str, kind: Kind, says: str, *, null: str = "", unit: str = "") -> Field:
+def value(
+    name: str, kind: Kind, says: str, *, null: str = "", unit: str = "", is_list: bool = False
+) -> Field:
     """Anything else."""
-    return Field(name, kind, says, unit, null)
+    return Field(name, kind, says, unit, null, is_list)
 
 
 def one(name: str, says: str, fields: Sequence[Field], *, null: str = "") -> Field:

@@ -17,6 +17,7 @@ from crdtsync.cli.json_fields import (
     NOTICES,
     NUMBER,
     PRODUCT,
+    QUARANTINED,
     REPORT,
     RESYNC_PLAN,
     STATUS,
@@ -191,6 +192,22 @@ FORMS: Final = (
         ),
         says="Told whatever is wrong; nothing is on standard error then.",
     ),
+    Form("quarantine list", QUARANTINED, "list"),
+    Form(
+        "quarantine show",
+        (
+            *QUARANTINED,
+            value("body", "any", "what an entry says of itself; nobody vouches for it", null="if unreadable"),
+            value("bytes", "hex", "the record itself; empty where its bytes are not here"),
+        ),
+    ),
+    Form(
+        "quarantine retry",
+        (
+            value("admitted", "digest", "records that are in the log now", is_list=True),
+            number("left", "how many stay in quarantine"),
+        ),
+    ),
     Form(
         "inspect",
         (
@@ -222,19 +239,6 @@ FORMS: Final = (
         ),
         "list",
         says="DOCUMENT: `catalogue` or `x/NAME`.",
-    ),
-    Form(
-        "inspect apart",
-        (
-            value("digest", "digest", "the record's digest"),
-            text("kind", "`entry` or `update`"),
-            text("code", "why it was set apart, in one word"),
-            text("reason", "the same for a person"),
-            truth("held", "whether it waits for a certificate"),
-            time("at_ms", "when it was set apart"),
-            value("bytes", "hex", "the record itself"),
-        ),
-        "list",
     ),
     Form(
         "resync",

@@ -117,12 +117,14 @@ def sync_once(
 ) -> None:
     """Synchronise once and return when everything local is on the relay's disk. Blocks.
 
-    Raises ``NotSynchronised`` when that was not reached in time, ``RoleTaken`` when another process does the
+    Raises ``NotSynchronised`` when that was not reached in time, or at once where nothing is missing but what
+    the relay refused for good, ``RoleTaken`` when another process does the
     work (which is asked to do it now), and what the network or the relay gives cause to. Nothing local is
     lost by any of them, nor by ``KeyboardInterrupt``, at which the connection is closed before anything else
     happens.
     """
     result: list[bool] = []
+    refused: set[int] = set()
     failure: list[BaseException] = []
     stopping: list[Callable[[], object]] = []
     interrupted = threading.Event()
@@ -135,6 +137,7 @@ def sync_once(
         syncer = make_syncer()
         try:
             result.append(await syncer.sync_once(timeout_s, progress, stop))
+            refused.update(syncer.refused_for_good())
         finally:
             syncer.close()
 
@@ -154,6 +157,11 @@ def sync_once(
         raise
     if failure:
         raise failure[0]
+    if not result[0] and refused:
+        raise NotSynchronised(
+            f"the relay did not take {len(refused)} records of this register",
+            hint="`crdtsync quarantine list` says which and why; they stay on this register",
+        )
     if not result[0]:
         raise NotSynchronised(
             f"not everything is on the relay's disk after {timeout_s:g} s",

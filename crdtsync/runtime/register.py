@@ -21,7 +21,7 @@ from crdtsync.errors import NoRegister
 from crdtsync.ids import Position
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.identity import Identity
-from crdtsync.runtime.replica import STORE, Replica
+from crdtsync.runtime.replica import Replica
 
 if TYPE_CHECKING:
     from crdtsync.model.drawer import CashMove
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from crdtsync.runtime.background import BackgroundSync
     from crdtsync.runtime.closing import DayReport, Figures
     from crdtsync.runtime.filer import Filer
+    from crdtsync.runtime.quarantine import Quarantine
     from crdtsync.runtime.register_changes import Change, Changes
     from crdtsync.runtime.register_days import Days, OpenedDay
     from crdtsync.runtime.register_documents import Document
@@ -316,6 +317,13 @@ class Register:
 
         return inspect(self._replica, document, key)
 
+    @property
+    def quarantine(self) -> Quarantine:
+        """What was refused, held or found damaged here, and what the relay refused of this register."""
+        from crdtsync.runtime.quarantine import Quarantine
+
+        return Quarantine(self._replica)
+
     def observe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Have ``callback`` told by ``poll`` of what is recorded, here or elsewhere; returns what ends it."""
         return self._changes.observe(callback)
@@ -391,23 +399,9 @@ class Register:
             self._filer = None
 
     def _make_syncer(self) -> Syncer:
-        from crdtsync.runtime.register_status import presence_of
-        from crdtsync.runtime.syncer import Syncer
-        from crdtsync.storage.sqlite import SqliteStore
+        from crdtsync.runtime.register_syncing import make_syncer
 
-        identity, store_file = self.identity, self._replica.folder / STORE
-        return Syncer(
-            open_store=lambda: SqliteStore(store_file, create=False),
-            store_file=store_file,
-            identity=identity,
-            key=self._replica.key,
-            clock=self._replica.clock,
-            random=self._replica.random_bytes,
-            presence=lambda log: presence_of(log, identity.device),
-            changed=self._something_arrived,
-            mend=self._replica.mend_beside,
-            tls_ca=self.config.tls_ca,
-        )
+        return make_syncer(self._replica, self._something_arrived)
 
     # -- inside -----------------------------------------------------------------------------------------
 

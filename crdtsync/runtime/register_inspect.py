@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from crdtsync.errors import InvalidName
-from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, parse_document_name, record_digest
+from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, parse_document_name
 from crdtsync.model.entry import Entry, read_entry
 from crdtsync.runtime.replica import Replica
-
-APART = "apart"
-"""Not a document: the records that were set apart as refused, held or damaged."""
 
 _LISTS = "`crdtsync inspect {}` lists what it has"
 
@@ -22,8 +19,8 @@ def inspect(replica: Replica, document: str | None, key: str | None) -> list[Fac
 
     Without a document: the documents. Of a ledger or ``owner``: its entries; ``key`` picks some by ticket
     number, by number along the chain, or by the beginning of a link, and shows all of them. Of another
-    document: its content by key, each with the record that brought it. ``apart``: the records that were set
-    apart, with their bytes. Raises ``InvalidName``, ``StorageError``.
+    document: its content by key, each with the record that brought it. Raises ``InvalidName``,
+    ``StorageError``.
     """
     replica.mend_head()
     if document is None:
@@ -36,11 +33,6 @@ def inspect(replica: Replica, document: str | None, key: str | None) -> list[Fac
             }
             for row in replica.log.documents()
         ]
-    if document == APART:
-        facts = [fact for fact in _apart(replica) if key is None or fact["digest"].startswith(key)]
-        if key is not None and not facts:
-            raise InvalidName(f"nothing that was set apart has a digest that begins with {key!r}")
-        return facts
     parse_document_name(document)
     if document not in (CATALOGUE_DOCUMENT, OWNER_DOCUMENT) and replica.log.document(document) is None:
         raise InvalidName(f"there is no document {document} here", hint="`crdtsync inspect` lists them")
@@ -103,18 +95,3 @@ def _content(replica: Replica, document: str, key: str | None) -> list[Fact]:
     if key is not None and not facts:
         raise InvalidName(f"no key {key!r} in {document}", hint=_LISTS.format(document))
     return facts
-
-
-def _apart(replica: Replica) -> list[Fact]:
-    return [
-        {
-            "digest": record_digest(row.record).hex() if row.record else row.digest.hex(),
-            "kind": "entry" if row.record[:1] == ENTRY else "update",
-            "code": row.code,
-            "reason": row.reason,
-            "held": row.held,
-            "at_ms": row.at_ms,
-            "bytes": row.record.hex(),
-        }
-        for row in replica.log.apart()
-    ]

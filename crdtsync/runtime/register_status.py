@@ -336,9 +336,9 @@ def links_fingerprint(links: set[bytes]) -> str:
 
 def _apart_concerns(apart: int, held: int) -> Iterable[str]:
     if held:
-        yield f"{held} received records are held until a certificate admits them: `crdtsync inspect apart`"
+        yield f"{held} received records are held until a certificate admits them: `crdtsync quarantine list`"
     if apart - held:
-        yield f"{apart - held} records were set apart as refused or damaged: `crdtsync inspect apart`"
+        yield f"{apart - held} records were set apart as refused or damaged: `crdtsync quarantine list`"
 
 
 def _signature_concerns(log: ShopLog) -> Iterable[str]:

@@ -183,6 +183,18 @@ class Syncer(RegisterHome):
             return False
         return next(iter(self._log.unacknowledged(relay.log_id)), None) is None
 
+    def refused_for_good(self) -> set[int]:
+        """Numbers of local records that the relay will not take: waiting does not help them."""
+        relay = load_relay(self._log)
+        refusals = [] if relay is None or relay.log_id is None else self._log.refusals_received(relay.log_id)
+        return {refusal.seq for refusal in refusals if not refusal.held}
+
+    def _is_nothing_awaited(self) -> bool:
+        relay, refused = load_relay(self._log), self.refused_for_good()
+        return (relay is not None and relay.log_id is not None) and all(
+            seq in refused for seq, _ in self._log.unacknowledged(relay.log_id)
+        )
+
     def progress(self) -> Progress:
         """How far it is at this moment."""
         connection = self.connection
@@ -347,7 +359,7 @@ class Syncer(RegisterHome):
                     session.send_presence(facts)
                     connection.pump()
             self._note_unmended(session.comparing.unmended)
-            is_done = until_in_step and session.is_in_step and self.is_everything_acknowledged()
+            is_done = until_in_step and session.is_in_step and self._is_nothing_awaited()
             if is_done and self._is_compared(session.comparing):
                 return
 

@@ -211,4 +211,4 @@ def test_a_record_that_was_changed_on_the_disk_is_named_by_verify_and_status(til
     assert (status["state"], status["apart"]) == ("attention", 1)
     told = till.ok("status")
     assert "works alone" in told
-    assert "inspect apart" in told
+    assert "quarantine list" in told

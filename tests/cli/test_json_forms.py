@@ -102,7 +102,8 @@ def test_what_is_where(till):
         as_form_says(till, "inspect", name, command="inspect LEDGER")
     as_form_says(till, "inspect", ledger, number, command="inspect LEDGER KEY")
     as_form_says(till, "inspect", "catalogue", command="inspect DOCUMENT [KEY]")
-    as_form_says(till, "inspect", "apart", command="inspect apart")
+    as_form_says(till, "quarantine", "list")
+    as_form_says(till, "quarantine", "retry")
 
 
 def test_what_was_damaged(till):
@@ -116,7 +117,9 @@ def test_what_was_damaged(till):
     found = json.loads(till.run("verify", "--json").stdout)
     held(FORMS["verify"], found)
     assert found["findings"]
-    assert as_form_says(till, "inspect", "apart", command="inspect apart")
+    [row] = as_form_says(till, "quarantine", "list")
+    shown = as_form_says(till, "quarantine", "show", row["digest"][:8], command="quarantine show")
+    assert (shown["code"], shown["what"], shown["amount_minor"]) == ("damaged", f"sale {number}", 1850)
     held(FORMS["status"], till.json("status"))
 
 
@@ -188,6 +191,8 @@ def test_the_relay(tmp_path):
     [shop] = facts("status")["shops"]
     assert shop["devices"]
     facts("verify")
+    facts("quarantine", "list", "Cave")
+    facts("quarantine", "retry", "Cave")
     facts("revoke", "Cave", "Caisse 1")
 
 

@@ -199,7 +199,7 @@ def test_documents_are_inspected(till):
     assert till.json("inspect", ledger, number)[0]["body"]["num"] == number
     assert number in till.ok("inspect", ledger)
     assert "CM-19/name" in till.ok("inspect", "catalogue", "CM-19")
-    assert "Nothing" in till.ok("inspect", "apart")
+    assert till.ok("quarantine", "list") == "The quarantine is empty.\n"
 
 
 def test_everything_holds_after_a_day(till):

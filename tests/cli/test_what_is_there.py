@@ -113,7 +113,10 @@ def test_one_key_is_shown_whole(till):
         ("inspect", f"ledger/{'0' * 32}/2026-01-01"),
         ("inspect", "nowhere"),
         ("inspect", "catalogue", "NOPE"),
-        ("inspect", "apart", "zz"),
+        ("inspect", "apart"),
+        ("quarantine", "show", "zz"),
+        ("quarantine", "show", ""),
+        ("quarantine", "retry", "abcd1234"),
     ],
 )
 def test_what_is_not_there_is_an_error(till, arguments):

@@ -12,6 +12,7 @@ COMMANDS = {
     "pair": ("pair", "Print a pairing code for one more device of a shop."),
     "revoke": ("revoke", "Cut a device off; what it sold stays."),
     "verify": ("verify", "Check every checksum, link, number, total and signature."),
+    "quarantine": ("quarantine", "What was refused, held or damaged; judge it again."),
     "status": ("status", "Shops, devices and what was not admitted."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from crdtsync.cli.json_fields import FINDING
+from crdtsync.cli.json_fields import FINDING, QUARANTINED
 from crdtsync.cli.json_form import Form, amount, many, number, text, truth, value
 
 _CODE = (
@@ -101,6 +101,22 @@ FORMS: Final = (
             value("device", "id", "the device"),
             truth("revoked", "always true"),
             truth("is_new", "whether it was not cut off before"),
+        ),
+    ),
+    Form("quarantine list", QUARANTINED, "list"),
+    Form(
+        "quarantine show",
+        (
+            *QUARANTINED,
+            value("body", "any", "what an entry says of itself; nobody vouches for it", null="if unreadable"),
+            value("bytes", "hex", "the record itself"),
+        ),
+    ),
+    Form(
+        "quarantine retry",
+        (
+            value("admitted", "digest", "records that are in the log now", is_list=True),
+            number("left", "how many stay in quarantine"),
         ),
     ),
     Form(

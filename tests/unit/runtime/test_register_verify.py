@@ -140,12 +140,9 @@ def test_what_was_set_apart_is_shown_with_its_bytes_and_its_reason(till):
     refusal = Refusal(9, b"d" * 32, "unknown-device", "no certificate", held=True)
     with till.replica.store.transaction():
         till.replica.log.refuse(b"relay-log-id-001", refusal, b"Ebytes", 1)
-    [fact] = till.inspect("apart")
-    assert (fact["code"], fact["reason"], fact["bytes"]) == (
-        "unknown-device",
-        "no certificate",
-        b"Ebytes".hex(),
-    )
+    [row] = till.quarantine.rows()
+    assert (row.by, row.code, row.reason) == ("here", "unknown-device", "no certificate")
+    assert row.record == b"Ebytes"
 
 
 @pytest.mark.parametrize(

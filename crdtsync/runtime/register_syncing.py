@@ -1,0 +1,29 @@
+"""What a register synchronises with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crdtsync.runtime.register_status import presence_of
+from crdtsync.runtime.replica import STORE, Replica
+from crdtsync.runtime.syncer import Syncer
+from crdtsync.storage.sqlite import SqliteStore
+
+
+def make_syncer(replica: Replica, changed: Callable[[], None]) -> Syncer:
+    """A syncer with a store of its own: it runs in a thread of its own. ``changed`` is called there after
+    each commit of records from elsewhere.
+    """
+    identity, store_file = replica.identity, replica.folder / STORE
+    return Syncer(
+        open_store=lambda: SqliteStore(store_file, create=False),
+        store_file=store_file,
+        identity=identity,
+        key=replica.key,
+        clock=replica.clock,
+        random=replica.random_bytes,
+        presence=lambda log: presence_of(log, identity.device),
+        changed=changed,
+        mend=replica.mend_beside,
+        tls_ca=replica.config.tls_ca,
+    )
