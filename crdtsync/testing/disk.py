@@ -95,9 +95,9 @@ class SimulatedDisk:
         self._deleted: dict[str, bytes] = {}
         self._registered = _Vfs(self)
 
-    def cut_power_after(self, operations: int) -> None:
-        """Let the power go at the ``operations``-th write, truncation, sync or deletion from now on."""
-        self._off_at = self.operations + operations
+    def cut_power_after(self, operations: int | None) -> None:
+        """Let the power go at the ``operations``-th write, truncation, sync or deletion from now on; None: not."""
+        self._off_at = None if operations is None else self.operations + operations
 
     def fail_syncs(self, count: int) -> None:
         """Let the next syncs fail, so many."""

@@ -288,6 +288,14 @@ def test_a_record_is_settled_with_everybody_who_had_sent_it(world):
     assert world.log.apart() == []
 
 
+def test_what_was_refused_in_the_same_transaction_is_settled_too(world):
+    sale = MadeUpChain(1).entry()
+    with world.transaction() as log:
+        log.refuse(PEER, refusal(9, sale), sale.record, 1)
+        assert log.settle_refusals(sale.digest) == [Origin(PEER, 9)]
+    assert world.log.refusals_given(PEER) == []
+
+
 def test_what_nobody_refused_needs_no_settling(world):
     with world.transaction() as log:
         assert log.settle_refusals(bytes(32)) == []

@@ -72,6 +72,17 @@ def test_a_full_disk_refuses_the_sale_and_takes_the_next_one(shop):
     assert sell(register).n == 2
 
 
+@pytest.mark.parametrize("shop", ["memory", "sqlite"], indirect=True)
+def test_what_was_still_to_go_wrong_goes_wrong_no_more(shop):
+    register = shop.registers[0]
+    register.plate.set_trouble("full")
+    register.plate.lose_power_soon(1)
+    register.plate.fail_next_commit(is_written=False)
+    shop.calm()
+    assert sell(register).n == 2
+    assert not register.plate.is_off
+
+
 def test_a_partition_lets_nothing_through_until_it_is_over(shop):
     first, second = shop.registers
     shop.network.partition({second.name: 1})

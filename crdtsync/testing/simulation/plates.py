@@ -68,6 +68,10 @@ class Plate(Protocol):
         """The power goes in the midst of something: after so many writes, or commits."""
         ...
 
+    def calm(self) -> None:
+        """It has room, can be written, and nothing that was still to come of the above comes."""
+        ...
+
     @property
     def is_off(self) -> bool:
         """Whether the power went; ``cut_power`` makes an end of the handles."""
@@ -178,6 +182,10 @@ class MemoryPlate:
         """See ``Plate``. Odd numbers: before the commit is on the disk; even ones: just after."""
         self._commits_left = operations
         self._once.arm("power", struck)
+
+    def calm(self) -> None:
+        """See ``Plate``."""
+        self._trouble, self._fails_once, self._commits_left = "", None, None
 
     def damage(self, shop: bytes, seq: int) -> bool:
         """See ``Plate``."""
@@ -295,6 +303,12 @@ class SqlitePlate:
         """See ``Plate``."""
         self._disk.cut_power_after(operations)
         self._once.arm("power", struck)
+
+    def calm(self) -> None:
+        """See ``Plate``."""
+        self.set_trouble("")
+        self._disk.fail_syncs(0)
+        self._disk.cut_power_after(None)
 
     @property
     def is_off(self) -> bool:

@@ -311,7 +311,7 @@ class Shop:
         self.story.tell("shop", "nothing goes wrong any more")
         self.network.heal()
         for machine in self.machines:
-            machine.plate.set_trouble("")
+            machine.plate.calm()
             machine.disk_us = (80, 400)
             if not machine.is_on:
                 machine.start()

@@ -63,9 +63,9 @@ def shop(tmp_path):
     return tmp_path
 
 
-def plant(shop, *options):
+def plant(shop, *options, cwd=ROOT):
     command = [sys.executable, "-m", "tests.mutants.run", "--root", str(shop), *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -144,6 +144,46 @@ def test_tests_that_fail_without_a_mutant_are_named(shop):
     assert status == 2
     assert "its tests fail without a mutant" in printed
     assert "test_cash_is_added_to_the_float" in printed
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A project with two modules in one layer, of which one has a list of tests of its own."""
+    for folder in ("tests/mutants", "tests/unit/model", "crdtsync/model"):
+        (tmp_path / folder).mkdir(parents=True)
+    for init in ("crdtsync", "crdtsync/model"):
+        (tmp_path / init / "__init__.py").touch()
+    (tmp_path / "tests/mutants/modules.toml").write_text(
+        '[coins]\npath = "crdtsync/model/coins.py"\ntests = ["tests/unit/model/test_coins.py"]\n'
+    )
+    for name, source, test in (("till", TILL, TEST), ("coins", COINS, TEST_COINS)):
+        (tmp_path / f"crdtsync/model/{name}.py").write_text(source)
+        renamed = test.replace("from till", f"from crdtsync.model.{name}")
+        (tmp_path / f"tests/unit/model/test_{name}.py").write_text(renamed)
+    # Its package has the name of the product, and comes first; `tests.mutants` is found behind it. The
+    # plugin for pytest of the product is not.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_sample_is_of_the_modules_without_tests_of_their_own(package):
+    status, printed = plant(package, "--sample", "100", cwd=package)
+    assert (status, "model-till" in printed, "model-coins" in printed) == (1, True, False), printed
+    assert "2 survived" in printed
+    assert "module = 'model-till'" in printed
+
+
+@pytest.mark.slow
+def test_a_seed_gives_the_same_sample_and_another_one_another(package):
+    tried = []
+    record = package / ".make" / "mutants" / "model-till"
+    for seed in "112":
+        record.unlink(missing_ok=True)
+        plant(package, "--sample", "3", "--seed", seed, cwd=package)
+        tried.append(record.read_text())
+    assert tried[0] == tried[1] != tried[2]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,16 @@ def test_a_sale_takes_label_price_and_vat_from_the_catalogue(till):
     )
 
 
+def test_the_view_of_a_ticket_has_its_lines_and_payments(till):
+    till.sell([BasketLine("CM-19", 2000), "TER-01"], [Payment("cash", 1000), "card"])
+    till.replica.views.catch_up()
+    queries = till.replica.queries
+    [row] = queries.tickets()
+    lines = [(line.i, line.sku, line.qty, line.pu, line.ttc, line.vat) for line in queries.lines(row.seq)]
+    assert lines == [(1, "CM-19", 2000, 1850, 3700, 2000), (2, "TER-01", 1000, 695, 695, 550)]
+    assert queries.payments(row.seq) == [("cash", 1000), ("card", 3395)]
+
+
 def test_the_price_that_was_shown_is_the_price_that_is_paid(till):
     assert till.sell([BasketLine("CM-19", unit_price_minor=1500)], ["card"]).total_minor == 1500
 

@@ -142,6 +142,15 @@ def test_totals_that_were_changed_are_told_as_damage(till, column):
         desk.log.document(desk.items[0].document)
 
 
+@pytest.mark.parametrize("loss", ["crc = crc + 1", "runs = zeroblob(length(runs))", "link = zeroblob(32)"])
+def test_runs_that_were_changed_are_told_as_damage(till, loss):
+    desk = till(1)
+    desk.rot(f"UPDATE chain SET {loss}")
+    desk.reopen()
+    with pytest.raises(DamagedStore, match="what is held of chain"):
+        desk.log.runs()
+
+
 def test_where_it_is_lost_whose_rows_are_our_own_none_is_appended(till):
     desk = till(2)
     desk.rot("DELETE FROM origin")

@@ -182,3 +182,19 @@ def test_a_log_written_by_two_handles_of_one_process_stays_whole(store):
         append(store if number % 3 else other, till.entry())
     assert [run.hi for run in other.shop(SHOP).runs()] == [300]
     other.close()
+
+
+def test_a_document_that_a_refused_state_would_have_begun_is_no_damage(store):
+    with store.transaction(), suppress(ValueError):
+        store.shop(SHOP).compact(made_up_update("x/a", b"state", state=True), [1])
+    assert count(store, "document") == 1
+
+
+def test_a_table_that_is_lost_is_told_by_a_check(tmp_path):
+    store = SqliteStore(tmp_path / "lost.db")
+    with store.transaction():
+        store.create_shop(SHOP, LOG)
+    store.connection.execute("DROP TABLE request")
+    [damage] = store.check()
+    assert "no such table: request" in str(damage)
+    store.close()

@@ -1,5 +1,6 @@
 """Opening a store: what is none, what is newer, what may only be read, and who else is there."""
 
+import os
 import subprocess
 import sys
 from contextlib import closing, suppress
@@ -49,6 +50,23 @@ def test_a_reader_sees_what_is_written_meanwhile(path):
     assert reader.shop(SHOP).end == writer.shop(SHOP).end
     for store in (reader, writer):
         store.close()
+
+
+def test_in_a_folder_that_cannot_be_written_the_newest_sales_are_read_too(path, monkeypatch):
+    """They are in the WAL, as another process still has the file open."""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with closing(SqliteStore(path)) as writer:
+        with writer.transaction():
+            writer.shop(SHOP).append(MadeUpChain(2).entry())
+        with closing(SqliteStore(path, read_only=True)) as reader:
+            assert reader.shop(SHOP).end == writer.shop(SHOP).end
+
+
+def test_in_a_folder_that_cannot_be_written_nothing_is_made_beside_the_file(path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with closing(SqliteStore(path, read_only=True)) as reader:
+        assert reader.shop(SHOP).end.seq == 2
+        assert list(path.parent.iterdir()) == [path]
 
 
 def test_where_no_file_is_there_is_no_store(tmp_path):
