@@ -96,7 +96,7 @@ class SimulatedDisk:
         self._registered = _Vfs(self)
 
     def cut_power_after(self, operations: int | None) -> None:
-        """Let the power go at the ``operations``-th write, truncation, sync or deletion from now on; None: not."""
+        """Let the power go at that write, truncation, sync or deletion from now on; None: at none."""
         self._off_at = None if operations is None else self.operations + operations
 
     def fail_syncs(self, count: int) -> None:
