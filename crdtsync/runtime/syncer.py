@@ -179,21 +179,19 @@ class Syncer(RegisterHome):
     def is_everything_acknowledged(self) -> bool:
         """Whether the relay has said, in writing, that it holds all that is in the local log."""
         relay = load_relay(self._log)
-        if relay is None or relay.log_id is None:
-            return False
-        return next(iter(self._log.unacknowledged(relay.log_id)), None) is None
+        log_id = relay.log_id if relay else None
+        return log_id is not None and next(iter(self._log.unacknowledged(log_id)), None) is None
 
     def refused_for_good(self) -> set[int]:
         """Numbers of local records that the relay will not take: waiting does not help them."""
         relay = load_relay(self._log)
-        refusals = [] if relay is None or relay.log_id is None else self._log.refusals_received(relay.log_id)
-        return {refusal.seq for refusal in refusals if not refusal.held}
+        log_id = relay.log_id if relay else None
+        return {one.seq for one in self._log.refusals_received(log_id) if not one.held} if log_id else set()
 
     def _is_nothing_awaited(self) -> bool:
         relay, refused = load_relay(self._log), self.refused_for_good()
-        return (relay is not None and relay.log_id is not None) and all(
-            seq in refused for seq, _ in self._log.unacknowledged(relay.log_id)
-        )
+        log_id = relay.log_id if relay else None
+        return bool(log_id) and all(seq in refused for seq, _ in self._log.unacknowledged(log_id))
 
     def progress(self) -> Progress:
         """How far it is at this moment."""

@@ -11,19 +11,23 @@ import pytest
 from click.testing import CliRunner
 
 from crdtsync import errors
-from crdtsync.cli import group, main, product, stock
+from crdtsync.cli import group, main, product, quarantine, stock
 from crdtsync.ids import Item, entry_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.runtime.register import Register
 from crdtsync.testing.till import MemoryTill
 
+GROUPS = {"product": product, "stock": stock, "quarantine": quarantine}
 COMMANDS = {
     **{name: f"crdtsync.cli.{module}" for name, (module, _) in group.COMMANDS.items()},
-    **{f"product {name}": f"crdtsync.cli.{module}" for name, (module, _) in product.COMMANDS.items()},
-    **{f"stock {name}": f"crdtsync.cli.{module}" for name, (module, _) in stock.COMMANDS.items()},
+    **{
+        f"{name} {part}": f"crdtsync.cli.{module}"
+        for name, one in GROUPS.items()
+        for part, (module, _) in one.COMMANDS.items()
+    },
 }
-LEAVES = {name: module for name, module in COMMANDS.items() if name not in ("product", "stock")}
+LEAVES = {name: module for name, module in COMMANDS.items() if name not in GROUPS}
 
 
 # -- the first day ---------------------------------------------------------------------------------------
@@ -381,7 +385,7 @@ def test_every_command_has_its_options_and_an_example(name, module):
     assert all(parameter.help for parameter in command.params if isinstance(parameter, click.Option))
 
 
-@pytest.mark.parametrize("commands", [group.COMMANDS, product.COMMANDS, stock.COMMANDS])
+@pytest.mark.parametrize("commands", [group.COMMANDS, *(one.COMMANDS for one in GROUPS.values())])
 def test_every_command_that_is_listed_is_there(commands):
     for name, (module, summary) in commands.items():
         command = importlib.import_module(f"crdtsync.cli.{module}").command
