@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 import click
 
 from crdtsync import errors
+from crdtsync.cli.doctor_text import tell_findings
 from crdtsync.cli.options import common_options, epilog, open_register, settings_of
-from crdtsync.cli.output import many, print_json
-
-if TYPE_CHECKING:
-    from crdtsync.runtime.doctor.finding import Finding
-
-MARKS: Final = {"well": "ok", "notice": "note", "wrong": "WRONG", "unknown": "?"}
 
 
 @click.command(
@@ -44,23 +38,8 @@ def command(data: Path, as_json: bool) -> int:
     exit code of the first thing that is wrong.
     """
     from crdtsync.config import RegisterConfig
-    from crdtsync.runtime.doctor.examine import examine, worst
+    from crdtsync.runtime.doctor.examine import examine
 
     config = RegisterConfig(data, **settings_of(data))
     findings = examine(config, lambda: open_register(data, only_looks=True))
-    first = worst(findings)
-    exit_code = first.exit_code if first else 0
-    if as_json:
-        print_json({"well": first is None, "exit_code": exit_code, "findings": findings})
-    else:
-        _print(findings)
-    return exit_code
-
-
-def _print(findings: list[Finding]) -> None:
-    for found in findings:
-        click.echo(f"{MARKS[found.state]:>5}  {found.check:<12} {found.says}")
-        if found.advice:
-            click.echo(f"{'':20}{found.advice}")
-    count = sum(found.state == "wrong" for found in findings)
-    click.echo(f"{many(count, 'thing is', 'things are')} wrong." if count else "Nothing is wrong.")
+    return tell_findings(findings, as_json=as_json)

@@ -190,6 +190,22 @@ RESYNC_PLAN = (
     ),
 )
 
+DIAGNOSIS = (
+    truth("well", "whether nothing is wrong"),
+    number("exit_code", "of the first thing that is wrong, else 0; the command ends with it"),
+    many(
+        "findings",
+        "what was looked at, from the disk outwards",
+        (
+            text("check", "what: `folder`, `drive`, `space`, `store`, …"),
+            text("state", "`well`, `notice`, `wrong` or `unknown`"),
+            text("says", "what was found: one sentence"),
+            text("advice", "what to do; empty where nothing is to be done"),
+            number("exit_code", "that of the error; 0 unless it is wrong"),
+        ),
+    ),
+)
+
 QUARANTINED = (
     value("digest", "digest", "the record's digest"),
     text("by", "who did not take it: `here`, or `relay`"),

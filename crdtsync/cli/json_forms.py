@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from crdtsync.cli.json_fields import (
+    DIAGNOSIS,
     ENROLLED,
     ENTRY,
     FIGURES,
@@ -173,25 +174,7 @@ FORMS: Final = (
         says="One line for each change.",
     ),
     Form("status", STATUS, says="With `--watch`: one line each second."),
-    Form(
-        "doctor",
-        (
-            truth("well", "whether nothing is wrong"),
-            number("exit_code", "of the first thing that is wrong, else 0; the command ends with it"),
-            many(
-                "findings",
-                "what was looked at, from the disk outwards",
-                (
-                    text("check", "what: `folder`, `drive`, `space`, `key`, `store`, `clock`, …"),
-                    text("state", "`well`, `notice`, `wrong` or `unknown`"),
-                    text("says", "what was found: one sentence"),
-                    text("advice", "what to do; empty where nothing is to be done"),
-                    number("exit_code", "that of the error; 0 unless it is wrong"),
-                ),
-            ),
-        ),
-        says="Told whatever is wrong; nothing is on standard error then.",
-    ),
+    Form("doctor", DIAGNOSIS, says="Told whatever is wrong; nothing is on standard error then."),
     Form("quarantine list", QUARANTINED, "list"),
     Form(
         "quarantine show",

@@ -31,7 +31,8 @@ class Contact:
 
     ``log``: the id of its log. ``acknowledged``: the number in the relay's log up to which it has everything
     on its own disk. ``pending_sales`` and ``pending_amount_minor``: what it said that the relay has not
-    acknowledged to it, of its log up to ``log_end``; None if it never said.
+    acknowledged to it, of its log up to ``log_end``; None if it never said. ``connected``: it was still here
+    then; a relay that was killed cannot say that it left.
     """
 
     log: bytes
@@ -42,6 +43,7 @@ class Contact:
     pending_amount_minor: int | None = None
     clock_offset_ms: int | None = None
     log_end: int | None = None
+    connected: bool = False
 
     def to_bytes(self) -> bytes:
         """For a log's small state."""
@@ -76,7 +78,7 @@ class Contacts:
         self._behind_since_ms.pop(connection, None)
         found = self._contact(connection)
         if found is not None:
-            self._gone[found[0]] = found[1]
+            self._gone[found[0]] = replace(found[1], connected=False)
 
     def look(self, live: Iterable[Connection]) -> int:
         """How many of the connected devices lag."""
@@ -126,6 +128,7 @@ class Contacts:
             _whole_number(told, "pending_amount_minor"),
             _whole_number(told, "clock_offset_ms"),
             _whole_number(told, "log_end"),
+            connected=True,
         )
         return (peer.shop, peer.device), contact
 

@@ -1,4 +1,4 @@
-"""The page that says what is safe names, for each story of what went wrong elsewhere, a test that there is."""
+"""The page on durability names a test for each story of what went wrong elsewhere."""
 
 import re
 from pathlib import Path

@@ -43,19 +43,21 @@ NETWORK_DRIVES: Final = frozenset(
 
 def look_at_disk(folder: Path) -> Iterator[Finding]:
     """Folder, drive, space and key. Nothing but the first if there is no folder."""
-    yield (found := _folder(folder))
+    yield (found := look_at_folder(folder, STORE, "register"))
     if found.exit_code == NoRegister.exit_code:
         return
-    yield _drive(folder)
-    yield _space(folder)
+    yield look_at_drive(folder)
+    yield look_at_space(folder)
     yield _key(folder)
 
 
-def _folder(folder: Path) -> Finding:
-    if not folder.is_dir() or not (folder / STORE).exists():
-        what = f"{folder} is no folder" if not folder.is_dir() else f"there is no register in {folder}"
-        return wrong("folder", NoRegister(what))
-    for path, need in ((folder, os.R_OK | os.W_OK | os.X_OK), (folder / STORE, os.R_OK | os.W_OK)):
+def look_at_folder(folder: Path, store: str, what: str) -> Finding:
+    """Whether the folder of a register or a relay (``what``) is there with its store, and can be written."""
+    if not folder.is_dir() or not (folder / store).exists():
+        says = f"{folder} is no folder" if not folder.is_dir() else f"there is no {what} in {folder}"
+        hint = NoRegister.hint if what == "register" else "--data names the relay's folder"
+        return wrong("folder", NoRegister(says, hint=hint))
+    for path, need in ((folder, os.R_OK | os.W_OK | os.X_OK), (folder / store, os.R_OK | os.W_OK)):
         if not os.access(path, need):
             error = ReadOnlyStore(
                 f"{path} cannot be written by this user",
@@ -65,7 +67,8 @@ def _folder(folder: Path) -> Finding:
     return well("folder", f"{folder} can be written")
 
 
-def _drive(folder: Path) -> Finding:
+def look_at_drive(folder: Path) -> Finding:
+    """Whether the folder lies on a disk of this machine."""
     kind = drive_of(folder)
     if kind is None:
         return unknown("drive", "what drive the folder lies on is not known here")
@@ -101,7 +104,8 @@ def drive_of(folder: Path, mounts: Path | None = None) -> str | None:
     return best[1] if best else None
 
 
-def _space(folder: Path) -> Finding:
+def look_at_space(folder: Path) -> Finding:
+    """Whether the disk has room."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:

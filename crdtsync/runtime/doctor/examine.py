@@ -32,11 +32,6 @@ def examine(config: RegisterConfig, open_register: Callable[[], Register]) -> li
     return sorted(_findings(config, open_register), key=lambda found: order.index(found.check))
 
 
-def worst(findings: list[Finding]) -> Finding | None:
-    """What to mend first: what is wrong and nearest to the disk. None if nothing is."""
-    return next((found for found in findings if found.state == "wrong"), None)
-
-
 def _findings(config: RegisterConfig, open_register: Callable[[], Register]) -> Iterator[Finding]:
     found = list(look_at_disk(config.data))
     yield from found

@@ -32,17 +32,18 @@ def look_at_clock(status: Status, now_ms: int, relay_now_ms: int | None) -> Find
     newest_ms = max((row.last_entry_at_ms or 0 for row in status.devices), default=0)
     if offset_ms is not None and abs(offset_ms) > CLOCK_OFFSET_MAX_MS:
         seconds, where = abs(offset_ms) // 1000, "ahead of" if offset_ms > 0 else "behind"
-        what = f"the clock is {_span(seconds)} {where} the relay's"
+        what = f"the clock is {span(seconds)} {where} the relay's"
         return wrong("clock", WrongClock(what, hint=_SET_CLOCK))
     if newest_ms > now_ms + CLOCK_OFFSET_MAX_MS:
-        what = f"the clock is {_span((newest_ms - now_ms) // 1000)} behind what is recorded already"
+        what = f"the clock is {span((newest_ms - now_ms) // 1000)} behind what is recorded already"
         return wrong("clock", WrongClock(what, hint=_SET_CLOCK))
     if offset_ms is None:
         return unknown("clock", "nothing to compare the clock with: no relay has been met yet")
     return well("clock", f"the clock agrees with the relay's, to {max(1, abs(offset_ms) // 1000)} s")
 
 
-def _span(seconds: int) -> str:
+def span(seconds: int) -> str:
+    """A length of time as one says it: ``40 days``, ``12 s``."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
@@ -59,7 +60,7 @@ def look_at_syncing(status: Status, folder: Path) -> Finding:
         if status.pending.records:
             return wrong("syncing", NotSynchronised("no process synchronises this register", hint=hint))
         return notice("syncing", "no process synchronises this register", hint)
-    state = _process_state(process)
+    state = process_state(process)
     if state in ("T", "t"):
         what = f"process {process} holds the role of synchronising, and is stopped"
         hint = f"let it go on (`kill -CONT {process}`) or end it (`kill {process}`)"
@@ -70,7 +71,7 @@ def look_at_syncing(status: Status, folder: Path) -> Finding:
     return well("syncing", f"process {process} synchronises this register")
 
 
-def _process_state(process: int) -> str:
+def process_state(process: int) -> str:
     """One letter as in proc(5), ``T`` for a process that was stopped; empty where the system does not say."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][:1]

@@ -13,6 +13,7 @@ COMMANDS = {
     "revoke": ("revoke", "Cut a device off; what it sold stays."),
     "verify": ("verify", "Check every checksum, link, number, total and signature."),
     "quarantine": ("quarantine", "What was refused, held or damaged; judge it again."),
+    "doctor": ("doctor", "What keeps the relay from its work, and what to do."),
     "status": ("status", "Shops, devices and what was not admitted."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from crdtsync.cli.json_fields import FINDING, QUARANTINED
+from crdtsync.cli.json_fields import DIAGNOSIS, FINDING, QUARANTINED
 from crdtsync.cli.json_form import Form, amount, many, number, text, truth, value
 
 _CODE = (
@@ -19,7 +19,10 @@ _DEVICE = (
     text("role", "its role"),
     text("series", "what its ticket numbers begin with", null="for a device that does not sell"),
     truth("revoked", "whether it was cut off"),
+    truth("connected", "whether it is here now; some seconds late"),
     value("last_contact_at", "utc", "when it was last here", null="if it never was"),
+    text("complete_to", "last ticket up to which nothing of it is missing here", null="where there is none"),
+    value("complete_to_at", "utc", "when it made the last entry up to there", null="where there is none"),
     text("software", "what it ran then", null="if it never was here"),
     number("stored", "how far the relay has the device's log"),
     number("acknowledged", "how far the device has the relay's log on its disk"),
@@ -103,6 +106,7 @@ FORMS: Final = (
             truth("is_new", "whether it was not cut off before"),
         ),
     ),
+    Form("doctor", DIAGNOSIS, says="Told whatever is wrong; nothing is on standard error then."),
     Form("quarantine list", QUARANTINED, "list"),
     Form(
         "quarantine show",

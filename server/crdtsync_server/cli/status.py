@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from crdtsync.model.certificate import Certificate
     from crdtsync.storage.log import ShopLog, Store
     from crdtsync_server.access import Access, ShopRow
+    from crdtsync_server.completeness import CompleteTo
 
 
 @click.command(epilog=epilog("crdtsync-relay status --data /var/lib/crdtsync", "shown", NO_RELAY))
@@ -34,7 +35,10 @@ def command(data: Path, as_json: bool) -> None:
             "served_by_pid": DataFolder(data).served_by(),
             "relay": access.relay_device,
             "store_bytes": DataFolder(data).store_bytes(),
-            "shops": [_shop_facts(access, store, shop) for shop in access.shops()],
+            "shops": [
+                _shop_facts(access, store, shop, is_served=DataFolder(data).served_by() is not None)
+                for shop in access.shops()
+            ],
         }
     if as_json:
         print_json(facts)
@@ -42,12 +46,14 @@ def command(data: Path, as_json: bool) -> None:
         _print(facts)
 
 
-def _shop_facts(access: Access, store: Store, shop: ShopRow) -> dict[str, Any]:
+def _shop_facts(access: Access, store: Store, shop: ShopRow, *, is_served: bool) -> dict[str, Any]:
     from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
     from crdtsync_server.cli.show import utc
+    from crdtsync_server.completeness import complete_to
     from crdtsync_server.owner import OwnerChain
 
     log = store.shop(shop.id)
+    complete = complete_to(log)
     chain = OwnerChain.read(log)
     newest = {certificate.device: certificate for certificate in chain.directory.certificates()}
     documents = log.documents()
@@ -77,14 +83,22 @@ def _shop_facts(access: Access, store: Store, shop: ShopRow) -> dict[str, Any]:
         "not_admitted": apart,
         "open_codes": access.codes.count_open(shop.id),
         "devices": [
-            _device_facts(log, certificate, is_revoked=chain.directory.is_revoked(certificate.device))
+            _device_facts(
+                log,
+                certificate,
+                complete.get(certificate.device),
+                is_revoked=chain.directory.is_revoked(certificate.device),
+                is_served=is_served,
+            )
             for certificate in newest.values()
             if certificate.role != "relay"
         ],
     }
 
 
-def _device_facts(log: ShopLog, certificate: Certificate, *, is_revoked: bool) -> dict[str, Any]:
+def _device_facts(
+    log: ShopLog, certificate: Certificate, complete: CompleteTo | None, *, is_revoked: bool, is_served: bool
+) -> dict[str, Any]:
     from crdtsync_server.cli.show import utc
     from crdtsync_server.contacts import read_contact
 
@@ -102,7 +116,10 @@ def _device_facts(log: ShopLog, certificate: Certificate, *, is_revoked: bool) -
         "role": certificate.role,
         "series": certificate.series,
         "revoked": is_revoked,
+        "connected": is_served and contact is not None and contact.connected,
         "last_contact_at": utc(contact.at_ms) if contact else None,
+        "complete_to": complete.number if complete else None,
+        "complete_to_at": utc(complete.at_ms) if complete else None,
         "software": contact.software if contact else None,
         "stored": stored,
         "acknowledged": contact.acknowledged if contact else 0,
@@ -155,9 +172,11 @@ def _print_devices(shop: dict[str, Any]) -> None:
                 device["name"],
                 device["role"] + (", revoked" if device["revoked"] else ""),
                 device["series"] or "",
-                device["last_contact_at"] or "never",
+                "connected" if device["connected"] else device["last_contact_at"] or "never",
+                _complete(device),
                 str(device["behind"]),
                 "–" if sales is None else f"{sales} ({money(amount)})",
+                _clock(device["clock_offset_ms"]),
                 str(device["held"] + device["refused"]),
                 device["device"].hex(),
             )
@@ -165,5 +184,26 @@ def _print_devices(shop: dict[str, Any]) -> None:
     if not rows:
         click.echo("No devices yet: `crdtsync join` enrols one, with a pairing code.")
         return
-    titles = ("device", "role", "series", "last here", "behind", "pending", "not admitted", "id")
-    print_table(titles, rows, right=(4, 6))
+    titles = (
+        "device",
+        "role",
+        "series",
+        "last here",
+        "complete up to",
+        "behind",
+        "pending",
+        "clock",
+        "not admitted",
+        "id",
+    )
+    print_table(titles, rows, right=(5, 7, 8))
+
+
+def _complete(device: dict[str, Any]) -> str:
+    if device["complete_to_at"] is None:
+        return "–"
+    return " ".join(filter(None, (device["complete_to"], device["complete_to_at"])))
+
+
+def _clock(offset_ms: int | None) -> str:
+    return "–" if offset_ms is None else f"{offset_ms / 1000:+.0f} s"

@@ -58,7 +58,7 @@ def written(contacts, live, **how):
 def test_what_a_device_said_is_read_again_as_it_was(contacts, clock):
     log = written(contacts, [Device()])
     known = read_contact(log, b"\x01" * 16)
-    assert known == Contact(b"l" * 16, clock.at_ms, 4, "crdtsync/1", 2, 3700, None, 9)
+    assert known == Contact(b"l" * 16, clock.at_ms, 4, "crdtsync/1", 2, 3700, None, 9, connected=True)
 
 
 def test_a_device_that_left_is_remembered_as_it_left(contacts, clock):
@@ -66,7 +66,14 @@ def test_a_device_that_left_is_remembered_as_it_left(contacts, clock):
     left_ms = clock.at_ms
     contacts.gone(device)
     clock.pass_ms(SAVE_EVERY_MS)
-    assert read_contact(written(contacts, []), b"\x01" * 16).at_ms == left_ms
+    known = read_contact(written(contacts, []), b"\x01" * 16)
+    assert (known.at_ms, known.connected) == (left_ms, False)
+
+
+def test_a_device_that_came_back_in_the_same_moment_is_here(contacts, clock):
+    contacts.gone(Device())
+    clock.pass_ms(SAVE_EVERY_MS)
+    assert read_contact(written(contacts, [Device()]), b"\x01" * 16).connected
 
 
 def test_a_device_that_was_never_here_is_not_known():

@@ -1,0 +1,29 @@
+"""How both command lines tell what the doctor found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from crdtsync.cli.output import many, print_json
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.doctor.finding import Finding
+
+MARKS: Final = {"well": "ok", "notice": "note", "wrong": "WRONG", "unknown": "?"}
+
+
+def tell_findings(findings: list[Finding], *, as_json: bool) -> int:
+    """Print them, and return the exit code: that of the first thing that is wrong, nearest to the disk."""
+    exit_code = next((found.exit_code for found in findings if found.state == "wrong"), 0)
+    if as_json:
+        print_json({"well": exit_code == 0, "exit_code": exit_code, "findings": findings})
+        return exit_code
+    for found in findings:
+        click.echo(f"{MARKS[found.state]:>5}  {found.check:<12} {found.says}")
+        if found.advice:
+            click.echo(f"{'':20}{found.advice}")
+    count = sum(found.state == "wrong" for found in findings)
+    click.echo(f"{many(count, 'thing is', 'things are')} wrong." if count else "Nothing is wrong.")
+    return exit_code

@@ -1,0 +1,141 @@
+"""Why a relay does not do its work, or not for everybody: from its disk outwards to its registers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from crdtsync.errors import CrdtsyncError, NoRegister, RecordError, RoleTaken, UnknownShop, WrongClock
+from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_space
+from crdtsync.runtime.doctor.finding import Finding, notice, well, wrong
+from crdtsync.runtime.doctor.register import process_state, span
+from crdtsync.runtime.register_status import CLOCK_OFFSET_MAX_MS
+from crdtsync_server.folder import KEYS, LOCK, STORE, DataFolder
+
+if TYPE_CHECKING:
+    from crdtsync.storage.log import ShopLog, Store
+    from crdtsync_server.access import Access, ShopRow
+
+CHECKS: Final[dict[str, str]] = {
+    "folder": "the data folder is there and can be written",
+    "drive": "it lies on a disk of this machine, not on a network drive",
+    "space": "the disk has room",
+    "keys": "private keys are for the service's user alone",
+    "serving": "a process serves the folder",
+    "store": "the stores open, and there is a shop",
+    "quarantine": "nothing was refused, held or set apart",
+    "registers": "registers were heard of lately",
+    "clocks": "their clocks agree with this machine's",
+}
+"""What is looked at, in this order."""
+
+UNHEARD_MS: Final = 24 * 3_600_000
+"""A register that was not here for so long is worth a word."""
+
+
+def examine_relay(data: Path, now_ms: int) -> list[Finding]:
+    """Look at everything that a relay needs, while it runs or not. Never raises for what is wrong; changes
+    nothing; needs no network.
+    """
+    order = list(CHECKS)
+    return sorted(_findings(data, now_ms), key=lambda found: order.index(found.check))
+
+
+def _findings(data: Path, now_ms: int) -> Iterator[Finding]:
+    folder = DataFolder(data)
+    yield (found := look_at_folder(data, STORE, "relay"))
+    if found.exit_code == NoRegister.exit_code:
+        return
+    yield look_at_drive(data)
+    yield look_at_space(data)
+    yield _keys(data / KEYS)
+    yield _serving(folder)
+    try:
+        yield from _shops(data, now_ms)
+    except CrdtsyncError as error:
+        yield wrong("store", error)
+
+
+def _keys(keys: Path) -> Finding:
+    open_to_others = [
+        path for path in (keys, *keys.glob("*")) if path.exists() and path.stat().st_mode & 0o077
+    ]
+    if open_to_others:
+        says = f"others than the service's user can use {', '.join(str(path) for path in open_to_others[:3])}"
+        return notice("keys", says, f"`chmod -R go= {keys}`")
+    return well("keys", "the keys are for the service's user alone")
+
+
+def _serving(folder: DataFolder) -> Finding:
+    process = folder.served_by()
+    if process is None:
+        error = RoleTaken("no process serves this folder", hint="start `crdtsync-relay serve`")
+        return wrong("serving", error)
+    if process_state(process) in ("T", "t"):
+        what = f"process {process} serves this folder, and is stopped"
+        hint = f"let it go on (`kill -CONT {process}`) or end it (`kill {process}`); see {LOCK}"
+        return wrong("serving", RoleTaken(what, hint=hint))
+    return well("serving", f"process {process} serves this folder")
+
+
+def _shops(data: Path, now_ms: int) -> Iterator[Finding]:
+    from crdtsync_server.open import opened
+
+    with opened(data) as (access, store):
+        shops = access.shops()
+        if not shops:
+            hint = "`crdtsync-relay shop create NAME` makes one"
+            yield wrong("store", UnknownShop("there is no shop here", hint=hint))
+        else:
+            yield well("store", f"the stores open, with {len(shops)} shop(s)")
+        for shop in shops:
+            yield from _shop(access, store, shop, now_ms)
+
+
+def _shop(access: Access, store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
+    log = store.shop(shop.id)
+    apart = log.apart()
+    refused = [row for row in apart if not row.held]
+    look = f"`crdtsync-relay quarantine list '{shop.name}'` shows them, each with its reason"
+    if refused:
+        what = f"{shop.name}: {len(refused)} records were refused, or are damaged"
+        yield wrong("quarantine", RecordError(what, hint=look))
+    elif apart:
+        yield notice("quarantine", f"{shop.name}: {len(apart)} records are held", look)
+    else:
+        yield well("quarantine", f"{shop.name}: nothing was refused, held or set apart")
+    yield from _registers(log, shop.name, now_ms)
+
+
+def _registers(log: ShopLog, shop: str, now_ms: int) -> Iterator[Finding]:
+    from crdtsync_server.contacts import read_contact
+    from crdtsync_server.owner import OwnerChain
+
+    directory = OwnerChain.read(log).directory
+    unheard, wrong_clocks, heard = [], [], 0
+    for certificate in {one.device: one for one in directory.certificates()}.values():
+        if certificate.role == "relay" or directory.is_revoked(certificate.device):
+            continue
+        contact = read_contact(log, certificate.device)
+        if contact is None:
+            unheard.append(f"{certificate.name} (never)")
+            continue
+        heard += 1
+        since_ms = now_ms - contact.at_ms
+        if since_ms > UNHEARD_MS and not contact.connected:
+            unheard.append(f"{certificate.name} ({span(since_ms // 1000)})")
+        if abs(contact.clock_offset_ms or 0) > CLOCK_OFFSET_MAX_MS:
+            wrong_clocks.append(f"{certificate.name} ({span(abs(contact.clock_offset_ms or 0) // 1000)} off)")
+    if unheard:
+        hint = "look at them with `crdtsync doctor`; what they sold meanwhile is on their own disks only"
+        yield notice("registers", f"{shop}: not heard of: {', '.join(unheard)}", hint)
+    else:
+        yield well("registers", f"{shop}: all {heard} devices were here within a day")
+    if wrong_clocks:
+        what = f"{shop}: wrong clocks: {', '.join(wrong_clocks)}"
+        yield wrong(
+            "clocks", WrongClock(what, hint="set them, or this machine's, if it is the only wrong one")
+        )
+    else:
+        yield well("clocks", f"{shop}: the clocks of its devices agree with this machine's")

@@ -1,0 +1,187 @@
+"""``crdtsync-relay doctor`` and ``status``: what keeps the relay, or one of its registers, from its work."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from crdtsync import errors
+from crdtsync.runtime.clock import SystemClock
+from crdtsync.runtime.doctor import disk
+from crdtsync.runtime.register import Register
+from crdtsync.storage.log import Refusal
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync_server import contacts
+from crdtsync_server.cli import main
+from crdtsync_server.diagnosis import CHECKS
+from crdtsync_server.folder import DataFolder
+from crdtsync_server.local import LocalRelay
+from tests.integration.conftest import wait_until
+
+DAY_MS = 86_400_000
+
+
+def run(folder: Path, *arguments: str):
+    return CliRunner().invoke(main, [*arguments, "--data", str(folder), "--json"])
+
+
+def findings(folder: Path):
+    result = run(folder, "doctor")
+    said = json.loads(result.stdout)
+    wrong = [found for found in said["findings"] if found["state"] == "wrong"]
+    assert result.exit_code == said["exit_code"] == (wrong[0]["exit_code"] if wrong else 0)
+    assert all(found["advice"] for found in wrong), "each says what to do"
+    order = [list(CHECKS).index(found["check"]) for found in said["findings"]]
+    assert order == sorted(order)
+    return {found["check"]: found for found in said["findings"]}
+
+
+def devices(folder: Path):
+    [shop] = json.loads(run(folder, "status").stdout)["shops"]
+    return {device["name"]: device for device in shop["devices"]}
+
+
+@pytest.fixture(autouse=True)
+def on_a_disk_of_this_machine(monkeypatch, tmp_path_factory):
+    """Wherever tests keep their folders."""
+    mounts = tmp_path_factory.mktemp("mounts") / "mountinfo"
+    mounts.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
+    monkeypatch.setattr(disk, "MOUNTS", mounts)
+
+
+@pytest.fixture
+def relay(tmp_path):
+    with LocalRelay(tmp_path / "relay", shop="Cave du Port") as relay:
+        yield relay
+
+
+@pytest.fixture
+def folder(relay, tmp_path):
+    return tmp_path / "relay"
+
+
+@pytest.fixture
+def till(relay, tmp_path):
+    with Register.join(tmp_path / "till", relay.url, relay.pairing_code(), name="Caisse 1") as till:
+        till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
+        yield till
+
+
+def change_contact(folder: Path, till: Register, **facts) -> None:
+    """Have the relay know something else of a register than it does."""
+    store = SqliteStore(DataFolder(folder).store)
+    log = store.shop(till.identity.shop)
+    with store.transaction():
+        known = contacts.read_contact(log, till.identity.device)
+        changed = replace(known, **facts)
+        log.set_state(f"contact/{till.identity.device.hex()}", changed.to_bytes())
+    store.close()
+
+
+def test_a_relay_that_works_is_well(till, folder):
+    till.sync()
+    wait_until(lambda: devices(folder)["Caisse 1"]["last_contact_at"])
+    found = findings(folder)
+    assert {one["state"] for one in found.values()} == {"well"}
+    assert set(found) == set(CHECKS)
+
+
+def test_a_folder_without_a_relay_is_all_that_is_told(tmp_path):
+    found = findings(tmp_path / "none")
+    assert [(check, one["exit_code"]) for check, one in found.items()] == [
+        ("folder", errors.NoRegister.exit_code)
+    ]
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_relay_that_nobody_serves_is_told(tmp_path):
+    run(tmp_path / "relay", "shop", "create", "Cave")
+    found = findings(tmp_path / "relay")["serving"]
+    assert (found["exit_code"], "serve" in found["advice"]) == (errors.RoleTaken.exit_code, True)
+
+
+def test_a_relay_whose_process_was_stopped_is_told(tmp_path):
+    folder = tmp_path / "relay"
+    run(folder, "shop", "create", "Cave")
+    command = [sys.executable, "-m", "crdtsync_server", "serve", "--port", "0", "--data", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: DataFolder(folder).served_by() == process.pid)
+            os.kill(process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            found = findings(folder)["serving"]
+            assert f"kill -CONT {process.pid}" in found["advice"]
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+            process.terminate()
+
+
+def test_keys_that_others_can_read_are_told(relay, folder):
+    next((folder / "keys").iterdir()).chmod(0o644)
+    found = findings(folder)["keys"]
+    assert (found["state"], "chmod" in found["advice"]) == ("notice", True)
+
+
+def test_a_store_that_cannot_be_opened_is_told(tmp_path):
+    folder = tmp_path / "relay"
+    run(folder, "shop", "create", "Cave")
+    (folder / "relay.sqlite").write_bytes(b"not a store" * 1000)
+    assert findings(folder)["store"]["exit_code"] == errors.NotAStore.exit_code
+
+
+def test_what_was_refused_is_told_with_the_command_that_shows_it(till, folder):
+    store = SqliteStore(DataFolder(folder).store)
+    with store.transaction():
+        refusal = Refusal(3, b"d" * 32, "malformed", "no record", held=False)
+        store.shop(till.identity.shop).refuse(b"some-other-log-1", refusal, b"Ejunk", 1)
+    store.close()
+    found = findings(folder)["quarantine"]
+    assert found["exit_code"] == errors.RecordError.exit_code
+    assert "quarantine list 'Cave du Port'" in found["advice"]
+
+
+def test_registers_that_were_not_heard_of_and_clocks_that_are_wrong_are_named(till, folder):
+    assert "Caisse 1 (never)" in findings(folder)["registers"]["says"]
+    till.sync()
+    wait_until(lambda: devices(folder)["Caisse 1"]["last_contact_at"])
+    long_ago_ms = SystemClock().now_ms() - 40 * DAY_MS
+    change_contact(folder, till, at_ms=long_ago_ms, connected=False, clock_offset_ms=-365 * DAY_MS)
+    found = findings(folder)
+    assert "Caisse 1 (40 days)" in found["registers"]["says"]
+    assert found["clocks"]["exit_code"] == errors.WrongClock.exit_code
+    assert "Caisse 1 (365 days off)" in found["clocks"]["says"]
+
+
+def test_status_says_who_is_here_and_up_to_where_each_is_complete(till, folder):
+    till.sell(["CM-19"], ["card"])
+    number = till.sell(["CM-19"], ["cash"]).number
+    till.close_day(None)
+    till.start_sync()
+    wait_until(lambda: devices(folder)["Caisse 1"]["complete_to"] == number)
+    wait_until(lambda: devices(folder)["Caisse 1"]["connected"])
+    shown = CliRunner().invoke(main, ["status", "--data", str(folder)]).stdout
+    assert "connected" in shown
+    assert number in shown
+    till.stop_sync()
+    wait_until(lambda: not devices(folder)["Caisse 1"]["connected"])
+    till.sell(["CM-19"], ["card"])
+    assert devices(folder)["Caisse 1"]["complete_to"] == number
+
+
+def test_where_an_entry_is_missing_it_is_complete_up_to_the_one_before(till, folder):
+    numbers = [till.sell(["CM-19"], ["card"]).number for _ in range(3)]
+    till.sync()
+    store = SqliteStore(DataFolder(folder).store)
+    log = store.shop(till.identity.shop)
+    [seq] = [seq for seq, record in log.read(0, bytes_max=1 << 20).records if numbers[1].encode() in record]
+    with store.transaction():
+        assert not log.set_damaged_apart(seq, 1), "it is whole"
+    store.connection_for_tests = None
+    store.close()
+    assert devices(folder)["Caisse 1"]["complete_to"] == numbers[2]
