@@ -54,6 +54,7 @@ class People:
             except StorageError as error:
                 require(self._had_faults(), "no disk refuses anything without a cause", str(error))
                 self.shop.story.tell(register.name, f"{name}: {error}")
+                register.notice()  # What is said not to be written may be.
             except CrdtsyncError as error:
                 require(name != "sell", "nobody is refused a sale", register.name, str(error))
                 self.shop.story.tell(register.name, f"{name} is refused: {error}")
@@ -191,6 +192,8 @@ class People:
 
     def _look(self, register: RegisterMachine, chance: Random) -> None:
         status = register.register.status()
+        if register.plate.is_off:  # While the views were brought up to date; what was shown nobody saw.
+            return
         checks.synced_is_true(self.shop, register, status.state, status.pending.records)
         checks.shown_as_pending_is_no_less(self.shop, register, status.pending)
 

@@ -345,7 +345,10 @@ class SqlitePlate:
         is_rotten = False
         if not self._disk.path.exists():
             return found, False
-        with closing(apsw.Connection(str(self._disk.path), vfs=self._disk.vfs)) as connection:
+        with (
+            self._disk.looked_at(),
+            closing(apsw.Connection(str(self._disk.path), vfs=self._disk.vfs)) as connection,
+        ):
             numbers: list[Any] = connection.execute("SELECT no FROM shop WHERE id = ?", (shop,)).fetchall()
             for (no,) in numbers:
                 span = no << SEQ_BITS, (no << SEQ_BITS) + SEQ_MAX

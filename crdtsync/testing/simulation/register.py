@@ -62,7 +62,7 @@ class RegisterMachine(Machine):
                 read_key=lambda _: self.key,
             )
             self._register = Register(replica)
-            replica.on_write = self._wrote
+            replica.on_write = self.notice
         return self._register
 
     def start(self) -> None:
@@ -121,7 +121,8 @@ class RegisterMachine(Machine):
         if self.syncer is not None and self.syncer.connection is connection:
             self.syncer.ended(connection)
 
-    def _wrote(self) -> None:
+    def notice(self) -> None:
+        """Something was written, or may have been: who synchronises sees that the file has changed."""
         syncer = self.syncer
         if syncer is not None:
             # It notices as another process does: a moment later.
