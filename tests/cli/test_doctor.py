@@ -158,6 +158,7 @@ def test_another_relay_at_the_address_is_found_out(shop):
     assert "version" not in found, "what an unknown relay says of itself is not passed on"
 
 
+@pytest.mark.slow
 def test_whoever_takes_the_connection_and_says_nothing_is_given_up(till, monkeypatch):
     monkeypatch.setattr(network, "BUDGET_S", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -229,6 +230,7 @@ def test_a_clock_that_is_behind_what_is_recorded_is_named_without_a_relay(till, 
     assert "behind what is recorded already" in found["says"]
 
 
+@pytest.mark.slow
 def test_a_process_that_synchronises_is_named_and_one_that_is_stopped_is_in_the_way(shop):
     _, till = shop
     arguments = [sys.executable, "-m", "crdtsync", "run", "--data", str(till.folder)]

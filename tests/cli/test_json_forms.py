@@ -191,6 +191,8 @@ def test_the_relay(tmp_path):
     [shop] = facts("status")["shops"]
     assert shop["devices"]
     facts("verify")
+    told = CliRunner().invoke(relay_main, ["doctor", "--data", str(folder), "--json"])
+    held(RELAY_FORMS["doctor"], json.loads(told.stdout))
     facts("quarantine", "list", "Cave")
     facts("quarantine", "retry", "Cave")
     facts("revoke", "Cave", "Caisse 1")

@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import apsw
 import pytest
 from click.testing import CliRunner
 
@@ -158,6 +160,7 @@ def test_registers_that_were_not_heard_of_and_clocks_that_are_wrong_are_named(ti
     assert "Caisse 1 (365 days off)" in found["clocks"]["says"]
 
 
+@pytest.mark.slow
 def test_status_says_who_is_here_and_up_to_where_each_is_complete(till, folder):
     till.sell(["CM-19"], ["card"])
     number = till.sell(["CM-19"], ["cash"]).number
@@ -180,8 +183,10 @@ def test_where_an_entry_is_missing_it_is_complete_up_to_the_one_before(till, fol
     store = SqliteStore(DataFolder(folder).store)
     log = store.shop(till.identity.shop)
     [seq] = [seq for seq, record in log.read(0, bytes_max=1 << 20).records if numbers[1].encode() in record]
+    with closing(apsw.Connection(str(DataFolder(folder).store))) as connection:
+        like = f"%{numbers[1]}%"
+        connection.execute("UPDATE record SET crc = crc + 1 WHERE CAST(bytes AS TEXT) LIKE ?", (like,))
     with store.transaction():
-        assert not log.set_damaged_apart(seq, 1), "it is whole"
-    store.connection_for_tests = None
+        assert log.set_damaged_apart(seq, 1)
     store.close()
-    assert devices(folder)["Caisse 1"]["complete_to"] == numbers[2]
+    assert devices(folder)["Caisse 1"]["complete_to"] == numbers[0]
