@@ -236,7 +236,10 @@ def _refunds_among(records: Iterable[bytes], original: Entry) -> list[Entry]:
 
 
 def _payments(payments: Sequence[PaidBy], due_minor: int) -> list[Payment]:
-    """Complete the payments: one of them may take all that the others leave."""
+    """Complete the payments: one of them may take all that the others leave. Raises ``InvalidSale``."""
+    for payment in payments:
+        if not isinstance(payment, str | Payment):  # Passed over, it would be money that nobody took.
+            raise InvalidSale(f"{payment!r} is no payment", hint="give a Payment, or a means of payment")
     named = [payment for payment in payments if isinstance(payment, Payment)]
     rest = due_minor - sum(payment.amount_minor for payment in named)
     open_ended = [payment for payment in payments if isinstance(payment, str)]

@@ -76,6 +76,13 @@ def test_one_means_of_payment_takes_what_the_others_leave(till):
     ]
 
 
+@pytest.mark.parametrize("payments", [[("cash", 1850)], [Payment("card", 1850), 5], [None, "card"]])
+def test_what_is_no_payment_is_refused_and_not_passed_over(till, payments):
+    with pytest.raises(InvalidSale, match="is no payment"):
+        till.sell(["CM-19"], payments)
+    assert till.sell(["CM-19"], ["card"]).number.endswith("000001")
+
+
 def test_a_discount_on_the_ticket_lowers_what_is_paid(till):
     assert till.sell(["CM-19"], ["card"], ticket_discount_minor=150).total_minor == 1700
 
