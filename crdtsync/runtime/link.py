@@ -8,6 +8,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from crdtsync.errors import LinkClosed, RelayUnreachable
+from crdtsync.protocol.fields import printable
 from crdtsync.protocol.limits import FRAME_BYTES_MAX
 from crdtsync.runtime.address import SYNC_PATH, socket_url, trusting, why
 
@@ -85,7 +86,8 @@ async def open_link(url: str, path: str = SYNC_PATH, *, tls_ca: str | None = Non
 def _closed(error: websockets.ConnectionClosed) -> LinkClosed:
     if error.rcvd is None:
         return LinkClosed("the connection broke", code=1006)
-    reason = f": {error.rcvd.reason}" if error.rcvd.reason else ""
+    # Whoever answers at an address may say anything: it is shown by `status`, on a terminal.
+    reason = f": {printable(error.rcvd.reason)}" if error.rcvd.reason else ""
     return LinkClosed(f"the peer closed the connection ({error.rcvd.code}{reason})", code=error.rcvd.code)
 
 
