@@ -3,6 +3,7 @@ long searches. All but that are repeatable.
 """
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -11,3 +12,7 @@ settings.register_profile("check", derandomize=True, max_examples=25, **quiet)
 settings.register_profile("test", derandomize=True, max_examples=100, **quiet)
 settings.register_profile("deep", max_examples=10_000, print_blob=True, **quiet)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
+
+# A shell that starts something in the background has it ignore Ctrl-C, and all that it starts too: then tests
+# of Ctrl-C would say nothing of the product.
+signal.signal(signal.SIGINT, signal.default_int_handler)

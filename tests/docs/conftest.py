@@ -191,9 +191,10 @@ class Session:
         assert f"$ {step.command}\n{told}" == f"$ {step.command}\n{step.shown}"
 
     def _interrupt(self, step: Step) -> None:
-        process = self._others.pop(step.terminal)
+        process = self._others[step.terminal]
         process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=20)
+        del self._others[step.terminal]  # Not before: one that does not end is ended with the session.
         assert (printed.rstrip(), process.returncode) == (step.shown, 0)
 
     def _start(self, command: list[str]) -> subprocess.Popen[str]:
