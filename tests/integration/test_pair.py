@@ -40,10 +40,12 @@ async def test_frames_in_small_pieces_come_whole(pair: Pair) -> None:
 
 
 async def test_a_document_of_ones_own_is_the_same_at_both_ends(pair: Pair) -> None:
+    pair.line_b.cut()
     for register in pair.registers:
         with register.document("x/notes").transaction() as doc:
             doc.get("root", type=Map)[register.identity.device_name] = "here"
     assert not pair.is_in_step()
+    pair.line_b.heal()
     await pair.in_step()
     contents = [register.document("x/notes").doc.get("root", type=Map).to_py() for register in pair.registers]
     assert contents == [{"Caisse 1": "here", "Caisse 2": "here"}] * 2
