@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from crdtsync.cli.output import many, print_json
+from crdtsync.protocol.fields import printable
 
 if TYPE_CHECKING:
     from crdtsync.runtime.doctor.finding import Finding
@@ -21,9 +22,10 @@ def tell_findings(findings: list[Finding], *, as_json: bool) -> int:
         print_json({"well": exit_code == 0, "exit_code": exit_code, "findings": findings})
         return exit_code
     for found in findings:
-        click.echo(f"{MARKS[found.state]:>5}  {found.check:<12} {found.says}")
+        # Some of it is what answered at an address: it may say anything, and must not command a terminal.
+        click.echo(f"{MARKS[found.state]:>5}  {found.check:<12} {printable(found.says)}")
         if found.advice:
-            click.echo(f"{'':20}{found.advice}")
+            click.echo(f"{'':20}{printable(found.advice)}")
     count = sum(found.state == "wrong" for found in findings)
     click.echo(f"{many(count, 'thing is', 'things are')} wrong." if count else "Nothing is wrong.")
     return exit_code

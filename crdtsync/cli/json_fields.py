@@ -220,6 +220,17 @@ QUARANTINED = (
     value("author", "hex", "the device that it says it is from", null="where it says nothing"),
 )
 
+QUARANTINED_WHOLE = (
+    *QUARANTINED,
+    value("body", "any", "what an entry says of itself; nobody vouches for it", null="if unreadable"),
+    value("bytes", "hex", "the record itself; empty where its bytes are not here"),
+)
+
+JUDGED_AGAIN = (
+    value("admitted", "digest", "records that are in the log now", is_list=True),
+    number("left", "how many stay in quarantine"),
+)
+
 FINDING = (
     text("place", "the register, the document, or `store`"),
     text("code", "what kind of defect"),

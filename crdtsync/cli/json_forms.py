@@ -14,11 +14,13 @@ from crdtsync.cli.json_fields import (
     ENTRY,
     FIGURES,
     FINDING,
+    JUDGED_AGAIN,
     LEVEL,
     NOTICES,
     NUMBER,
     PRODUCT,
     QUARANTINED,
+    QUARANTINED_WHOLE,
     REPORT,
     RESYNC_PLAN,
     STATUS,
@@ -176,21 +178,8 @@ FORMS: Final = (
     Form("status", STATUS, says="With `--watch`: one line each second."),
     Form("doctor", DIAGNOSIS, says="Told whatever is wrong; nothing is on standard error then."),
     Form("quarantine list", QUARANTINED, "list"),
-    Form(
-        "quarantine show",
-        (
-            *QUARANTINED,
-            value("body", "any", "what an entry says of itself; nobody vouches for it", null="if unreadable"),
-            value("bytes", "hex", "the record itself; empty where its bytes are not here"),
-        ),
-    ),
-    Form(
-        "quarantine retry",
-        (
-            value("admitted", "digest", "records that are in the log now", is_list=True),
-            number("left", "how many stay in quarantine"),
-        ),
-    ),
+    Form("quarantine show", QUARANTINED_WHOLE),
+    Form("quarantine retry", JUDGED_AGAIN),
     Form(
         "inspect",
         (

@@ -47,6 +47,8 @@ def findings(till: Till) -> dict[str, dict[str, object]]:
     assert said["well"] is not bool(wrong)
     assert {found["check"] for found in said["findings"]} <= set(CHECKS)
     assert all(found["advice"] for found in wrong), "each says what to do"
+    for check in {found["check"] for found in wrong}:
+        assert all(found["state"] != "well" for found in said["findings"] if found["check"] == check)
     return {found["check"]: found for found in said["findings"]}
 
 
@@ -145,6 +147,23 @@ def test_a_web_page_at_the_relays_address_is_no_relay(till):
         "wrong",
         errors.RelayUnreachable.exit_code,
     )
+
+
+def test_what_answers_at_the_address_cannot_command_the_terminal(till):
+    def answer(listener):
+        connected, _ = listener.accept()
+        with connected:
+            connected.recv(1000)
+            connected.sendall(b"\x1b[2J\x1b]0;all is well\x07\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        belongs_to(till, f"ws://127.0.0.1:{listener.getsockname()[1]}")
+        stranger = threading.Thread(target=answer, args=(listener,))
+        stranger.start()
+        told = till.run("doctor").stdout
+        stranger.join()
+    assert "all is well" in told
+    assert "\x1b" not in told
 
 
 def test_another_relay_at_the_address_is_found_out(shop):
@@ -322,8 +341,15 @@ def test_a_key_that_others_can_read_or_that_is_gone_is_told(till):
     key = till.folder / "device.key"
     key.chmod(0o644)
     assert findings(till)["key"]["state"] == "notice"
+    key.write_bytes(b"no key")
+    found = findings(till)
+    assert (found["key"]["exit_code"], found["store"]["state"]) == (errors.DamagedStore.exit_code, "well")
     key.unlink()
-    assert findings(till)["key"]["exit_code"] == errors.NoRegister.exit_code
+    found = findings(till)
+    assert found["key"]["exit_code"] == errors.NoRegister.exit_code
+    assert (found["store"]["state"], "pending" in found) == ("well", True), (
+        "the rest is looked at all the same"
+    )
 
 
 @pytest.mark.parametrize(

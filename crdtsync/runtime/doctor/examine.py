@@ -28,8 +28,11 @@ def examine(config: RegisterConfig, open_register: Callable[[], Register]) -> li
     Blocks for less than a second, whatever the network does. Never raises for what is wrong. Changes nothing,
     but for what opening a register sets apart as damaged.
     """
-    order = list(CHECKS)
-    return sorted(_findings(config, open_register), key=lambda found: order.index(found.check))
+    order, findings = list(CHECKS), list(_findings(config, open_register))
+    # A key may be there, and be another device's: what is wrong is told, and nothing beside it.
+    not_well = {found.check for found in findings if found.state == "wrong"}
+    told = [found for found in findings if found.state != "well" or found.check not in not_well]
+    return sorted(told, key=lambda found: order.index(found.check))
 
 
 def _findings(config: RegisterConfig, open_register: Callable[[], Register]) -> Iterator[Finding]:
@@ -39,7 +42,7 @@ def _findings(config: RegisterConfig, open_register: Callable[[], Register]) -> 
         return
     try:
         with open_register() as register:
-            register.replica.key  # noqa: B018
+            yield from _look_at_whose_key_it_is(register, found)
             status, relay = register.status(), register.replica.relay
             now_ms = register.replica.clock.now_ms
             yield well("store", f"{register.identity.device_name} of {register.identity.shop_name}")
@@ -54,3 +57,13 @@ def _findings(config: RegisterConfig, open_register: Callable[[], Register]) -> 
             yield from look_at_records(status)
     except CrdtsyncError as error:
         yield wrong("store", error)
+
+
+def _look_at_whose_key_it_is(register: Register, found: list[Finding]) -> Iterator[Finding]:
+    """Only where it is another device's, or cannot be read: that it is there was looked at."""
+    if any(one.check == "key" and one.state == "wrong" for one in found):
+        return
+    try:
+        register.replica.key  # noqa: B018
+    except CrdtsyncError as error:
+        yield wrong("key", error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from crdtsync.cli.json_fields import DIAGNOSIS, FINDING, QUARANTINED
+from crdtsync.cli.json_fields import DIAGNOSIS, FINDING, JUDGED_AGAIN, QUARANTINED, QUARANTINED_WHOLE
 from crdtsync.cli.json_form import Form, amount, many, number, text, truth, value
 
 _CODE = (
@@ -108,21 +108,8 @@ FORMS: Final = (
     ),
     Form("doctor", DIAGNOSIS, says="Told whatever is wrong; nothing is on standard error then."),
     Form("quarantine list", QUARANTINED, "list"),
-    Form(
-        "quarantine show",
-        (
-            *QUARANTINED,
-            value("body", "any", "what an entry says of itself; nobody vouches for it", null="if unreadable"),
-            value("bytes", "hex", "the record itself"),
-        ),
-    ),
-    Form(
-        "quarantine retry",
-        (
-            value("admitted", "digest", "records that are in the log now", is_list=True),
-            number("left", "how many stay in quarantine"),
-        ),
-    ),
+    Form("quarantine show", QUARANTINED_WHOLE),
+    Form("quarantine retry", JUDGED_AGAIN),
     Form(
         "status",
         (
