@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from crdtsync.cli import main
+from crdtsync.runtime.doctor import disk
 
 
 class Till:
@@ -51,3 +52,13 @@ def till(empty: Till, new_register: Path) -> Till:
     """A register with two products."""
     shutil.copytree(new_register, empty.folder)
     return empty
+
+
+@pytest.fixture
+def on_a_disk_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What the doctor sees, wherever tests keep their folders."""
+    mounts = tmp_path_factory.mktemp("mounts") / "mountinfo"
+    mounts.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
+    monkeypatch.setattr(disk, "MOUNTS", mounts)

@@ -37,6 +37,8 @@ from tests.integration.conftest import wait_until
 genuine_budget_s = network.BUDGET_S
 OTHER_KEY = PrivateKey.from_seed(b"another relay").public
 
+pytestmark = pytest.mark.usefixtures("on_a_disk_of_this_machine")
+
 
 def findings(till: Till) -> dict[str, dict[str, object]]:
     """What the doctor says of each check; the exit code is that of the first thing that is wrong."""
@@ -50,14 +52,6 @@ def findings(till: Till) -> dict[str, dict[str, object]]:
     for check in {found["check"] for found in wrong}:
         assert all(found["state"] != "well" for found in said["findings"] if found["check"] == check)
     return {found["check"]: found for found in said["findings"]}
-
-
-@pytest.fixture(autouse=True)
-def on_a_disk_of_this_machine(monkeypatch, tmp_path_factory):
-    """Wherever tests keep their folders."""
-    mounts = tmp_path_factory.mktemp("mounts") / "mountinfo"
-    mounts.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
-    monkeypatch.setattr(disk, "MOUNTS", mounts)
 
 
 @pytest.fixture(autouse=True)

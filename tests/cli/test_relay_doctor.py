@@ -15,7 +15,6 @@ from click.testing import CliRunner
 
 from crdtsync import errors
 from crdtsync.runtime.clock import SystemClock
-from crdtsync.runtime.doctor import disk
 from crdtsync.runtime.register import Register
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
@@ -27,6 +26,8 @@ from crdtsync_server.local import LocalRelay
 from tests.integration.conftest import wait_until
 
 DAY_MS = 86_400_000
+
+pytestmark = pytest.mark.usefixtures("on_a_disk_of_this_machine")
 
 
 def run(folder: Path, *arguments: str):
@@ -47,14 +48,6 @@ def findings(folder: Path):
 def devices(folder: Path):
     [shop] = json.loads(run(folder, "status").stdout)["shops"]
     return {device["name"]: device for device in shop["devices"]}
-
-
-@pytest.fixture(autouse=True)
-def on_a_disk_of_this_machine(monkeypatch, tmp_path_factory):
-    """Wherever tests keep their folders."""
-    mounts = tmp_path_factory.mktemp("mounts") / "mountinfo"
-    mounts.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
-    monkeypatch.setattr(disk, "MOUNTS", mounts)
 
 
 @pytest.fixture
