@@ -144,6 +144,7 @@ def test_a_register_of_a_shop(tmp_path):
         assert as_form_says(till, "status")["state"] == "synced"
 
 
+@pytest.mark.slow
 def test_a_register_that_keeps_in_step(till):
     from crdtsync.runtime.identity import Relay, save_relay
 
@@ -157,6 +158,7 @@ def test_a_register_that_keeps_in_step(till):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_the_relay(tmp_path):
     folder = tmp_path / "relay"
 

@@ -115,6 +115,7 @@ def test_a_day_opens_and_closes_although_the_relay_never_answers(till, silent, m
     assert till.json("close")["figures"]["z"] == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_sync_at_once_and_gives_the_role_back(till, silent):
     belongs_to(till, silent)
     process = subprocess.Popen(
@@ -132,6 +133,7 @@ def test_ctrl_c_ends_a_sync_at_once_and_gives_the_role_back(till, silent):
 
 
 @pytest.mark.parametrize("how", [[], ["--json"]], ids=["text", "json"])
+@pytest.mark.slow
 def test_ctrl_c_while_a_closed_day_is_sent_stops_the_sending_and_the_closing_is_told(till, silent, how):
     belongs_to(till, silent)
     till.ok("sell", "CM-19", "--pay", "card")
@@ -150,6 +152,7 @@ def test_ctrl_c_while_a_closed_day_is_sent_stops_the_sending_and_the_closing_is_
     assert "Not synchronised: it was stopped." in told
 
 
+@pytest.mark.slow
 def test_a_second_run_names_the_process_that_has_the_role(till, silent):
     belongs_to(till, silent)
     command = [sys.executable, "-m", "crdtsync", "run", "--data", str(till.folder)]

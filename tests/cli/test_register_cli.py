@@ -440,6 +440,7 @@ def test_status_needs_neither_the_crdt_engine_nor_cryptography_nor_the_network(t
     assert ran.stderr == "[]\n"
 
 
+@pytest.mark.slow
 def test_run_ends_when_it_is_told_to(till):
     from crdtsync.runtime.identity import Relay, save_relay
     from crdtsync.runtime.register import Register

@@ -236,6 +236,7 @@ def test_a_relay_says_where_it_is_when_devices_can_connect(shop, data):
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 def test_a_relay_that_is_told_to_stop_ends_well(shop, data, stop):
     with serving(data, stop=stop) as (process, _):
         pass
@@ -259,6 +260,7 @@ def test_shops_and_codes_are_made_while_the_relay_runs(data):
         assert facts("status", data=data)["served_by_pid"] == process.pid
 
 
+@pytest.mark.slow
 def test_a_folder_is_not_served_twice(shop, data):
     with serving(data) as (process, _):
         second = subprocess.run(
@@ -301,6 +303,7 @@ def test_systemd_is_told_when_the_relay_is_ready(shop, data, tmp_path, monkeypat
             assert manager.recv(100) == b"READY=1"
 
 
+@pytest.mark.slow
 def test_what_the_relay_logs_is_one_json_object_per_line(shop, data):
     command = [*RELAY, "serve", "--data", str(data), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

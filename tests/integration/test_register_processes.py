@@ -69,6 +69,7 @@ def counters(found: list[str]) -> list[int]:
     return [int(number.rpartition("-")[2]) for number in found]
 
 
+@pytest.mark.slow
 def test_three_processes_sell_at_once_without_a_gap_or_a_double(folder: Path) -> None:
     processes = [seller(folder, label, 60) for label in "abc"]
     start(*processes)
@@ -122,6 +123,7 @@ def test_a_set_up_that_was_killed_can_be_repeated(tmp_path: Path) -> None:
         assert till.verify().findings == ()
 
 
+@pytest.mark.slow
 def test_commands_work_beside_a_program_that_sells(folder: Path) -> None:
     process = seller(folder, "busy", 200)
     start(process)

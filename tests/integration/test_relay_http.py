@@ -146,6 +146,7 @@ async def test_the_front_page_says_how_to_join(tmp_path):
     assert f"crdtsync join ws://127.0.0.1:{served.port} CODE" in page.text
 
 
+@pytest.mark.slow
 async def test_a_frame_of_64_mb_is_refused(tmp_path):
     async with serving(tmp_path) as served, served.sync(max_size=None) as device:
         with pytest.raises(ConnectionClosed) as closed:
@@ -232,6 +233,7 @@ async def test_a_message_in_endless_pieces_is_cut_off(tmp_path):
     assert served.turned_away.labels("too-many-pieces")._value.get() == 1
 
 
+@pytest.mark.slow
 async def test_pings_whose_answers_nobody_reads_are_cut_off(tmp_path):
     async with serving(tmp_path) as served, silent(served) as (reader, writer):
         writer.write(UPGRADE)

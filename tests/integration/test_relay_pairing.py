@@ -103,6 +103,7 @@ def pair_devices(data, codes, first, start):
             access.enrol(store, request, f"198.51.100.{number}")
 
 
+@pytest.mark.slow
 def test_processes_that_pair_at_once_never_give_one_series_twice(data, shop):
     with opened(data) as (access, _):
         codes = [access.issue_code(shop.id, "register").code.secret for _ in range(2 * DEVICES_PER_PROCESS)]
@@ -133,6 +134,7 @@ def open_folder(data, start):
         access.create_shop(store, f"shop {random.getrandbits(64):x}")
 
 
+@pytest.mark.slow
 def test_processes_that_make_a_relay_at_once_share_one_key(data):
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)

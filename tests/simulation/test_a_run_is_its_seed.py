@@ -43,6 +43,7 @@ def test_another_process_plays_the_same_history():
     assert there.stdout.strip() == here.digest
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_history():
     assert play(draw_plan(7, SHORT)).digest != play(draw_plan(8, SHORT)).digest
 

@@ -69,6 +69,7 @@ def test_a_cart_is_one_that_can_be_sold(data):
         "nothing due",
     ],
 )
+@pytest.mark.slow
 def test_carts_of_every_sort_are_drawn(what):
     assert drawn(shelves().flatmap(carts), what)
 

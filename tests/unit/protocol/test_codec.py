@@ -246,6 +246,7 @@ def test_more_items_than_a_message_may_have_are_refused(message):
         Want(1, 2**53),
     ],
 )
+@pytest.mark.slow
 def test_as_much_as_a_message_may_have_is_read(message):
     assert decode(encode(message)) == message
 

@@ -125,6 +125,7 @@ def test_numbers_have_no_gap_and_no_double_whoever_sells(till, same_till):
     assert numbers(till) == made
 
 
+@pytest.mark.slow
 def test_sales_go_on_however_far_the_views_lag(till):
     till.replica.files_views = False
     made = [till.sell(["TER-01"], ["cash"]).number for _ in range(300)]
