@@ -261,15 +261,13 @@ class Register:
         *,
         day: str | None = None,
         device: bytes | None = None,
-        below_seq: int | None = None,
+        older_than: TicketRow | None = None,
         rows_max: int = 100,
     ) -> list[TicketRow]:
-        """Sales and refunds of the shop that are known here, the newest first.
-
-        ``below_seq``: the ``seq`` of the last row seen, to go on from there.
+        """Sales and refunds of the shop that are known here: the newest business day first, and of each day
+        what came in last. ``older_than``: the last row seen, to go on from there.
         """
-        self._replica.views.catch_up()
-        return self._replica.queries.tickets(day=day, device=device, below_seq=below_seq, rows_max=rows_max)
+        return self._tickets.tickets(day=day, device=device, older_than=older_than, rows_max=rows_max)
 
     # -- products, stock, documents -----------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from crdtsync.runtime.closing import DayFlag, DayReport, Figures, RegisterDay, R
 from crdtsync.runtime.replica import Replica
 from crdtsync.runtime.ticket import TicketVat
 from crdtsync.runtime.writer import Payload, Session, read_head
-from crdtsync.storage.view_queries import ChainRow, ClosingRow, DayRow, DeviceRow
+from crdtsync.storage.view_queries import ChainRow, ClosingRow, DayRow, DeviceRow, ViewQueries
 
 SAID_DAY_AHEAD_MAX: Final = timedelta(days=31)
 """How much later a person may say that it is than clock and register know: a wrong year lasts for ever."""
@@ -88,12 +88,14 @@ class Days:
         """See ``Register.report``."""
         if not is_day(day):
             raise InvalidName(f"{day!r} is not a day: YYYY-MM-DD is expected")
-        self._replica.views.catch_up()
-        queries = self._replica.queries
+        with self._replica.day_views(day) as queries:
+            return self._report(day, queries)
+
+    def _report(self, day: str, queries: ViewQueries) -> DayReport:
         rows = queries.day(day)
         return DayReport(
             business_day=day,
-            registers=self._registers(day, rows),
+            registers=self._registers(day, rows, queries),
             tickets=sum(row.tickets for row in rows),
             refunds=sum(row.refunds for row in rows),
             total_minor=sum(row.ttc + row.oos for row in rows),
@@ -109,8 +111,7 @@ class Days:
             ),
         )
 
-    def _registers(self, day: str, rows: list[DayRow]) -> tuple[RegisterDay, ...]:
-        queries = self._replica.queries
+    def _registers(self, day: str, rows: list[DayRow], queries: ViewQueries) -> tuple[RegisterDay, ...]:
         devices = {device.device: device for device in queries.devices()}
         sums = {(row.chain, row.device): row for row in rows}
         closings = {(row.chain, row.device): row for row in queries.closings(day, level="day")}
@@ -121,9 +122,9 @@ class Days:
             if chain.device == self._replica.log.shop or not (begun or row or closing):
                 continue
             heard.add(chain.device)
-            state = self._state(day, chain, row, closing) if begun else "open"
+            state = self._state(day, chain, row, closing, queries) if begun else "open"
             device = devices.get(chain.device)
-            gone = state == "unheard" and (device is None or device.revoked or self._replaced(chain))
+            gone = state == "unheard" and (device is None or device.revoked or _replaced(chain, queries))
             if chain.since > day or gone:
                 continue
             name = device.name if device and device.name else chain.device.hex()[:8]
@@ -133,10 +134,15 @@ class Days:
         return tuple(sorted(registers, key=lambda row: (row.name.casefold(), row.device)))
 
     def _state(
-        self, day: str, chain: ChainRow, row: DayRow | None, closing: ClosingRow | None
+        self,
+        day: str,
+        chain: ChainRow,
+        row: DayRow | None,
+        closing: ClosingRow | None,
+        queries: ViewQueries,
     ) -> RegisterState:
         if closing is not None and self._holds_all(chain.chain, closing.n):
-            goes_on = self._replica.queries.goes_on(chain.chain, chain.device, closing.n, day)
+            goes_on = queries.goes_on(chain.chain, chain.device, closing.n, day)
             return "open" if goes_on else "closed"
         if row is not None or closing is not None:
             return "open"
@@ -144,13 +150,6 @@ class Days:
 
     def _holds_all(self, chain: bytes, n: int) -> bool:
         return any(run.lo == 1 and run.hi >= n for run in self._replica.log.runs(chain))
-
-    def _replaced(self, chain: ChainRow) -> bool:
-        """Whether the same device began another chain later."""
-        return any(
-            other.device == chain.device and other.since > chain.day
-            for other in self._replica.queries.chains()
-        )
 
     def _witness(self, head: ChainHead) -> Head | None:
         """The newest head of the own chain that the relay has confirmed to have on disk."""
@@ -163,6 +162,11 @@ class Days:
                 first = read_entry(record[1:]).facts
                 return Head(head.chain, first.prev, first.n - 1)
         return head.known
+
+
+def _replaced(chain: ChainRow, queries: ViewQueries) -> bool:
+    """Whether the same device began another chain later."""
+    return any(other.device == chain.device and other.since > chain.day for other in queries.chains())
 
 
 def _refuse_opening(session: Session, day: str | None) -> None:

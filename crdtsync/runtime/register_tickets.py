@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import orjson
@@ -112,6 +113,24 @@ class Tickets:
             return tickets.build_abandon(sold, reason=reason)
 
         return _ticket(self._replica.writer.write("abandon", payload))
+
+    def tickets(
+        self, *, day: str | None, device: bytes | None, older_than: TicketRow | None, rows_max: int
+    ) -> list[TicketRow]:
+        """See ``Register.sales``."""
+        replica = self._replica
+        if day is None and replica.views_lag_far():
+            from crdtsync.runtime.day_views import DayViews
+
+            with closing(replica.mending(lambda: DayViews(replica.log))) as views:
+                return replica.mending(
+                    lambda: views.newest_tickets(device=device, older_than=older_than, rows_max=rows_max)
+                )
+        if day is None:
+            replica.views.catch_up()
+            return replica.queries.tickets(device=device, older_than=older_than, rows_max=rows_max)
+        with replica.day_views(day) as queries:
+            return queries.tickets(day=day, device=device, older_than=older_than, rows_max=rows_max)
 
     def ticket(self, number: str) -> Ticket:
         """See ``Register.ticket``."""

@@ -6,8 +6,8 @@ key is read when the first entry is signed, so that `status` needs no cryptograp
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -54,6 +54,8 @@ and no sale waits for many.
 FILED_BYTES_MAX = 32 * 1024
 """So much at a time (twice as much as so many sales), however far the views lag."""
 
+LAG_ROWS_MAX = 2_000
+"""So many rows are filed in less than a second: whoever reads the views waits for that."""
 
 _FILING: WeakValueDictionary[Path, Lock] = WeakValueDictionary()
 """By folder: two threads of a process that file one catalogue would each load all of it, at half the pace."""
@@ -95,6 +97,7 @@ class Replica:
         """Whether it falls to whoever writes here to file views now and then: to nobody, where a ``Filer``
         of this process does it.
         """
+        self.lag_rows_max = LAG_ROWS_MAX
         self.on_write: Callable[[], None] = lambda: None
         """Called after every commit made here: whoever syncs in this process is told by it."""
         self._open_store, self._read_key = open_store, read_key
@@ -194,6 +197,29 @@ class Replica:
             if entries[0].kind == "register" and entries[0].author == self.identity.device:
                 return rebuild(entries) if len(entries) == run.hi else None
         return None
+
+    @contextmanager
+    def day_views(self, day: str) -> Iterator[ViewQueries]:
+        """Views that show all of one business day, in no more time than that day takes: where those on disk
+        are far behind, it is filed in memory. Raises ``StorageError``.
+        """
+        if not self.views_lag_far():
+            self.views.catch_up()
+            yield self.queries
+            return
+        from crdtsync.runtime.day_views import DayViews
+
+        with closing(self.mending(lambda: DayViews(self.log, day))) as views:
+            yield views.queries
+
+    def views_lag_far(self) -> bool:
+        """Whether filing what is not in the views yet takes longer than anybody waits. The oldest rows, with
+        the names of devices, are filed all the same.
+        """
+        if self.views.lag() <= self.lag_rows_max:
+            return False
+        self.views.catch_up_a_little()
+        return True
 
     def file_catalogue(self) -> None:
         """Bring the view of the products up to date. Costs nothing unless the catalogue has changed, and

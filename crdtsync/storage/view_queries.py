@@ -259,16 +259,28 @@ class ViewQueries:
         *,
         day: str | None = None,
         device: bytes | None = None,
-        below_seq: int | None = None,
+        older_than: TicketRow | None = None,
         rows_max: int = 100,
     ) -> list[TicketRow]:
-        """The newest tickets first, as they came into the log."""
+        """The newest business day first, of each day what came into the log last; from the row that follows
+        ``older_than`` on.
+        """
         conditions = " AND t.day = :day" if day is not None else ""
         conditions += " AND c.device = :device" if device is not None else ""
-        conditions += " AND t.seq < :below" if below_seq is not None else ""
-        tickets = _tickets_by("day" if day is not None else None)
-        sql = f"{tickets}{conditions} ORDER BY t.seq DESC LIMIT :rows"
-        return list(self._rows(TicketRow, sql, day=day, device=device, below=below_seq, rows=rows_max))
+        conditions += " AND (t.day, t.seq) < (:day_above, :seq_above)" if older_than is not None else ""
+        sql = f"{_tickets_by('day')}{conditions} ORDER BY t.day DESC, t.seq DESC LIMIT :rows"
+        above = (older_than.day, older_than.seq) if older_than is not None else (None, None)
+        return list(
+            self._rows(
+                TicketRow,
+                sql,
+                day=day,
+                device=device,
+                day_above=above[0],
+                seq_above=above[1],
+                rows=rows_max,
+            )
+        )
 
     def refunds_of(self, link: bytes) -> list[TicketRow]:
         """The refunds known here of the sale with that link."""

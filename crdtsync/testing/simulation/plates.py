@@ -21,6 +21,7 @@ from crdtsync.storage.database import Database
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.storage.pack import decode_pack
 from crdtsync.storage.schema import SEQ_BITS, SEQ_MAX
+from crdtsync.storage.scratch import ScratchDatabase
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.disk import SimulatedDisk
 
@@ -107,18 +108,6 @@ class Plate(Protocol):
     """How much may be on it besides records."""
 
 
-class _ViewDatabase(Database):
-    """Views in memory. They may be lost with a process: they are made again from the log."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            ":memory:", read_only=False, create=True, busy_timeout_s=0, application_id=0, migrations=()
-        )
-
-    def _use_wal(self) -> None:
-        """There is no file."""
-
-
 class MemoryViewStore(MemoryStore):
     """A handle on a disk in memory, with views of its own."""
 
@@ -130,7 +119,7 @@ class MemoryViewStore(MemoryStore):
     def database(self) -> Database:
         """Made when it is first asked for: a process that only synchronises has no views."""
         if self._database is None:
-            self._database = _ViewDatabase()
+            self._database = ScratchDatabase()
         return self._database
 
     def transaction(self) -> AbstractContextManager[None]:
