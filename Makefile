@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 REPLAY_STAMP := $(VENV)/.replay-ready
+PLOT_STAMP := $(VENV)/.plot-ready
 SEED ?= 1
 STORE ?= 367
 REGISTERS ?= 4
@@ -14,10 +15,10 @@ export PYTHONDONTWRITEBYTECODE :=
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test sim deep defects mutants coverage replay bench docs fix lint types lock clean
+.PHONY: help env demo check test sim deep defects mutants coverage replay bench bench-long soak plot docs fix lint types lock clean
 
 help:
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 env: $(STAMP)  ## the environment, pinned with hashes
 
@@ -68,6 +69,22 @@ replay: $(REPLAY_STAMP)  ## a grocer's year sold again, with faults: STORE=367 R
 bench: $(STAMP)  ## figures against bounds and budgets (half an hour): QUICK=1 CASE=name PROFILE=1 SEED=1
 	$(if $(PROFILE),CRDTSYNC_BENCH_PROFILE=$(CURDIR)/.make/bench/profile) $(BIN)/python -m benchmarks.bench --seed $(SEED) $(if $(QUICK),--quick) $(if $(CASE),--case $(CASE))
 
+bench-long: $(STAMP)  ## hours: a shop of ten million sales, an hour at a shop's pace, ten minutes flat out
+	$(BIN)/python -m benchmarks.bench --seed $(SEED) --case growth --extent long --json .make/bench/growth.json
+	$(MAKE) soak
+	$(MAKE) soak MINUTES=10 PER_S=0
+
+soak: $(STAMP)  ## an hour at a shop's pace: memory, descriptors, log and WAL must not grow: MINUTES=60 PER_S=1 (0: flat out) SEED=1
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60) --per-s $(or $(PER_S),1) --seed $(SEED)
+
+plot: $(PLOT_STAMP)  ## draw the growth that `make bench` or `make bench-long` measured: FIGURES=.make/bench/figures.json
+	$(BIN)/python -m benchmarks.plot $(if $(FIGURES),--figures $(FIGURES))
+
+# matplotlib: for the plot, never for the product.
+$(PLOT_STAMP): requirements/plot.txt $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/plot.txt
+	@touch $@
+
 # Data of a grocer, and pandas to read it: needed by `replay` and by its tests, never by the product.
 $(REPLAY_STAMP): requirements/replay.txt $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/replay.txt
@@ -86,6 +103,8 @@ lock:  ## pin the newest versions that the .in files allow
 	  --custom-compile-command "make lock" requirements/$$set.in -o requirements/$$set.txt; done
 	.make/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	  --custom-compile-command "make lock" -c requirements/dev.txt requirements/replay.in -o requirements/replay.txt
+	.make/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	  --custom-compile-command "make lock" -c requirements/dev.txt requirements/plot.in -o requirements/plot.txt
 
 clean:
 	rm -rf $(VENV) .make

@@ -34,6 +34,7 @@ CASES = (
     "reconnect",
     "catch_up",
     "old_register",
+    "growth",
     "crowds",
 )
 """In this order."""
@@ -55,7 +56,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="smaller sizes, about a minute")
-    parser.add_argument("--extent", choices=EXTENTS, help=argparse.SUPPRESS)
+    parser.add_argument("--extent", choices=(*EXTENTS, "long"), help=argparse.SUPPRESS)
     parser.add_argument("--case", action="append", choices=CASES, help="only this one; can be repeated")
     parser.add_argument("--seed", type=int, default=1, help="of baskets, keys and pauses")
     parser.add_argument("--json", type=Path, default=OUT, help=f"where the figures go (default {OUT})")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-Extent = Literal["full", "quick", "smallest"]
+Extent = Literal["full", "quick", "smallest", "long"]
 EXTENTS: Final[tuple[Extent, ...]] = ("full", "quick", "smallest")
+"""What every case has. `make bench-long` asks one of them, ``growth``, for ``long``."""
 
 
 @dataclass(frozen=True, slots=True)

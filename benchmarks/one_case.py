@@ -17,7 +17,7 @@ def main() -> None:
     """Measure one case and write its figures to a file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.one_case", description=__doc__)
     parser.add_argument("name")
-    parser.add_argument("--extent", choices=EXTENTS, default="full")
+    parser.add_argument("--extent", choices=(*EXTENTS, "long"), default="full")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--shared", type=Path, required=True)

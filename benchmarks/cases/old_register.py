@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bounds.python import start_python
 from benchmarks.context import Bench
-from benchmarks.driver.joined import FILED_ROWS_MAX, Pair, joined_pair
+from benchmarks.driver import commands as crdtsync
+from benchmarks.driver.joined import Pair, joined_pair
 from benchmarks.driver.processes import full_register
 from benchmarks.figures import Bound, Budget, Figure, Measured
 from crdtsync.runtime.replica import STORE
@@ -94,16 +91,13 @@ async def _open(folder: Path) -> dict[str, float]:
 def _commands(folder: Path, age: int, repeats: int) -> list[Figure]:
     figures = []
     commands = {"status": Budget(STATUS_MS_MAX), "sales": None, "--help": None}
-    if age > FILED_ROWS_MAX:
-        del commands["sales"]  # It would file everything first.
     for command, budget in commands.items():
-        where = [] if command.startswith("-") else ["--data", str(folder)]
-        arguments = [sys.executable, "-m", "crdtsync", command, *where]
-        _run(arguments)
+        arguments = crdtsync.command(command, None if command.startswith("-") else folder)
+        crdtsync.run(arguments)
         python, ours = [], []
         for _ in range(repeats):
-            python.append(_timed_ms(start_python))
-            ours.append(_timed_ms(lambda: _run(arguments)))  # noqa: B023
+            python.append(crdtsync.timed_ms(start_python))
+            ours.append(crdtsync.timed_ms(lambda: crdtsync.run(arguments)))  # noqa: B023
         figures.append(
             Figure(
                 f"`crdtsync {command}`, {age:,} sales on disk",
@@ -116,13 +110,3 @@ def _commands(folder: Path, age: int, repeats: int) -> list[Figure]:
             )
         )
     return figures
-
-
-def _run(arguments: list[str]) -> None:
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
-
-
-def _timed_ms(act: Callable[[], object]) -> float:
-    began_s = time.perf_counter()
-    act()
-    return (time.perf_counter() - began_s) * 1000

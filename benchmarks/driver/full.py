@@ -37,6 +37,7 @@ LOOK_EVERY_S: Final = 0.002
 
 WITHIN_S: Final = 300.0
 SKU, PER_TRANSACTION = "CM-19", 1000
+TIMES_SHOWN: Final = 5
 
 
 def main() -> None:
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sales", type=int, default=0)
     parser.add_argument("--per-s", type=float, default=50.0)
+    parser.add_argument("--for-s", type=float, default=60.0)
     parser.add_argument("--rows", type=int, default=0, help="how many rows the log has when it is complete")
     parser.add_argument("--catalogue-rows", type=int, default=0)
     parser.add_argument("--file", type=int, default=1, help="1: wait until the views hold everything too")
@@ -148,6 +150,54 @@ def open_register(options: argparse.Namespace) -> None:
         )
 
 
+def use(options: argparse.Namespace) -> None:
+    """What a till does all day, with whatever is on its disk: opened, sales, today shown."""
+    began_s = time.perf_counter()
+    with Register.open(options.folder) as till:
+        facts: dict[str, Any] = {"open_s": time.perf_counter() - began_s}
+        line = _line()
+        till.sell([line], ["card"])  # Modules and key are loaded now.
+        settle()
+        facts["sale_s"] = [_passed(lambda: till.sell([line], ["card"])) for _ in range(options.sales)]
+        today = till.x_report().business_day
+        till.report(today)
+        facts["today_s"] = [
+            _passed(lambda: (till.sales(day=today, rows_max=1000), till.report(today)))
+            for _ in range(TIMES_SHOWN)
+        ]
+        facts["tickets_today"] = till.report(today).tickets
+        _tell(facts)
+
+
+def keep_selling(options: argparse.Namespace) -> None:
+    """Join, then sell so many a second for so long (0 a second: without a pause), in step with the relay.
+    Tells first how many it has sold once a sale went through, then, asked to go on, at the end.
+    """
+    with _joined(options) as till:
+        sync = till.start_sync()
+        _until(lambda: _has_received_all(sync) and _is_acknowledged(till))
+        rng, sold = Random(options.seed), 0
+        products = wine.products(rng, 100)
+        _tell({"ready": True})
+        _wait()
+        next_s = time.perf_counter()
+        ends_s = next_s + options.for_s
+        while next_s < ends_s:
+            for cart in wine.carts(rng, products, 100):
+                if options.per_s:
+                    next_s += rng.uniform(0.5, 1.5) / options.per_s
+                    time.sleep(max(0.0, min(next_s, ends_s) - time.perf_counter()))
+                else:
+                    next_s = time.perf_counter()
+                if next_s >= ends_s:
+                    break
+                till.sell(cart.lines, cart.payments)
+                sold += 1
+        _until(lambda: _has_received_all(sync) and _is_acknowledged(till))
+        _tell({"sold": sold, "rows": till.end.seq})
+        _wait()
+
+
 def sell(options: argparse.Namespace) -> None:
     """Sell so many, so many a second, in step with the relay; when each one began."""
     with _joined(options) as till:
@@ -195,6 +245,8 @@ ACTIONS: Final = {
     "catch-up": catch_up,
     "push": push,
     "open": open_register,
+    "use": use,
+    "keep-selling": keep_selling,
     "sell": sell,
     "watch": watch,
 }
@@ -238,6 +290,12 @@ def _sell_in_bulk(till: Register, sales: int, seed: int) -> None:
 def _line() -> Any:
     rng = Random(1)
     return next(iter(wine.carts(rng, wine.products(rng, 5), 1))).lines[0]
+
+
+def _passed(act: Callable[[], object]) -> float:
+    began_s = time.perf_counter()
+    act()
+    return time.perf_counter() - began_s
 
 
 def _rows(till: Register, document: str) -> int:

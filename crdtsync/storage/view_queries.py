@@ -269,18 +269,8 @@ class ViewQueries:
         conditions += " AND c.device = :device" if device is not None else ""
         conditions += " AND (t.day, t.seq) < (:day_above, :seq_above)" if older_than is not None else ""
         sql = f"{_tickets_by('day')}{conditions} ORDER BY t.day DESC, t.seq DESC LIMIT :rows"
-        above = (older_than.day, older_than.seq) if older_than is not None else (None, None)
-        return list(
-            self._rows(
-                TicketRow,
-                sql,
-                day=day,
-                device=device,
-                day_above=above[0],
-                seq_above=above[1],
-                rows=rows_max,
-            )
-        )
+        above = {"day_above": older_than.day, "seq_above": older_than.seq} if older_than is not None else {}
+        return list(self._rows(TicketRow, sql, day=day, device=device, rows=rows_max, **above))
 
     def refunds_of(self, link: bytes) -> list[TicketRow]:
         """The refunds known here of the sale with that link."""

@@ -23,7 +23,7 @@ def test_every_case_is_measured():
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_case_has_every_extent(case):
-    assert set(importlib.import_module(f"benchmarks.cases.{case}").SIZES) == set(EXTENTS)
+    assert set(importlib.import_module(f"benchmarks.cases.{case}").SIZES) >= set(EXTENTS)
 
 
 @pytest.mark.slow
