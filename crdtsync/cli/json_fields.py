@@ -111,6 +111,14 @@ DEVICE = (
     time("last_entry_at_ms", "when its newest entry that is here was made", null="without entries"),
 )
 
+FINDINGS = (
+    text("check", "what: `folder`, `drive`, `space`, `store`, …"),
+    text("state", "`well`, `notice`, `wrong` or `unknown`"),
+    text("says", "what was found: one sentence"),
+    text("advice", "what to do; empty where nothing is to be done"),
+    number("exit_code", "that of the error; 0 unless it is wrong"),
+)
+
 STATUS = (
     text("state", "`alone`, `synced`, `pending`, `offline` or `attention`"),
     value("device", "id", "this register"),
@@ -163,6 +171,7 @@ STATUS = (
         ),
         null="where it has not failed, or has succeeded since",
     ),
+    many("findings", "what `doctor` finds without the network", FINDINGS),
 )
 
 RESYNC_PLAN = (
@@ -193,17 +202,7 @@ RESYNC_PLAN = (
 DIAGNOSIS = (
     truth("well", "whether nothing is wrong"),
     number("exit_code", "of the first thing that is wrong, else 0; the command ends with it"),
-    many(
-        "findings",
-        "what was looked at, from the disk outwards",
-        (
-            text("check", "what: `folder`, `drive`, `space`, `store`, …"),
-            text("state", "`well`, `notice`, `wrong` or `unknown`"),
-            text("says", "what was found: one sentence"),
-            text("advice", "what to do; empty where nothing is to be done"),
-            number("exit_code", "that of the error; 0 unless it is wrong"),
-        ),
-    ),
+    many("findings", "what was looked at, from the disk outwards", FINDINGS),
 )
 
 QUARANTINED = (

@@ -12,8 +12,10 @@ from crdtsync import errors
 from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import local_time, many, money, print_json, print_json_line, print_table
 from crdtsync.cli.stopping import Stop
+from crdtsync.protocol.fields import printable
 
 if TYPE_CHECKING:
+    from crdtsync.runtime.doctor.finding import Finding
     from crdtsync.runtime.register import Register
     from crdtsync.runtime.register_status import Pending, Status
 
@@ -43,16 +45,19 @@ def command(documents: bool, watch: bool, data: Path, as_json: bool) -> None:
 
 
 def _show(register: Register, documents: bool, show_json: Callable[[Any], None] | None) -> None:
-    status = register.status(all_documents=documents)
+    from crdtsync.runtime.doctor.locally import beyond_status, look_locally
+
+    status, now_ms = register.status(all_documents=documents), register.replica.clock.now_ms()
+    findings = look_locally(status, register.replica.folder, now_ms)
     if show_json is not None:
-        show_json(status_facts(status))
+        show_json(status_facts(status, findings))
         return
-    clock = register.replica.clock
-    print_status(status, clock.utc_offset_min(clock.now_ms()), documents=documents)
+    told = list(beyond_status(findings, status))
+    print_status(status, told, register.replica.clock.utc_offset_min(now_ms), documents=documents)
 
 
-def status_facts(status: Status) -> dict[str, Any]:
-    """A status as JSON. Fields may be added, never changed."""
+def status_facts(status: Status, findings: list[Finding]) -> dict[str, Any]:
+    """A status as JSON, with what the doctor finds locally. Fields may be added, never changed."""
     return {
         "state": status.state,
         "device": status.device,
@@ -78,10 +83,11 @@ def status_facts(status: Status) -> dict[str, Any]:
         "signatures_checked_to": status.signatures_checked_to,
         "concerns": status.concerns,
         "link_trouble": status.link_trouble,
+        "findings": findings,
     }
 
 
-def print_status(status: Status, utc_offset_min: int, *, documents: bool) -> None:
+def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *, documents: bool) -> None:
     """A status for a person: what is safe, what is not, what to do."""
     click.echo(f"{status.name}, {status.shop_name}: {_headline(status)}")
     click.echo(f"  {_advice(status)}")
@@ -93,6 +99,9 @@ def print_status(status: Status, utc_offset_min: int, *, documents: bool) -> Non
         )
     for concern in status.concerns:
         click.echo(f"  ! {concern}")
+    for found in findings:
+        click.echo(f"  ! {printable(found.says)}")
+        click.echo(f"    {printable(found.advice)}")
     if status.pending.oldest_at_ms is not None:
         click.echo(f"  oldest pending  {local_time(status.pending.oldest_at_ms, utc_offset_min)}")
     click.echo(f"  relay           {status.relay_url or 'none'}")

@@ -301,7 +301,9 @@ def test_a_record_that_is_missing_in_one_copy_is_found(folder, raw, capsys):
 def said(folder, register):
     """What `status --documents` of the one register says, as the replay keeps it, of what is there."""
     with Register.open(folder / register) as opened:
-        facts = orjson.loads(orjson.dumps(status_facts(opened.status(all_documents=True)), default=bytes.hex))
+        facts = orjson.loads(
+            orjson.dumps(status_facts(opened.status(all_documents=True), []), default=bytes.hex)
+        )
     settle(folder / register / "register.sqlite", folder / "relay" / "relay.sqlite")
     return facts | {"pending_records": 0}
 
