@@ -163,7 +163,7 @@ class Catalogue:
         found = []
         for sku in self.skus():
             timeline = list(self.listing(sku).prices.timeline())
-            for price, following in zip(timeline, [*timeline[1:], None], strict=True):
+            for price, following in zip(timeline, [*timeline, None][1:], strict=True):
                 if price.is_disputed and (following is None or following.from_ms > at_ms):
                     found.append(Conflict(sku, price))
         return found
