@@ -6,7 +6,7 @@ it: what was admitted must neither end the process nor make a catalogue that can
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any, Final
 
@@ -17,11 +17,12 @@ from crdtsync.model.catalogue import Catalogue
 from crdtsync.model.engine import apply_update, lies_beyond
 from crdtsync.protocol.causal import CausalOrder
 from crdtsync.protocol.fingerprint import content_fingerprint
+from crdtsync.protocol.lib0 import read_varuint
 from crdtsync.protocol.scanner import scan_document
 from crdtsync.protocol.twice import WrittenOnce
 from crdtsync.protocol.yjs import STATE_LIMITS, UpdateReader
 from crdtsync.testing.documents import Writers
-from crdtsync.testing.yjs_bytes import MALFORMED, NOT_FLAT, entry, item, text, varuint
+from crdtsync.testing.yjs_bytes import HARMFUL, MALFORMED, NOT_FLAT, entry, item, text, varuint
 from tests.fuzz.mutation import EDGES, with_byte_changed, with_pieces_changed
 from tests.fuzz.target import Target, require
 
@@ -48,6 +49,9 @@ def _run(data: bytes) -> None:
         apply_update(doc, update)
     except UnsafeUpdate:
         return
+    if not scan.needs and all(not start for _, start, _ in scan.clients):
+        ends = {client: end for client, _, end in scan.clients}
+        require(_ends(doc.get_state()) == ends, "the engine reads other blocks than the scanner")
     if not lies_beyond(doc, update):
         whole = doc.get_update()
         content_fingerprint(whole)
@@ -65,6 +69,16 @@ def _run(data: bytes) -> None:
         catalogue.problems()
 
 
+def _ends(state: bytes) -> dict[int, int]:
+    """The clocks after the last, by client, of a state vector."""
+    count, place = read_varuint(state, 0)
+    found = {}
+    for _ in range(count):
+        client, place = read_varuint(state, place)
+        found[client], place = read_varuint(state, place)
+    return found
+
+
 def _seeds() -> Iterator[bytes]:
     for seed in range(6):
         for flat in (True, False):
@@ -73,8 +87,12 @@ def _seeds() -> Iterator[bytes]:
             for update in writers.all_updates()[-6:]:
                 yield bytes((0 if flat else 1,)) + update
                 yield bytes((2 if flat else 3,)) + update
-    for place, update in enumerate((*MALFORMED.values(), *NOT_FLAT.values())):
+    for place, update in enumerate((*MALFORMED.values(), *NOT_FLAT.values(), *_small(HARMFUL.values()))):
         yield bytes((place & 1,)) + update
+
+
+def _small(updates: Iterable[bytes]) -> list[bytes]:
+    return [update for update in updates if len(update) < 4000]
 
 
 def _mutate(data: bytes, rng: Random) -> bytes:
