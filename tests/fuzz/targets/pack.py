@@ -2,7 +2,7 @@
 
 First byte: 0 the bytes of a pack as they are; 1 the same with the right hash; 2 the inside of a pack, behind
 its interval, which is compressed and gets sizes and a hash that fit; 3 records, to be packed and unpacked; 4
-the columns that a log keeps beside a pack.
+the columns that a log keeps beside a pack; 5 rows of seven bytes, to be put into columns and read again.
 """
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ def _run(data: bytes) -> None:
         _packs(_records(rest))
     elif mode == 4:
         try:
-            pack_columns.decode(rest)
+            columns = pack_columns.decode(rest)
         except ValueError:
             return
+        require(pack_columns.encode(columns)[:4] == rest[:4], "columns have two spellings")
+    elif mode == 5:
+        _lays_out(rest)
     else:
         _unpacks(rest if mode == 0 else _with_hash(rest) if mode == 1 else _around(rest))
 
@@ -67,6 +70,31 @@ def _packs(records: list[bytes]) -> None:
         return
     blob = encode_pack(rows, last=rows[-1][0] + 2)
     require(decode_pack(blob, bytes_max=UNPACKED_BYTES_MAX) == rows, "other rows come out than went in")
+
+
+def _lays_out(data: bytes) -> None:
+    rows = []
+    for place in range(0, len(data) - 6, 7):
+        document, chain, n, origin, origin_seq, prev, link = data[place : place + 7]
+        row = pack_columns.PackedRow(
+            document << 20,
+            chain,
+            n,
+            origin,
+            origin_seq << (prev & 31),
+            bytes((prev,)) * 32 if chain else None,
+        )
+        rows.append((row, bytes((link,)) * 32))
+    columns = pack_columns.from_rows(rows)
+    again = pack_columns.decode(pack_columns.encode(columns))
+    for name in pack_columns.PackColumns.__slots__:
+        require(getattr(again, name) == getattr(columns, name), f"{name} come back otherwise")
+    for place, n in enumerate(again.ns):
+        if again.chains[place] in again.chains[:place]:
+            before = again.place_before(place)
+            require(
+                before < place and again.chains[before] == again.chains[place], f"entry {n} follows no other"
+            )
 
 
 def _with_hash(blob: bytes) -> bytes:
@@ -127,7 +155,8 @@ def _seeds() -> Iterator[bytes]:
         for n, item in enumerate(_items(), 1)
     ]
     yield b"\4" + pack_columns.encode(pack_columns.from_rows(rows))
-    yield b"\4" + pack_columns.encode(pack_columns.from_rows(()))
+    yield b"\5" + bytes((1, 1, 1, 1, 1, 0, 1, 1, 1, 2, 1, 2, 1, 2, 2, 0, 0, 1, 3, 0, 0, 1, 2, 1, 2, 1, 9, 3))
+    yield b"\5"
 
 
 def _inside_of(blob: bytes) -> bytes:
@@ -140,7 +169,7 @@ def _inside_of(blob: bytes) -> bytes:
 def _mutate(data: bytes, rng: Random) -> bytes:
     mode, rest = (data[0] if data else 0), data[1:]
     if rng.random() < 0.05:
-        return bytes((rng.randrange(5),)) + rest
+        return bytes((rng.randrange(6),)) + rest
     if mode == 3:
         records = with_pieces_changed(_records(rest), rng, _record)
         return b"\3" + b"".join(len(record).to_bytes(2, "big") + record for record in records)
