@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 REPLAY_STAMP := $(VENV)/.replay-ready
 PLOT_STAMP := $(VENV)/.plot-ready
+FUZZ_STAMP := $(VENV)/.fuzz-ready
 SEED ?= 1
 STORE ?= 367
 REGISTERS ?= 4
@@ -15,7 +16,8 @@ export PYTHONDONTWRITEBYTECODE :=
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test sim deep defects mutants coverage replay bench bench-long soak plot docs fix lint types lock clean
+.PHONY: help env demo check test sim deep defects mutants fuzz coverage replay bench bench-long soak plot docs fix lint types \
+  lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +61,9 @@ defects: $(STAMP)  ## mistakes planted one by one in clean copies, to see them c
 mutants: $(STAMP)  ## small defects planted in a module must fail its tests (an hour): MODULE=codec MINUTES=10 SAMPLE=50 SEED=1
 	$(BIN)/python -m tests.mutants.run $(if $(MODULE),--module $(MODULE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SAMPLE),--sample $(SAMPLE) --seed $(SEED))
 
+fuzz: $(FUZZ_STAMP)  ## look for inputs that no parser can bear: TARGET=codec MINUTES=2 SEED=1 KEEP=1 (into the corpus)
+	$(BIN)/python -m tests.fuzz.run $(if $(TARGET),--target $(TARGET)) --minutes $(or $(MINUTES),1) --seed $(SEED) $(if $(KEEP),--keep)
+
 coverage: $(STAMP)  ## unit tests of the pure parts; fails below 98 % of their branches
 	$(BIN)/coverage run -m pytest -q -m "not deep" $(PURE_TESTS)
 	$(BIN)/coverage report
@@ -90,6 +95,11 @@ $(REPLAY_STAMP): requirements/replay.txt $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/replay.txt
 	@touch $@
 
+# A fuzzer with a compiler's runtime in it: needed by `fuzz`, not by the tests of what it has found.
+$(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
 docs: $(STAMP)  ## write those pages of the reference that say what the code says
 	$(BIN)/python docs/generate.py
 
@@ -101,10 +111,8 @@ lock:  ## pin the newest versions that the .in files allow
 	$(PYTHON) -m venv .make/lock && .make/lock/bin/pip install -q uv
 	for set in runtime dev; do .make/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	  --custom-compile-command "make lock" requirements/$$set.in -o requirements/$$set.txt; done
-	.make/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-	  --custom-compile-command "make lock" -c requirements/dev.txt requirements/replay.in -o requirements/replay.txt
-	.make/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-	  --custom-compile-command "make lock" -c requirements/dev.txt requirements/plot.in -o requirements/plot.txt
+	for set in replay plot fuzz; do .make/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	  --custom-compile-command "make lock" -c requirements/dev.txt requirements/$$set.in -o requirements/$$set.txt; done
 
 clean:
 	rm -rf $(VENV) .make

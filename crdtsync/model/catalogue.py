@@ -24,7 +24,7 @@ from typing import Any, Final, cast
 from pycrdt import Doc, Map, TransactionEvent
 
 from crdtsync.errors import InvalidProduct, UnknownProduct
-from crdtsync.model.engine import apply_update, lies_beyond
+from crdtsync.model.engine import apply_update, follow, lies_beyond
 from crdtsync.model.listing import BARCODE, PRICE, Listing, read_listing
 from crdtsync.model.price import Price, PriceChange, PriceHistory, WantedPrice, make_changes
 from crdtsync.model.product import (
@@ -83,7 +83,8 @@ class Catalogue:
         for key, plain in (self._map.to_py() or {}).items():
             self._file(key, plain)
         self._changed.clear()
-        self._subscriptions = (doc.observe(self._note_update), self._map.observe(self._note_keys))
+        follow(doc, self._note_update)
+        follow(self._map, self._note_keys)
 
     @classmethod
     def open(cls, updates: Iterable[bytes], *, client_id: int) -> Catalogue:
@@ -163,7 +164,7 @@ class Catalogue:
         found = []
         for sku in self.skus():
             timeline = list(self.listing(sku).prices.timeline())
-            for price, following in zip(timeline, [*timeline[1:], None], strict=True):
+            for price, following in zip(timeline, [*timeline, None][1:], strict=True):
                 if price.is_disputed and (following is None or following.from_ms > at_ms):
                     found.append(Conflict(sku, price))
         return found

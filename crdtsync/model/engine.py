@@ -1,4 +1,5 @@
-"""The CRDT engine behind two functions: taking an update, and asking whether all of it arrived.
+"""The CRDT engine behind three functions: taking an update, asking whether all of it arrived, and following
+what changes.
 
 Of an update that another one has to come before, the engine integrates what it can and may lose the rest in
 silence. Updates are therefore brought in causal order where anybody can (``protocol.causal``), and asked
@@ -7,11 +8,12 @@ about where nobody did.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakMethod, finalize
 
 import pycrdt
-from pycrdt import Doc
+from pycrdt import Doc, Map
 
 from crdtsync.errors import UnsafeUpdate
 
@@ -38,6 +40,24 @@ def lies_beyond(doc: Doc[Any], update: bytes) -> bool:
         return True
     # No blocks are left, so that all the rest is the delete set: integers alone.
     return _deletes_beyond(_integers(rest[1:]), _known(_integers(state)))
+
+
+def follow(observed: Doc[Any] | Map[Any], note: Callable[[Any], None]) -> Callable[[], object]:
+    """Have a bound method told of each change, for as long as its object lives or until the result is called.
+
+    What the engine calls it holds where Python's collector does not see it, the document included: an object
+    that follows its document by ``observe`` is never freed, nor is the document.
+    """
+    method = WeakMethod(note)
+
+    def tell(event: Any) -> None:
+        living = method()
+        if living is not None:
+            living(event)
+
+    end = finalize(note.__self__, observed.unobserve, observed.observe(tell))  # type: ignore[attr-defined]
+    end.atexit = False
+    return end
 
 
 def _known(integers: Iterator[int]) -> dict[int, int]:

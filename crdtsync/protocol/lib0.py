@@ -152,10 +152,8 @@ class ValueReader:
             refuse(start, "an integer is out of range")
         return pos + 1
 
-    def _json(self, pos: int, *, undefined: bool = False) -> int:
+    def _json(self, pos: int) -> int:
         text, end = read_text(self._data, pos)
-        if undefined and text == "undefined":
-            return end
         try:
             value = orjson.loads(text)
         except orjson.JSONDecodeError:

@@ -21,7 +21,6 @@ from crdtsync.protocol.yjs import (
     FORMAT,
     GC,
     HAS_KEY,
-    JSON,
     SKIP,
     STATE_LIMITS,
     STRING,
@@ -36,7 +35,7 @@ from crdtsync.protocol.yjs import (
 CATALOGUE_ROOTS = frozenset(("products",))
 _SCALARS = frozenset(b"\x77\x78\x79\x7a\x7b\x7c\x7d\x7e\x74")
 
-_LISTED = frozenset((DELETED, JSON, BINARY, TYPE, ANY))
+_LISTED = frozenset((DELETED, BINARY, TYPE, ANY))
 _WRITTEN = frozenset((DELETED, STRING, EMBED, FORMAT, TYPE))
 _MARKED_UP = frozenset((DELETED, TYPE))
 _INSIDE = {0: _LISTED, 1: frozenset(), 2: _WRITTEN, 3: _MARKED_UP, 4: _MARKED_UP, 6: _WRITTEN}
@@ -174,7 +173,7 @@ class _Tree:
 def scan_document(document: str, yjs: bytes, *, state: bool = False) -> Scan:
     """Scan an update (or, with ``state``, a compacted state) by the rules of the document that it is for.
 
-    The catalogue is flat; ``x/*`` may hold any type that the format knows but subdocuments. Ledgers are
+    The catalogue is flat; ``x/*`` may hold any type that Yjs 13 writes but subdocuments. Ledgers are
     made of sealed entries and never take Yjs bytes: ``NotPermitted``. Else as ``scan_update``.
     """
     limits = STATE_LIMITS if state else UPDATE_LIMITS

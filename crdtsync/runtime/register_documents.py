@@ -7,7 +7,7 @@ record per transaction; what others changed is applied from the log.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from crdtsync.ids import (
     split_update_record,
     update_record,
 )
+from crdtsync.model.engine import follow
 from crdtsync.protocol.causal import CausalOrder
 from crdtsync.protocol.fingerprint import content_fingerprint
 from crdtsync.protocol.scanner import scan_document
@@ -49,11 +50,14 @@ class Document:
         self.refused: list[bytes] = []
         self._replica = replica
         self._seq = 0
+        self._unfollow: Callable[[], object] = lambda: None
         self._load()
 
     @property
     def doc(self) -> Doc[Any]:
-        """The document. Take it anew after an error: what could not be stored is not in it any more."""
+        """The document. Take it anew after an error: what could not be stored is not in it any more,
+        and what is written to the one before is not stored.
+        """
         return self._doc
 
     @property
@@ -117,6 +121,7 @@ class Document:
             self._seq = batch.to.seq
 
     def _load(self) -> None:
+        self._unfollow()
         client_id = int.from_bytes(self._replica.random_bytes(8), "big") >> (64 - CLIENT_ID_BITS)
         self._doc: Doc[Any] = Doc(client_id=client_id)
         self._unsaved: list[bytes] = []
@@ -125,7 +130,7 @@ class Document:
         # The end is read first: a record that arrives meanwhile is applied twice, which changes nothing.
         self._seq = self._replica.log.end.seq
         self._load_records()
-        self._subscription = self._doc.observe(self._changed)
+        self._unfollow = follow(self._doc, self._changed)
 
     def _load_records(self) -> None:
         for _, record in self._replica.log.document_records(self.name):

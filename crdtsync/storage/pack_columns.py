@@ -14,9 +14,14 @@ from typing import Final
 
 import zstandard
 
+from crdtsync.storage.pack import ROWS_MAX
+
 _LEVEL: Final = 3
 _LINK_BYTES: Final = 32
 _COLUMNS: Final = 5
+_HEAD_BYTES: Final = 16
+_PLAIN_BYTES_MAX: Final = _HEAD_BYTES + (8 * _COLUMNS + 8 + _LINK_BYTES) * ROWS_MAX
+_WINDOW_BYTES_MIN: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,12 @@ def encode(columns: PackColumns) -> bytes:
 def decode(packed: bytes) -> PackColumns:
     """From bytes. Raises ``ValueError`` where they are damaged."""
     try:
+        # The frame's own header decides how much memory is taken, and one bit of it may be damaged.
+        stated = zstandard.get_frame_parameters(packed[4:])
+        if not 0 < stated.content_size <= _PLAIN_BYTES_MAX or stated.window_size > max(
+            2 * stated.content_size, _WINDOW_BYTES_MIN
+        ):
+            raise ValueError("the columns of a pack state a size that they cannot have")
         plain = zstandard.ZstdDecompressor().decompress(packed[4:])
     except zstandard.ZstdError as error:
         raise ValueError("the columns of a pack cannot be unpacked") from error

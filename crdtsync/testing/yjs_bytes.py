@@ -48,6 +48,18 @@ def nested_json(levels: int) -> bytes:
     return update(item(5, text("[" * levels + "]" * levels)))
 
 
+def hidden_behind_json(levels: int) -> bytes:
+    """A list of JSON as Yjs once wrote them, and bytes under a key. The engine reads one text more than the
+    list has, so that the bytes are no value to it but a block: values within values.
+    """
+    # The engine takes 0x28, the block after the list, for the length of that text, which ends before the size
+    # of the bytes. The size is the next block to it: 0x88, a value with an origin.
+    hidden = b"\0\1" + b"\x75\1" * levels + b"\x7e"
+    size = len(hidden) + (8 - len(hidden)) % 128
+    value = b"\x74" + varuint(size) + hidden.ljust(size, b"\0")
+    return update(item(2, b"\1" + text("1"), root="a"), entry("k" * 34, value, root="a"))
+
+
 NAME: Final = entry("A/name", b"\x77" + text("Sancerre"))
 """The block that gives a product its name."""
 
@@ -112,6 +124,8 @@ HARMFUL: Final[Mapping[str, bytes]] = {
     "33 levels of values": nested_values(33),
     "33 levels of JSON": nested_json(33),
     "2,000 levels of JSON": nested_json(2000),
+    "JSON of old": update(item(2, b"\1" + text("1"))),
+    "30,000 levels behind JSON of old": hidden_behind_json(30_000),
     "12,000 blocks": update(item(8, b"\1\x78"), *[b"\x88\5\0\1\x78"] * 11_999),
     "60,000 values in one list": update(entry("k", b"\x75" + varuint(60_000) + b"\x7e" * 60_000)),
     "60,000 values in one block": update(item(8, varuint(60_000) + b"\x7e" * 60_000)),

@@ -10,6 +10,7 @@ import pytest
 from pycrdt import Array, Doc, Map, Text
 
 from crdtsync.model.engine import lies_beyond
+from crdtsync.testing.yjs_bytes import hidden_behind_json
 
 
 def document(client_id=5):
@@ -33,6 +34,17 @@ def applied(*updates):
     for update in updates:
         doc.apply_update(update)
     return doc, items
+
+
+# -- bytes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_list_of_old_json_is_read_one_text_too_far():
+    # So the scanner admits none: what follows would be other blocks for the engine than for the scanner.
+    doc = Doc(client_id=9)
+    doc.apply_update(hidden_behind_json(3))
+    first, swallowed = doc.get("a", type=Array).to_py()
+    assert (first, swallowed[:4]) == ("1", '\1\1a"')
 
 
 # -- values --------------------------------------------------------------------------------------------------

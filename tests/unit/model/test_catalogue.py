@@ -237,6 +237,11 @@ def test_a_conflict_of_the_past_is_not_shown_any_more(shop):
     assert (len(a.catalogue.conflicts(NOW + 2)), a.catalogue.conflicts(NOW + HOUR)) == (1, [])
 
 
+def test_a_product_without_any_price_is_no_conflict(shop):
+    shop.puts(NEW__name="Muscat")
+    assert shop.catalogue.conflicts(NOW) == []
+
+
 def test_updates_in_any_order_give_the_same_products(shop):
     shop.set("CM-19", name="A", abv=1400)
     shop.price("CM-19", 1900)

@@ -86,10 +86,6 @@ def test_integers_as_browsers_write_them_are_read(value):
     assert scan(update(entry("k", value))).blocks == 1
 
 
-def test_old_json_content_is_read():
-    assert scan(update(item(2, b"\2" + text("undefined") + text('{"a":[1]}')))).clients == ((5, 0, 2),)
-
-
 # -- what is refused ----------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,6 @@ from crdtsync.protocol.yjs import (
     EMBED,
     FORMAT,
     GC,
-    JSON,
     SKIP,
     STATE_LIMITS,
     STRING,
@@ -130,8 +129,6 @@ def contents(data):
 @pytest.mark.parametrize(
     ("block", "expected"),
     [
-        (item(2, b"\1" + text("1")), (JSON, 1, text("1"))),
-        (item(2, b"\2" + text("1") + text("undefined")), (JSON, 2, text("1") + text("undefined"))),
         (item(3, b"\2ab"), (BINARY, 1, b"\2ab")),
         (item(4, text("abc")), (STRING, 3, b"abc")),
         (item(4, text("aé🍷")), (STRING, 4, "aé🍷".encode())),

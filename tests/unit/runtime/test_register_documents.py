@@ -1,3 +1,6 @@
+import gc
+from weakref import ref
+
 import pytest
 from pycrdt import Array, Doc, Map, Text
 
@@ -150,3 +153,24 @@ def test_records_that_came_in_the_wrong_order_are_all_shown(till):
     open_before.refresh()
     assert points(open_before) == points(till.document("x/loyalty")) == {"a": "3", "b": "2"}
     assert open_before.waiting == 0
+
+
+def test_a_document_that_nobody_holds_is_freed(till):
+    handle = till.document("x/notes")
+    with pytest.raises(ZeroDivisionError):
+        with handle.transaction():
+            handle.doc.get("map", type=Map)["a"] = 1 / 0
+    documents = [ref(handle), ref(handle.doc)]
+    del handle
+    gc.collect()
+    assert [document() for document in documents] == [None, None]
+
+
+def test_what_is_written_to_the_document_before_an_error_is_not_stored(till):
+    handle = till.document("x/notes")
+    before = handle.doc
+    with pytest.raises(ZeroDivisionError):
+        with handle.transaction():
+            raise ZeroDivisionError
+    before.get("map", type=Map)["a"] = 1
+    assert (handle.save(), handle.doc is before) == (0, False)
