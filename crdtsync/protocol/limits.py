@@ -45,6 +45,12 @@ UNSTORED_RECORD_BYTES = 256
 """What a record counts for in ``UNSTORED_BYTES_MAX`` besides its bytes: a refusal may have to be told of it,
 so that 8,192 records of one byte would cost a peer little and us much."""
 
+PACK_UNPACKED_BYTES_MAX = 16 << 20
+"""What one received pack may be unpacked to: replicas make packs of 4 MB, or of one compacted state."""
+
+UNPACKED_AT_ONCE_BYTES_MAX = 16 << 20
+"""What the packs that are stored in one transaction are unpacked to, of all peers together."""
+
 ROOM_BYTES = 512 << 10
 """Answers and records are only made while less than this waits for the peer's socket."""
 

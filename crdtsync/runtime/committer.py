@@ -21,16 +21,13 @@ from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import Refused, RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission, Rejection
+from crdtsync.runtime.batches import bounded, by_peer, is_history, rows_of
 from crdtsync.runtime.tail import Growth, Row, read_on
 from crdtsync.runtime.upkeep import UpkeepThread
 from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
-from crdtsync.storage.pack import decode_pack
 
 OUT_OF_STEP, NEW_LOG = 4513, 4512
 """Close codes: a connection's hello was overtaken, or said another log id than there is. Connect again."""
-
-PACK_BYTES_MAX = 64 << 20
-"""What one received pack may be unpacked to."""
 
 
 @dataclass(slots=True)
@@ -148,9 +145,9 @@ class Committer:
                 store.close()
 
     def _commit(self, store: Store, batch: list[Work]) -> None:
-        if len(batch) > 1 and any(_is_history(work) for work in batch):
-            for work in batch:
-                self._commit(store, [work])
+        if len(parts := bounded(batch)) > 1:
+            for part in parts:
+                self._commit(store, part)
             return
         started, known = self._monotonic_s(), None
         try:
@@ -202,9 +199,9 @@ class Committer:
                 admission.data_version = version
                 commits[work.shop] = _ShopCommit(store.shop(work.shop), admission, self._now_ms())
         growths: list[Growth] = []
-        for works in _by_peer(batch):
+        for works in by_peer(batch):
             commit = commits[works[0].shop]
-            if _is_history(works[0]):
+            if is_history(works[0]):
                 growths += commit.append_ahead(store, works[0])
             else:
                 commit.judge(works)
@@ -241,30 +238,9 @@ def _known(error: Exception) -> CrdtsyncError:
     return error if isinstance(error, CrdtsyncError) else StorageError(f"nothing was stored: {error!r}")
 
 
-def _is_history(work: Work) -> bool:
-    """Whether it is one pack of the past, which is asked for by interval: it moves no position."""
-    return (
-        len(work.deliveries) == 1 and work.deliveries[0].fills is not None and bool(work.deliveries[0].blob)
-    )
-
-
-def _by_peer(batch: list[Work]) -> list[list[Work]]:
-    """The work of each peer, in its order: what came in several frames is one run all the same."""
-    peers: dict[tuple[bytes, bytes, str], list[Work]] = {}
-    for work in batch:
-        peers.setdefault((work.shop, work.peer_log, work.role), []).append(work)
-    return list(peers.values())
-
-
 Judged = list[tuple[int, bytes, Item | Rejection]]
 NO_CURSOR = Cursor(START)
 ROWS_PER_TRANSACTION = 512  # Of history: they are judged in some 20 ms and stored in 10.
-
-
-def _rows_of(delivery: Delivery) -> list[tuple[int, bytes]]:
-    if delivery.blob:
-        return decode_pack(delivery.blob, bytes_max=PACK_BYTES_MAX)
-    return list(delivery.records)
 
 
 class _ShopCommit:
@@ -288,7 +264,7 @@ class _ShopCommit:
     def judge(self, works: list[Work]) -> None:
         """Judge what one peer sent, before the transaction: signatures take longer than the commit."""
         self._admission.refresh(self._log)
-        rows = [[_rows_of(delivery) for delivery in work.deliveries] for work in works]
+        rows = [[rows_of(delivery) for delivery in work.deliveries] for work in works]
         records = [record for deliveries in rows for delivery in deliveries for _, record in delivery]
         verdicts = iter(self._admission.judge(records, works[0].role, self._awaiting))
         for work, deliveries in zip(works, rows, strict=True):
@@ -303,7 +279,7 @@ class _ShopCommit:
         """
         self._admission.refresh(self._log)
         growths: list[Growth] = []
-        rows, kept = _rows_of(work.deliveries[0]), Judged()
+        rows, kept = rows_of(work.deliveries[0]), Judged()
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
             part = rows[first : first + ROWS_PER_TRANSACTION]
             verdicts = self._admission.judge([record for _, record in part], work.role, self._awaiting)
