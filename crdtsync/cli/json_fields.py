@@ -163,6 +163,11 @@ STATUS = (
         ),
         null="where it has not failed, or has succeeded since",
     ),
+    time(
+        "slowed_since",
+        "since when this register sends more than its share, and the relay reads it more slowly",
+        null="where that is not so",
+    ),
 )
 
 RESYNC_PLAN = (

@@ -38,7 +38,7 @@ def by_peer(batch: list[Work]) -> list[list[Work]]:
 
 def bounded(batch: list[Work]) -> list[list[Work]]:
     """The same work in the same order, in as many transactions as it needs: history by itself, and of packs
-    no more than may be unpacked at once. Thousands of sales compress to some kilobytes, and a row of one letter
+    no more than may be unpacked at once. Thousands of sales compress to some kilobytes, a row of one letter
     to nothing: what may wait as packs would fill a machine's memory.
     """
     parts: list[list[Work]] = [[]]

@@ -249,6 +249,7 @@ class _ShopCommit:
     def __init__(self, log: ShopLog, admission: Admission, now_ms: int) -> None:
         self._log = log
         self._admission = admission
+        self._bounds = admission.bounds
         self._now_ms = now_ms
         self._judged: dict[int, list[Judged]] = {}
         self._awaiting: set[bytes] = set()
@@ -292,11 +293,12 @@ class _ShopCommit:
                 if self._misfit(work):
                     self.judge([work])
                     return growths
-                for one in judged:
-                    if isinstance(one[2], Item):
-                        self._append(one[2], Origin(work.peer_log, one[0]))
+                for seq, record, alone in judged:
+                    verdict = self._within_bounds(alone)
+                    if isinstance(verdict, Item):
+                        self._append(verdict, Origin(work.peer_log, seq))
                     else:
-                        kept.append(one)
+                        kept.append((seq, record, verdict))
                 growths.append(self.finish(is_all=False))
             self._awaiting.clear()
         self._judged[id(work)] = [kept]
@@ -308,6 +310,8 @@ class _ShopCommit:
         self._h = self._start.h
         self._cursors.clear()
         self._rows, self._unchecked, self._anew, self._documents = [], [], set(), set()
+        if self._bounds is not None:
+            self._bounds.begin(self._log)
 
     def _misfit(self, work: Work) -> LinkClosed | None:
         """Why nothing of this work may be stored, if that is so."""
@@ -349,10 +353,14 @@ class _ShopCommit:
         return True
 
     def finish(self, *, is_all: bool = True) -> Growth:
-        """Inside the transaction: judge what was held again, if certificates came in and ``is_all``."""
-        if is_all and self._admission.take_new_certificates():
+        """Inside the transaction: with ``is_all``, what was held is judged again if there is cause to."""
+        bounds = self._bounds
+        may_be_wider = bounds is not None and bounds.may_be_wider
+        if is_all and (self._admission.take_new_certificates() or may_be_wider):
             self._rejudge()
         self._save_cursors()
+        if bounds is not None:
+            bounds.finish(self._log)
         anew, unchecked, documents = frozenset(self._anew), tuple(self._unchecked), frozenset(self._documents)
         return Growth(self._log.shop, self._start, self._rows, anew, unchecked, documents)
 
@@ -370,10 +378,13 @@ class _ShopCommit:
             self._moved.discard(peer_log)
             return ()
         refused = []
-        for seq, record, verdict in judged:
+        for seq, record, alone in judged:
+            verdict = self._within_bounds(alone)
             if isinstance(verdict, Rejection):
                 refusal = RefusedRecord(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
                 kept = Refusal(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
+                if self._bounds is not None:
+                    self._bounds.keep_apart(self._log, peer_log, kept, record)
                 self._log.refuse(peer_log, kept, record, self._now_ms)
                 refused.append(refusal)
             else:
@@ -410,13 +421,20 @@ class _ShopCommit:
         if item.digest in self._awaiting:
             self._unchecked.append(seq)
         self._admission.appended(item)
+        if self._bounds is not None:
+            self._bounds.appended(self._log, item)
         return True
+
+    def _within_bounds(self, verdict: Item | Rejection) -> Item | Rejection:
+        if self._bounds is None or isinstance(verdict, Rejection):
+            return verdict
+        return self._bounds.judge(self._log, verdict) or verdict
 
     def _rejudge(self) -> None:
         held = [apart for apart in self._log.apart() if apart.held]
         verdicts = self._admission.judge([apart.record for apart in held], "register")
         for apart, verdict in zip(held, verdicts, strict=True):
-            if isinstance(verdict, Item):
+            if isinstance(verdict, Item) and self._within_bounds(verdict) is verdict:
                 # Whose log has it is told by the refusals that stand, not by who brought it: that log may
                 # have been put back since, and would never be given the record that it has lost.
                 origins = self._log.settle_refusals(apart.digest)

@@ -109,15 +109,21 @@ def pack_interval(blob: bytes) -> tuple[int, int]:
     return first, last
 
 
-def unpacked_cost(blob: bytes) -> int:
-    """How much memory a pack says that it takes while it is unpacked: what it says is held to by
-    ``decode_pack``. Of bytes that are no pack, their own size. Raises nothing.
+def unpacked_size(blob: bytes) -> tuple[int, int]:
+    """Rows and bytes that a pack says to hold, to which ``decode_pack`` holds it. Of bytes that are no pack,
+    none and their own size. Raises nothing.
     """
     try:
         first, last, _, plain_size, size, _ = _read_header(blob)
     except MalformedRecord:
-        return len(blob)
-    return max(plain_size, size) + ROW_BYTES * (last - first + 1)
+        return 0, len(blob)
+    return last - first + 1, max(plain_size, size)
+
+
+def unpacked_cost(blob: bytes) -> int:
+    """How much memory a pack says that it takes while it is unpacked. Raises nothing."""
+    rows, size = unpacked_size(blob)
+    return size + ROW_BYTES * rows
 
 
 def decode_pack(blob: bytes, *, bytes_max: int) -> list[tuple[int, bytes]]:

@@ -18,6 +18,7 @@ from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.bounds import Bounds, Quota
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committer import OUT_OF_STEP, Committer
 from crdtsync.runtime.comparison import Reader
@@ -42,8 +43,11 @@ class RelayHome(ABC):
     committer: Committer
     documents: Reader
 
-    def __init__(self, store: Store, device: bytes, clock: Clock, random: RandomBytes) -> None:
+    def __init__(
+        self, store: Store, device: bytes, clock: Clock, random: RandomBytes, *, quota: Quota | None = None
+    ) -> None:
         self.store = store
+        self._quota = quota or Quota()
         self.device = device
         self.clock = clock
         self.random = random
@@ -111,7 +115,9 @@ class RelayHome(ABC):
 
     def committer_admission(self, shop: bytes) -> Admission:
         """For what is to be stored."""
-        return self._committer_admissions.setdefault(shop, Admission(shop))
+        if shop not in self._committer_admissions:
+            self._committer_admissions[shop] = Admission(shop, Bounds(self._quota))
+        return self._committer_admissions[shop]
 
     def tail(self, shop: bytes) -> Tail:
         """The newest rows of a shop."""

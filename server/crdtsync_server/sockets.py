@@ -23,6 +23,8 @@ class WebSocketEnd:
         self._metrics = metrics
         self._open = True
         self._reads_no_more = False
+        self.pause_s: Callable[[], float] = lambda: 0.0
+        """How long to wait before the next message is read: the device sends faster than it may."""
         self._write: Callable[[list[bytes]], bool] | None = self._extensions.get(WRITE)
 
     @property
@@ -63,6 +65,8 @@ class WebSocketEnd:
         """The next frame. Raises ``LinkClosed``, and ``MessageTooBig`` for one just over the limit
         (larger ones never get here).
         """
+        if (pause_s := self.pause_s()) > 0:
+            await asyncio.sleep(pause_s)
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             self._open = False
