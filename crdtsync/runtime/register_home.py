@@ -13,6 +13,7 @@ from crdtsync.ids import ENTRY, ID_BYTES, START, Position
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
+from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import Clock, RandomBytes
@@ -65,6 +66,7 @@ class RegisterHome:
         self._admission = Admission(identity.shop)
         self._tail = Tail(self._log.end, TAIL_BYTES_MAX)
         self._has_met = False
+        self._sent_by: Outbound | None = None
         self._is_slowed = load_slowed(self._log) is not None
         self.documents = self.make_reader(open_store)
         self.committer = self.make_committer(open_store, Admission(identity.shop))
@@ -138,7 +140,10 @@ class RegisterHome:
         self.error = None
         self._has_met = True
         self._note_slowed(False)
-        peer, relay = connection.session.peer, self._relay
+        peer, relay, outbound = connection.session.peer, self._relay, connection.session.outbound
+        if self._sent_by is not None:
+            outbound.recall(self._sent_by.told.seq, self._sent_by.served)
+        self._sent_by = outbound
         if peer is None or relay is None:
             return
         now_ms = self._clock.now_ms()

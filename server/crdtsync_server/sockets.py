@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from crdtsync.errors import LinkClosed, MessageTooBig
 from crdtsync.protocol.limits import FRAME_BYTES_MAX
-from crdtsync_server.door import PROVED, WRITE
+from crdtsync_server.door import PROVED, SILENT_S, WRITE
 from crdtsync_server.metrics import RelayMetrics
 
 
@@ -30,6 +30,11 @@ class WebSocketEnd:
     @property
     def _extensions(self) -> dict[str, Any]:
         return self._websocket.scope.get("extensions") or {}
+
+    def silent_s(self) -> float:
+        """For how long nothing has come; how long that may be is the door's business."""
+        silent_s: Callable[[], float] | None = self._extensions.get(SILENT_S)
+        return 0.0 if silent_s is None else silent_s()
 
     def stop_reading(self) -> None:
         """Take nothing more from the device: whatever it sends from now on it will send again."""
