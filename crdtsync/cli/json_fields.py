@@ -172,6 +172,11 @@ STATUS = (
         null="where it has not failed, or has succeeded since",
     ),
     many("findings", "what `doctor` finds without the network", FINDINGS),
+    time(
+        "slowed_since",
+        "since when this register sends more than its share, and the relay reads it more slowly",
+        null="where that is not so",
+    ),
 )
 
 RESYNC_PLAN = (

@@ -84,6 +84,7 @@ def status_facts(status: Status, findings: list[Finding]) -> dict[str, Any]:
         "concerns": status.concerns,
         "link_trouble": status.link_trouble,
         "findings": findings,
+        "slowed_since": status.slowed_since_ms,
     }
 
 
@@ -108,6 +109,9 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
     if status.link_trouble is not None:
         since = local_time(status.link_trouble.since_ms, utc_offset_min)
         click.echo(f"  not connected   since {since}: {status.link_trouble.message}")
+    if status.slowed_since_ms is not None:
+        since = local_time(status.slowed_since_ms, utc_offset_min)
+        click.echo(f"  slowed          since {since}: it sends more than its share; nothing is lost")
     click.echo(f"  last confirmed  {local_time(status.last_ack_at_ms, utc_offset_min)}")
     click.echo(f"  store           {status.store_bytes / 1e6:.1f} MB")
     if status.clock_offset_ms is not None:

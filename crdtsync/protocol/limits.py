@@ -45,6 +45,12 @@ UNSTORED_RECORD_BYTES = 256
 """What a record counts for in ``UNSTORED_BYTES_MAX`` besides its bytes: a refusal may have to be told of it,
 so that 8,192 records of one byte would cost a peer little and us much."""
 
+PACK_UNPACKED_BYTES_MAX = 16 << 20
+"""What one received pack may be unpacked to: replicas make packs of 4 MB, or of one compacted state."""
+
+UNPACKED_AT_ONCE_BYTES_MAX = 16 << 20
+"""What the packs that are stored in one transaction are unpacked to, of all peers together."""
+
 ROOM_BYTES = 512 << 10
 """Answers and records are only made while less than this waits for the peer's socket."""
 
@@ -60,6 +66,10 @@ WANT_SEQS = 8192
 
 WANT_SEQS_UNDER_WAY = 2 * WANT_SEQS
 """How many old records are asked for at a time, so that the wire is busy while some are being stored."""
+
+SMALL_PIECES = 256
+"""Packs of ``BATCH_BYTES`` that are sent instead of those on disk, which are thirty times as large, after a
+line broke in the midst of one. More than may be under way: in the end the line has carried some of them."""
 
 WANTS_UNDER_WAY_MAX = 64
 """In how many intervals: a catalogue lies scattered over the log, and must not cost a round trip apiece."""
@@ -121,6 +131,10 @@ REPAIR_EVERY_MS = 10_000
 
 STALLED_AFTER_MS = 60_000
 """How long records may stay unacknowledged with nothing at all coming from the peer."""
+
+ANSWER_WITHIN_MS = 1_800_000
+"""How long they may stay so although something comes, pings or parts of a message: 1 KB/s carries all that
+may be under way in that time."""
 
 HEADS_ROWS_MIN = 512
 """Two replicas that do not know each other and have more rows than this compare heads before they send; less

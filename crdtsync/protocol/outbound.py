@@ -13,7 +13,7 @@ from enum import Enum
 from crdtsync.errors import UnexpectedMessage
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
-from crdtsync.protocol.intervals import Interval, joined
+from crdtsync.protocol.intervals import Interval, joined, overlaps
 from crdtsync.protocol.messages import Ack, Cut, Message, Pack, Records, Want
 from crdtsync.protocol.work import Covered, ReadRequest
 
@@ -47,10 +47,27 @@ class Outbound:
         self._repair_until = 0
         self._fills: list[list[int]] = []
         self._again: list[list[int]] = []
+        self.served: list[Interval] = []
+        """What was asked for and sent of late: on the next connection it shows what got lost on the way."""
+        self._served_before: Sequence[Interval] = ()
+        self._small_pieces = 0
 
     def start(self, position: Position) -> None:
         """The peer holds my log up to ``position``; go on there."""
         self.sent = self.told = self.acked = position
+
+    def recall(self, told: int, served: Sequence[Interval]) -> None:
+        """What was sent on the last connection: if not all was stored, the line broke in the midst of it."""
+        self._served_before = served
+        if self.acked.seq < told:
+            self._small_pieces = limits.SMALL_PIECES
+
+    @property
+    def in_small_pieces(self) -> bool:
+        """Whether history is better sent little by little: a line that breaks before a pack is over would
+        carry the beginning of the same one for ever.
+        """
+        return self._small_pieces > 0
 
     @property
     def is_quiet(self) -> bool:
@@ -123,6 +140,7 @@ class Outbound:
     def supply_pack(self, to: Position, blob: bytes) -> None:
         """The pack that holds the row asked for, with all rows up to ``to``."""
         purpose, _ = self._take_reading()
+        self._small_pieces = max(0, self._small_pieces - 1)
         if purpose is Purpose.FILL:
             self._send(Pack(self.told, self.told, blob, self._take_fill(to.seq)))
         else:
@@ -177,6 +195,9 @@ class Outbound:
         if message.hi > self.told.seq or len(self._fills) >= 2 * limits.WANTS_UNDER_WAY_MAX:
             raise UnexpectedMessage("an interval was asked for that was not offered")
         self._fills.append([message.lo, message.hi])
+        if overlaps(self._served_before, (message.lo, message.hi)):
+            self._small_pieces = limits.SMALL_PIECES
+            self._served_before = ()
 
     def _advance(self, to: Position, size: int) -> Position:
         start, self.told = self.told, to
@@ -193,6 +214,7 @@ class Outbound:
 
     def _take_fill(self, to_seq: int) -> Interval:
         lo = self._fills[0][0]
+        self.served = [*self.served[1 - limits.WANTS_UNDER_WAY_MAX :], (lo, to_seq)]
         for fill in list(self._fills):
             # A pack may reach into other intervals that were asked for, but only upwards from this one.
             if lo <= fill[0] and fill[1] <= to_seq:

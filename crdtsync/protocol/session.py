@@ -60,6 +60,7 @@ from crdtsync.protocol.messages import (
 from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.parts import Parts
 from crdtsync.protocol.refusals import RefusedList, refused_messages
+from crdtsync.protocol.silence import Silence
 from crdtsync.protocol.work import Covered, Delivery, Me, Ready, Standing
 
 
@@ -105,7 +106,8 @@ class Session:
         self._queued_bytes = self._largest_bytes = 0
         self._queued_bytes_max = limits.QUEUED_BYTES_MAX
         self._was_asked_for_certificates = False
-        self._opened_ms = self._heard_ms = self._now_ms = now_ms
+        self._opened_ms = self._now_ms = now_ms
+        self.silence = Silence(now_ms)
         self.comparing = Comparing(self._send, self.outbound, self.inbound, lambda: self.is_in_step, now_ms)
         if not connecting:
             self._send(Challenge(limits.VERSION, nonce))
@@ -136,7 +138,8 @@ class Session:
         """Take one frame from the peer. Raises ``RemoteProtocolError``, and ``LinkClosed`` for a peer that
         does not read what it causes.
         """
-        self._now_ms = self.comparing.now_ms = self._heard_ms = now_ms
+        self._now_ms = self.comparing.now_ms = now_ms
+        self.silence.message(now_ms)
         if self.state is State.PARTING:
             return
         self._check_queue()
@@ -166,10 +169,7 @@ class Session:
                 raise LinkClosed("the peer did not say who it is in time", code=4508)
             return
         self._check_queue()
-        if not (self.outbound.is_stalled or self.comparing.waits_for_heads):
-            self._heard_ms = now_ms  # A peer that owes nothing may be quiet.
-        elif now_ms - self._heard_ms > limits.STALLED_AFTER_MS:
-            raise LinkClosed("the peer has been silent for too long", code=4508)
+        self.silence.check(now_ms, is_owed=self.outbound.is_stalled or self.comparing.waits_for_heads)
         since_ms = self.outbound.advance_since_ms
         if since_ms is not None and now_ms - since_ms >= limits.ADVANCE_AFTER_MS:
             self.outbound.advance()

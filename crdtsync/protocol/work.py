@@ -145,3 +145,16 @@ class Ready:
     presence: dict[str, Any] | None = None
     to_read: ReadRequest | None = None
     to_send: list[bytes] = field(default_factory=list)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the session is told something in answer, so that there may be more to do."""
+        return (
+            self.judge is not None
+            or self.certificates_wanted
+            or self.heads_wanted
+            or self.heads is not None
+            or self.digest_due
+            or self.digest is not None
+            or self.cut_due
+        )

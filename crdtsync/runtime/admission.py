@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from crdtsync.errors import CrdtsyncError, RecordError
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, STATE, Item, record_digest, split_update_record
@@ -13,6 +13,9 @@ from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.entry import Entry, read_entry
 from crdtsync.protocol.scanner import scan_document
 from crdtsync.storage.log import ShopLog
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.bounds import Bounds
 
 ENTRIES_AT_ONCE: Final = 256
 """Bodies in memory at a time. Those of a whole pack are 150,000 objects, and Python's collector would look
@@ -31,10 +34,14 @@ class Rejection:
 
 
 class Admission:
-    """Judges records for one shop by its certificates. Use from one thread; each thread has its own."""
+    """Judges records for one shop by its certificates. Use from one thread; each thread has its own.
 
-    def __init__(self, shop: bytes) -> None:
+    ``bounds``: what the shop may fill, which is asked when a record is stored; None: whatever comes.
+    """
+
+    def __init__(self, shop: bytes, bounds: Bounds | None = None) -> None:
         self.directory = Directory(shop)
+        self.bounds = bounds
         self.is_stale = True
         self.data_version = -1
         self._seen_seq = 0

@@ -31,7 +31,7 @@ def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | No
         batch = tail.read(request.after, bytes_max=request.bytes_max, skip_origin=skip)
     # All that is new fits in one frame: no pack has it, and the disk is not asked once for every peer.
     is_live = batch is not None and tail is not None and batch.to.seq == tail.end.seq
-    if request.packs and not is_live:
+    if request.packs and not is_live and not session.outbound.in_small_pieces:
         pack = log.pack_at(request.after + 1)
         if pack is not None and (
             # Of an interval: the peer has no place yet for rows beyond what it was told of.

@@ -21,16 +21,13 @@ from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import Refused, RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission, Rejection
+from crdtsync.runtime.batches import bounded, by_peer, is_history, rows_of
 from crdtsync.runtime.tail import Growth, Row, read_on
 from crdtsync.runtime.upkeep import UpkeepThread
 from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
-from crdtsync.storage.pack import decode_pack
 
 OUT_OF_STEP, NEW_LOG = 4513, 4512
 """Close codes: a connection's hello was overtaken, or said another log id than there is. Connect again."""
-
-PACK_BYTES_MAX = 64 << 20
-"""What one received pack may be unpacked to."""
 
 
 @dataclass(slots=True)
@@ -148,9 +145,9 @@ class Committer:
                 store.close()
 
     def _commit(self, store: Store, batch: list[Work]) -> None:
-        if len(batch) > 1 and any(_is_history(work) for work in batch):
-            for work in batch:
-                self._commit(store, [work])
+        if len(parts := bounded(batch)) > 1:
+            for part in parts:
+                self._commit(store, part)
             return
         started, known = self._monotonic_s(), None
         try:
@@ -202,9 +199,9 @@ class Committer:
                 admission.data_version = version
                 commits[work.shop] = _ShopCommit(store.shop(work.shop), admission, self._now_ms())
         growths: list[Growth] = []
-        for works in _by_peer(batch):
+        for works in by_peer(batch):
             commit = commits[works[0].shop]
-            if _is_history(works[0]):
+            if is_history(works[0]):
                 growths += commit.append_ahead(store, works[0])
             else:
                 commit.judge(works)
@@ -241,30 +238,9 @@ def _known(error: Exception) -> CrdtsyncError:
     return error if isinstance(error, CrdtsyncError) else StorageError(f"nothing was stored: {error!r}")
 
 
-def _is_history(work: Work) -> bool:
-    """Whether it is one pack of the past, which is asked for by interval: it moves no position."""
-    return (
-        len(work.deliveries) == 1 and work.deliveries[0].fills is not None and bool(work.deliveries[0].blob)
-    )
-
-
-def _by_peer(batch: list[Work]) -> list[list[Work]]:
-    """The work of each peer, in its order: what came in several frames is one run all the same."""
-    peers: dict[tuple[bytes, bytes, str], list[Work]] = {}
-    for work in batch:
-        peers.setdefault((work.shop, work.peer_log, work.role), []).append(work)
-    return list(peers.values())
-
-
 Judged = list[tuple[int, bytes, Item | Rejection]]
 NO_CURSOR = Cursor(START)
 ROWS_PER_TRANSACTION = 512  # Of history: they are judged in some 20 ms and stored in 10.
-
-
-def _rows_of(delivery: Delivery) -> list[tuple[int, bytes]]:
-    if delivery.blob:
-        return decode_pack(delivery.blob, bytes_max=PACK_BYTES_MAX)
-    return list(delivery.records)
 
 
 class _ShopCommit:
@@ -273,6 +249,7 @@ class _ShopCommit:
     def __init__(self, log: ShopLog, admission: Admission, now_ms: int) -> None:
         self._log = log
         self._admission = admission
+        self._bounds = admission.bounds
         self._now_ms = now_ms
         self._judged: dict[int, list[Judged]] = {}
         self._awaiting: set[bytes] = set()
@@ -288,7 +265,7 @@ class _ShopCommit:
     def judge(self, works: list[Work]) -> None:
         """Judge what one peer sent, before the transaction: signatures take longer than the commit."""
         self._admission.refresh(self._log)
-        rows = [[_rows_of(delivery) for delivery in work.deliveries] for work in works]
+        rows = [[rows_of(delivery) for delivery in work.deliveries] for work in works]
         records = [record for deliveries in rows for delivery in deliveries for _, record in delivery]
         verdicts = iter(self._admission.judge(records, works[0].role, self._awaiting))
         for work, deliveries in zip(works, rows, strict=True):
@@ -303,7 +280,7 @@ class _ShopCommit:
         """
         self._admission.refresh(self._log)
         growths: list[Growth] = []
-        rows, kept = _rows_of(work.deliveries[0]), Judged()
+        rows, kept = rows_of(work.deliveries[0]), Judged()
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
             part = rows[first : first + ROWS_PER_TRANSACTION]
             verdicts = self._admission.judge([record for _, record in part], work.role, self._awaiting)
@@ -316,11 +293,12 @@ class _ShopCommit:
                 if self._misfit(work):
                     self.judge([work])
                     return growths
-                for one in judged:
-                    if isinstance(one[2], Item):
-                        self._append(one[2], Origin(work.peer_log, one[0]))
+                for seq, record, alone in judged:
+                    verdict = self._within_bounds(alone)
+                    if isinstance(verdict, Item):
+                        self._append(verdict, Origin(work.peer_log, seq))
                     else:
-                        kept.append(one)
+                        kept.append((seq, record, verdict))
                 growths.append(self.finish(is_all=False))
             self._awaiting.clear()
         self._judged[id(work)] = [kept]
@@ -332,6 +310,8 @@ class _ShopCommit:
         self._h = self._start.h
         self._cursors.clear()
         self._rows, self._unchecked, self._anew, self._documents = [], [], set(), set()
+        if self._bounds is not None:
+            self._bounds.begin(self._log)
 
     def _misfit(self, work: Work) -> LinkClosed | None:
         """Why nothing of this work may be stored, if that is so."""
@@ -373,10 +353,14 @@ class _ShopCommit:
         return True
 
     def finish(self, *, is_all: bool = True) -> Growth:
-        """Inside the transaction: judge what was held again, if certificates came in and ``is_all``."""
-        if is_all and self._admission.take_new_certificates():
+        """Inside the transaction: with ``is_all``, what was held is judged again if there is cause to."""
+        bounds = self._bounds
+        may_be_wider = bounds is not None and bounds.may_be_wider
+        if is_all and (self._admission.take_new_certificates() or may_be_wider):
             self._rejudge()
         self._save_cursors()
+        if bounds is not None:
+            bounds.finish(self._log)
         anew, unchecked, documents = frozenset(self._anew), tuple(self._unchecked), frozenset(self._documents)
         return Growth(self._log.shop, self._start, self._rows, anew, unchecked, documents)
 
@@ -394,10 +378,13 @@ class _ShopCommit:
             self._moved.discard(peer_log)
             return ()
         refused = []
-        for seq, record, verdict in judged:
+        for seq, record, alone in judged:
+            verdict = self._within_bounds(alone)
             if isinstance(verdict, Rejection):
                 refusal = RefusedRecord(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
                 kept = Refusal(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
+                if self._bounds is not None:
+                    self._bounds.keep_apart(self._log, peer_log, kept, record)
                 self._log.refuse(peer_log, kept, record, self._now_ms)
                 refused.append(refusal)
             else:
@@ -434,13 +421,20 @@ class _ShopCommit:
         if item.digest in self._awaiting:
             self._unchecked.append(seq)
         self._admission.appended(item)
+        if self._bounds is not None:
+            self._bounds.appended(self._log, item)
         return True
+
+    def _within_bounds(self, verdict: Item | Rejection) -> Item | Rejection:
+        if self._bounds is None or isinstance(verdict, Rejection):
+            return verdict
+        return self._bounds.judge(self._log, verdict) or verdict
 
     def _rejudge(self) -> None:
         held = [apart for apart in self._log.apart() if apart.held]
         verdicts = self._admission.judge([apart.record for apart in held], "register")
         for apart, verdict in zip(held, verdicts, strict=True):
-            if isinstance(verdict, Item):
+            if isinstance(verdict, Item) and self._within_bounds(verdict) is verdict:
                 # Whose log has it is told by the refusals that stand, not by who brought it: that log may
                 # have been put back since, and would never be given the record that it has lost.
                 origins = self._log.settle_refusals(apart.digest)

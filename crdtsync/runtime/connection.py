@@ -55,6 +55,12 @@ class Socket(Protocol):
     async def close(self, code: int, reason: str) -> None: ...
 
 
+class AttentiveSocket(Socket, Protocol):
+    """A socket that knows for how long nothing has come. Raises ``LinkClosed`` where that is too long."""
+
+    def silent_s(self) -> float: ...
+
+
 class PromptSocket(Socket, Protocol):
     """A socket that can do without a task for what the peer takes at once: that is most of what is sent."""
 
@@ -109,6 +115,7 @@ class Connection:
         self.bytes_received = 0
         self._socket = socket
         self._send_now: Callable[[list[bytes]], bool] | None = getattr(socket, "send_now", None)
+        self._silent_s: Callable[[], float] | None = getattr(socket, "silent_s", None)
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
         self._pending_read: ReadRequest | None = None
@@ -205,7 +212,10 @@ class Connection:
 
     def _tick(self) -> None:
         try:
-            self.session.tick(self.home.now_ms())
+            now_ms = self.home.now_ms()
+            if self._silent_s is not None:
+                self.session.silence.sign_of_life(now_ms - int(self._silent_s() * 1000))
+            self.session.tick(now_ms)
         except Exception as error:  # As above.
             self._fail(error)
         self.pump()
@@ -258,7 +268,7 @@ class Connection:
             while self.error is None:
                 ready = self.session.take_ready(self._outbox_bytes)
                 self._do(ready)
-                if not (_is_answered(ready) or self._serve_read(ready.to_read)):
+                if not (ready.asks or self._serve_read(ready.to_read)):
                     break
         except Exception as error:  # The boundary of a connection, see `_fail`.
             self._fail(error)
@@ -423,19 +433,6 @@ class Connection:
         if self._log is None:
             raise AssertionError("no log is read before the peer is known")
         return self._log
-
-
-def _is_answered(ready: Ready) -> bool:
-    """Whether the session was told something, so that there may be more to do."""
-    return (
-        ready.judge is not None
-        or ready.certificates_wanted
-        or ready.heads_wanted
-        or ready.heads is not None
-        or ready.digest_due
-        or ready.digest is not None
-        or ready.cut_due
-    )
 
 
 def refused(refusal: Refusal) -> RefusedRecord:

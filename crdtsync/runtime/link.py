@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
@@ -13,15 +14,37 @@ from crdtsync.protocol.limits import FRAME_BYTES_MAX
 from crdtsync.runtime.address import SYNC_PATH, socket_url, trusting, why
 
 OPEN_TIMEOUT_S = 10
-PING_EVERY_S = 15
-PING_TIMEOUT_S = 20
+PING_EVERY_S = 15.0
+SILENCE_S_MAX = 35.0
+"""After so long without a single byte, not even the answer to a ping, nobody is there any more."""
+
+
+class _Heard(ClientConnection):
+    """A WebSocket that knows when something last came. Its own way to find out whether the other end lives
+    is to wait for the answer to a ping: over a slow line that waits behind a megabyte of history.
+    """
+
+    heard_s = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes, which may be a part of something."""
+        self.heard_s = self.loop.time()
+        super().data_received(data)
 
 
 class Link:
     """An open WebSocket to a relay or a register."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: _Heard) -> None:
         self._socket = socket
+
+    def silent_s(self) -> float:
+        """For how long nothing has come. Raises ``LinkClosed`` if that is too long."""
+        silent_s = self._socket.loop.time() - self._socket.heard_s
+        if silent_s > SILENCE_S_MAX:
+            self.abandon()
+            raise LinkClosed("nothing comes from the peer any more", code=4508)
+        return silent_s
 
     async def send(self, frame: bytes) -> None:
         """Raises ``LinkClosed``."""
@@ -74,13 +97,14 @@ async def open_link(url: str, path: str = SYNC_PATH, *, tls_ca: str | None = Non
             max_queue=16,
             open_timeout=OPEN_TIMEOUT_S,
             ping_interval=PING_EVERY_S,
-            ping_timeout=PING_TIMEOUT_S,
+            ping_timeout=None,
+            create_connection=_Heard,
             close_timeout=2,
             proxy=None,
         )
     except (OSError, TimeoutError, websockets.WebSocketException) as error:
         raise RelayUnreachable(f"{url} cannot be reached: {_why(error)}") from error
-    return Link(socket)
+    return Link(cast(_Heard, socket))
 
 
 def _closed(error: websockets.ConnectionClosed) -> LinkClosed:

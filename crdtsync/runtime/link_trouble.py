@@ -15,6 +15,10 @@ from crdtsync.storage.log import ShopLog
 
 _KEY: Final = "link_trouble"
 _UNMENDED: Final = "documents_unmended"
+_SLOWED: Final = "slowed_since_ms"
+
+SLOWED: Final = "slowed"
+"""What a relay tells of a register in a presence message: whether it reads it more slowly than it sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +79,16 @@ def save_unmended(log: ShopLog, documents: Iterable[str]) -> None:
     """Inside a transaction."""
     names = sorted(documents)
     log.set_state(_UNMENDED, orjson.dumps(names) if names else None)
+
+
+def load_slowed(log: ShopLog) -> int | None:
+    """Since when (Unix milliseconds) the relay has read this register more slowly than it sends; None if it
+    does not.
+    """
+    data = log.state(_SLOWED)
+    return int.from_bytes(data, "big") if data else None
+
+
+def save_slowed(log: ShopLog, since_ms: int | None) -> None:
+    """Inside a transaction."""
+    log.set_state(_SLOWED, None if since_ms is None else since_ms.to_bytes(8, "big"))

@@ -13,6 +13,7 @@ from crdtsync.ids import ENTRY, ID_BYTES, START, Position
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
+from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.clock import Clock, RandomBytes
@@ -28,6 +29,7 @@ from crdtsync.runtime.identity import (
     save_clock_offset,
     save_relay,
 )
+from crdtsync.runtime.link_trouble import SLOWED, load_slowed, save_slowed
 from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog, Store
 
@@ -64,6 +66,8 @@ class RegisterHome:
         self._admission = Admission(identity.shop)
         self._tail = Tail(self._log.end, TAIL_BYTES_MAX)
         self._has_met = False
+        self._sent_by: Outbound | None = None
+        self._is_slowed = load_slowed(self._log) is not None
         self.documents = self.make_reader(open_store)
         self.committer = self.make_committer(open_store, Admission(identity.shop))
 
@@ -135,7 +139,11 @@ class RegisterHome:
         """The relay has proved who it is: remember its log, and how far our clock is from its own."""
         self.error = None
         self._has_met = True
-        peer, relay = connection.session.peer, self._relay
+        self._note_slowed(False)
+        peer, relay, outbound = connection.session.peer, self._relay, connection.session.outbound
+        if self._sent_by is not None:
+            outbound.recall(self._sent_by.told.seq, self._sent_by.served)
+        self._sent_by = outbound
         if peer is None or relay is None:
             return
         now_ms = self._clock.now_ms()
@@ -171,7 +179,15 @@ class RegisterHome:
         return lambda log: log.set_acknowledged(log_id, position, now_ms)
 
     def presence(self, connection: Connection, facts: dict[str, Any]) -> None:
-        """The relay tells nothing that is acted upon."""
+        """What the relay tells is shown by `status`, and nothing is done about it."""
+        self._note_slowed(facts.get(SLOWED) is True)
+
+    def _note_slowed(self, is_slowed: bool) -> None:
+        if is_slowed == self._is_slowed:
+            return
+        self._is_slowed = is_slowed
+        since_ms = self._clock.now_ms() if is_slowed else None
+        self.save(lambda log: save_slowed(log, since_ms))
 
     def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
         """A commit of ours is on disk, or failed."""

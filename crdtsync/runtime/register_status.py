@@ -18,7 +18,7 @@ import orjson
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.runtime.identity import load_clock_offset, load_relay
-from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble, load_unmended
+from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble, load_slowed, load_unmended
 from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
@@ -101,6 +101,7 @@ class Status:
 
     ``pending`` is all of it; ``pending_own`` was recorded here, ``pending_others`` came from other registers
     and is not known to be at the relay (this register may have the only copy of a broken neighbour's sales).
+    ``slowed_since_ms``: since when the relay reads what this register sends more slowly than it is sent.
     ``link_trouble``: why the last attempts to reach the relay failed, None if none did since the last
     success.
     """
@@ -126,6 +127,7 @@ class Status:
     signatures_checked_to: int
     concerns: tuple[str, ...] = field(default=())
     link_trouble: LinkTrouble | None = None
+    slowed_since_ms: int | None = None
 
 
 def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
@@ -177,6 +179,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         signatures_checked_to=checked_up_to(log),
         concerns=concerns,
         link_trouble=trouble,
+        slowed_since_ms=load_slowed(log) if total.records else None,
     )
 
 

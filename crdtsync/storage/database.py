@@ -6,6 +6,7 @@ file is in WAL mode with ``synchronous=FULL``: a commit that returned is on disk
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,9 @@ Values = Sequence[Any]
 _KEEP: Final = (
     "keep a copy of the data folder, and enrol a register in an empty one: what the relay has comes back"
 )
+
+
+_MORE_FILES: Final = "close other programs, or let this one open more files (`ulimit -n`), and try again"
 
 
 class Database:
@@ -373,6 +377,8 @@ class Database:
                 return DiskFull(f"the disk of {path} is full")
             case apsw.ReadOnlyError() | apsw.PermissionsError():
                 return ReadOnlyStore(f"{path} cannot be written")
+            case apsw.CantOpenError() if _has_no_file_left():
+                return StorageError(f"{path} cannot be opened: too many files are open", hint=_MORE_FILES)
             case apsw.CantOpenError():
                 return ReadOnlyStore(f"{path} cannot be opened: its folder is missing or may not be used")
             case apsw.NotADBError():
@@ -392,3 +398,12 @@ class Database:
             case apsw.SQLITE_IOERR_READ | apsw.SQLITE_IOERR_SHORT_READ | apsw.SQLITE_IOERR_CORRUPTFS:
                 return DamagedStore(f"the disk does not give {self.path} back: {error}", hint=_KEEP)
         return StorageError(f"the disk did not do what {self.path} needs: {error}")
+
+
+def _has_no_file_left() -> bool:
+    """Whether this process may open nothing more: SQLite does not say so."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False

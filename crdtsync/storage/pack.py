@@ -40,6 +40,8 @@ PACK_BYTES_MAX: Final = 4 << 20
 """Of records in a pack that a log makes, so that every pack fits in one frame (a single record that is larger
 has a pack of its own).
 """
+ROW_BYTES: Final = 128
+"""What a row takes in memory besides its bytes."""
 LEVEL: Final = 9
 """Of zstd. At levels 3, 9, 12 and 19 a sale of 970 bytes becomes 133, 123, 118 and 109 bytes, and 4,096 of
 them take 34, 63, 108 and 2,800 ms.
@@ -105,6 +107,23 @@ def pack_interval(blob: bytes) -> tuple[int, int]:
     """First and last seq of a pack. Raises ``MalformedRecord``."""
     first, last, *_ = _read_header(blob)
     return first, last
+
+
+def unpacked_size(blob: bytes) -> tuple[int, int]:
+    """Rows and bytes that a pack says to hold, to which ``decode_pack`` holds it. Of bytes that are no pack,
+    none and their own size. Raises nothing.
+    """
+    try:
+        first, last, _, plain_size, size, _ = _read_header(blob)
+    except MalformedRecord:
+        return 0, len(blob)
+    return last - first + 1, max(plain_size, size)
+
+
+def unpacked_cost(blob: bytes) -> int:
+    """How much memory a pack says that it takes while it is unpacked. Raises nothing."""
+    rows, size = unpacked_size(blob)
+    return size + ROW_BYTES * rows
 
 
 def decode_pack(blob: bytes, *, bytes_max: int) -> list[tuple[int, bytes]]:

@@ -29,6 +29,9 @@ CHUNK_BYTES: Final = 64 * 1024
 LAST_BYTES_WITHIN_S: Final = 0.2
 """A cut waits no longer for its last bytes, where nothing is being transferred."""
 
+STEP_S: Final = 0.05
+"""A slow line passes something on so often."""
+
 Direction = Literal["up", "down", "both"]
 """``up`` is from the register to the relay."""
 
@@ -42,6 +45,8 @@ class _Way:
         self.delay_s = 0.0
         self.piece_bytes = 0
         self.is_black_hole = False
+        self.bytes_per_s = 0.0
+        self.breaks_after_bytes = 0
 
 
 class FaultyLine:
@@ -168,6 +173,14 @@ class FaultyLine:
         """Pass everything that goes that way on in pieces of so many bytes, each a write of its own."""
         self._do(lambda: self._each(direction, lambda way: setattr(way, "piece_bytes", piece_bytes)))
 
+    def throttle(self, bytes_per_s: float, direction: Direction = "both") -> None:
+        """Pass on what goes that way at that speed, as a poor line in the country does."""
+        self._do(lambda: self._each(direction, lambda way: setattr(way, "bytes_per_s", bytes_per_s)))
+
+    def break_after(self, passed_bytes: int, direction: Direction = "down") -> None:
+        """Reset every connection, also later ones, once so many bytes of it went that way."""
+        self._do(lambda: self._each(direction, lambda way: setattr(way, "breaks_after_bytes", passed_bytes)))
+
     def heal(self) -> None:
         """All is well again."""
         self._do(self._heal)
@@ -237,6 +250,7 @@ class FaultyLine:
                 end.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
+        passed = 0
         while chunk := await reader.read(CHUNK_BYTES):
             if delay_s := self._ways[up].delay_s:
                 await asyncio.sleep(delay_s)
@@ -246,16 +260,17 @@ class FaultyLine:
                 continue
             if self._left is not None:
                 chunk, self._left = chunk[: self._left], max(0, self._left - len(chunk))
-            for piece in _pieces(chunk, way.piece_bytes):
-                writer.write(piece)
-                with suppress(ConnectionError):
-                    await writer.drain()
-                if way.piece_bytes:
-                    await asyncio.sleep(0)
+            limit, passed = way.breaks_after_bytes, passed + len(chunk)
+            if limit and passed >= limit:
+                chunk = chunk[: max(0, len(chunk) - (passed - limit))]
+            await _write(writer, chunk, way)
             self.bytes_up += len(chunk) if up else 0
             self.bytes_down += 0 if up else len(chunk)
             if self._left == 0:
                 self._reset()
+            if limit and passed >= limit:
+                self.cuts += 1
+                raise ConnectionResetError
         # The other direction may still have something to say; the end of both ends the connection.
         with suppress(OSError):
             if not self._ways[up].is_black_hole:
@@ -270,6 +285,16 @@ class FaultyLine:
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
+
+
+async def _write(writer: asyncio.StreamWriter, chunk: bytes, way: _Way) -> None:
+    step = int(way.bytes_per_s * STEP_S) or way.piece_bytes
+    for piece in _pieces(chunk, step):
+        writer.write(piece)
+        with suppress(ConnectionError):
+            await writer.drain()
+        if step:
+            await asyncio.sleep(len(piece) / way.bytes_per_s if way.bytes_per_s else 0)
 
 
 def _swallow(way: _Way) -> None:

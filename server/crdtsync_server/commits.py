@@ -24,9 +24,11 @@ class CountedCommitter(Committer):
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         metrics: RelayMetrics,
+        came: Callable[[Work], None] = lambda work: None,
     ) -> None:
         super().__init__(open_store, admissions, observer, now_ms, monotonic_s)
         self._metrics = metrics
+        self._came = came
         self._under_way: Counter[bytes] = Counter()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -36,6 +38,7 @@ class CountedCommitter(Committer):
         if not work.deliveries:
             super().submit(work)
             return
+        self._came(work)
         shop, done = work.shop, work.done
         self._under_way[shop] += 1
         self._settled.clear()

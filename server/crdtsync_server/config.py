@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crdtsync.errors import UsageError
+from crdtsync.runtime.bounds import Quota
 
 ENVIRONMENT_PREFIX = "CRDTSYNC_RELAY_"
 
@@ -72,6 +73,26 @@ class RelayConfig:
         default=5,
         metadata=_why("Seconds that a graceful stop may take before the rest is cut off.", at_least=1),
     )
+    device_records_per_s: float = field(
+        default=4000.0,
+        metadata=_why("Records a second of one device, once it has sent 250,000; more wait.", at_least=100),
+    )
+    device_mb_per_s: float = field(
+        default=4.0,
+        metadata=_why("Megabytes a second of one device, once it has sent 256; more wait.", at_least=1),
+    )
+    shop_records_max: int = field(
+        default=50_000_000,
+        metadata=_why("Records of one shop; more are held until there is room.", at_least=1),
+    )
+    shop_mb_max: int = field(
+        default=65_536,
+        metadata=_why("Megabytes of one shop's records; more are held until there is room.", at_least=1),
+    )
+    shop_documents_max: int = field(
+        default=250_000,
+        metadata=_why("Documents of one shop: one a day and register; more are held.", at_least=1),
+    )
     disk_free_mb_min: int = field(
         default=256,
         metadata=_why("Megabytes of free disk below which /healthz raises the alarm.", at_least=0),
@@ -102,6 +123,15 @@ class RelayConfig:
                 raise UsageError(
                     f"{flag(name)} is {getattr(self, name)!r}; it can be {', '.join(sorted(allowed))}"
                 )
+
+    @property
+    def quota(self) -> Quota:
+        """What one shop may fill."""
+        return Quota(
+            records_max=self.shop_records_max,
+            bytes_max=self.shop_mb_max << 20,
+            documents_max=self.shop_documents_max,
+        )
 
     @property
     def tls(self) -> bool:

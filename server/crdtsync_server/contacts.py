@@ -32,7 +32,8 @@ class Contact:
     ``log``: the id of its log. ``acknowledged``: the number in the relay's log up to which it has everything
     on its own disk. ``pending_sales`` and ``pending_amount_minor``: what it said that the relay has not
     acknowledged to it, of its log up to ``log_end``; None if it never said. ``connected``: it was still here
-    then; a relay that was killed cannot say that it left.
+    then; a relay that was killed cannot say that it left. ``slowed``: it sent faster than it may, and was
+    read more slowly.
     """
 
     log: bytes
@@ -44,6 +45,7 @@ class Contact:
     clock_offset_ms: int | None = None
     log_end: int | None = None
     connected: bool = False
+    slowed: bool = False
 
     def to_bytes(self) -> bytes:
         """For a log's small state."""
@@ -66,8 +68,11 @@ def read_contact(log: ShopLog, device: bytes) -> Contact | None:
 class Contacts:
     """The devices that are or were connected since the start. For the event loop."""
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, now_ms: Callable[[], int], is_slowed: Callable[[Connection], bool] = lambda connection: False
+    ) -> None:
         self._now_ms = now_ms
+        self._is_slowed = is_slowed
         self._saved: dict[tuple[bytes, bytes], Contact] = {}
         self._gone: dict[tuple[bytes, bytes], Contact] = {}
         self._behind_since_ms: dict[Connection, int] = {}
@@ -78,7 +83,7 @@ class Contacts:
         self._behind_since_ms.pop(connection, None)
         found = self._contact(connection)
         if found is not None:
-            self._gone[found[0]] = replace(found[1], connected=False)
+            self._gone[found[0]] = replace(found[1], connected=False, slowed=False)
 
     def look(self, live: Iterable[Connection]) -> int:
         """How many of the connected devices lag."""
@@ -129,6 +134,7 @@ class Contacts:
             _whole_number(told, "clock_offset_ms"),
             _whole_number(told, "log_end"),
             connected=True,
+            slowed=self._is_slowed(connection),
         )
         return (peer.shop, peer.device), contact
 

@@ -41,6 +41,9 @@ WAITING_MESSAGE_BYTES = 512
 bytes. uvicorn stops and begins again at every message, which is two system calls for each.
 """
 
+SILENT_S = "crdtsync.silent_s"
+"""The extension of the ASGI scope by which the application learns for how long nothing has come."""
+
 WRITE = "crdtsync.write"
 """The extension of the ASGI scope that writes messages at once, if the device takes them."""
 
@@ -213,6 +216,7 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
         # A peer that does not answer our close is not waited for longer than for anything else.
         self.close_timeout = min(self.close_timeout, self.door.config.request_timeout_s)
         self._waiting_bytes = 0
+        self._heard_s = self.loop.time()
 
     def connection_made(self, transport: BaseTransport) -> None:
         """One more, and nobody knows who."""
@@ -235,7 +239,30 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.close_sent:
             extensions: dict[str, Any] = dict(self.scope.get("extensions") or {})
-            self.scope["extensions"] = extensions | {PROVED: self.has_proved, WRITE: self.write_now}
+            self.scope["extensions"] = extensions | {
+                PROVED: self.has_proved,
+                SILENT_S: self.silent_s,
+                WRITE: self.write_now,
+            }
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes, which may be a part of something."""
+        self._heard_s = self.loop.time()
+        super().data_received(data)
+
+    def silent_s(self) -> float:
+        """For how long nothing has come."""
+        return self.loop.time() - self._heard_s
+
+    def keepalive_timeout(self) -> None:
+        """A ping was not answered in time. Whoever sends is there all the same: over a slow line the answer
+        waits behind what it sends.
+        """
+        if self.ping_timeout is None or self.silent_s() >= self.ping_timeout:
+            super().keepalive_timeout()
+            return
+        self.pong_timer = self.pending_ping_payload = None
+        self.schedule_ping()
 
     def send_receive_event_to_app(self) -> None:
         """A message is whole. Reading goes on until a few of them wait."""

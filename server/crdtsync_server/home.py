@@ -18,12 +18,13 @@ from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.bounds import Bounds, Quota
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committer import OUT_OF_STEP, Committer
 from crdtsync.runtime.comparison import Reader
 from crdtsync.runtime.connection import Connection, refused
 from crdtsync.runtime.tail import Growth, Tail
-from crdtsync.storage.log import ShopLog, Store
+from crdtsync.storage.log import Interval, ShopLog, Store
 
 TAIL_BYTES_MAX = 4 << 20
 """Newest rows of one shop kept in memory: what 50 registers sell in a busy minute."""
@@ -42,13 +43,17 @@ class RelayHome(ABC):
     committer: Committer
     documents: Reader
 
-    def __init__(self, store: Store, device: bytes, clock: Clock, random: RandomBytes) -> None:
+    def __init__(
+        self, store: Store, device: bytes, clock: Clock, random: RandomBytes, *, quota: Quota | None = None
+    ) -> None:
         self.store = store
+        self._quota = quota or Quota()
         self.device = device
         self.clock = clock
         self.random = random
         self.connections: dict[bytes, list[Connection]] = defaultdict(list)
         self.restored: set[bytes] = set()
+        self._sent: dict[tuple[bytes, bytes], tuple[int, tuple[Interval, ...]]] = {}
         self._tails: dict[bytes, Tail] = {}
         self._others_wrote_to: dict[bytes, int] = defaultdict(int)
         self._admissions: dict[bytes, Admission] = {}
@@ -111,7 +116,9 @@ class RelayHome(ABC):
 
     def committer_admission(self, shop: bytes) -> Admission:
         """For what is to be stored."""
-        return self._committer_admissions.setdefault(shop, Admission(shop))
+        if shop not in self._committer_admissions:
+            self._committer_admissions[shop] = Admission(shop, Bounds(self._quota))
+        return self._committer_admissions[shop]
 
     def tail(self, shop: bytes) -> Tail:
         """The newest rows of a shop."""
@@ -130,6 +137,7 @@ class RelayHome(ABC):
             return
         live = self.connections[peer.shop]
         live.append(connection)
+        connection.session.outbound.recall(*self._sent.pop((peer.shop, peer.device), (0, ())))
         same = [
             one for one in live if one.session.peer is not None and one.session.peer.device == peer.device
         ]
@@ -141,6 +149,9 @@ class RelayHome(ABC):
         peer = connection.session.peer
         if peer is not None and connection in self.connections[peer.shop]:
             self.connections[peer.shop].remove(connection)
+            outbound = connection.session.outbound
+            if outbound.served or outbound.is_stalled:
+                self._sent[peer.shop, peer.device] = (outbound.told.seq, tuple(outbound.served))
 
     def acknowledged(self, connection: Connection, position: Position) -> Callable[[ShopLog], None] | None:
         """What a device holds of the relay's log is its own business."""

@@ -44,6 +44,9 @@ class RelayMetrics:
         self.devices_lagging = self._gauge(
             "devices_lagging", "Of these, those that have not caught up with their shop for ten seconds."
         )
+        self.devices_slowed = self._gauge(
+            "devices_slowed", "Of these, those that send faster than they may and are read more slowly."
+        )
         self.devices_pending = self._gauge(
             "devices_pending", "Of these, those that said last that something is not acknowledged to them."
         )

@@ -26,6 +26,7 @@ from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.comparison import DocumentReader
 from crdtsync.runtime.connection import Connection
+from crdtsync.runtime.link_trouble import SLOWED
 from crdtsync.runtime.tail import Growth
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.access import Access
@@ -39,6 +40,7 @@ from crdtsync_server.health import StoreHealth
 from crdtsync_server.home import RelayHome, mend
 from crdtsync_server.logs import get_logger
 from crdtsync_server.metrics import RelayMetrics
+from crdtsync_server.pace import Pace, device_of
 from crdtsync_server.sockets import WebSocketEnd
 
 LOOK_EVERY_S = 0.25
@@ -56,13 +58,21 @@ class Relay(RelayHome):
         self._folder = folder
         self._config = config
         self._sqlite = SqliteStore(folder.store)
-        super().__init__(self._sqlite, self.access.relay_device, SystemClock(), system_random)
+        super().__init__(
+            self._sqlite, self.access.relay_device, SystemClock(), system_random, quota=config.quota
+        )
         self.restored = self._notice_restore()
         self._mending: set[asyncio.Task[None]] = set()
         self._all: dict[Connection, WebSocketEnd] = {}
         self._everybody_left = asyncio.Event()
         self._is_stopping = False
-        self._contacts = Contacts(self.clock.now_ms)
+        self._pace = Pace(
+            self.now_ms,
+            records_per_s=config.device_records_per_s,
+            bytes_per_s=config.device_mb_per_s * (1 << 20),
+        )
+        self._told_slowed: set[Connection] = set()
+        self._contacts = Contacts(self.clock.now_ms, self._is_slowed)
         self._desk = EnrolmentDesk(folder, self.access.relay_device, self.access.relay_key)
         self._data_version = -1
         self._health = StoreHealth(folder, self.metrics, disk_free_mb_min=config.disk_free_mb_min)
@@ -74,6 +84,7 @@ class Relay(RelayHome):
             self.clock.now_ms,
             time.monotonic,
             self.metrics,
+            self._came,
         )
         self.documents = DocumentReader(lambda: SqliteStore(folder.store))
         self.committer: Committer = self._commits
@@ -142,6 +153,7 @@ class Relay(RelayHome):
         session = Session(connecting=False, nonce=nonce, sign=self._sign, now_ms=self.now_ms())
         connection = Connection(self, end, session)
         self._all[connection] = end
+        end.pause_s = lambda: self._pace.pause_s(device_of(connection))
         try:
             await connection.run()
         finally:
@@ -226,6 +238,24 @@ class Relay(RelayHome):
                 # The disk may answer again; until then commits fail too, and `/healthz` says why.
                 self.store_failed(error)
             self.metrics.devices_lagging.set(self._contacts.look(self._live()))
+            self._tell_slowed()
+
+    def _came(self, work: Work) -> None:
+        if isinstance(work.sender, Connection):
+            self._pace.came(device_of(work.sender), work.deliveries)
+
+    def _is_slowed(self, connection: Connection) -> bool:
+        return self._pace.is_slowed(device_of(connection))
+
+    def _tell_slowed(self) -> None:
+        """Tell a device that it is read more slowly than it sends, and when that is over."""
+        slowed = {connection for connection in self._live() if self._is_slowed(connection)}
+        for connection in slowed ^ self._told_slowed:
+            connection.session.send_presence({SLOWED: connection in slowed})
+            connection.pump()
+        self._told_slowed = slowed
+        self.metrics.devices_slowed.set(len(slowed))
+        self._pace.forget_idle()
 
     def _live(self) -> list[Connection]:
         return [connection for live in self.connections.values() for connection in live]
@@ -272,6 +302,7 @@ class Relay(RelayHome):
 
     def _gone(self, connection: Connection) -> None:
         peer = connection.session.peer
+        self._told_slowed.discard(connection)
         if connection.error is not None:
             self.store_failed(connection.error)
         if peer is not None:

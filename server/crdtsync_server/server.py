@@ -30,6 +30,12 @@ larger is refused by the WebSocket layer (1009) before it is in memory."""
 BACKLOG = 2048
 """Connections waiting to be accepted: all registers of many shops come back at once after a restart."""
 
+ACCEPTED_AT_ONCE = 1
+"""asyncio tries to accept so many before it looks at anything else. Where no file is left for one, it fails
+as often, with a line in the log for each, and comes back as often a second later: with 2,048 the relay did
+nothing else any more.
+"""
+
 EXPIRY_WARNING_S = 14 * 86_400
 
 FILES_PER_RELAY = 256
@@ -91,10 +97,12 @@ class RelayServer(uvicorn.Server):
             await loop.create_server(
                 self._new_connection if self._tls is None else self._new_tls_connection,
                 sock=listener,
-                backlog=BACKLOG,
+                backlog=ACCEPTED_AT_ONCE,
             )
             for listener in sockets or []
         ]
+        for listener in sockets or []:
+            listener.listen(BACKLOG)  # asyncio has just said another number.
         self.started = True
         self._on_ready()
 
@@ -227,5 +235,12 @@ def _allow_open_files(wanted: int) -> None:
     """A connection is an open file; many systems allow 1,024 until one asks for more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
+        limit = max(soft, wanted if hard == resource.RLIM_INFINITY else min(wanted, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        if limit < wanted:
+            get_logger().warning(
+                "few_open_files",
+                allowed=limit,
+                wanted=wanted,
+                hint="let the service open more files (LimitNOFILE=, ulimit -Hn), or lower --connections-max",
+            )

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from crdtsync.errors import LinkClosed, MessageTooBig
 from crdtsync.protocol.limits import FRAME_BYTES_MAX
-from crdtsync_server.door import PROVED, WRITE
+from crdtsync_server.door import PROVED, SILENT_S, WRITE
 from crdtsync_server.metrics import RelayMetrics
 
 
@@ -23,11 +23,18 @@ class WebSocketEnd:
         self._metrics = metrics
         self._open = True
         self._reads_no_more = False
+        self.pause_s: Callable[[], float] = lambda: 0.0
+        """How long to wait before the next message is read: the device sends faster than it may."""
         self._write: Callable[[list[bytes]], bool] | None = self._extensions.get(WRITE)
 
     @property
     def _extensions(self) -> dict[str, Any]:
         return self._websocket.scope.get("extensions") or {}
+
+    def silent_s(self) -> float:
+        """For how long nothing has come; how long that may be is the door's business."""
+        silent_s: Callable[[], float] | None = self._extensions.get(SILENT_S)
+        return 0.0 if silent_s is None else silent_s()
 
     def stop_reading(self) -> None:
         """Take nothing more from the device: whatever it sends from now on it will send again."""
@@ -63,6 +70,8 @@ class WebSocketEnd:
         """The next frame. Raises ``LinkClosed``, and ``MessageTooBig`` for one just over the limit
         (larger ones never get here).
         """
+        if (pause_s := self.pause_s()) > 0:
+            await asyncio.sleep(pause_s)
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             self._open = False

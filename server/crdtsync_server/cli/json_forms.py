@@ -20,6 +20,7 @@ _DEVICE = (
     text("series", "what its ticket numbers begin with", null="for a device that does not sell"),
     truth("revoked", "whether it was cut off"),
     truth("connected", "whether it is here now; some seconds late"),
+    truth("slowed", "whether it sends faster than it may, and is read more slowly"),
     value("last_contact_at", "utc", "when it was last here", null="if it never was"),
     text("complete_to", "last ticket up to which nothing of it is missing here", null="where there is none"),
     value("complete_to_at", "utc", "when it made the last entry up to there", null="where there is none"),

@@ -117,6 +117,7 @@ def _device_facts(
         "series": certificate.series,
         "revoked": is_revoked,
         "connected": is_served and contact is not None and contact.connected,
+        "slowed": is_served and contact is not None and contact.connected and contact.slowed,
         "last_contact_at": utc(contact.at_ms) if contact else None,
         "complete_to": complete.number if complete else None,
         "complete_to_at": utc(complete.at_ms) if complete else None,
@@ -172,7 +173,7 @@ def _print_devices(shop: dict[str, Any]) -> None:
                 device["name"],
                 device["role"] + (", revoked" if device["revoked"] else ""),
                 device["series"] or "",
-                "connected" if device["connected"] else device["last_contact_at"] or "never",
+                _presence(device),
                 _complete(device),
                 str(device["behind"]),
                 "–" if sales is None else f"{sales} ({money(amount)})",
@@ -197,6 +198,12 @@ def _print_devices(shop: dict[str, Any]) -> None:
         "id",
     )
     print_table(titles, rows, right=(5, 7, 8))
+
+
+def _presence(device: dict[str, Any]) -> str:
+    if not device["connected"]:
+        return str(device["last_contact_at"] or "never")
+    return "connected, slowed" if device["slowed"] else "connected"
 
 
 def _complete(device: dict[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """What is new goes to every device from memory: the disk is not asked for each of them."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from crdtsync.ids import Origin, Position
@@ -28,6 +30,7 @@ class Peer:
     """A session whose peer has not said who it is, so that nothing is skipped."""
 
     peer = None
+    outbound = SimpleNamespace(in_small_pieces=False)
 
     def __init__(self):
         self.supplied = []

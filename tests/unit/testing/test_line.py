@@ -150,3 +150,37 @@ def test_a_line_that_is_not_up_has_no_address_and_takes_no_faults():
     for ask in (lambda: line.url, line.cut):
         with pytest.raises(UsageError):
             ask()
+
+
+async def test_a_line_that_breaks_carries_so_much_of_each_connection_and_no_more(line, connect):
+    line.break_after(3000)
+    for number in (1, 2):
+        reader, writer = await connect()
+        writer.write(b"x" * 5000)
+        with pytest.raises(asyncio.IncompleteReadError) as broken:
+            try:
+                await reader.readexactly(5000)
+            except ConnectionResetError as error:
+                raise asyncio.IncompleteReadError(b"", 5000) from error
+        assert len(broken.value.partial) <= 3000
+        assert (line.cuts, line.bytes_down) == (number, 3000 * number)
+    line.heal()
+    reader, writer = await connect()
+    writer.write(b"x" * 5000)
+    assert await reader.readexactly(5000) == b"x" * 5000
+
+
+async def test_a_slow_line_takes_its_time_and_brings_everything(line, connect, monkeypatch):
+    waited, sleep = [], asyncio.sleep
+
+    async def no_time(delay_s):
+        waited.append(delay_s)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", no_time)
+    line.throttle(1000, "up")
+    reader, writer = await connect()
+    writer.write(b"x" * 5000)
+    assert await reader.readexactly(5000) == b"x" * 5000
+    assert sum(waited) == pytest.approx(5)
+    assert max(waited) == pytest.approx(0.05)
