@@ -2,8 +2,8 @@
 
 First byte: which document the update is for, and whether it comes as a compacted state. The engine is part of
 it: what was admitted must not end the process, a catalogue must be readable, and a compacted state that is
-offered must be admitted too. (A hostile update may make contents that no state is offered for: what its blocks
-name can lie in another update, where no scanner sees it.)
+offered must be admitted too. (A hostile update may make contents that no state is offered for: what its
+blocks name can lie in another update, where no scanner sees it.)
 """
 
 from __future__ import annotations
