@@ -1,9 +1,9 @@
 """Yjs updates: first the scanner, then, of what it admits, everything that the product does with it.
 
-First byte: which document the update is for, and whether it comes as a compacted state. The engine is part of
-it: what was admitted must not end the process, a catalogue must be readable, and a compacted state that is
-offered must be admitted too. (A hostile update may make contents that no state is offered for: what its blocks
-name can lie in another update, where no scanner sees it.)
+First byte: which document the update is for, and whether it comes as a compacted state. The engine is part
+of it: what was admitted must not end the process, a catalogue must be readable, and a compacted state that
+is offered must be admitted too. (A hostile update may make contents that no state is offered for: what its
+blocks name can lie in another update, where no scanner sees it.)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pycrdt import Doc
 from crdtsync.errors import IntegrityDefect, NotSynchronised, RecordTooBig, UnsafeUpdate
 from crdtsync.model.catalogue import Catalogue
 from crdtsync.model.compaction import compact
-from crdtsync.model.engine import apply_update
+from crdtsync.model.engine import apply_update, lies_beyond
 from crdtsync.protocol.causal import CausalOrder
 from crdtsync.protocol.fingerprint import content_fingerprint
 from crdtsync.protocol.lib0 import read_varuint
@@ -52,7 +52,8 @@ def _run(data: bytes) -> None:
         apply_update(doc, update)
     except UnsafeUpdate:
         return
-    if not scan.needs and all(not start for _, start, _ in scan.clients):
+    is_whole = not lies_beyond(doc, update)
+    if is_whole and not scan.needs and all(not start for _, start, _ in scan.clients):
         ends = {client: end for client, _, end in scan.clients}
         require(_ends(doc.get_state()) == ends, "the engine reads other blocks than the scanner")
     try:
@@ -187,7 +188,21 @@ def _block(rng: Random) -> bytes:
 
 def _content(kind: int, rng: Random) -> bytes:
     words = rng.choice(("a", "rouge", "\U0001f377", "é"))
-    json = rng.choice(("1", "[]", '{"a":[1]}', '"a"', "null", "true", "1e400", "-0", "18446744073709551616"))
+    levels = rng.choice((1, 2, 31, 32, 33, 3000))
+    json = rng.choice(
+        (
+            "[" * levels + "]" * levels,
+            "1",
+            "[]",
+            '{"a":[1]}',
+            '"a"',
+            "null",
+            "true",
+            "1e400",
+            "-0",
+            "18446744073709551616",
+        )
+    )
     if kind == 1:
         return varuint(rng.randrange(4))
     if kind == 2:
@@ -203,6 +218,8 @@ def _content(kind: int, rng: Random) -> bytes:
     if kind == 7:
         shape = rng.choice((0, 1, 2, 3, 4, 6))
         return bytes((shape,)) + (text(words) if shape == 3 else b"")
+    if rng.random() < 0.1:
+        return b"\1" + b"\x75\1" * levels + b"\x78"
     return varuint(rng.choice((1, 1, 2))) + rng.choice(_VALUES) + rng.choice(_VALUES)
 
 

@@ -294,6 +294,10 @@ STRANGE: list[tuple[str, dict[str, Any]]] = [
     ("sale", {"lines": [LINE], **PAID, "ref": []}),
     ("refund", {"lines": [LINE], **PAID, "ref": {"link": "zz"}}),
     ("abandon", {"ttc": "much"}),
+    *(
+        ("abandon", {**SALE, "pay": pay})
+        for pay in (5, [[]], [5], [{"m": "cash"}], [{"m": "cash", "amt": "5"}])
+    ),
     ("open", {}),
     ("cash", {"amt": 5, "what": 7}),
     ("close", {"level": "day"}),
