@@ -25,7 +25,7 @@ from crdtsync.protocol.scanner import scan_document
 from crdtsync.protocol.twice import WrittenOnce
 from crdtsync.protocol.yjs import STATE_LIMITS, UpdateReader
 from crdtsync.testing.documents import Writers
-from crdtsync.testing.yjs_bytes import HARMFUL, MALFORMED, NOT_FLAT, entry, item, text, varuint
+from crdtsync.testing.yjs_bytes import HARMFUL, MALFORMED, NOT_FLAT, entry, item, nested_json, text, varuint
 from tests.fuzz.mutation import EDGES, with_byte_changed, with_pieces_changed
 from tests.fuzz.target import Target, require
 
@@ -87,12 +87,14 @@ def _seeds() -> Iterator[bytes]:
             for update in writers.all_updates()[-6:]:
                 yield bytes((0 if flat else 1,)) + update
                 yield bytes((2 if flat else 3,)) + update
-    for place, update in enumerate((*MALFORMED.values(), *NOT_FLAT.values(), *_small(HARMFUL.values()))):
+    for place, update in enumerate(
+        (*MALFORMED.values(), *NOT_FLAT.values(), *_small(HARMFUL.values()), nested_json(1000))
+    ):
         yield bytes((place & 1,)) + update
 
 
 def _small(updates: Iterable[bytes]) -> list[bytes]:
-    return [update for update in updates if len(update) < 4000]
+    return [update for update in updates if len(update) < 6000]
 
 
 def _mutate(data: bytes, rng: Random) -> bytes:
@@ -188,7 +190,7 @@ def _block(rng: Random) -> bytes:
 
 def _content(kind: int, rng: Random) -> bytes:
     words = rng.choice(("a", "rouge", "\U0001f377", "é"))
-    levels = rng.choice((1, 2, 31, 32, 33, 3000))
+    levels = rng.choice((1, 2, 31, 32, 33, 1000, 3000))
     json = rng.choice(
         (
             "[" * levels + "]" * levels,
