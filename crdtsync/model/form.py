@@ -118,6 +118,7 @@ _LINE: Final[dict[str, Check]] = {
 }
 _VAT: Final = _objects(vat=_rate, vc=_one_of(*VAT_CLASSES), ttc=_integer, ht=_integer, tva=_integer)
 _GT: Final = _object(real=_integer, abs=_integer)
+_PAYMENTS: Final = _objects(m=_text, amt=_integer)
 _BASKET: Final[dict[str, Check]] = {
     "lines": _objects(**_LINE),
     "vat": _VAT,
@@ -128,7 +129,7 @@ _BASKET: Final[dict[str, Check]] = {
 _TICKET: Final[dict[str, Check]] = {
     **_BASKET,
     "num": _text,
-    "pay": _objects(m=_text, amt=_integer),
+    "pay": _PAYMENTS,
     "gt": _GT,
 }
 _KINDS: Final[Mapping[str, Fields]] = {
@@ -139,7 +140,7 @@ _KINDS: Final[Mapping[str, Fields]] = {
         "ref": _object(link=is_link_text),
         "reason": _text,
     },
-    "abandon": _BASKET,
+    "abandon": {**_BASKET, "pay": _optional(_PAYMENTS)},
     "open": {"amt": _integer},
     "cash": {"amt": _integer, "what": _one_of("in", "out", "deposit")},
     "close": {
@@ -149,7 +150,7 @@ _KINDS: Final[Mapping[str, Fields]] = {
         "to": _integer,
         "counts": _counts,
         "vat": _VAT,
-        "pay": _objects(m=_text, amt=_integer),
+        "pay": _PAYMENTS,
         "total": _integer,
         "cash": _optional(_object(expected=_integer, counted=_optional(_integer), gap=_optional(_integer))),
         "gt": _GT,

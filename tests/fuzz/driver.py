@@ -298,8 +298,10 @@ class Driver:
 
     def _rows(self, numbers: Numbers, lo: int, hi: int) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
         count, size = min(numbers.number(), max(0, hi - lo + 1), 2000), 1 + numbers.number() % 3000
-        seqs = tuple(range(lo, lo + count))
-        return seqs, (b"U" * min(size, 200_000 // (count or 1) + 1),) * count
+        records = (b"U" * min(size, 200_000 // (count or 1) + 1),) * count
+        # Now and then one number more than there are records, or one that lies elsewhere.
+        how = numbers.byte() % 8
+        return tuple(range(lo + (how == 6), lo + count + (how == 7))), records
 
 
 def _hello(driver: Driver, numbers: Numbers) -> Message:
@@ -420,6 +422,8 @@ STEPS: Final[dict[str, list[bytes]]] = {
     "hello": [b"\1\0", b"\1\1\1\x20\0", b"\2\0", b"\1\3\0"],
     "hello that does not fit": [b"\1\0", b"\1\1\5\xf3\xc0\x30", b"\2\0", b"\3", b"\1\3\0"],
     "records": [b"\1\2\0\5\5\x20", b"\3\1", b"\1\2\0\0", b"\1\x11\3\x20", b"\3\3\1"],
+    "numbers without records": [b"\1\2\0\5\3\x20\7"],
+    "records that lie elsewhere": [b"\1\2\0\5\5\x20\6"],
     "sending": [b"\5\x20", b"\4\x05\2", b"\4\x20\3", b"\1\4\2", b"\4\x20\0", b"\7\2", b"\7\3"],
     "cut": [b"\1\7\xf3\2\x20\x10", b"\3", b"\1\5\0\x20\1", b"\1\5\0\xf3\0\5\5", b"\3\3", b"\3\3"],
     "wants": [b"\1\x08\0\3", b"\4\3\1", b"\4\3\0", b"\1\x08\1\1"],

@@ -1,8 +1,8 @@
 """Yjs updates: first the scanner, then, of what it admits, everything that the product does with it.
 
-First byte: which document the update is for, and whether it comes as a compacted state. The engine is part of
-it: what was admitted must not end the process, a catalogue must be readable, and a compacted state that is
-offered must be admitted too. (A hostile update may make contents that no state is offered for: what its
+First byte: which document the update is for, and whether it comes as a compacted state. The engine is part
+of it: what was admitted must not end the process, a catalogue must be readable, and a compacted state that
+is offered must be admitted too. (A hostile update may make contents that no state is offered for: what its
 blocks name can lie in another update, where no scanner sees it.)
 """
 
@@ -17,7 +17,7 @@ from pycrdt import Doc
 from crdtsync.errors import IntegrityDefect, NotSynchronised, RecordTooBig, UnsafeUpdate
 from crdtsync.model.catalogue import Catalogue
 from crdtsync.model.compaction import compact
-from crdtsync.model.engine import apply_update
+from crdtsync.model.engine import apply_update, lies_beyond
 from crdtsync.protocol.causal import CausalOrder
 from crdtsync.protocol.fingerprint import content_fingerprint
 from crdtsync.protocol.lib0 import read_varuint
@@ -25,7 +25,7 @@ from crdtsync.protocol.scanner import scan_document
 from crdtsync.protocol.twice import WrittenOnce
 from crdtsync.protocol.yjs import STATE_LIMITS, UpdateReader
 from crdtsync.testing.documents import Writers
-from crdtsync.testing.yjs_bytes import HARMFUL, MALFORMED, NOT_FLAT, entry, item, text, varuint
+from crdtsync.testing.yjs_bytes import HARMFUL, MALFORMED, NOT_FLAT, entry, item, nested_json, text, varuint
 from tests.fuzz.mutation import EDGES, with_byte_changed, with_pieces_changed
 from tests.fuzz.target import Target, require
 
@@ -52,7 +52,8 @@ def _run(data: bytes) -> None:
         apply_update(doc, update)
     except UnsafeUpdate:
         return
-    if not scan.needs and all(not start for _, start, _ in scan.clients):
+    is_whole = not lies_beyond(doc, update)
+    if is_whole and not scan.needs and all(not start for _, start, _ in scan.clients):
         ends = {client: end for client, _, end in scan.clients}
         require(_ends(doc.get_state()) == ends, "the engine reads other blocks than the scanner")
     try:
@@ -86,12 +87,14 @@ def _seeds() -> Iterator[bytes]:
             for update in writers.all_updates()[-6:]:
                 yield bytes((0 if flat else 1,)) + update
                 yield bytes((2 if flat else 3,)) + update
-    for place, update in enumerate((*MALFORMED.values(), *NOT_FLAT.values(), *_small(HARMFUL.values()))):
+    for place, update in enumerate(
+        (*MALFORMED.values(), *NOT_FLAT.values(), *_small(HARMFUL.values()), nested_json(1000))
+    ):
         yield bytes((place & 1,)) + update
 
 
 def _small(updates: Iterable[bytes]) -> list[bytes]:
-    return [update for update in updates if len(update) < 4000]
+    return [update for update in updates if len(update) < 6000]
 
 
 def _mutate(data: bytes, rng: Random) -> bytes:
@@ -187,7 +190,21 @@ def _block(rng: Random) -> bytes:
 
 def _content(kind: int, rng: Random) -> bytes:
     words = rng.choice(("a", "rouge", "\U0001f377", "é"))
-    json = rng.choice(("1", "[]", '{"a":[1]}', '"a"', "null", "true", "1e400", "-0", "18446744073709551616"))
+    levels = rng.choice((1, 2, 31, 32, 33, 1000, 3000))
+    json = rng.choice(
+        (
+            "[" * levels + "]" * levels,
+            "1",
+            "[]",
+            '{"a":[1]}',
+            '"a"',
+            "null",
+            "true",
+            "1e400",
+            "-0",
+            "18446744073709551616",
+        )
+    )
     if kind == 1:
         return varuint(rng.randrange(4))
     if kind == 2:
@@ -203,6 +220,8 @@ def _content(kind: int, rng: Random) -> bytes:
     if kind == 7:
         shape = rng.choice((0, 1, 2, 3, 4, 6))
         return bytes((shape,)) + (text(words) if shape == 3 else b"")
+    if rng.random() < 0.1:
+        return b"\1" + b"\x75\1" * levels + b"\x78"
     return varuint(rng.choice((1, 1, 2))) + rng.choice(_VALUES) + rng.choice(_VALUES)
 
 

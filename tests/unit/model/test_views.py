@@ -270,6 +270,7 @@ class TestTheOtherKinds:
 SALE = MemoryTill().sell().body
 LINE = SALE["lines"][0]
 PAID = {"pay": SALE["pay"], "vat": SALE["vat"]}
+DROPPED = build_abandon([TERRINE], reason="client parti")
 STRANGE: list[tuple[str, dict[str, Any]]] = [
     ("sale", {**PAID, "lines": "none"}),
     ("sale", {"lines": [], "pay": []}),
@@ -294,6 +295,7 @@ STRANGE: list[tuple[str, dict[str, Any]]] = [
     ("sale", {"lines": [LINE], **PAID, "ref": []}),
     ("refund", {"lines": [LINE], **PAID, "ref": {"link": "zz"}}),
     ("abandon", {"ttc": "much"}),
+    *(("abandon", {**DROPPED, "pay": pay}) for pay in (5, [[]], [5], [{"m": "cash"}], [{"m": 5, "amt": 5}])),
     ("open", {}),
     ("cash", {"amt": 5, "what": 7}),
     ("close", {"level": "day"}),
