@@ -132,9 +132,11 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
 
 
 def _offset(offset_ms: int) -> str:
+    from crdtsync.runtime.register_status import span
+
     if abs(offset_ms) < 1000:
         return "as the relay's, to the second"
-    return f"{abs(offset_ms) / 1000:.0f} s {'ahead of' if offset_ms > 0 else 'behind'} the relay's"
+    return f"{span(abs(offset_ms) // 1000)} {'ahead of' if offset_ms > 0 else 'behind'} the relay's"
 
 
 def _headline(status: Status) -> str:

@@ -10,12 +10,12 @@ The relay has bounds. A register has none: what it gets comes from its relay, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from crdtsync.errors import LinkClosed
 from crdtsync.ids import OWNER_DOCUMENT, EntryFacts, Item, Position
 from crdtsync.runtime.admission import Rejection
+from crdtsync.runtime.quota import Quota
 from crdtsync.storage.log import Refusal, ShopLog
 
 RUNS_PER_CHAIN_MAX: Final = 500
@@ -34,15 +34,6 @@ APART_BYTES_MAX: Final = 64 << 20
 
 OVER_BOUNDS: Final = 4514
 """The close code of a store that may keep nothing more apart: try again later."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
-    """What one shop may fill: records and bytes in all documents, and documents."""
-
-    records_max: int = 50_000_000
-    bytes_max: int = 64 << 30
-    documents_max: int = 250_000
 
 
 class Bounds:
@@ -108,8 +99,8 @@ class Bounds:
             return
         chain = self._chain(log, entry)
         if chain.is_new:
-            key = _chains_key(_device_of(item.document))
-            log.set_state(key, (_chains_begun(log, key) + 1).to_bytes(4, "big"))
+            device = _device_of(item.document)
+            log.set_state(_chains_key(device), (_chains_begun(log, device) + 1).to_bytes(4, "big"))
         chain.add(entry)
 
     def keep_apart(self, log: ShopLog, peer_log: bytes, refusal: Refusal, record: bytes) -> None:
@@ -145,7 +136,7 @@ class Bounds:
     def _over_chains(self, log: ShopLog, entry: EntryFacts, document: str) -> str:
         chain = self._chain(log, entry)
         if chain.is_new:
-            if _chains_begun(log, _chains_key(_device_of(document))) >= CHAINS_PER_DEVICE_MAX:
+            if _chains_begun(log, _device_of(document)) >= CHAINS_PER_DEVICE_MAX:
                 return f"this device has begun {CHAINS_PER_DEVICE_MAX} chains of entries already"
         elif chain.runs >= RUNS_PER_CHAIN_MAX and not chain.continues(entry):
             return f"the entries of this chain have {RUNS_PER_CHAIN_MAX} gaps or branches already"
@@ -199,5 +190,5 @@ def _chains_key(device: str) -> str:
     return f"chains/{device}"
 
 
-def _chains_begun(log: ShopLog, key: str) -> int:
-    return int.from_bytes(log.state(key) or b"", "big")
+def _chains_begun(log: ShopLog, device: str) -> int:
+    return int.from_bytes(log.state(_chains_key(device)) or b"", "big")

@@ -140,12 +140,13 @@ class RegisterHome:
         self.error = None
         self._has_met = True
         self._note_slowed(False)
-        peer, relay, outbound = connection.session.peer, self._relay, connection.session.outbound
+        peer, relay = connection.session.peer, self._relay
+        if peer is None or relay is None:
+            return
+        outbound = connection.session.outbound
         if self._sent_by is not None:
             outbound.recall(self._sent_by.told.seq, self._sent_by.served)
         self._sent_by = outbound
-        if peer is None or relay is None:
-            return
         now_ms = self._clock.now_ms()
         offset = ClockOffset(now_ms - peer.time_ms, now_ms)
         known = load_clock_offset(self._log)

@@ -424,4 +424,12 @@ def _flag_concerns(replica: Replica, day: str) -> Iterable[str]:
 def _clock_concerns(offset_ms: int | None) -> Iterable[str]:
     if offset_ms is not None and abs(offset_ms) > CLOCK_OFFSET_MAX_MS:
         way = "ahead of" if offset_ms > 0 else "behind"
-        yield f"the clock is {abs(offset_ms) // 1000} s {way} the relay's: set it right"
+        yield f"the clock is {span(abs(offset_ms) // 1000)} {way} the relay's: set it right"
+
+
+def span(seconds: int) -> str:
+    """A length of time as one says it: ``40 days``, ``12 s``."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crdtsync.errors import UsageError
-from crdtsync.runtime.bounds import Quota
+from crdtsync.runtime.quota import Quota
 
 ENVIRONMENT_PREFIX = "CRDTSYNC_RELAY_"
 

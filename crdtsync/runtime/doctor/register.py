@@ -16,7 +16,7 @@ from crdtsync.errors import (
     WrongClock,
 )
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
-from crdtsync.runtime.register_status import CLOCK_OFFSET_MAX_MS, Status
+from crdtsync.runtime.register_status import CLOCK_OFFSET_MAX_MS, Status, span
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
 
 DAY_MS: Final = 86_400_000
@@ -40,14 +40,6 @@ def look_at_clock(status: Status, now_ms: int, relay_now_ms: int | None) -> Find
     if offset_ms is None:
         return unknown("clock", "nothing to compare the clock with: no relay has been met yet")
     return well("clock", f"the clock agrees with the relay's, to {max(1, abs(offset_ms) // 1000)} s")
-
-
-def span(seconds: int) -> str:
-    """A length of time as one says it: ``40 days``, ``12 s``."""
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def look_at_syncing(status: Status, folder: Path) -> Finding:

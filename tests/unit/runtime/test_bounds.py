@@ -11,8 +11,9 @@ from crdtsync.model.sealed import seal
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime import bounds as bounding
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.bounds import CHAINS_PER_DEVICE_MAX, RUNS_PER_CHAIN_MAX, Bounds, Quota
+from crdtsync.runtime.bounds import CHAINS_PER_DEVICE_MAX, RUNS_PER_CHAIN_MAX, Bounds
 from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.quota import Quota
 from crdtsync.storage.runs import merged
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing import yjs_bytes
