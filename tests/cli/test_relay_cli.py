@@ -243,6 +243,7 @@ def test_a_relay_that_is_told_to_stop_ends_well(shop, data, stop):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_relay_without_shops_serves_and_says_what_to_do(data):
     command = [*RELAY, "serve", "--data", str(data), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
@@ -253,6 +254,7 @@ def test_a_relay_without_shops_serves_and_says_what_to_do(data):
     assert shown[1] == f"There is no shop yet: crdtsync-relay shop create NAME --data {data}\n"
 
 
+@pytest.mark.slow
 def test_shops_and_codes_are_made_while_the_relay_runs(data):
     with serving(data) as (process, _):
         shop = facts("shop", "create", "Cave du Port", data=data)
@@ -287,6 +289,7 @@ def test_tls_files_that_are_none_are_told(shop, data, tmp_path):
     assert "both are PEM files" in result.stderr.replace("Both", "both")
 
 
+@pytest.mark.slow
 def test_a_setting_can_come_from_the_environment_and_a_flag_goes_before_it(shop, data, monkeypatch):
     monkeypatch.setenv("CRDTSYNC_RELAY_PORT", "99999")
     assert run("serve", data=data).exit_code == 10
@@ -294,6 +297,7 @@ def test_a_setting_can_come_from_the_environment_and_a_flag_goes_before_it(shop,
         assert ready["port"] != 99999
 
 
+@pytest.mark.slow
 def test_systemd_is_told_when_the_relay_is_ready(shop, data, tmp_path, monkeypatch):
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

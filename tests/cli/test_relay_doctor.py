@@ -101,6 +101,7 @@ def test_a_relay_that_nobody_serves_is_told(tmp_path):
     assert (found["exit_code"], "serve" in found["advice"]) == (errors.RoleTaken.exit_code, True)
 
 
+@pytest.mark.slow
 def test_a_relay_whose_process_was_stopped_is_told(tmp_path):
     folder = tmp_path / "relay"
     run(folder, "shop", "create", "Cave")

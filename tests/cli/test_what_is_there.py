@@ -48,6 +48,7 @@ def test_a_person_is_told_how_big_the_store_is(till):
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_watching_tells_one_object_per_line_until_it_is_stopped(till, stop):
     command = [sys.executable, "-m", "crdtsync", "status", "--watch", "--json", "--data", str(till.folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -68,6 +68,7 @@ def test_a_sale_on_one_register_is_seen_on_another(relay: Relay, tmp_path: Path)
         assert price == 1850
 
 
+@pytest.mark.slow
 def test_all_that_was_sold_before_joining_is_in_the_shop(relay: Relay, tmp_path: Path) -> None:
     with Register.init(tmp_path / "a", name="Caisse 1") as alone:
         alone.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
@@ -87,6 +88,7 @@ def test_a_pairing_code_lets_one_device_in(relay: Relay, tmp_path: Path) -> None
         relay.join(tmp_path / "b", "Caisse 2", relay.first_code)
 
 
+@pytest.mark.slow
 def test_two_prices_at_once_are_both_kept_and_shown_as_disputed(relay: Relay, tmp_path: Path) -> None:
     relay.join(tmp_path / "a", "Caisse 1", relay.first_code)
     relay.join(tmp_path / "b", "Caisse 2")

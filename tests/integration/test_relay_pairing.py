@@ -20,7 +20,7 @@ from crdtsync.runtime.enrol import ask_for_certificate
 from crdtsync_server.open import opened
 from crdtsync_server.owner import OwnerChain
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
 
 DEVICES_PER_PROCESS = 6
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -11,6 +12,11 @@ CODE = sorted(path for place in ("crdtsync", "server") for path in (ROOT / place
 LINES_MAX = 450
 FUNCTION_LINES_MAX = 60
 BANNED_NAMES = {"utils", "helpers", "manager", "common", "misc"}
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def test_every_file_is_one_room() -> None:
@@ -24,7 +30,7 @@ def test_every_function_fits_on_a_screen() -> None:
     too_long = {
         f"{path.name}:{node.name}": node.end_lineno - node.body[0].lineno
         for path in CODE
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or 0) - node.body[0].lineno > FUNCTION_LINES_MAX
     }
@@ -38,7 +44,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 def test_public_modules_classes_and_functions_say_what_they_promise() -> None:
     missing = []
     for path in CODE:
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         if path.read_text().strip() and ast.get_docstring(tree) is None:
             missing.append(str(path.relative_to(ROOT)))
         for node in tree.body:
@@ -52,7 +58,7 @@ def test_catch_alls_stand_at_a_boundary_and_say_why() -> None:
     bare = [
         f"{path.relative_to(ROOT)}:{handler.lineno}"
         for path in CODE
-        for handler in ast.walk(ast.parse(path.read_text()))
+        for handler in ast.walk(parsed(path))
         if isinstance(handler, ast.ExceptHandler)
         and (handler.type is None or getattr(handler.type, "id", "") in {"Exception", "BaseException"})
         and not isinstance(handler.body[-1], ast.Raise)

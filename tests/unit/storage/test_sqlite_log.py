@@ -54,6 +54,7 @@ def test_a_stretch_ends_where_anything_but_the_number_changes(store):
     assert count(store, "stretch") == 7
 
 
+@pytest.mark.slow
 def test_a_long_stretch_is_divided_so_that_a_number_is_near_what_holds_it(store):
     till = MadeUpChain(1)
     sales = till.entries(9000)

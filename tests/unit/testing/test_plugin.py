@@ -86,6 +86,7 @@ def test_a_simulated_shop_settles(run):
     )
 
 
+@pytest.mark.slow
 def test_every_fixture_says_what_it_is(pytester):
     result = pytester.runpytest_subprocess("-p", PLUGIN, "--fixtures", "-W", "ignore")
     names = [name for name in dir(import_module(PLUGIN)) if name.startswith("crdtsync_")]
@@ -105,6 +106,7 @@ def test_a_run_that_uses_no_fixture_imports_nothing_of_it():
     assert shown.stdout.strip() == str(["crdtsync", "crdtsync.testing", PLUGIN])
 
 
+@pytest.mark.slow
 def test_the_kit_is_imported_without_hypothesis():
     script = (
         "import sys; sys.modules['hypothesis'] = None\n"
