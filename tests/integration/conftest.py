@@ -16,6 +16,15 @@ import pytest
 from crdtsync import Register
 from crdtsync.storage.sqlite import SqliteStore
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Processes and sockets are left to `make test`: `make check` is to be over within a minute."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.slow)
+
 
 def wait_until(condition: Callable[[], object], what: str = "it does not come") -> None:
     """Until something is so that another thread or process brings about and tells nobody of. It is asked for
