@@ -137,9 +137,10 @@ def _tell(result: Result) -> int:
     KEPT.mkdir(parents=True, exist_ok=True)
     file = KEPT / f"seed-{plan.seed}.json"
     file.write_text(plan.to_json())
-    size = f"--days {plan.size.days}" + (" --short" if plan.size.minutes == SHORT.minutes else "")
+    size = f"DAYS={plan.size.days}" + (" SHORT=1" if plan.size.minutes == SHORT.minutes else "")
+    size += f" SQLITE={int(plan.is_sqlite)}"
     click.echo(f"FAILED: {result.failure}")
-    click.echo(f"commit {_commit()}; make sim SEED={plan.seed} ({size}), or as it is kept:")
+    click.echo(f"commit {_commit()}; make sim SEED={plan.seed} {size}, or as it is kept:")
     click.echo(f"  python -m crdtsync.testing.simulation --kept {file}")
     return 1
 

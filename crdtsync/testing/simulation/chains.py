@@ -27,6 +27,7 @@ def chains_hold(shop: Shop, entries: list[Entry]) -> None:
     }
     by_link = {entry.link: entry for entry in entries}
     forked, holed = _devices(shop, shop.notebook.forked), _devices(shop, shop.notebook.holed)
+    clean: dict[str, str] = {}
     for numbered in reading.by_chain(entries).values():
         author = numbered[min(numbered)][0].body.get("till", "")
         if author not in holed:
@@ -35,6 +36,10 @@ def chains_hold(shop: Shop, entries: list[Entry]) -> None:
             twice = [n for n, those in numbered.items() if len(those) > 1]
             require(not twice, "no number is there twice", author[:8], twice)
             tickets_are_numbered_once(author, numbered)
+            no_register_has_the_number_of_another(numbered, clean)
+            sales_were_asked_for(shop, author, numbered)
+        if author not in holed:
+            tickets_are_counted(author, numbered)
         for n, those in sorted(numbered.items()):
             for entry in those:
                 is_what_was_signed_and_told(shop, keys, entry)
@@ -60,6 +65,46 @@ def tickets_are_numbered_once(author: str, numbered: Mapping[int, list[Entry]]) 
                 numbers[entry.body["num"]].add(entry.link)
     twice = [number for number, links in numbers.items() if len(links) > 1]
     require(not twice, "no ticket number is there twice", author[:8], twice)
+
+
+def no_register_has_the_number_of_another(numbered: Mapping[int, list[Entry]], known: dict[str, str]) -> None:
+    """Ticket numbers are the shop's: none is there in two chains. ``known``: by number, whose it is."""
+    for those in numbered.values():
+        for entry in those:
+            if entry.is_ticket:
+                chain = known.setdefault(entry.body["num"], entry.chain)
+                require(chain == entry.chain, "no two registers give out one number", entry.body["num"])
+
+
+def sales_were_asked_for(shop: Shop, author: str, numbered: Mapping[int, list[Entry]]) -> None:
+    """Whatever was sold somebody asked for, and each request made one sale."""
+    made: dict[str, list[str]] = defaultdict(list)
+    for those in numbered.values():
+        for entry in those:
+            if entry.body["kind"] == "sale" and entry.link not in shop.notebook.tickets:
+                asked = entry.body.get("req") in shop.notebook.requests
+                require(asked, "what is sold was asked for", author[:8], entry.body["num"])
+            if entry.body["kind"] == "sale" and "req" in entry.body:
+                made[entry.body["req"]].append(entry.body["num"])
+    twice = {request: numbers for request, numbers in made.items() if len(numbers) > 1}
+    require(not twice, "a request makes one sale", author[:8], twice)
+
+
+def tickets_are_counted(author: str, numbered: Mapping[int, list[Entry]]) -> None:
+    """Along each way through a chain ticket numbers go up by one, in the series of its first entry, with the
+    year of the business day; and business days do not go back.
+    """
+    counted: dict[str, tuple[int, str]] = {}
+    for n in sorted(numbered):
+        for entry in numbered[n]:
+            counter, day = counted.get(entry.body["prev"], (0, ""))
+            body = entry.body
+            if "num" in body and body["mode"] == "live":
+                counter += 1
+                number = f"{numbered[1][0].body['series']}-{body['bd'][2:4]}-{counter:06d}"
+                require(body["num"] == number, "no ticket number is missing", author[:8], body["num"], number)
+            require(body["bd"] >= day, "business days do not go back", author[:8], n, day, body["bd"])
+            counted[entry.link] = counter, body["bd"]
 
 
 def is_what_was_signed_and_told(shop: Shop, keys: Mapping[str, bytes], entry: Entry) -> None:

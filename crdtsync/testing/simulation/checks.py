@@ -105,6 +105,9 @@ def shown_as_pending_is_no_less(shop: Shop, register: RegisterMachine, shown: Pe
     except StorageError:
         return
     tickets = [entry for entry in waiting if entry.is_ticket]
+    oldest_ms = min((entry.body["ts"] for entry in waiting), default=None)
+    is_oldest = shown.oldest_at_ms == oldest_ms
+    require(is_oldest, "the oldest that is pending is told", register.name, shown.oldest_at_ms, oldest_ms)
     counted = len(tickets), sum(entry.amount_minor for entry in tickets)
     require((shown.sales, shown.amount_minor) == counted, "pending is counted right", register.name, counted)
 
@@ -120,6 +123,7 @@ def at_rest(shop: Shop) -> None:
     every_ticket_exists(shop, present)
     apart = {machine.name: _apart_on(shop, machine) for machine in (shop.relay, *present)}
     every_copy_is_the_same(held, apart)
+    notes_are_kept(shop, held)
     entries = [entry for records in held.values() for entry in reading.entries_of(records)]
     chains_hold(shop, list({entry.link: entry for entry in entries}.values()))
     for register in shop.registers:
@@ -199,6 +203,25 @@ def status_says_so(shop: Shop, register: RegisterMachine) -> None:
     kept = len(_apart_on(shop, shop.relay))
     require(status.pending.records <= kept, "nothing is pending at rest", register.name, status.pending, kept)
     synced_is_true(shop, register, status.state, status.pending.records)
+    is_told = bool(status.pending.records) or status.state in ("synced", "attention")
+    require(is_told, "at rest a register says that it is in sync", register.name, status.state)
+
+
+def notes_are_kept(shop: Shop, held: dict[str, list[bytes]]) -> None:
+    """What somebody was told is saved in a document of their own is everywhere. A disk that was lost, put
+    back or copied, or on which something rotted, may have had the only copy.
+    """
+    notebook = shop.notebook
+    unsure = notebook.forked | notebook.holed
+    unsure |= {one.name for one in shop.everybody if one.losses or is_revoked(shop, one)}
+    for name, records in held.items():
+        notes = contents_of(records).get("x/notes", {})
+        missing = [
+            (key, value, notes.get(key))
+            for key, (who, value) in notebook.notes.items()
+            if who not in unsure and notes.get(key) != value
+        ]
+        require(not missing, "a note that was saved is everywhere", name, missing[:4])
 
 
 def logs_are_no_larger_than_need_be(shop: Shop, held: dict[str, list[bytes]]) -> None:

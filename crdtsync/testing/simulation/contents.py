@@ -25,7 +25,7 @@ def is_in_a_state(record: bytes, held: Iterable[bytes]) -> bool:
     if record[:1] == b"E":
         return False
     document, _ = reading.update_of(record)
-    others = [other for other in held if other[:1] != b"E" and reading.update_of(other)[0] == document]
+    others = [other for other in held if other[:1] == b"C" and reading.update_of(other)[0] == document]
     return _facts(others) >= _facts([record])
 
 

@@ -271,7 +271,8 @@ class Faults:
         register = self._register(who)
         if register is None:
             return False
-        register.speaks_version(chance.choice((2, 99)))
+        version = chance.choice((2, 99))
+        register.speaks_version(version, lambda: self._happened("other version"))
         self.shop.story.tell(register.name, "speaks another version of the protocol")
         self._later(chance.uniform(20, 200), lambda: register.speaks_version(None))
-        return True
+        return False  # It counts when somebody hears it.

@@ -28,6 +28,10 @@ class Notebook:
     lost: set[str] = field(default_factory=set)
     forked: set[str] = field(default_factory=set)
     """Machines of which an old copy was put back, or which were cloned: a number may be there twice."""
+    requests: set[str] = field(default_factory=set)
+    """What somebody asked to be sold, whatever became of it."""
+    notes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Changes of a document that somebody was told are saved: by key, who made it and the value."""
     holed: set[str] = field(default_factory=set)
     """Machines of which an entry rotted that nobody else had: a number may be missing."""
 

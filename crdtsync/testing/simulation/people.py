@@ -12,7 +12,8 @@ from crdtsync.errors import CrdtsyncError, StorageError
 from crdtsync.model.ticket import Line
 from crdtsync.runtime.register_tickets import BasketLine, SoldLine
 from crdtsync.runtime.ticket import Ticket
-from crdtsync.testing.simulation import checks
+from crdtsync.testing.simulation import checks, reading
+from crdtsync.testing.simulation.asked import Asked, lines_of
 from crdtsync.testing.simulation.broken import require
 from crdtsync.testing.simulation.notebook import Told
 from crdtsync.testing.simulation.plan import Action
@@ -34,6 +35,7 @@ class People:
         self._had_faults = had_faults
         self._requests = 0
         self._retries: dict[str, tuple[str, list[SoldLine]]] = {}
+        self._sold: dict[str, list[tuple[str, list[SoldLine], bytes]]] = {}
 
     def do(self, action: Action) -> None:
         """Somebody does something, if there is a register that is on."""
@@ -72,11 +74,18 @@ class People:
     # -- the day -------------------------------------------------------------------------------------------
 
     def _open(self, register: RegisterMachine, chance: Random) -> None:
-        register.register.open_day(chance.choice((0, 10_000)))
+        float_minor, asked = chance.choice((0, 10_000)), Asked(register)
+        register.register.open_day(float_minor)
+        asked.says("open", amt=float_minor)
         self.shop.story.tell(register.name, "opens the day")
 
     def _close(self, register: RegisterMachine, chance: Random) -> None:
-        figures = register.register.close_day(chance.choice((None, 12_345)))
+        counted_minor, asked = chance.choice((None, 12_345)), Asked(register)
+        figures = register.register.close_day(counted_minor)
+        closing = asked.recorded("close", level="day")
+        if closing is not None:
+            said = closing.body["cash"].get("counted")
+            require(said == counted_minor, "what is recorded is what was asked", register.name, said)
         self.shop.story.tell(register.name, f"closes the day: {figures.total_minor}")
 
     def _close_period(self, register: RegisterMachine, chance: Random) -> None:
@@ -86,8 +95,10 @@ class People:
             self.shop.story.tell(register.name, f"closes the {level}: {figures.total_minor}")
 
     def _cash(self, register: RegisterMachine, chance: Random) -> None:
-        what = chance.choice(("in", "out", "deposit"))
-        register.register.cash(what, chance.randrange(100, 5_000), reason="change")  # type: ignore[arg-type]
+        what, amount_minor = chance.choice(("in", "out", "deposit")), chance.randrange(100, 5_000)
+        asked = Asked(register)
+        register.register.cash(what, amount_minor, reason="change")  # type: ignore[arg-type]
+        asked.says("cash", amt=amount_minor if what == "in" else -amount_minor)
 
     def last_customers(self) -> None:
         """When everything is well again, every register sells once more."""
@@ -102,14 +113,33 @@ class People:
     def _sell(self, register: RegisterMachine, chance: Random) -> None:
         request_id, basket = self._basket(register, chance)
         self._retries[register.name] = request_id, basket
-        ticket = register.register.sell(basket, [chance.choice(("cash", "card"))], request_id=request_id)
+        means, wanted = chance.choice(("cash", "card")), lines_of(register, basket)
+        requests = self.shop.notebook.requests
+        is_new, asked = request_id not in requests, Asked(register)
+        requests.add(request_id)
+        ticket = register.register.sell(basket, [means], request_id=request_id)
         self._retries.pop(register.name)
         self._write_down(register, ticket, "sells")
+        if wanted and is_new:
+            asked.sold(request_id, means, wanted)
+        self._ask_for_an_old_one(register)
+        self._sold.setdefault(register.name, []).append((request_id, basket, ticket.link))
         if chance.random() < 0.1:  # The answer was lost on the way to the till's screen: asked again.
             again = register.register.sell(basket, ["cash"], request_id=request_id)
             require(again.link == ticket.link, "asking again gives the same ticket", ticket.number)
         if chance.random() < 0.3:  # Now something is pending.
             self._look(register, chance)
+
+    def _ask_for_an_old_one(self, register: RegisterMachine) -> None:
+        """Now and then a till that hung asks for a ticket of long ago: it is given that one."""
+        sold = self._sold.get(register.name, [])
+        if len(sold) % 8 != 1 or register.plate.is_off or register.losses:
+            return
+        request_id, basket, link = sold[len(sold) // 2]
+        asked = Asked(register)
+        again = register.register.sell(basket, ["cash"], request_id=request_id)
+        require(again.link == link, "asking again gives the same ticket", register.name, request_id)
+        asked.nothing()
 
     def _basket(self, register: RegisterMachine, chance: Random) -> tuple[str, list[SoldLine]]:
         tried = self._retries.get(register.name)
@@ -132,12 +162,30 @@ class People:
         if not rows:
             return
         row = chance.choice(rows)
+        asked = Asked(register)
         ticket = register.register.refund(row.link.hex(), reason="returned")
         self._write_down(register, ticket, f"gives back {row.number}:")
+        entry = asked.recorded("refund")
+        if entry is not None:
+            require(entry.body["ref"]["link"] == row.link.hex(), "a refund is of what was sold", row.number)
+            self._gives_back_what_is_left(register, row.link.hex())
+
+    def _gives_back_what_is_left(self, register: RegisterMachine, link: str) -> None:
+        """All refunds of a sale that are here come to what was paid. What two gave back without knowing
+        of one another is more; less is never right, since all of it is given back.
+        """
+        entries = reading.entries_of(register.records())
+        sale = next(entry.amount_minor for entry in entries if entry.link == link)
+        back = [one.amount_minor for one in entries if one.body.get("ref", {}).get("link") == link]
+        require(sum(back) <= -sale, "a refund gives back what was paid", register.name, sale, back)
+        require(
+            -sale in back or len(back) > 1, "a refund gives back what was paid", register.name, sale, back
+        )
 
     def _abandon(self, register: RegisterMachine, chance: Random) -> None:
-        line = Line("libre", "Article", chance.randrange(100, 9_000), 2000, "N")
-        register.register.abandon([line])
+        price, asked = chance.randrange(100, 9_000), Asked(register)
+        register.register.abandon([Line("libre", "Article", price, 2000, "N")])
+        asked.says("abandon", ttc=price)
 
     def _later_kind(self, register: RegisterMachine, chance: Random) -> None:
         """A later version of the software records something that this one does not know."""
@@ -177,18 +225,30 @@ class People:
             sku, price = chance.choice(known), chance.randrange(100, 4_000)
             products.set(sku, price_minor=price)
             self.shop.story.tell(register.name, f"sets the price of {sku} to {price}")
+            shown = products.find(sku)
+            is_so = register.plate.is_off or (shown is not None and shown.price_minor == price)
+            require(is_so, "a price that was set is shown", register.name, sku, price)
 
     def _count(self, register: RegisterMachine, chance: Random) -> None:
         sku, quantity = chance.choice(SKUS), 1000 * chance.randrange(50)
-        stock = register.register.stock
+        stock, asked = register.register.stock, Asked(register)
         stock.count({sku: quantity})
+        counted = asked.recorded("count")
+        if counted is not None:
+            said = {line["sku"]: line["qty"] for line in counted.body["lines"]}
+            require(said == {sku: quantity}, "what is recorded is what was asked", register.name, said)
         shown = stock.level(sku).quantity
         # Two counts of chains that forked may claim to have known each other: either is used then.
         says_so = shown == quantity or bool(self.shop.notebook.forked)
         require(says_so, "what was just counted is there", register.name, sku, shown, quantity)
 
     def _deliver(self, register: RegisterMachine, chance: Random) -> None:
-        register.register.stock.add(chance.choice(SKUS), 1000 * chance.randrange(1, 24))
+        sku, quantity, asked = chance.choice(SKUS), 1000 * chance.randrange(1, 24), Asked(register)
+        register.register.stock.add(sku, quantity)
+        moved = asked.recorded("move")
+        if moved is not None:
+            said = {line["sku"]: line["qty"] for line in moved.body["lines"]}
+            require(said == {sku: quantity}, "what is recorded is what was asked", register.name, said)
 
     def _look(self, register: RegisterMachine, chance: Random) -> None:
         status = register.register.status()
@@ -200,5 +260,11 @@ class People:
     # -- a document of one's own ---------------------------------------------------------------------------
 
     def _note(self, register: RegisterMachine, chance: Random) -> None:
+        key, value = f"{register.name}/{chance.randrange(8)}", str(chance.randrange(1_000))
+        notes = self.shop.notebook.notes
+        notes.pop(key, None)
+        asked = Asked(register)
         with register.register.document("x/notes").transaction() as doc:
-            doc.get("root", type=Map)[f"{register.name}/{chance.randrange(8)}"] = str(chance.randrange(1_000))
+            doc.get("root", type=Map)[key] = value
+        asked.noted("x/notes", key, value)
+        notes[key] = register.name, value

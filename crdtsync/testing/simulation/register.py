@@ -46,6 +46,7 @@ class RegisterMachine(Machine):
         self.key = key
         self.identity = identity
         self.software_version: int | None = None
+        self.version_was_said: Callable[[], None] = lambda: None
         """What version of the protocol it speaks, if not the present one."""
         self._register: Register | None = None
         self.syncer: SimulatedSyncer | None = None
@@ -95,9 +96,11 @@ class RegisterMachine(Machine):
         """See ``Machine``."""
         self._register = self.syncer = None
 
-    def speaks_version(self, version: int | None) -> None:
-        """From its next connection on it speaks that version of the protocol (None: the present one)."""
-        self.software_version = version
+    def speaks_version(self, version: int | None, said: Callable[[], None] = lambda: None) -> None:
+        """From its next connection on it speaks that version of the protocol (None: the present one); ``said``
+        is called when it tells somebody.
+        """
+        self.software_version, self.version_was_said = version, said
         syncer = self.syncer
         if version is None and syncer is not None and self.is_on:
             self.later(0, syncer.try_now)  # It was updated, and started again.
@@ -132,8 +135,10 @@ class RegisterMachine(Machine):
 @dataclass(frozen=True)
 class _MeOfAnotherVersion(Me):
     version: int = 0
+    said: Callable[[], None] = lambda: None
 
     def hello(self, *, fits: bool) -> Hello:
+        self.said()
         return replace(super().hello(fits=fits), version=self.version)
 
 
@@ -218,7 +223,7 @@ class SimulatedSyncer(RegisterHome):
         if version is None:
             return me
         facts = {one.name: getattr(me, one.name) for one in fields(me)}
-        return _MeOfAnotherVersion(**facts, version=version)
+        return _MeOfAnotherVersion(**facts, version=version, said=self._machine.version_was_said)
 
     def ended(self, connection: Connection) -> None:
         """The connection is gone."""

@@ -21,9 +21,30 @@ def shown_equals_a_fold(shop: Shop, register: RegisterMachine) -> None:
     records = register.records()
     entries = reading.entries_of(records)
     seen = register.register.sales(rows_max=100_000)
-    shown = sorted((row.link.hex(), row.total) for row in seen)
-    expected = sorted((entry.link, entry.amount_minor) for entry in entries if entry.is_ticket)
-    require(shown == expected, "views equal a fold", register.name, len(shown), len(expected))
+    shown = {
+        row.link.hex(): (
+            row.number,
+            row.kind,
+            row.day,
+            row.device.hex(),
+            row.total,
+            row.lines,
+            row.ref_number,
+        )
+        for row in seen
+    }
+    expected = {
+        entry.link: (
+            *(entry.body[name] for name in ("num", "kind", "bd", "till")),
+            entry.amount_minor,
+            len(entry.body["lines"]),
+            entry.body.get("ref", {}).get("num"),
+        )
+        for entry in entries
+        if entry.is_ticket
+    }
+    require(shown == expected, "views equal a fold", register.name, differing(shown, expected)[:4])
+    require(len(seen) == len(shown), "views equal a fold", register.name, len(seen), len(shown))
     reports_equal_a_fold(register, entries)
     products_equal_a_fold(register, contents_of(records).get("catalogue", {}))
     stock_equals_a_fold(register, entries)
@@ -60,15 +81,19 @@ def reports_equal_a_fold(register: RegisterMachine, entries: list[Entry]) -> Non
     """The report of each day is what its tickets come to."""
     days: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        if entry.is_ticket:
+        if entry.is_ticket or entry.body["kind"] in ("abandon", "close"):
             days[entry.body["bd"]].append(entry)
-    for day, tickets in days.items():
+    for day, recorded in days.items():
+        tickets = [entry for entry in recorded if entry.is_ticket]
+        abandoned = [entry.amount_minor for entry in recorded if entry.body["kind"] == "abandon"]
+        closings_equal_a_fold(register, day, recorded)
         report = register.register.report(day)
         refunds = [entry.amount_minor for entry in tickets if entry.body["kind"] == "refund"]
         shown = {
             "total": report.total_minor,
             "tickets": report.tickets,
             "refunds": (report.refunds, report.refunds_minor),
+            "abandoned": (report.abandoned, report.abandoned_minor),
             "means": {name: amount_minor for name, amount_minor in report.means.items() if amount_minor},
             "vat": sorted(row for row in map(astuple, report.vat) if any(row[2:])),
         }
@@ -76,10 +101,32 @@ def reports_equal_a_fold(register: RegisterMachine, entries: list[Entry]) -> Non
             "total": sum(entry.amount_minor for entry in tickets),
             "tickets": len(tickets),
             "refunds": (len(refunds), sum(refunds)),
+            "abandoned": (len(abandoned), sum(abandoned)),
             "means": folds.means(tickets),
             "vat": folds.vat(tickets),
         }
         require(shown == expected, "reports equal a fold", register.name, day, differing(shown, expected))
+
+
+def closings_equal_a_fold(register: RegisterMachine, day: str, recorded: list[Entry]) -> None:
+    """What is shown of the closings of a day is what these say."""
+    said = {
+        entry.link: (
+            entry.body["z"],
+            entry.body["total"],
+            entry.body["refunds"]["ttc"],
+            entry.body["gt"]["real"],
+            entry.body.get("cash", {}).get("expected"),
+            entry.body.get("cash", {}).get("counted"),
+        )
+        for entry in recorded
+        if entry.body["kind"] == "close"
+    }
+    for level in ("day", "month", "year"):
+        for row in register.register.replica.queries.closings(day, level=level):
+            shown = (row.z, row.ttc, row.refunds_ttc, row.gt_real, row.cash_expected, row.cash_counted)
+            expected = said.get(row.link.hex())
+            require(shown == expected, "closings are shown as they are", register.name, shown, expected)
 
 
 def x_report_equals_a_fold(shop: Shop, register: RegisterMachine, entries: list[Entry]) -> None:

@@ -1,0 +1,137 @@
+"""What people ask for is what is recorded: what each act has put on the disk, held against what was asked.
+
+Amounts are computed here, from what the till shows and with nothing of the product's arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from crdtsync.model.ticket import Line
+from crdtsync.runtime.register_tickets import BasketLine, SoldLine
+from crdtsync.testing.simulation import reading
+from crdtsync.testing.simulation.broken import require
+from crdtsync.testing.simulation.contents import contents_of
+from crdtsync.testing.simulation.reading import Entry
+
+if TYPE_CHECKING:
+    from crdtsync.testing.simulation.register import RegisterMachine
+
+WHOLE = 10_000
+"""100 %, in hundredths of a percent."""
+
+
+class Asked:
+    """One act at a register: made before it, and asked after it. Where the power has gone meanwhile nobody
+    looks.
+    """
+
+    def __init__(self, register: RegisterMachine) -> None:
+        self._register = register
+        self._before = {entry.link for entry in reading.entries_of(register.records())}
+        self._now_ms = register.clock.now_ms()
+
+    def recorded(self, kind: str, *, level: str | None = None) -> Entry | None:
+        """The one entry of that kind which the act has put on the disk. Raises ``Broken`` unless there is
+        exactly one; None where the power has gone.
+        """
+        if self._register.plate.is_off:
+            return None
+        found = [entry for entry in self._new() if entry.body["kind"] == kind]
+        if level is not None:
+            # A day that somebody forgot to close is closed first, by itself.
+            found = [entry for entry in found if entry.body["level"] == level][-1:]
+        name = self._register.name
+        require(len(found) == 1, "what is asked is recorded once", name, kind, len(found))
+        is_of_now = found[0].body["ts"] >= self._now_ms
+        require(is_of_now, "an entry says when it was made", name, kind, found[0].body["ts"], self._now_ms)
+        return found[0]
+
+    def says(self, kind: str, *, level: str | None = None, **facts: object) -> None:
+        """Raise ``Broken`` unless the entry says these facts; ``lines`` are compared by the fields given."""
+        entry = self.recorded(kind, level=level)
+        if entry is not None:
+            said = {name: entry.body.get(name) for name in facts}
+            name = self._register.name
+            require(said == facts, "what is recorded is what was asked", name, kind, said, facts)
+
+    def sold(self, request_id: str, means: str, lines: list[dict[str, Any]]) -> None:
+        """Raise ``Broken`` unless exactly these lines were sold once, at these prices, and paid so."""
+        entry = self.recorded("sale")
+        if entry is None:
+            return
+        said = [{key: line[key] for key in lines[0]} for line in entry.body["lines"]]
+        name = self._register.name
+        require(said == lines, "what is recorded is what was asked", name, "sale", said, lines)
+        due = sum(line["ttc"] for line in lines)
+        paid = {payment["m"]: payment["amt"] for payment in entry.body["pay"]}
+        require(paid == ({means: due} if due else {}) or not due, "it is paid as it was", name, paid, means)
+        require(entry.body.get("req") == request_id, "it says for what request", name, request_id)
+        require(entry.amount_minor == due, "money equals an oracle's", name, entry.amount_minor, due)
+        rates = {(row["vat"], row["vc"]): (row["ttc"], row["ht"], row["tva"]) for row in entry.body["vat"]}
+        expected = _vat(lines)
+        require(rates == expected, "VAT equals an oracle's", name, rates, expected)
+
+    def nothing(self) -> None:
+        """Raise ``Broken`` if anything was recorded."""
+        if not self._register.plate.is_off:
+            kinds = [entry.body["kind"] for entry in self._new()]
+            require(not kinds, "asking again records nothing", self._register.name, kinds)
+
+    def noted(self, document: str, key: str, value: str) -> None:
+        """Raise ``Broken`` unless that lies on the disk, in a document of one's own."""
+        if self._register.plate.is_off:
+            return
+        records = (record for record in self._register.records() if record[:1] != b"E")
+        own = [record for record in records if reading.update_of(record)[0] == document]
+        found = contents_of(own).get(document, {}).get(key)
+        require(found == value, "a change of a document is on the disk", self._register.name, key, found)
+
+    def _new(self) -> list[Entry]:
+        device = self._register.identity.device.hex()
+        entries = reading.entries_of(self._register.records())
+        found = [one for one in entries if one.link not in self._before and one.body.get("till") == device]
+        return sorted(found, key=lambda entry: entry.n)
+
+
+def lines_of(register: RegisterMachine, basket: Iterable[SoldLine]) -> list[dict[str, Any]] | None:
+    """What a ticket of a basket must say, at the prices that the till shows; None where it shows none."""
+    shown = {row.sku: row for row in register.register.products.list()}
+    lines = []
+    for line in basket:
+        assert isinstance(line, BasketLine | Line)
+        if isinstance(line, Line):
+            price, rate, vat_class = line.unit_price_minor, line.vat_rate, line.vat_class
+        else:
+            row = shown.get(line.sku)
+            if row is None or row.price_minor is None or row.vat_rate is None:
+                return None
+            price, rate, vat_class = row.price_minor, row.vat_rate, str(row.vat_class)
+        quantity = line.quantity_thousandths
+        lines.append(
+            {
+                "sku": line.sku,
+                "qty": quantity,
+                "pu": price,
+                "vat": rate,
+                "vc": vat_class,
+                "ttc": _half_up(price * quantity, 1000),
+            }
+        )
+    return lines
+
+
+def _vat(lines: list[dict[str, Any]]) -> dict[tuple[int, str], tuple[int, int, int]]:
+    """By rate and class: with the tax, without it, the tax."""
+    taken: dict[tuple[int, str], int] = defaultdict(int)
+    for line in lines:
+        taken[line["vat"], line["vc"]] += line["ttc"]
+    nets = {key: _half_up(ttc * WHOLE, WHOLE + key[0]) for key, ttc in taken.items()}
+    return {key: (ttc, nets[key], ttc - nets[key]) for key, ttc in taken.items()}
+
+
+def _half_up(dividend: int, divisor: int) -> int:
+    """For what is not negative."""
+    return (2 * dividend + divisor) // (2 * divisor)
