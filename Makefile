@@ -14,10 +14,10 @@ export PYTHONDONTWRITEBYTECODE :=
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test sim deep defects mutants coverage replay bench docs fix lint types lock clean
+.PHONY: help env demo check test sim deep defects mutants coverage replay bench bench-peers docs fix lint types lock clean
 
 help:
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 env: $(STAMP)  ## the environment, pinned with hashes
 
@@ -67,6 +67,9 @@ replay: $(REPLAY_STAMP)  ## a grocer's year sold again, with faults: STORE=367 R
 
 bench: $(STAMP)  ## figures against bounds and budgets (half an hour): QUICK=1 CASE=name PROFILE=1 SEED=1
 	$(if $(PROFILE),CRDTSYNC_BENCH_PROFILE=$(CURDIR)/.make/bench/profile) $(BIN)/python -m benchmarks.bench --seed $(SEED) $(if $(QUICK),--quick) $(if $(CASE),--case $(CASE))
+
+bench-peers: $(STAMP)  ## beside hocuspocus, y-websocket-server, pycrdt-websocket (node, npm): QUICK=1 CASE=join KEEP=folder SEED=1
+	$(BIN)/python -m benchmarks.peers.run --seed $(SEED) $(if $(QUICK),--quick) $(if $(CASE),--workload $(CASE)) $(if $(KEEP),--installed $(KEEP))
 
 # Data of a grocer, and pandas to read it: needed by `replay` and by its tests, never by the product.
 $(REPLAY_STAMP): requirements/replay.txt $(STAMP)
