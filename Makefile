@@ -16,8 +16,8 @@ export PYTHONDONTWRITEBYTECODE :=
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test sim deep defects mutants fuzz coverage replay bench bench-long soak plot docs fix lint types \
-  lock clean
+.PHONY: help env demo check test sim deep defects mutants fuzz coverage replay bench bench-long bench-peers soak plot docs \
+  fix lint types lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -89,6 +89,9 @@ plot: $(PLOT_STAMP)  ## draw the growth that `make bench` or `make bench-long` m
 $(PLOT_STAMP): requirements/plot.txt $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/plot.txt
 	@touch $@
+
+bench-peers: $(STAMP)  ## beside hocuspocus, y-websocket-server, pycrdt-websocket (node, npm): QUICK=1 CASE=join KEEP=folder SEED=1
+	$(BIN)/python -m benchmarks.peers.run --seed $(SEED) $(if $(QUICK),--quick) $(if $(CASE),--workload $(CASE)) $(if $(KEEP),--installed $(KEEP))
 
 # Data of a grocer, and pandas to read it: needed by `replay` and by its tests, never by the product.
 $(REPLAY_STAMP): requirements/replay.txt $(STAMP)

@@ -97,8 +97,8 @@ class RegisterMachine(Machine):
         self._register = self.syncer = None
 
     def speaks_version(self, version: int | None, said: Callable[[], None] = lambda: None) -> None:
-        """From its next connection on it speaks that version of the protocol (None: the present one); ``said``
-        is called when it tells somebody.
+        """From its next connection on it speaks that version of the protocol (None: the present one).
+        ``said`` is called when it tells somebody.
         """
         self.software_version, self.version_was_said = version, said
         syncer = self.syncer
