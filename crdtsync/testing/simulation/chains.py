@@ -77,7 +77,11 @@ def no_register_has_the_number_of_another(numbered: Mapping[int, list[Entry]], k
 
 
 def sales_were_asked_for(shop: Shop, author: str, numbered: Mapping[int, list[Entry]]) -> None:
-    """Whatever was sold somebody asked for, and each request made one sale."""
+    """Whatever was sold somebody asked for, and each request made one sale. Nobody knows where no
+    people sell.
+    """
+    if not shop.notebook.requests:
+        return
     made: dict[str, list[str]] = defaultdict(list)
     for those in numbered.values():
         for entry in those:

@@ -97,13 +97,19 @@ class RegisterMachine(Machine):
         self._register = self.syncer = None
 
     def speaks_version(self, version: int | None, said: Callable[[], None] = lambda: None) -> None:
-        """From its next connection on it speaks that version of the protocol (None: the present one).
-        ``said`` is called when it tells somebody.
+        """From now on it speaks that version of the protocol (None: the present one): another version of the
+        software was put on it, and its process that synchronises starts again. ``said`` is called the first
+        time that it tells somebody.
         """
-        self.software_version, self.version_was_said = version, said
-        syncer = self.syncer
-        if version is None and syncer is not None and self.is_on:
-            self.later(0, syncer.try_now)  # It was updated, and started again.
+
+        def once() -> None:
+            self.version_was_said = lambda: None
+            said()
+
+        self.software_version, self.version_was_said = version, once
+        if self.syncer is not None and self.is_on:
+            self.stop_sync()
+            self.later(0, self.start_sync)
 
     def mend_beside(self, damage: DamagedStore) -> bool:
         """What the process that synchronises does about a damaged record."""
