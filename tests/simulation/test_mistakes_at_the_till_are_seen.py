@@ -1,0 +1,109 @@
+"""Mistakes of a till that lose nothing and make no two copies differ: the simulation sees them all the same.
+
+Each is planted, and short days are played until one fails, as it must soon.
+"""
+
+import pytest
+
+from crdtsync.model import arithmetic, chain, ticket, views
+from crdtsync.runtime import register_days, register_status, register_stock, register_tickets, writer
+from crdtsync.testing.simulation.plan import SHORT, draw_plan
+from crdtsync.testing.simulation.run import play
+
+SEEDS = range(1, 25)
+
+
+def rounds_down(monkeypatch):
+    monkeypatch.setattr(arithmetic, "line_gross", lambda price, quantity: price * quantity // 1000)
+
+
+def numbers_every_register_alike(monkeypatch):
+    genuine = chain.ticket_number
+    monkeypatch.setattr(chain, "ticket_number", lambda series, day, counter: genuine("01", day, counter))
+
+
+def forgets_the_float(monkeypatch):
+    monkeypatch.setattr(register_days, "build_open", lambda float_minor: {"amt": 0})
+
+
+def takes_everything_for_cash(monkeypatch):
+    genuine = ticket.build_sale
+
+    def build(lines, payments, **how):
+        body = genuine(lines, payments, **how)
+        return body | {"pay": [payment | {"m": "cash"} for payment in body["pay"]]}
+
+    monkeypatch.setattr(register_tickets.tickets, "build_sale", build)
+
+
+def delivers_one_bottle(monkeypatch):
+    genuine = register_stock.build_move
+
+    def build(lines):
+        body = genuine(lines)
+        return body | {"lines": [line | {"qty": 1000} for line in body["lines"]]}
+
+    monkeypatch.setattr(register_stock, "build_move", build)
+
+
+def forgets_requests(monkeypatch):
+    genuine = writer.Writer._made_for
+
+    def made(self, request_id, kind):
+        found = request_id and self._log.request(request_id)
+        return None if found and found[1] < self._log.end.seq else genuine(self, request_id, kind)
+
+    monkeypatch.setattr(writer.Writer, "_made_for", made)
+
+
+def stops_the_clock(monkeypatch):
+    genuine = chain.next_body
+
+    def body(head, kind, payload, moment, **how):
+        made = genuine(head, kind, payload, moment, **how)
+        return made | {"ts": head.ts_ms or made["ts"]}
+
+    monkeypatch.setattr(writer.chains, "next_body", body)
+
+
+def shows_refunds_as_sales(monkeypatch):
+    genuine = views._common
+    monkeypatch.setattr(
+        views,
+        "_common",
+        lambda entry: genuine(entry) | ({"kind": "sale"} if entry.kind == "refund" else {}),
+    )
+
+
+def is_never_in_sync(monkeypatch):
+    genuine = register_status._state
+
+    def state(*facts):
+        said = genuine(*facts)
+        return "offline" if said == "synced" else said
+
+    monkeypatch.setattr(register_status, "_state", state)
+
+
+MISTAKES = {
+    rounds_down: "what is recorded is what was asked",
+    numbers_every_register_alike: "no ticket number is missing",
+    forgets_the_float: "what is recorded is what was asked",
+    takes_everything_for_cash: "it is paid as it was",
+    delivers_one_bottle: "what is recorded is what was asked",
+    forgets_requests: "asking again gives the same ticket",
+    stops_the_clock: "an entry says when it was made",
+    shows_refunds_as_sales: "views equal a fold",
+    is_never_in_sync: "at rest a register says that it is in sync",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__.replace("_", " "))
+def test_a_till_that_makes_a_mistake_is_found_out(monkeypatch, mistake):
+    mistake(monkeypatch)
+    for seed in SEEDS:
+        failure = play(draw_plan(seed, SHORT, sqlite_share=0)).failure
+        if failure:
+            assert failure.startswith(f"Broken: {MISTAKES[mistake]}")
+            return
+    pytest.fail(f"{SEEDS.stop - 1} short days, and nobody has seen it")
