@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from crdtsync.model.ticket import Line
@@ -30,8 +31,12 @@ class Asked:
 
     def __init__(self, register: RegisterMachine) -> None:
         self._register = register
-        self._before = {entry.link for entry in reading.entries_of(register.records())}
+        entries = reading.entries_of(register.records())
+        self._before = {entry.link for entry in entries}
         self._now_ms = register.clock.now_ms()
+        device = register.identity.device.hex()
+        own = [(entry.n, str(entry.body["bd"])) for entry in entries if entry.body.get("till") == device]
+        self._day = max(own)[1] if own else ""
 
     def recorded(self, kind: str, *, level: str | None = None) -> Entry | None:
         """The one entry of that kind which the act has put on the disk. Raises ``Broken`` unless there is
@@ -47,7 +52,23 @@ class Asked:
         require(len(found) == 1, "what is asked is recorded once", name, kind, len(found))
         is_of_now = found[0].body["ts"] >= self._now_ms
         require(is_of_now, "an entry says when it was made", name, kind, found[0].body["ts"], self._now_ms)
+        if kind != "close":  # A closing stays in the day that it closes.
+            self._is_of_today(found[0])
         return found[0]
+
+    def _is_of_today(self, entry: Entry) -> None:
+        """The business day is the clock's, if that is the chain's last one or the next:
+        beyond that a person is asked. On a disk that is not the only one of its chain the last is not known.
+        """
+        register = self._register
+        if register.losses or register.name in register.shop.notebook.forked or not self._day:
+            return
+        local = register.clock.utc_offset_min(self._now_ms) - register.register.config.day_starts_min
+        clock_day = datetime.fromtimestamp(self._now_ms / 1000 + local * 60, UTC).date()
+        if clock_day <= date.fromisoformat(self._day) + timedelta(days=1):
+            day = max(self._day, clock_day.isoformat())
+            said = entry.body["bd"]
+            require(said == day, "a sale belongs to its business day", register.name, said, day)
 
     def says(self, kind: str, *, level: str | None = None, **facts: object) -> None:
         """Raise ``Broken`` unless the entry says these facts; ``lines`` are compared by the fields given."""

@@ -35,7 +35,7 @@ class People:
         self._had_faults = had_faults
         self._requests = 0
         self._retries: dict[str, tuple[str, list[SoldLine]]] = {}
-        self._sold: dict[str, list[tuple[str, list[SoldLine], bytes]]] = {}
+        self._sold: dict[RegisterMachine, list[tuple[str, list[SoldLine], bytes]]] = {}
 
     def do(self, action: Action) -> None:
         """Somebody does something, if there is a register that is on."""
@@ -123,7 +123,7 @@ class People:
         if wanted and is_new:
             asked.sold(request_id, means, wanted)
         self._ask_for_an_old_one(register)
-        self._sold.setdefault(register.name, []).append((request_id, basket, ticket.link))
+        self._sold.setdefault(register, []).append((request_id, basket, ticket.link))
         if chance.random() < 0.1:  # The answer was lost on the way to the till's screen: asked again.
             again = register.register.sell(basket, ["cash"], request_id=request_id)
             require(again.link == ticket.link, "asking again gives the same ticket", ticket.number)
@@ -132,7 +132,7 @@ class People:
 
     def _ask_for_an_old_one(self, register: RegisterMachine) -> None:
         """Now and then a till that hung asks for a ticket of long ago: it is given that one."""
-        sold = self._sold.get(register.name, [])
+        sold = self._sold.get(register, [])
         if len(sold) % 8 != 1 or register.plate.is_off or register.losses:
             return
         request_id, basket, link = sold[len(sold) // 2]
