@@ -3,6 +3,8 @@
 Each is planted, and short days are played until one fails, as it must soon.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from crdtsync.model import arithmetic, chain, ticket, views
@@ -11,6 +13,7 @@ from crdtsync.testing.simulation.plan import SHORT, draw_plan
 from crdtsync.testing.simulation.run import play
 
 SEEDS = range(1, 25)
+TWO_DAYS = replace(SHORT, days=2)
 
 
 def rounds_down(monkeypatch):
@@ -66,6 +69,12 @@ def stops_the_clock(monkeypatch):
     monkeypatch.setattr(writer.chains, "next_body", body)
 
 
+def stays_in_its_first_day(monkeypatch):
+    monkeypatch.setattr(
+        writer.chains, "business_day", lambda head_bd, local_date, trusted_date: (head_bd or local_date, None)
+    )
+
+
 def shows_refunds_as_sales(monkeypatch):
     genuine = views._common
     monkeypatch.setattr(
@@ -93,6 +102,7 @@ MISTAKES = {
     delivers_one_bottle: "what is recorded is what was asked",
     forgets_requests: "asking again gives the same ticket",
     stops_the_clock: "an entry says when it was made",
+    stays_in_its_first_day: "a sale belongs to its business day",
     shows_refunds_as_sales: "views equal a fold",
     is_never_in_sync: "at rest a register says that it is in sync",
 }
@@ -102,7 +112,8 @@ MISTAKES = {
 def test_a_till_that_makes_a_mistake_is_found_out(monkeypatch, mistake):
     mistake(monkeypatch)
     for seed in SEEDS:
-        failure = play(draw_plan(seed, SHORT, sqlite_share=0)).failure
+        size = TWO_DAYS if mistake is stays_in_its_first_day else SHORT
+        failure = play(draw_plan(seed, size, sqlite_share=0)).failure
         if failure:
             assert failure.startswith(f"Broken: {MISTAKES[mistake]}")
             return
