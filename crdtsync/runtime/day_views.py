@@ -9,6 +9,7 @@ owner's entries (devices), and of each chain the first entry and the newest ones
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT
 from crdtsync.runtime.views import entry_rows
@@ -45,7 +46,7 @@ class DayViews:
     def add(self, day: str) -> None:
         """File one more business day. O(what was recorded in it)."""
         if day not in self._days:
-            for name in self._ledgers().get(day, ()):
+            for name in self._ledgers.get(day, ()):
                 self._file(self._log.document_records(name))
             self._days.add(day)
 
@@ -54,7 +55,7 @@ class DayViews:
     ) -> list[TicketRow]:
         """As ``ViewQueries.tickets``: of as many days as it takes, the newest first."""
         found: list[TicketRow] = []
-        for day in sorted(self._ledgers(), reverse=True):
+        for day in sorted(self._ledgers, reverse=True):
             if older_than is not None and day > older_than.day:
                 continue
             self.add(day)
@@ -67,6 +68,7 @@ class DayViews:
         """Forget it."""
         self._database.close()
 
+    @cached_property
     def _ledgers(self) -> dict[str, list[str]]:
         """The names of the ledgers of each business day."""
         days: dict[str, list[str]] = {}
