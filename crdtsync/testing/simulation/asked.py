@@ -31,12 +31,9 @@ class Asked:
 
     def __init__(self, register: RegisterMachine) -> None:
         self._register = register
-        entries = reading.entries_of(register.records())
-        self._before = {entry.link for entry in entries}
+        self._before = register.record_set()
         self._now_ms = register.clock.now_ms()
-        device = register.identity.device.hex()
-        own = [(entry.n, str(entry.body["bd"])) for entry in entries if entry.body.get("till") == device]
-        self._day = max(own)[1] if own else ""
+        self._day = self._last_day()
 
     def recorded(self, kind: str, *, level: str | None = None) -> Entry | None:
         """The one entry of that kind which the act has put on the disk. Raises ``Broken`` unless there is
@@ -111,10 +108,18 @@ class Asked:
         require(found == value, "a change of a document is on the disk", self._register.name, key, found)
 
     def _new(self) -> list[Entry]:
-        device = self._register.identity.device.hex()
-        entries = reading.entries_of(self._register.records())
-        found = [one for one in entries if one.link not in self._before and one.body.get("till") == device]
-        return sorted(found, key=lambda entry: entry.n)
+        fresh = [record for record in self._register.records() if record not in self._before]
+        return sorted(filter(self._is_own, reading.entries_of(fresh)), key=lambda entry: entry.n)
+
+    def _is_own(self, entry: Entry) -> bool:
+        return bool(entry.body.get("till") == self._register.identity.device.hex())
+
+    def _last_day(self) -> str:
+        for record in reversed(self._register.records()):
+            entry = reading.entry_of(record)
+            if entry is not None and self._is_own(entry):
+                return str(entry.body["bd"])
+        return ""
 
 
 def lines_of(register: RegisterMachine, basket: Iterable[SoldLine]) -> list[dict[str, Any]] | None:
