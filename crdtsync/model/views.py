@@ -233,7 +233,7 @@ def _ticket_sums(
     entry: Entry, fields: _Fields, lines: list[_Fields], payments: list[_Fields]
 ) -> tuple[Row, ...]:
     day = entry.body["bd"]
-    ttc = fields.integer("ttc")
+    ttc, oos = fields.integer("ttc"), fields.integer("oos", 0)
     is_refund = entry.kind == "refund"
     totals: Row = (
         "day",
@@ -242,8 +242,8 @@ def _ticket_sums(
             "tickets": 1,
             "refunds": int(is_refund),
             "ttc": ttc,
-            "refunds_ttc": ttc if is_refund else 0,
-            "oos": fields.integer("oos", 0),
+            "refunds_due": _bounded(ttc + oos) if is_refund else 0,
+            "oos": oos,
             "discounts": _bounded(sum(line.integer("disc") for line in lines)),
         },
     )
@@ -274,9 +274,9 @@ def _ticket_sums(
 def _abandon(entry: Entry, fields: _Fields) -> Projection:
     if payload_problem(entry.body):
         raise _Unreadable
-    ttc = fields.integer("ttc")
+    due = _bounded(fields.integer("ttc") + fields.integer("oos", 0))
     head = ("event", {**_common(entry), "code": "abandon", "detail": fields.optional_text("reason")})
-    sums: tuple[Row, ...] = (("day", {"day": entry.body["bd"], "abandoned": 1, "abandoned_ttc": ttc}),)
+    sums: tuple[Row, ...] = (("day", {"day": entry.body["bd"], "abandoned": 1, "abandoned_due": due}),)
     return _projection(entry, head, tuple(_flags(entry)), sums if entry.body["mode"] == "live" else ())
 
 

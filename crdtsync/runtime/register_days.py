@@ -99,10 +99,10 @@ class Days:
             tickets=sum(row.tickets for row in rows),
             refunds=sum(row.refunds for row in rows),
             total_minor=sum(row.ttc + row.oos for row in rows),
-            refunds_minor=sum(row.refunds_ttc for row in rows),
+            refunds_minor=sum(row.refunds_due for row in rows),
             discounts_minor=sum(row.discounts for row in rows),
             abandoned=sum(row.abandoned for row in rows),
-            abandoned_minor=sum(row.abandoned_ttc for row in rows),
+            abandoned_minor=sum(row.abandoned_due for row in rows),
             vat=tuple(TicketVat(*row) for row in queries.day_vat(day)),
             means={row.means: row.amount for row in queries.day_means(day)},
             flags=tuple(

@@ -95,11 +95,11 @@ class DayRow(NamedTuple):
     tickets: int
     refunds: int
     ttc: int
-    refunds_ttc: int
+    refunds_due: int
     oos: int
     discounts: int
     abandoned: int
-    abandoned_ttc: int
+    abandoned_due: int
 
 
 class TotalRow(NamedTuple):
@@ -299,8 +299,8 @@ class ViewQueries:
     def day(self, day: str, chain: bytes | None = None) -> list[DayRow]:
         """Totals of a business day per chain."""
         sql = (
-            "SELECT c.chain, c.device, tickets, refunds, ttc, refunds_ttc, oos, discounts,"
-            " abandoned, abandoned_ttc" + _DAY.format(table="day") + " ORDER BY c.device, c.chain"
+            "SELECT c.chain, c.device, tickets, refunds, ttc, refunds_due, oos, discounts,"
+            " abandoned, abandoned_due" + _DAY.format(table="day") + " ORDER BY c.device, c.chain"
         )
         return list(self._rows(DayRow, sql, day=day, chain=chain))
 

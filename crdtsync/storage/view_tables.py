@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-VERSION = 7
+VERSION = 8
 """Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
 
 
@@ -152,7 +152,7 @@ TOTALS = (
         "day",
         ("shop", "day", "chain"),
         (),
-        sums=("tickets", "refunds", "ttc", "refunds_ttc", "oos", "discounts", "abandoned", "abandoned_ttc"),
+        sums=("tickets", "refunds", "ttc", "refunds_due", "oos", "discounts", "abandoned", "abandoned_due"),
     ),
     Table("day_vat", ("shop", "day", "chain", "vat", "vc"), (), sums=("ttc", "ht", "tva")),
     Table("day_payment", ("shop", "day", "chain", "means"), (), sums=("amount", "times")),

@@ -93,7 +93,7 @@ class TestTickets:
             "tickets": 1,
             "refunds": 0,
             "ttc": 2495,
-            "refunds_ttc": 0,
+            "refunds_due": 0,
             "oos": 3000,
             "discounts": 50,
         }
@@ -110,8 +110,15 @@ class TestTickets:
         ticket, day = row(found, "ticket"), row(found, "day")
         assert (ticket["ref_link"], ticket["ref_number"]) == (sale.link, "01-26-000001")
         assert (ticket["reason"], ticket["ttc"]) == ("retour", -1850)
-        assert (day["tickets"], day["refunds"], day["ttc"], day["refunds_ttc"]) == (1, 1, -1850, -1850)
+        assert (day["tickets"], day["refunds"], day["ttc"], day["refunds_due"]) == (1, 1, -1850, -1850)
         assert row(found, "line")["of"] == 1
+
+    def test_what_is_outside_vat_is_paid_back_and_abandoned_like_the_rest(self) -> None:
+        till = MemoryTill()
+        refund = row(project(till.refund(till.sell(WINE, DEPOSIT))), "day")
+        assert (refund["ttc"], refund["oos"], refund["refunds_due"]) == (-1850, -3000, -4850)
+        payload = build_abandon([WINE, DEPOSIT], reason="parti")
+        assert row(project(till.append("abandon", payload)), "day")["abandoned_due"] == 4850
 
     def test_what_is_sold_leaves_the_stock_and_what_comes_back_returns(self) -> None:
         till = MemoryTill()
@@ -162,7 +169,7 @@ class TestTickets:
         found = project(till.append("abandon", build_abandon([TERRINE], reason="client parti")))
         assert (found.head[0], found.head[1]["code"]) == ("event", "abandon")
         assert found.head[1]["detail"] == "client parti"
-        assert row(found, "day") == {"day": "2026-11-24", "abandoned": 1, "abandoned_ttc": 695}
+        assert row(found, "day") == {"day": "2026-11-24", "abandoned": 1, "abandoned_due": 695}
         training = sealed_as("abandon", build_abandon([TERRINE], reason="essai"), mode="train")
         assert project(training).sums == ()
 
