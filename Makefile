@@ -45,7 +45,8 @@ check: lint types $(REPLAY_STAMP)  ## format, lint, types, layers, fast tests (u
 	$(BIN)/pytest -q -m "not slow and not deep" -n 2
 
 test: export HYPOTHESIS_PROFILE = test
-test: lint types coverage $(REPLAY_STAMP)  ## everything that CI runs (under ten minutes)
+test: lint $(REPLAY_STAMP)  ## everything that CI runs (under ten minutes)
+	$(MAKE) --jobs=2 types coverage
 	$(BIN)/pytest -q -m "not deep" -n 2 $(addprefix --ignore=,$(PURE_TESTS))
 
 sim: $(STAMP)  ## one simulated day, and its story: SEED=7 SHORT=1 DAYS=2 GENUINE=1 (real signatures) SQLITE=1

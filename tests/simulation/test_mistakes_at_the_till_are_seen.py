@@ -39,6 +39,35 @@ def takes_everything_for_cash(monkeypatch):
     monkeypatch.setattr(register_tickets.tickets, "build_sale", build)
 
 
+def takes_a_discount_from_the_first_line(monkeypatch):
+    monkeypatch.setattr(arithmetic, "apportion", lambda total, weights: [total, *(0 for _ in weights[1:])])
+
+
+def forgets_the_change(monkeypatch):
+    monkeypatch.setattr(register_tickets.tickets, "_payments", paid_without_change)
+    monkeypatch.setattr(register_tickets.tickets, "with_change", lambda due_minor, payments: tuple(payments))
+
+
+def paid_without_change(payments, due):
+    return [{"m": payment.means, "amt": payment.amount_minor} for payment in payments]
+
+
+def forgets_what_came_back_before(monkeypatch):
+    monkeypatch.setattr(ticket, "refunded", lambda original, earlier: {})
+
+
+def rounds_each_part_that_comes_back(monkeypatch):
+    monkeypatch.setattr(
+        arithmetic,
+        "refund_share",
+        lambda ttc, quantity, *, more_quantity, **_: ttc * more_quantity // quantity,
+    )
+
+
+def takes_deposits_for_turnover(monkeypatch):
+    monkeypatch.setattr(ticket, "OUTSIDE_VAT", "nothing")
+
+
 def delivers_one_bottle(monkeypatch):
     genuine = register_stock.build_move
 
@@ -99,6 +128,11 @@ MISTAKES = {
     numbers_every_register_alike: "no ticket number is missing",
     forgets_the_float: "what is recorded is what was asked",
     takes_everything_for_cash: "it is paid as it was",
+    takes_a_discount_from_the_first_line: "what is recorded is what was asked",
+    forgets_the_change: "it is paid as it was",
+    forgets_what_came_back_before: "a refund gives back what was paid",
+    rounds_each_part_that_comes_back: "a refund gives back what was paid",
+    takes_deposits_for_turnover: "nobody is refused a sale",
     delivers_one_bottle: "what is recorded is what was asked",
     forgets_requests: "asking again gives the same ticket",
     stops_the_clock: "an entry says when it was made",

@@ -7,7 +7,7 @@ from crdtsync.testing.simulation.run import play
 
 SEEDS_PER_TEST = 10
 IN_MEMORY = range(0, 250, SEEDS_PER_TEST)
-ON_REAL_STORES = range(10_000, 10_020, 2)
+ON_REAL_STORES = range(10_000, 10_014, 2)
 
 
 def play_well(seed, *, sqlite_share, **how):

@@ -6,13 +6,15 @@ Amounts are computed here, from what the till shows and with nothing of the prod
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from crdtsync.model.ticket import Line
-from crdtsync.runtime.register_tickets import BasketLine, SoldLine
+from crdtsync.runtime.register_tickets import BasketLine, PaidBy
 from crdtsync.testing.simulation import reading
+from crdtsync.testing.simulation.baskets import Basket
 from crdtsync.testing.simulation.broken import require
 from crdtsync.testing.simulation.contents import contents_of
 from crdtsync.testing.simulation.reading import Entry
@@ -75,7 +77,7 @@ class Asked:
             name = self._register.name
             require(said == facts, "what is recorded is what was asked", name, kind, said, facts)
 
-    def sold(self, request_id: str, means: str, lines: list[dict[str, Any]]) -> None:
+    def sold(self, request_id: str, payments: Iterable[PaidBy], lines: list[dict[str, Any]]) -> None:
         """Raise ``Broken`` unless exactly these lines were sold once, at these prices, and paid so."""
         entry = self.recorded("sale")
         if entry is None:
@@ -84,8 +86,9 @@ class Asked:
         name = self._register.name
         require(said == lines, "what is recorded is what was asked", name, "sale", said, lines)
         due = sum(line["ttc"] for line in lines)
-        paid = {payment["m"]: payment["amt"] for payment in entry.body["pay"]}
-        require(paid == ({means: due} if due else {}) or not due, "it is paid as it was", name, paid, means)
+        paid = [(payment["m"], payment["amt"]) for payment in entry.body["pay"]]
+        expected_paid = _paid(due, payments)
+        require(paid == expected_paid, "it is paid as it was", name, paid, expected_paid)
         require(entry.body.get("req") == request_id, "it says for what request", name, request_id)
         require(entry.amount_minor == due, "money equals an oracle's", name, entry.amount_minor, due)
         rates = {(row["vat"], row["vc"]): (row["ttc"], row["ht"], row["tva"]) for row in entry.body["vat"]}
@@ -122,11 +125,11 @@ class Asked:
         return ""
 
 
-def lines_of(register: RegisterMachine, basket: Iterable[SoldLine]) -> list[dict[str, Any]] | None:
+def lines_of(register: RegisterMachine, basket: Basket) -> list[dict[str, Any]] | None:
     """What a ticket of a basket must say, at the prices that the till shows; None where it shows none."""
     shown = {row.sku: row for row in register.register.products.list()}
     lines = []
-    for line in basket:
+    for line in basket.lines:
         assert isinstance(line, BasketLine | Line)
         if isinstance(line, Line):
             price, rate, vat_class = line.unit_price_minor, line.vat_rate, line.vat_class
@@ -143,21 +146,64 @@ def lines_of(register: RegisterMachine, basket: Iterable[SoldLine]) -> list[dict
                 "pu": price,
                 "vat": rate,
                 "vc": vat_class,
-                "ttc": _half_up(price * quantity, 1000),
+                "disc": line.discount_minor,
+                "ttc": _half_up(price * quantity, 1000) - line.discount_minor,
             }
         )
+    _reduce(lines, basket.ticket_discount_minor)
     return lines
 
 
+def back_of(entries: Iterable[Entry], sale: Entry, line: Mapping[str, Any], quantity: int) -> int | None:
+    """What comes back for some of a line of a sale, after the refunds among ``entries``: its share of the
+    line with all that went back before, less that. None where there is not so much left.
+    """
+    refunds = [one for one in entries if one.body.get("ref", {}).get("link") == sale.link and one.is_ticket]
+    given = [one for refund in refunds for one in refund.body["lines"] if one["of"] == line["i"]]
+    before, paid_back = (-sum(int(one[name]) for one in given) for name in ("qty", "ttc"))
+    if quantity <= 0 or before + quantity > line["qty"]:
+        return None
+    return max(0, _half_up(line["ttc"] * (before + quantity), line["qty"]) - paid_back)
+
+
+def _reduce(lines: list[dict[str, Any]], discount_minor: int) -> None:
+    """Spread a discount over what bears VAT: each its share rounded down, and a cent more to those that lost
+    most by the rounding.
+    """
+    reduced = [line for line in lines if line["vc"] != "O"]
+    whole = sum(line["ttc"] for line in reduced)
+    shares = [Fraction(discount_minor * line["ttc"], whole) for line in reduced]
+    cents = discount_minor - sum(map(int, shares))
+    lost_most = sorted(range(len(shares)), key=lambda at: (int(shares[at]) - shares[at], at))[:cents]
+    for at, line in enumerate(reduced):
+        share = int(shares[at]) + (at in lost_most)
+        line["disc"] += share
+        line["ttc"] -= share
+
+
+def _paid(due_minor: int, payments: Iterable[PaidBy]) -> list[tuple[str, int]]:
+    """What a ticket must say of payments: an open one takes what is left, and too much makes change."""
+    paid, left = [], due_minor
+    for payment in payments:
+        amount_minor = left if isinstance(payment, str) else payment.amount_minor
+        means = payment if isinstance(payment, str) else payment.means
+        left -= amount_minor
+        if amount_minor:
+            paid.append((means, amount_minor))
+    return [*paid, ("change", left)] if left else paid
+
+
 def _vat(lines: list[dict[str, Any]]) -> dict[tuple[int, str], tuple[int, int, int]]:
-    """By rate and class: with the tax, without it, the tax."""
+    """By rate and class: with the tax, without it, the tax. What is outside VAT is left out."""
     taken: dict[tuple[int, str], int] = defaultdict(int)
     for line in lines:
-        taken[line["vat"], line["vc"]] += line["ttc"]
+        if line["vc"] != "O":
+            taken[line["vat"], line["vc"]] += line["ttc"]
     nets = {key: _half_up(ttc * WHOLE, WHOLE + key[0]) for key, ttc in taken.items()}
     return {key: (ttc, nets[key], ttc - nets[key]) for key, ttc in taken.items()}
 
 
 def _half_up(dividend: int, divisor: int) -> int:
-    """For what is not negative."""
-    return (2 * dividend + divisor) // (2 * divisor)
+    """Halves away from zero."""
+    half = (2 * abs(dividend) + divisor) // (2 * divisor)
+    return half if dividend >= 0 else -half

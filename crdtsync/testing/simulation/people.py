@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from pycrdt import Map
 
-from crdtsync.errors import CrdtsyncError, StorageError
+from crdtsync.errors import CrdtsyncError, NotRefundable, StorageError
 from crdtsync.model.ticket import Line
-from crdtsync.runtime.register_tickets import BasketLine, SoldLine
+from crdtsync.runtime.register_tickets import PaidBy
 from crdtsync.runtime.ticket import Ticket
 from crdtsync.testing.simulation import checks, reading
-from crdtsync.testing.simulation.asked import Asked, lines_of
+from crdtsync.testing.simulation.asked import Asked, back_of, lines_of
+from crdtsync.testing.simulation.baskets import Basket, draw_basket, draw_payments, draw_reduced_basket
 from crdtsync.testing.simulation.broken import require
 from crdtsync.testing.simulation.notebook import Told
 from crdtsync.testing.simulation.plan import Action
@@ -34,8 +35,8 @@ class People:
         self.shop = shop
         self._had_faults = had_faults
         self._requests = 0
-        self._retries: dict[str, tuple[str, list[SoldLine]]] = {}
-        self._sold: dict[RegisterMachine, list[tuple[str, list[SoldLine], bytes]]] = {}
+        self._retries: dict[str, Basket] = {}
+        self._sold: dict[RegisterMachine, list[tuple[Basket, bytes]]] = {}
 
     def do(self, action: Action) -> None:
         """Somebody does something, if there is a register that is on."""
@@ -58,7 +59,7 @@ class People:
                 self.shop.story.tell(register.name, f"{name}: {error}")
                 register.notice()  # What is said not to be written may be.
             except CrdtsyncError as error:
-                require(name != "sell", "nobody is refused a sale", register.name, str(error))
+                require(not name.startswith("sell"), "nobody is refused a sale", register.name, str(error))
                 self.shop.story.tell(register.name, f"{name} is refused: {error}")
 
         register.work(attempt)
@@ -111,51 +112,67 @@ class People:
     # -- tickets -------------------------------------------------------------------------------------------
 
     def _sell(self, register: RegisterMachine, chance: Random) -> None:
-        request_id, basket = self._basket(register, chance)
-        self._retries[register.name] = request_id, basket
-        means, wanted = chance.choice(("cash", "card")), lines_of(register, basket)
+        basket = self._basket(register, chance, draw_basket)
+        self._sell_that(register, basket, chance, lambda due: [chance.choice(("cash", "card"))])
+
+    def _sell_reduced(self, register: RegisterMachine, chance: Random) -> None:
+        """With discounts and deposits, paid in two ways or with a banknote."""
+        basket = self._basket(register, chance, draw_reduced_basket)
+        self._sell_that(register, basket, chance, lambda due: draw_payments(due, chance))
+
+    def _sell_that(
+        self,
+        register: RegisterMachine,
+        basket: Basket,
+        chance: Random,
+        pay: Callable[[int | None], list[PaidBy]],
+    ) -> None:
+        self._retries[register.name] = basket
+        wanted = lines_of(register, basket)
+        payments = pay(sum(line["ttc"] for line in wanted) if wanted else None)
         requests = self.shop.notebook.requests
-        is_new, asked = request_id not in requests, Asked(register)
-        requests.add(request_id)
-        ticket = register.register.sell(basket, [means], request_id=request_id)
+        is_new, asked = basket.request_id not in requests, Asked(register)
+        requests.add(basket.request_id)
+        ticket = self._ask_for(register, basket, payments)
         self._retries.pop(register.name)
         self._write_down(register, ticket, "sells")
         if wanted and is_new:
-            asked.sold(request_id, means, wanted)
+            asked.sold(basket.request_id, payments, wanted)
         self._ask_for_an_old_one(register)
-        self._sold.setdefault(register, []).append((request_id, basket, ticket.link))
+        self._sold.setdefault(register, []).append((basket, ticket.link))
         if chance.random() < 0.1:  # The answer was lost on the way to the till's screen: asked again.
-            again = register.register.sell(basket, ["cash"], request_id=request_id)
+            again = self._ask_for(register, basket, ["cash"])
             require(again.link == ticket.link, "asking again gives the same ticket", ticket.number)
         if chance.random() < 0.3:  # Now something is pending.
             self._look(register, chance)
+
+    def _ask_for(self, register: RegisterMachine, basket: Basket, payments: list[PaidBy]) -> Ticket:
+        return register.register.sell(
+            basket.lines,
+            payments,
+            request_id=basket.request_id,
+            ticket_discount_minor=basket.ticket_discount_minor,
+        )
 
     def _ask_for_an_old_one(self, register: RegisterMachine) -> None:
         """Now and then a till that hung asks for a ticket of long ago: it is given that one."""
         sold = self._sold.get(register, [])
         if len(sold) % 8 != 1 or register.plate.is_off or register.losses:
             return
-        request_id, basket, link = sold[len(sold) // 2]
+        basket, link = sold[len(sold) // 2]
         asked = Asked(register)
-        again = register.register.sell(basket, ["cash"], request_id=request_id)
-        require(again.link == link, "asking again gives the same ticket", register.name, request_id)
+        again = self._ask_for(register, basket, ["cash"])
+        require(again.link == link, "asking again gives the same ticket", register.name, basket.request_id)
         asked.nothing()
 
-    def _basket(self, register: RegisterMachine, chance: Random) -> tuple[str, list[SoldLine]]:
+    def _basket(
+        self, register: RegisterMachine, chance: Random, draw: Callable[[str, list[str], Random], Basket]
+    ) -> Basket:
         tried = self._retries.get(register.name)
         if tried is not None and chance.random() < 0.7:  # It failed, so it is tried again.
             return tried
         self._requests += 1
-        known = [row.sku for row in register.register.products.list()]
-        lines: list[SoldLine] = []
-        for _ in range(chance.choice((1, 1, 2, 3))):
-            if known and chance.random() < 0.8:
-                lines.append(BasketLine(chance.choice(known), chance.choice((1000, 1000, 2000, 350))))
-            else:
-                price = chance.randrange(100, 9_000)
-                rate, vat_class = chance.choice(((2000, "N"), (550, "R1")))
-                lines.append(Line(f"libre-{price}", "Article", price, rate, vat_class))
-        return f"r{self._requests}", lines
+        return draw(f"r{self._requests}", [row.sku for row in register.register.products.list()], chance)
 
     def _refund(self, register: RegisterMachine, chance: Random) -> None:
         rows = [row for row in register.register.sales(rows_max=30) if row.kind == "sale"]
@@ -169,6 +186,29 @@ class People:
         if entry is not None:
             require(entry.body["ref"]["link"] == row.link.hex(), "a refund is of what was sold", row.number)
             self._gives_back_what_is_left(register, row.link.hex())
+
+    def _refund_part(self, register: RegisterMachine, chance: Random) -> None:
+        """Some of what a line has, as far as it did not come back before."""
+        entries = reading.entries_of(register.records())
+        shown = {row.link.hex(): row for row in register.register.sales(rows_max=30) if row.kind == "sale"}
+        sales = [entry for entry in entries if entry.link in shown]
+        if not sales:
+            return
+        sale = chance.choice(sales)
+        line = chance.choice([line for line in sale.body["lines"] if line["qty"] > 0])
+        quantity = chance.choice((line["qty"], line["qty"] // 2, 333))
+        worth, asked = back_of(entries, sale, line, quantity), Asked(register)
+        try:
+            ticket = register.register.refund(sale.link, lines={line["i"]: quantity}, reason="broken")
+        except NotRefundable:
+            require(worth is None, "what was not given back yet is given back", sale.body["num"], quantity)
+            raise
+        self._write_down(register, ticket, f"gives back some of {sale.body['num']}:")
+        entry = asked.recorded("refund")
+        if entry is not None:
+            said = [(given["of"], given["qty"], given["ttc"]) for given in entry.body["lines"]]
+            expected = [(line["i"], -quantity, -(worth or 0))]
+            require(said == expected, "a refund gives back what was paid", register.name, said, expected)
 
     def _gives_back_what_is_left(self, register: RegisterMachine, link: str) -> None:
         """All refunds of a sale that are here come to what was paid. What two gave back without knowing

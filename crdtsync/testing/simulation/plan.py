@@ -17,7 +17,9 @@ from crdtsync.testing.simulation.plates import Trouble
 PEOPLE: Final = (
     "open",
     "sell",
+    "sell reduced",
     "refund",
+    "refund part",
     "price",
     "product",
     "count",
@@ -67,6 +69,9 @@ FAULTS: Final = (
     "other version",
 )
 """What goes wrong, or changes."""
+
+TICKETS: Final = {"sell": 60, "sell reduced": 28, "refund": 7, "refund part": 5}
+"""How often each is done, of a hundred tickets."""
 
 HOUR_MS: Final = 3_600_000
 OPENING_MS: Final = 600_000
@@ -185,7 +190,8 @@ def _people(chance: Random, size: Size, begin_ms: int) -> list[Action]:
     for _ in range(size.tickets):
         # Now and then there is a queue, and at other times nobody.
         at_ms += int(chance.expovariate(1.0) * length_ms / size.tickets * chance.choice((0.02, 0.5, 1.5)))
-        some("refund" if chance.random() < 0.1 else "sell", begin_ms + (at_ms - begin_ms) % length_ms)
+        what = chance.choices(tuple(TICKETS), tuple(TICKETS.values()))[0]
+        some(what, begin_ms + (at_ms - begin_ms) % length_ms)
     weights = {"price": 6, "product": 3, "count": 4, "deliver": 4, "cash": 3, "look": 8, "note": 4}
     weights |= {"abandon": 1, "later kind": 1}
     for what in chance.choices(list(weights), list(weights.values()), k=size.tickets // 2):

@@ -134,7 +134,7 @@ def test_any_bytes_are_refused_or_read_and_nothing_else_is_raised(data):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(seeds)
 def test_many_damaged_updates_are_refused_or_applied(seed):
     test_a_damaged_update_is_refused_or_applied_to_an_empty_document.hypothesis.inner_test(seed)

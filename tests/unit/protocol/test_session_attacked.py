@@ -73,6 +73,18 @@ def test_heads_are_not_told_ever_faster(relay):
     assert talk.ready().heads_wanted
 
 
+def test_a_message_is_of_the_moment_at_which_it_came(relay):
+    """Also where no clock has ticked since the one before."""
+    talk = relay()
+    talk.hear(HeadsWanted())
+    talk.ready()
+    talk.session.supply_heads([])
+    talk.said()
+    talk.now_ms += limits.HEADS_EVERY_MS
+    talk.hear(HeadsWanted())
+    assert talk.ready().heads_wanted
+
+
 @pytest.mark.parametrize("look", [lambda talk: talk.pass_time(1), lambda talk: talk.hear(Presence({}))])
 def test_who_reads_nothing_of_what_it_causes_is_hung_up_on(relay, look):
     talk = relay()
