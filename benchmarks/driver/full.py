@@ -170,10 +170,12 @@ def use(options: argparse.Namespace) -> None:
 
 
 def keep_selling(options: argparse.Namespace) -> None:
-    """Join, then sell so many a second for so long (0 a second: without a pause), in step with the relay.
-    Tells first how many it has sold once a sale went through, then, asked to go on, at the end.
+    """Join with a past of so many sales, then sell so many a second for so long (0 a second: without a
+    pause), in step with the relay. Tells first that all of the past is there, then, asked to go on, what it
+    has sold.
     """
     with _joined(options) as till:
+        _sell_in_bulk(till, options.sales, options.seed)
         sync = till.start_sync()
         _until(lambda: _has_received_all(sync) and _is_acknowledged(till))
         rng, sold = Random(options.seed), 0
