@@ -2,6 +2,7 @@
 
 import pytest
 
+from crdtsync.testing.simulation.campaign import played_again_by
 from crdtsync.testing.simulation.plan import SHORT, draw_plan
 from crdtsync.testing.simulation.run import play
 
@@ -12,10 +13,7 @@ ON_REAL_STORES = range(10_000, 10_014, 2)
 
 def play_well(seed, *, sqlite_share, **how):
     result = play(draw_plan(seed, SHORT, sqlite_share=sqlite_share), **how)
-    told = "\n".join(
-        (*result.story[-40:], result.failure, f"make sim SEED={seed} SHORT=1 SQLITE={sqlite_share:g}")
-    )
-    assert not result.failure, told
+    assert not result.failure, "\n".join((*result.story[-40:], result.failure, played_again_by(result.plan)))
     return result
 
 

@@ -13,7 +13,6 @@ A history that fails is made smaller, told, and kept under ``.make/sim``; the ex
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +24,7 @@ from time import monotonic
 import click
 
 from crdtsync.errors import UsageError
-from crdtsync.testing.simulation.campaign import Options, made_smaller, play_many
+from crdtsync.testing.simulation.campaign import Options, made_smaller, play_many, played_again_by
 from crdtsync.testing.simulation.coverage import Coverage
 from crdtsync.testing.simulation.plan import DAY, SHORT, Plan, draw_plan
 from crdtsync.testing.simulation.run import Result, play
@@ -137,17 +136,10 @@ def _tell(result: Result) -> int:
     KEPT.mkdir(parents=True, exist_ok=True)
     file = KEPT / f"seed-{plan.seed}.json"
     file.write_text(plan.to_json())
-    size = f"DAYS={plan.size.days}" + (" SHORT=1" if plan.size.minutes == SHORT.minutes else "")
-    size += f" SQLITE={int(plan.is_sqlite)}"
     click.echo(f"FAILED: {result.failure}")
-    click.echo(f"commit {_commit()}; make sim SEED={plan.seed} {size}, or as it is kept:")
+    click.echo(f"{played_again_by(plan)}, or as it is kept:")
     click.echo(f"  python -m crdtsync.testing.simulation --kept {file}")
     return 1
-
-
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

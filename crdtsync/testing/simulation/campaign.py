@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
 from time import monotonic
 
-from crdtsync.testing.simulation.plan import Plan, Size, draw_plan
+from crdtsync.testing.simulation.plan import SHORT, Plan, Size, draw_plan
 from crdtsync.testing.simulation.run import Result, play
 from crdtsync.testing.simulation.shrink import same_failure, shrink
 
@@ -58,6 +59,14 @@ def play_many(
                 return
             done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             yield from sorted((one.result() for one in done), key=lambda result: result.plan.seed)
+
+
+def played_again_by(plan: Plan) -> str:
+    """The commit and the command that play the history of a seed again, to the letter."""
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    size = f"DAYS={plan.size.days}" + (" SHORT=1" if plan.size.minutes == SHORT.minutes else "")
+    size += f" SQLITE={int(plan.is_sqlite)}"
+    return f"commit {found.stdout.strip() or 'unknown'}; make sim SEED={plan.seed} {size}"
 
 
 def made_smaller(result: Result, options: Options) -> Result:
