@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test sim deep defects mutants fuzz coverage replay bench bench-long bench-peers soak plot docs \
+.PHONY: help env demo check test sim deep defects mutants fuzz coverage replay bench bench-long bench-peers soak speed plot docs \
   fix lint types lock clean
 
 help:
@@ -90,6 +90,9 @@ plot: $(PLOT_STAMP)  ## draw the growth that `make bench` or `make bench-long` m
 $(PLOT_STAMP): requirements/plot.txt $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/plot.txt
 	@touch $@
+
+speed: $(STAMP)  ## write the README's table from what `make bench` measured
+	$(BIN)/python -m benchmarks.front_page
 
 bench-peers: $(STAMP)  ## beside hocuspocus, y-websocket-server, pycrdt-websocket (node, npm): QUICK=1 CASE=join KEEP=folder SEED=1
 	$(BIN)/python -m benchmarks.peers.run --seed $(SEED) $(if $(QUICK),--quick) $(if $(CASE),--workload $(CASE)) $(if $(KEEP),--installed $(KEEP))

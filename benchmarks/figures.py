@@ -11,6 +11,9 @@ FULL: Final = "full registers"
 COUNTING: Final = "clients that count"
 NONE: Final = "none"
 
+DRIVER_FULL: Final = 0.9
+"""Of a core: with a driver that is as busy as that, a rate is the driver's as much as the product's."""
+
 Receivers = Literal["full registers", "clients that count", "none"]
 
 
@@ -75,6 +78,11 @@ class Figure:
         if self.bound is None or not self.bound.measured.value:
             return None
         return self.measured.value / self.bound.measured.value
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether the driver was as good as full, so that the product may do better."""
+        return self.load.get("driver", 0.0) > DRIVER_FULL
 
     @property
     def judged(self) -> float | None:

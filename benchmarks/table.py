@@ -17,7 +17,7 @@ _RECEIVERS = {"full registers": "full", "clients that count": "count", "none": "
 
 LEGEND = (
     "receivers: full registers, or clients that count; load: cores used; ratio: to the bound beside it; "
-    "(n): repeats.\n"
+    "(n): repeats; floor: the driver was as good as full, the product may do better.\n"
 )
 
 
@@ -34,7 +34,7 @@ def print_table(figures: Sequence[Figure], console: Console | None = None) -> No
         bound = figure.bound
         table.add_row(
             figure.name,
-            f"{number(figure.measured.value)} {figure.unit}",
+            f"{number(figure.measured.value)} {figure.unit}{' floor' if figure.is_floor else ''}",
             spread(figure.measured),
             f"{number(bound.measured.value)} {figure.unit}" if bound else "",
             f"{figure.ratio:.2f}x" if figure.ratio is not None else "",
