@@ -67,3 +67,14 @@ def test_a_line_that_carried_many_small_ones_gets_large_ones_again(outbound):
         assert outbound.next_read() is not None
         outbound.supply_pack(at(seq), b"pack")
     assert not outbound.in_small_pieces
+
+
+def test_what_got_lost_is_no_reason_for_small_ones_twice(outbound):
+    outbound.start(at(9000))
+    outbound.recall(9000, ((1, 4096),))
+    outbound.on_want(Want(2000, 4999))
+    for seq in range(2000, 2000 + limits.SMALL_PIECES):
+        outbound.next_read()
+        outbound.supply_pack(at(seq), b"pack")
+    outbound.on_want(Want(1, 1999))
+    assert not outbound.in_small_pieces
