@@ -129,13 +129,11 @@ class Session:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.names.bind("port", "8765", str(free.getsockname()[1]))
         self._folder = folder
-        # Noon, so that no business day ends while the page is executed.
-        zone = f"DOC{time.gmtime().tm_hour - 12}"
         self._environment = {
             "PATH": sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"],
             "HOME": str(folder),
             "LC_ALL": "C.UTF-8",
-            "TZ": zone,
+            "TZ": os.environ["TZ"],  # Noon, so that no business day ends while the page is executed.
             "COLUMNS": "100",
             "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         }
