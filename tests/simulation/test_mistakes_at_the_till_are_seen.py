@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from crdtsync.errors import UsageError
 from crdtsync.model import arithmetic, chain, ticket, views
-from crdtsync.runtime import register_days, register_status, register_stock, register_tickets, writer
+from crdtsync.runtime import register_days, register_status, register_stock, register_tickets, upkeep, writer
 from crdtsync.testing.simulation.plan import SHORT, draw_plan
 from crdtsync.testing.simulation.run import play
 
@@ -65,7 +66,77 @@ def rounds_each_part_that_comes_back(monkeypatch):
 
 
 def takes_deposits_for_turnover(monkeypatch):
-    monkeypatch.setattr(ticket, "OUTSIDE_VAT", "nothing")
+    genuine = ticket.build_sale
+
+    def build(lines, payments, **how):
+        body = genuine(lines, payments, **how)
+        return body | {"ttc": body["ttc"] + body.pop("oos", 0)}
+
+    monkeypatch.setattr(register_tickets.tickets, "build_sale", build)
+
+
+def pays_back_by_card(monkeypatch):
+    genuine = ticket.build_refund
+
+    def build(*what, **how):
+        body = genuine(*what, **how)
+        return body | {"pay": [payment | {"m": "card"} for payment in body["pay"]]}
+
+    monkeypatch.setattr(register_tickets.tickets, "build_refund", build)
+
+
+def closes_nothing(monkeypatch):
+    monkeypatch.setattr(register_days.Days, "close", refuses)
+
+
+def refuses(*_, **__):
+    raise UsageError("not today")
+
+
+def takes_nothing_back(monkeypatch):
+    monkeypatch.setattr(register_tickets.Tickets, "refund", refuses)
+
+
+def counts_nothing(monkeypatch):
+    monkeypatch.setattr(register_stock.Stock, "count", refuses)
+
+
+def takes_a_coin_with_each_sale(monkeypatch):
+    genuine = register_tickets.Tickets.sell
+
+    def sell(self, *what, **how):
+        sold = genuine(self, *what, **how)
+        self._replica.writer.write("cash", {"what": "out", "amt": -100, "reason": "change"})
+        return sold
+
+    monkeypatch.setattr(register_tickets.Tickets, "sell", sell)
+
+
+def is_half_an_hour_ahead(monkeypatch):
+    genuine = chain.next_body
+
+    def body(head, kind, payload, moment, **how):
+        made = genuine(head, kind, payload, moment, **how)
+        return made | {"ts": made["ts"] + 1_800_000}
+
+    monkeypatch.setattr(writer.chains, "next_body", body)
+
+
+def shows_no_change(monkeypatch):
+    genuine = register_tickets.Ticket.of.__func__
+
+    def of(cls, entry, **how):
+        return replace(genuine(cls, entry, **how), payments=())
+
+    monkeypatch.setattr(register_tickets.Ticket, "of", classmethod(of))
+
+
+def packs_nothing(monkeypatch):
+    monkeypatch.setattr(upkeep._ShopUpkeep, "may_pack", False)
+
+
+def always_calls_somebody(monkeypatch):
+    monkeypatch.setattr(register_status, "_state", lambda *_: "attention")
 
 
 def delivers_one_bottle(monkeypatch):
@@ -132,7 +203,16 @@ MISTAKES = {
     forgets_the_change: "it is paid as it was",
     forgets_what_came_back_before: "a refund gives back what was paid",
     rounds_each_part_that_comes_back: "a refund gives back what was paid",
-    takes_deposits_for_turnover: "nobody is refused a sale",
+    takes_deposits_for_turnover: "deposits are no turnover",
+    pays_back_by_card: "it is paid as it was",
+    closes_nothing: "a day that was sold in is closed",
+    takes_nothing_back: "nobody is refused without a cause",
+    counts_nothing: "nobody is refused without a cause",
+    takes_a_coin_with_each_sale: "what is asked is recorded once",
+    is_half_an_hour_ahead: "an entry says when it was made",
+    shows_no_change: "what is told is what is recorded",
+    packs_nothing: "what is old is packed",
+    always_calls_somebody: "who calls a person says why",
     delivers_one_bottle: "what is recorded is what was asked",
     forgets_requests: "asking again gives the same ticket",
     stops_the_clock: "an entry says when it was made",

@@ -22,6 +22,9 @@ from crdtsync.testing.simulation.reading import Entry
 if TYPE_CHECKING:
     from crdtsync.testing.simulation.register import RegisterMachine
 
+CLAMP_MS = 2_000
+"""A clock that was set back a little stands still for the chain: as far may the time of an entry be ahead."""
+
 WHOLE = 10_000
 """100 %, in hundredths of a percent."""
 
@@ -43,14 +46,14 @@ class Asked:
         """
         if self._register.plate.is_off:
             return None
-        found = [entry for entry in self._new() if entry.body["kind"] == kind]
-        if level is not None:
-            # A day that somebody forgot to close is closed first, by itself.
-            found = [entry for entry in found if entry.body["level"] == level][-1:]
-        name = self._register.name
-        require(len(found) == 1, "what is asked is recorded once", name, kind, len(found))
-        is_of_now = found[0].body["ts"] >= self._now_ms
-        require(is_of_now, "an entry says when it was made", name, kind, found[0].body["ts"], self._now_ms)
+        # A day that somebody forgot to close is closed first, by itself; events are noted beside it.
+        made = [entry for entry in self._new() if entry.body["kind"] != "jet" and not entry.body.get("auto")]
+        found = [entry for entry in made if entry.body["kind"] == kind and entry.body.get("level") == level]
+        name, kinds = self._register.name, [entry.body["kind"] for entry in made]
+        require(len(made) == len(found) == 1, "what is asked is recorded once", name, kind, kinds)
+        at_ms = found[0].body["ts"]
+        is_of_now = self._now_ms <= at_ms < self._now_ms + CLAMP_MS
+        require(is_of_now, "an entry says when it was made", name, kind, at_ms, self._now_ms)
         if kind != "close":  # A closing stays in the day that it closes.
             self._is_of_today(found[0])
         return found[0]
@@ -69,9 +72,9 @@ class Asked:
             said = entry.body["bd"]
             require(said == day, "a sale belongs to its business day", register.name, said, day)
 
-    def says(self, kind: str, *, level: str | None = None, **facts: object) -> None:
-        """Raise ``Broken`` unless the entry says these facts; ``lines`` are compared by the fields given."""
-        entry = self.recorded(kind, level=level)
+    def says(self, kind: str, **facts: object) -> None:
+        """Raise ``Broken`` unless the one entry that was recorded says these facts."""
+        entry = self.recorded(kind)
         if entry is not None:
             said = {name: entry.body.get(name) for name in facts}
             name = self._register.name
@@ -91,9 +94,49 @@ class Asked:
         require(paid == expected_paid, "it is paid as it was", name, paid, expected_paid)
         require(entry.body.get("req") == request_id, "it says for what request", name, request_id)
         require(entry.amount_minor == due, "money equals an oracle's", name, entry.amount_minor, due)
+        self._is_taxed(entry)
+
+    def given_back(self, worth: list[tuple[int, int, int]]) -> None:
+        """Raise ``Broken`` unless exactly this came back, paid in cash. ``worth``: as ``back_of`` has it."""
+        entry = self.recorded("refund")
+        if entry is None:
+            return
+        name = self._register.name
+        said = [(line["of"], line["qty"], line["ttc"]) for line in entry.body["lines"]]
+        require(said == worth, "a refund gives back what was paid", name, said, worth)
+        due = sum(ttc for _, _, ttc in worth)
+        paid = [(payment["m"], payment["amt"]) for payment in entry.body["pay"]]
+        require(paid == ([("cash", due)] if due else []), "it is paid as it was", name, paid, due)
+        self._is_taxed(entry)
+
+    def _is_taxed(self, entry: Entry) -> None:
+        """Turnover is told from what is outside VAT, and each rate has the tax of its lines."""
+        name, lines = self._register.name, entry.body["lines"]
+        outside = sum(line["ttc"] for line in lines if line["vc"] == "O")
+        parts = entry.body["ttc"], entry.body.get("oos", 0)
+        expected = sum(line["ttc"] for line in lines) - outside, outside
+        require(parts == expected, "deposits are no turnover", name, parts, expected)
         rates = {(row["vat"], row["vc"]): (row["ttc"], row["ht"], row["tva"]) for row in entry.body["vat"]}
-        expected = _vat(lines)
-        require(rates == expected, "VAT equals an oracle's", name, rates, expected)
+        oracle = _vat(lines)
+        require(rates == oracle, "VAT equals an oracle's", name, rates, oracle)
+        for (rate, vat_class), (_, net, _) in oracle.items():
+            taxed = [line for line in lines if (line["vat"], line["vc"]) == (rate, vat_class)]
+            off = [abs(line["ht"] - Fraction(line["ttc"] * WHOLE, WHOLE + rate)) for line in taxed]
+            is_shared = sum(line["ht"] for line in taxed) == net and max(off) <= 1
+            require(
+                is_shared, "lines have their share of the tax", name, rate, [line["ht"] for line in taxed]
+            )
+
+    def is_closed(self) -> bool:
+        """Whether nothing was sold on this chain since its last day's closing, as far as that is known: not
+        where it forked, or had another disk.
+        """
+        register = self._register
+        if register.losses or register.name in register.shop.notebook.forked:
+            return True
+        own = sorted(filter(self._is_own, reading.entries_of(register.records())), key=lambda entry: entry.n)
+        days = [at for at, entry in enumerate(own) if entry.body.get("level") == "day"]
+        return not any(entry.is_ticket for entry in own[days[-1] if days else 0 :])
 
     def nothing(self) -> None:
         """Raise ``Broken`` if anything was recorded."""
@@ -154,16 +197,29 @@ def lines_of(register: RegisterMachine, basket: Basket) -> list[dict[str, Any]] 
     return lines
 
 
-def back_of(entries: Iterable[Entry], sale: Entry, line: Mapping[str, Any], quantity: int) -> int | None:
-    """What comes back for some of a line of a sale, after the refunds among ``entries``: its share of the
-    line with all that went back before, less that. None where there is not so much left.
+def back_of(
+    entries: Iterable[Entry], sale: Entry, quantities: Mapping[int, int] | None = None
+) -> list[tuple[int, int, int]] | None:
+    """What comes back of a sale after the refunds among ``entries``: (line, thousandths, cents) of each line.
+
+    A line's part is worth its share of the line with all that went back before, less that. ``quantities`` by
+    line, else all that is left. None where nothing is left, or not as much.
     """
-    refunds = [one for one in entries if one.body.get("ref", {}).get("link") == sale.link and one.is_ticket]
-    given = [one for refund in refunds for one in refund.body["lines"] if one["of"] == line["i"]]
-    before, paid_back = (-sum(int(one[name]) for one in given) for name in ("qty", "ttc"))
-    if quantity <= 0 or before + quantity > line["qty"]:
-        return None
-    return max(0, _half_up(line["ttc"] * (before + quantity), line["qty"]) - paid_back)
+    refunds = [one for one in entries if one.is_ticket and one.body.get("ref", {}).get("link") == sale.link]
+    worth = []
+    for line in sale.body["lines"]:
+        given = [one for refund in refunds for one in refund.body["lines"] if one["of"] == line["i"]]
+        before, paid_back = (-sum(int(one[name]) for one in given) for name in ("qty", "ttc"))
+        sign = 1 if line["qty"] > 0 else -1
+        left = sign * (line["qty"] - before)
+        wanted = max(0, left) if quantities is None else quantities.get(line["i"], 0)
+        if not wanted and line["i"] not in (quantities or ()):
+            continue
+        if not 0 < wanted <= left:
+            return None
+        share = _half_up(sign * line["ttc"] * (sign * before + wanted), sign * line["qty"])
+        worth.append((line["i"], -sign * wanted, -sign * max(0, share - sign * paid_back)))
+    return worth or None
 
 
 def _reduce(lines: list[dict[str, Any]], discount_minor: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from time import monotonic
 
 from crdtsync.testing.simulation.plan import SHORT, Plan, Size, draw_plan
@@ -61,12 +62,20 @@ def play_many(
             yield from sorted((one.result() for one in done), key=lambda result: result.plan.seed)
 
 
-def played_again_by(plan: Plan) -> str:
+def played_again_by(plan: Plan, *, genuine: bool = False) -> str:
     """The commit and the command that play the history of a seed again, to the letter."""
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     size = f"DAYS={plan.size.days}" + (" SHORT=1" if plan.size.minutes == SHORT.minutes else "")
-    size += f" SQLITE={int(plan.is_sqlite)}"
-    return f"commit {found.stdout.strip() or 'unknown'}; make sim SEED={plan.seed} {size}"
+    size += f" SQLITE={int(plan.is_sqlite)}" + (" GENUINE=1" if genuine else "")
+    return f"commit {_commit()}; make sim SEED={plan.seed} {size}"
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    try:
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:  # Without git nobody knows; the history is told all the same.
+        return "unknown"
+    return found.stdout.strip() or "unknown"
 
 
 def made_smaller(result: Result, options: Options) -> Result:

@@ -185,7 +185,8 @@ def every_copy_is_the_same(held: dict[str, list[bytes]], apart: dict[str, set[st
         missing = everything - set(links) - apart[name]
         require(not missing, "every copy is the same", name, len(missing))
         theirs = contents_of(records)
-        differing = [key for key in documents.keys() | theirs.keys() if documents.get(key) != theirs.get(key)]
+        keys = sorted(documents.keys() | theirs.keys())
+        differing = [key for key in keys if documents.get(key) != theirs.get(key)]
         require(not differing, "every document is the same", name, differing)
 
 
@@ -205,6 +206,8 @@ def status_says_so(shop: Shop, register: RegisterMachine) -> None:
     synced_is_true(shop, register, status.state, status.pending.records)
     is_told = bool(status.pending.records) or status.state in ("synced", "attention")
     require(is_told, "at rest a register says that it is in sync", register.name, status.state)
+    says_why = status.state != "attention" or bool(status.concerns)
+    require(says_why, "who calls a person says why", register.name)
 
 
 def notes_are_kept(shop: Shop, held: dict[str, list[bytes]]) -> None:
@@ -225,9 +228,13 @@ def notes_are_kept(shop: Shop, held: dict[str, list[bytes]]) -> None:
 
 
 def logs_are_no_larger_than_need_be(shop: Shop, held: dict[str, list[bytes]]) -> None:
-    """Disks hold what is in the log, and not much besides."""
+    """Disks hold what is in the log, and not much besides; what is old is packed."""
     for machine in shop.machines:
         if machine.name in held:
+            log, limits = _log(shop, machine), shop.upkeep_limits
+            is_due = log is not None and log.end.seq > limits.loose_rows + 3 * limits.pack_rows
+            is_packed = not is_due or (log is not None and log.pack_at(1) is not None)
+            require(is_packed, "what is old is packed", machine.name, log and log.end.seq)
             records = sum(map(len, held[machine.name]))
             require(
                 machine.plate.bytes_held <= 3 * records + machine.plate.slack_bytes,
