@@ -8,7 +8,7 @@ met a relay has everything pending.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +17,13 @@ import orjson
 
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
 from crdtsync.model.entry import SOFTWARE
-from crdtsync.runtime.identity import load_clock_offset, load_relay
+from crdtsync.runtime.identity import has_left, load_clock_offset, load_relay
 from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble, load_slowed, load_unmended
 from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
 from crdtsync.runtime.writer import read_head
-from crdtsync.storage.log import ShopLog
+from crdtsync.storage.log import Refusal, ShopLog
 from crdtsync.storage.view_queries import ChainRow, FlagRow
 
 State = Literal["alone", "synced", "pending", "offline", "attention"]
@@ -150,7 +150,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     total = _sum(own, others)
     concerns = (
         *_apart_concerns(len(apart), sum(row.held for row in apart)),
-        *([f"the relay did not take {len(refused)} records: {refused[0].reason}"] if refused else []),
+        *_refused_concerns(refused),
         *_signature_concerns(log),
         *_entry_concerns(replica),
         *_clock_concerns(offset.offset_ms if offset else None),
@@ -344,6 +344,15 @@ def _apart_concerns(apart: int, held: int) -> Iterable[str]:
         yield f"{apart - held} records were set apart as refused or damaged: `crdtsync quarantine list`"
 
 
+def _refused_concerns(refused: Sequence[Refusal]) -> Iterable[str]:
+    on_hold = [one for one in refused if one.code == "revoked"]
+    others = [one for one in refused if one.code != "revoked"]
+    if on_hold:
+        yield f"the relay keeps {len(on_hold)} records on hold until a person decides: {on_hold[0].reason}"
+    if others:
+        yield f"the relay did not take {len(others)} records: {others[0].reason}"
+
+
 def _signature_concerns(log: ShopLog) -> Iterable[str]:
     bad = bad_signatures(log)
     if bad:
@@ -352,7 +361,8 @@ def _signature_concerns(log: ShopLog) -> Iterable[str]:
 
 def _entry_concerns(replica: Replica) -> Iterable[str]:
     # Not by way of `replica.writer`: a status needs neither cryptography nor the device's key.
-    head = None if replica.identity.role == "display" else read_head(replica.log)
+    makes_none = replica.identity.role == "display" or has_left(replica.log)
+    head = None if makes_none else read_head(replica.log)
     if head is not None:
         yield from _hole_concerns(replica, head.chain)
     yield from _chain_concerns(replica)

@@ -16,6 +16,7 @@ COMMANDS = {
     "doctor": ("doctor", "What keeps the relay from its work, and what to do."),
     "status": ("status", "Shops, devices and what was not admitted."),
     "hold": ("hold", "Sales of devices that were cut off: show them, let them in."),
+    "rescue": ("rescue", "Take what a register wrote into a rescue file."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""
 
@@ -27,8 +28,8 @@ COMMANDS = {
     modules=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Example: crdtsync-relay shop create 'Cave du Port' --data /var/lib/crdtsync\n\n"
-    "Exit codes: 0 done, 2 wrong command line, 10-19 what was asked for, 20-28 set-up, 60-67 disk, "
-    "70 output lost, 130 interrupted. Each is explained in docs/reference/errors.md.",
+    "Exit codes: 0 done, 2 wrong command line, 10-19 what was asked for, 20-28 set-up, 36 a rescue file, "
+    "50 records, 60-67 disk, 70 output lost, 130 interrupted. Each is explained in docs/reference/errors.md.",
 )
 @click.version_option(package_name="crdtsync", prog_name="crdtsync-relay")
 def main() -> None:
