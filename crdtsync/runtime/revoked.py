@@ -32,6 +32,8 @@ from crdtsync.storage.log import Run, ShopLog
 CUT_OFF: Final = "this device was revoked: what it had not sent is kept until a person decides"
 """What a revoked device is told when it has handed over what it had."""
 
+N_MAX: Final = 1 << 62
+
 HAND_OVER: Final = "this device was revoked: what it has not sent is still taken"
 """What it is told when it was connected meanwhile, so that it comes once more."""
 
@@ -72,9 +74,14 @@ def in_log(log: ShopLog, record: bytes, rejection: Rejection) -> Item | None:
     return Item(record, document, digest) if log.holds(digest) else None
 
 
-def other_version(log: ShopLog, item: Item, directory: Directory) -> Rejection | None:
+def other_version(
+    log: ShopLog, item: Item, directory: Directory, tops: dict[bytes, int] | None = None
+) -> Rejection | None:
     """Why an admitted entry of a revoked device is held all the same: each head known at the revocation that
     could follow from it follows from other entries, which are here. None if it may be stored.
+
+    ``tops``: for one transaction, up to which number there may be entries of a chain. Beyond it nothing is to
+    be looked up: a whole history comes in its turn.
     """
     entry = item.entry
     if entry is None or not directory.has_revoked or item.document == OWNER_DOCUMENT:
@@ -82,9 +89,14 @@ def other_version(log: ShopLog, item: Item, directory: Directory) -> Rejection |
     device = bytes.fromhex(item.document.split("/")[1])
     if not directory.is_revoked(device) or directory.is_approved(entry.link):
         return None
+    if tops is not None and entry.n > tops.get(entry.chain, N_MAX):
+        tops[entry.chain] = entry.n
+        return None
     runs = log.runs(entry.chain)
+    if tops is not None:
+        tops[entry.chain] = max([entry.n, *(run.hi for run in runs)])
     if not any(run.lo <= entry.n <= run.hi for run in runs):
-        return None  # Nothing of that number is here: most often, it comes in its turn.
+        return None
     heads = [head for head in directory.heads_at_revocation(device) if head.chain == entry.chain]
     if any(head.link == entry.link for head in heads) or log.holds(entry.link, entry.chain, entry.n):
         return None
