@@ -1,6 +1,9 @@
 """A register is cut off while it sells: its sales go into a hold, and a person lets them in."""
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from contextlib import closing
 
@@ -163,3 +166,44 @@ def test_new_versions_of_old_sales_made_with_a_stolen_key_are_held(shop, tmp_pat
     taken = relay_json(relay, "rescue", str(tmp_path / "forged.rescue"))
     assert (taken["held"]["tickets"], taken["new"]["tickets"], taken["signed"]) == (1, 0, True)
     assert "another version" in taken["why"][0]["reason"]
+
+
+def test_a_till_that_sells_while_its_relay_is_away_is_rescued_and_nothing_is_there_twice(shop, tmp_path):
+    """The file goes to the relay first, the register comes back later: both bring the same sales."""
+    relay, first, second = shop
+    relay.stop(signal.SIGKILL)
+    first.start_sync()
+    file, sold = tmp_path / "till-1.rescue", []
+    command = [
+        sys.executable,
+        "-m",
+        "crdtsync",
+        "rescue",
+        str(file),
+        "--data",
+        str(tmp_path / "till-1"),
+        "--json",
+    ]
+    sold.append(first.sell([WINE], ["card"]))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as rescue:
+        while rescue.poll() is None:
+            sold.append(first.sell([WINE], ["card"]))
+        made = json.loads(rescue.stdout.read())
+    assert rescue.returncode == 0
+    assert 1 <= made["tickets"] <= len(sold)
+    taken = relay_json(relay, "rescue", str(file))
+    assert (taken["new"]["tickets"], taken["held"]["records"], taken["refused"]["records"]) == (
+        made["tickets"],
+        0,
+        0,
+    )
+    relay.start()
+    wait_until(lambda: first.status().pending.records == 0)
+    assert relay_json(relay, "rescue", str(file))["known"]["tickets"] == made["tickets"]
+    second.sync(20)
+    assert (
+        len({row.link for row in second.sales(rows_max=10_000)})
+        == len(sold)
+        == len(second.sales(rows_max=10_000))
+    )
+    assert relay.status()["held"] == relay.status()["refused"] == 0
