@@ -34,8 +34,8 @@ from crdtsync.runtime.keyfile import DEVICE_KEY, private_key
 from crdtsync.runtime.register_status import Pending
 from crdtsync.runtime.replica import STORE
 from crdtsync.storage.log import ShopLog
+from crdtsync.storage.remains import Remains
 from crdtsync.storage.rescue_file import CERTIFICATES, RescueFile, RescueWriter, read_rescue, rescued_records
-from crdtsync.storage.salvage import Salvage
 from crdtsync.storage.sqlite import SqliteStore
 
 PURPOSE: Final = "rescue"
@@ -87,8 +87,8 @@ def rescue(folder: Path, file: Path, now_ms: int) -> Rescued:
             source = _Source(identity, log.shop, log.log_id, certificates, records, missing)
             return _write(source, file, folder, now_ms)
     except (DamagedStore, NoRegister, NotAStore):
-        with closing(Salvage(path)) as salvage:
-            return _write(_salvaged(salvage), file, folder, now_ms)
+        with closing(Remains(path)) as remains:
+            return _write(_salvaged(remains), file, folder, now_ms)
 
 
 def pending_records(log: ShopLog) -> Iterator[bytes]:
@@ -200,17 +200,17 @@ def _footer(source: _Source, made: Rescued, now_ms: int) -> dict[str, Any]:
 # -- a damaged store -----------------------------------------------------------------------------------------
 
 
-def _salvaged(salvage: Salvage) -> _Source:
+def _salvaged(remains: Remains) -> _Source:
     """Everything that can be read: what was acknowledged cannot be told from a store that is damaged, and a
     relay drops what it has.
     """
-    found = [(no, shop, _identity(salvage.state(no, IDENTITY))) for no, shop in salvage.shops()]
+    found = [(no, shop, _identity(remains.state(no, IDENTITY))) for no, shop in remains.shops()]
     if not found:
         raise NoRegister("nothing in the store tells which shop it is of")
     no, shop, identity = next((one for one in found if one[2] is not None), found[0])
     whole: dict[bytes, bytes] = {}
     doubtful: list[bytes] = []
-    for _, record, is_whole in salvage.records(no):
+    for _, record, is_whole in remains.records(no):
         if is_whole:
             whole.setdefault(record_digest(record), record)
         else:
@@ -223,7 +223,7 @@ def _salvaged(salvage: Salvage) -> _Source:
             whole.setdefault(entry.link, record)
     certificates = [record for record in whole.values() if _is_owners(record)]
     others = [record for record in whole.values() if not _is_owners(record)]
-    return _Source(identity, shop, b"", certificates, iter(others), salvage.unreadable)
+    return _Source(identity, shop, b"", certificates, iter(others), remains.unreadable)
 
 
 def _identity(data: bytes | None) -> Identity | None:

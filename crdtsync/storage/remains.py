@@ -28,7 +28,7 @@ ROWS_AT_ONCE: Final = 256
 
 
 @dataclass(slots=True)
-class Salvage:
+class Remains:
     """One store, opened for reading alone. ``unreadable`` names what could not be read, as far as it was
     looked at. Raises ``StorageError`` where SQLite cannot open the file at all.
     """
