@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -25,6 +25,9 @@ from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
 from crdtsync.runtime.writer import read_head
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.view_queries import ChainRow, FlagRow
+
+if TYPE_CHECKING:
+    from crdtsync.model.chain import ChainHead
 
 State = Literal["alone", "synced", "pending", "offline", "attention"]
 
@@ -354,19 +357,22 @@ def _entry_concerns(replica: Replica) -> Iterable[str]:
     # Not by way of `replica.writer`: a status needs neither cryptography nor the device's key.
     head = None if replica.identity.role == "display" else read_head(replica.log)
     if head is not None:
-        yield from _hole_concerns(replica, head.chain)
+        yield from _hole_concerns(replica, head)
     yield from _chain_concerns(replica)
     yield from _series_concerns(replica)
     newest = max((chain.day for chain in replica.queries.chains()), default="")
     yield from _flag_concerns(replica, newest if head is None else head.bd)
 
 
-def _hole_concerns(replica: Replica, chain: bytes) -> Iterable[str]:
-    """Entries of the own chain that are not on the own disk: nobody else can be waited for to bring them."""
+def _hole_concerns(replica: Replica, head: ChainHead) -> Iterable[str]:
+    """Entries of the own chain that are not on the own disk: nobody else can be waited for to bring them, and
+    nobody can say here whether the relay has them.
+    """
     reached = missing = 0
-    for run in sorted(replica.log.runs(chain), key=lambda run: run.lo):
+    for run in sorted(replica.log.runs(head.chain), key=lambda run: run.lo):
         missing += max(0, run.lo - reached - 1)
         reached = max(run.hi, reached)
+    missing += max(0, head.n - reached)
     if missing:
         yield f"{missing} entries of this register are missing on its own disk: `crdtsync verify` names them"
 

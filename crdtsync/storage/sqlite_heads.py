@@ -311,6 +311,7 @@ class Heads(ABC):
     def _add_origin(self, log_id: bytes) -> int:
         number = self._origin_no(log_id)
         if not number:
+            self._own()  # Where that is lost, its number is free, and our own rows would seem to be theirs.
             found = self._db.row("INSERT INTO origin VALUES (NULL, ?, ?, 0) RETURNING no", (self._no, log_id))
             number = self._origins[log_id] = _number(found)
         return number
