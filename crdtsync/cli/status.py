@@ -16,6 +16,7 @@ from crdtsync.protocol.fields import printable
 
 if TYPE_CHECKING:
     from crdtsync.runtime.doctor.finding import Finding
+    from crdtsync.runtime.doctor.locally import LocalLook
     from crdtsync.runtime.register import Register
     from crdtsync.runtime.register_status import Pending, Status
 
@@ -32,23 +33,28 @@ def command(documents: bool, watch: bool, data: Path, as_json: bool) -> None:
     Pending is what the relay has not said to have on its disk: as a number of tickets (sales and refunds)
     and as money.
     """
+    from crdtsync.runtime.doctor.locally import LocalLook
+
     with open_register(data, only_looks=True) as register:
+        look = LocalLook(register.replica.folder)
         if not watch:
-            _show(register, documents, print_json if as_json else None)
+            _show(register, look, documents, print_json if as_json else None)
             return
         stopped = Stop()
         while not stopped.requested:
             if not as_json:
                 click.clear()
-            _show(register, documents, print_json_line if as_json else None)
+            _show(register, look, documents, print_json_line if as_json else None)
             stopped.wait(WATCH_EVERY_S)
 
 
-def _show(register: Register, documents: bool, show_json: Callable[[Any], None] | None) -> None:
-    from crdtsync.runtime.doctor.locally import beyond_status, look_locally
+def _show(
+    register: Register, look: LocalLook, documents: bool, show_json: Callable[[Any], None] | None
+) -> None:
+    from crdtsync.runtime.doctor.locally import beyond_status
 
     status, now_ms = register.status(all_documents=documents), register.replica.clock.now_ms()
-    findings = look_locally(status, register.replica.folder, now_ms)
+    findings = look.findings(status, now_ms)
     if show_json is not None:
         show_json(status_facts(status, findings))
         return

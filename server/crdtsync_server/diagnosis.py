@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from crdtsync.errors import CrdtsyncError, NoRegister, RecordError, RoleTaken, UnknownShop, WrongClock
 from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_space
@@ -15,7 +15,7 @@ from crdtsync_server.folder import KEYS, LOCK, STORE, DataFolder
 
 if TYPE_CHECKING:
     from crdtsync.storage.log import ShopLog, Store
-    from crdtsync_server.access import Access, ShopRow
+    from crdtsync_server.access import ShopRow
 
 CHECKS: Final[dict[str, str]] = {
     "folder": "the data folder is there and can be written",
@@ -27,6 +27,7 @@ CHECKS: Final[dict[str, str]] = {
     "quarantine": "nothing was refused, held or set apart",
     "registers": "registers were heard of lately",
     "clocks": "their clocks agree with this machine's",
+    "devices": "of each: last contact, what it has pending, up to where it is complete, version, clock",
 }
 """What is looked at, in this order."""
 
@@ -34,15 +35,19 @@ UNHEARD_MS: Final = 24 * 3_600_000
 """A register that was not here for so long is worth a word."""
 
 
-def examine_relay(data: Path, now_ms: int) -> list[Finding]:
+Tell = Callable[[dict[str, Any]], None]
+
+
+def examine_relay(data: Path, now_ms: int, tell: Tell = lambda device: None) -> list[Finding]:
     """Look at everything that a relay needs, while it runs or not. Never raises for what is wrong; changes
-    nothing; needs no network.
+    nothing; needs no network. ``tell`` gets what is known of each device (``devices.devices_of``), with the
+    name of its shop.
     """
     order = list(CHECKS)
-    return sorted(_findings(data, now_ms), key=lambda found: order.index(found.check))
+    return sorted(_findings(data, now_ms, tell), key=lambda found: order.index(found.check))
 
 
-def _findings(data: Path, now_ms: int) -> Iterator[Finding]:
+def _findings(data: Path, now_ms: int, tell: Tell) -> Iterator[Finding]:
     folder = DataFolder(data)
     yield (found := look_at_folder(data, STORE, "relay"))
     if found.exit_code == NoRegister.exit_code:
@@ -52,7 +57,7 @@ def _findings(data: Path, now_ms: int) -> Iterator[Finding]:
     yield _keys(data / KEYS)
     yield _serving(folder)
     try:
-        yield from _shops(data, now_ms)
+        yield from _shops(data, now_ms, is_served=folder.served_by() is not None, tell=tell)
     except CrdtsyncError as error:
         yield wrong("store", error)
 
@@ -79,7 +84,7 @@ def _serving(folder: DataFolder) -> Finding:
     return well("serving", f"process {process} serves this folder")
 
 
-def _shops(data: Path, now_ms: int) -> Iterator[Finding]:
+def _shops(data: Path, now_ms: int, *, is_served: bool, tell: Tell) -> Iterator[Finding]:
     from crdtsync_server.open import opened
 
     with opened(data) as (access, store):
@@ -90,10 +95,11 @@ def _shops(data: Path, now_ms: int) -> Iterator[Finding]:
         else:
             yield well("store", f"the stores open, with {len(shops)} shop(s)")
         for shop in shops:
-            yield from _shop(access, store, shop, now_ms)
+            yield from _shop(store, shop, now_ms)
+            yield from _devices(store.shop(shop.id), shop.name, is_served=is_served, tell=tell)
 
 
-def _shop(access: Access, store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
+def _shop(store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
     log = store.shop(shop.id)
     apart = log.apart()
     refused = [row for row in apart if not row.held]
@@ -106,6 +112,15 @@ def _shop(access: Access, store: Store, shop: ShopRow, now_ms: int) -> Iterator[
     else:
         yield well("quarantine", f"{shop.name}: nothing was refused, held or set apart")
     yield from _registers(log, shop.name, now_ms)
+
+
+def _devices(log: ShopLog, shop: str, *, is_served: bool, tell: Tell) -> Iterator[Finding]:
+    from crdtsync_server.devices import devices_of, told
+
+    for device in devices_of(log, is_served=is_served):
+        tell({"shop": log.shop, "shop_name": shop} | device)
+        revoked = ", revoked" if device["revoked"] else ""
+        yield well("devices", f"{shop}, {device['name']}{revoked}: {told(device)}")
 
 
 def _registers(log: ShopLog, shop: str, now_ms: int) -> Iterator[Finding]:

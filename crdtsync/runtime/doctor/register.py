@@ -24,6 +24,18 @@ DAY_MS: Final = 86_400_000
 _SET_CLOCK: Final = "set the clock (better: let the machine take its time from the network)"
 
 
+def look_at_store(
+    status: Status, folder: Path, now_ms: int, relay_now_ms: int | None = None
+) -> Iterator[Finding]:
+    """All that a status says: clock, who synchronises, certificate, quarantine, pending. ``relay_now_ms``:
+    what the relay's clock shows, where it was asked.
+    """
+    yield look_at_clock(status, now_ms, relay_now_ms)
+    yield look_at_syncing(status, folder)
+    yield look_at_certificate(status)
+    yield from look_at_records(status)
+
+
 def look_at_clock(status: Status, now_ms: int, relay_now_ms: int | None) -> Finding:
     """Whether the clock is right: against the relay's as it says now, else as measured last, else against
     what is recorded already.

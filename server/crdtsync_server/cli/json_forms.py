@@ -107,7 +107,18 @@ FORMS: Final = (
             truth("is_new", "whether it was not cut off before"),
         ),
     ),
-    Form("doctor", DIAGNOSIS, says="Told whatever is wrong; nothing is on standard error then."),
+    Form(
+        "doctor",
+        (
+            *DIAGNOSIS,
+            many(
+                "devices",
+                "each device, as `status` tells it",
+                (value("shop", "id", "its shop"), text("shop_name", "the shop's name"), *_DEVICE),
+            ),
+        ),
+        says="Told whatever is wrong; nothing is on standard error then.",
+    ),
     Form("quarantine list", QUARANTINED, "list"),
     Form("quarantine show", QUARANTINED_WHOLE),
     Form("quarantine retry", JUDGED_AGAIN),
