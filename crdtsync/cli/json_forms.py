@@ -221,6 +221,18 @@ FORMS: Final = (
         ),
     ),
     Form(
+        "salvage",
+        (
+            text("name", "the register"),
+            text("shop_name", "its shop"),
+            number("records", "records that are in the new store"),
+            number("lost", "rows and packs that could not be read"),
+            number("apart", "records in quarantine that were carried over"),
+            text("relay_url", "its relay's address", null="where none is known"),
+            text("kept_as", "the damaged file, as it is called now"),
+        ),
+    ),
+    Form(
         "verify",
         (
             number("entries", "entries that were verified"),

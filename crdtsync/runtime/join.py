@@ -85,7 +85,7 @@ def join_shop(
         moment = Moment(now_ms, offset_min, local_date(now_ms, offset_min - day_starts_min))
         with store.transaction():
             log = store.create_shop(answer.shop, random_bytes(ID_BYTES))
-            identity = _identity(certificate, directory)
+            identity = identity_of(certificate, directory)
             enter_shop(
                 log, identity, entries, key, Relay(url, relay_key), moment, random_bytes, before=before
             )
@@ -161,7 +161,8 @@ def _believe(answer: EnrolAnswer) -> tuple[Directory, list[Entry]]:
     return directory, entries
 
 
-def _identity(certificate: Certificate, directory: Directory) -> Identity:
+def identity_of(certificate: Certificate, directory: Directory) -> Identity:
+    """Who a device is, as its shop's owner certified it. Raises ``PairingRefused`` for a relay."""
     role = certificate.role
     if role not in ("register", "backoffice", "display"):
         raise PairingRefused(f"a {role} is not enrolled in this way")

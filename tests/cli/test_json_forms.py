@@ -3,14 +3,17 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 from click.testing import CliRunner
 
 from crdtsync.cli import json_forms
 from crdtsync.cli.json_form import Form, many, number, text
 from crdtsync.runtime.register import Register
+from crdtsync.runtime.replica import STORE
 from crdtsync_server.cli import json_forms as relay_json_forms
 from crdtsync_server.cli import main as relay_main
 from crdtsync_server.local import LocalRelay
@@ -142,6 +145,9 @@ def test_a_register_of_a_shop(tmp_path):
         as_form_says(till, "resync", "--dry-run")
         as_form_says(till, "resync")
         assert as_form_says(till, "status")["state"] == "synced"
+    with closing(apsw.Connection(str(till.folder / STORE))) as store:
+        store.execute("UPDATE document SET crc = crc + 1")
+    as_form_says(till, "salvage")
 
 
 @pytest.mark.slow
