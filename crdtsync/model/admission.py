@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from crdtsync.errors import BadSignature, NotPermitted, RecordError
 from crdtsync.ids import CATALOGUE_DOCUMENT
@@ -18,6 +19,9 @@ from crdtsync.model import sealed
 from crdtsync.model.certificate import Certificate, Directory, read_certificate
 from crdtsync.model.entry import Entry, is_owner_kind, read_entry
 from crdtsync.model.signature import verify
+
+CUT_OFF_ROLE: Final = "revoked"
+"""In the place of the role of a device that was revoked: it writes no document any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,11 @@ def judge_update(document: str, role: str) -> None:
     """Whether a device of that role may write Yjs bytes into a document. Raises ``NotPermitted``.
 
     The catalogue is written by registers and the back office, ``x/…`` by every device. Ledgers and the
-    owner's chain consist of sealed entries, and never take Yjs bytes: their framing is not signed.
+    owner's chain consist of sealed entries, and never take Yjs bytes: their framing is not signed. A device
+    that was revoked writes nothing.
     """
+    if role == CUT_OFF_ROLE:
+        raise NotPermitted(f"a device that was revoked does not write {document}")
     if document.startswith("x/") or (document == CATALOGUE_DOCUMENT and role in ("register", "backoffice")):
         return
     if document == CATALOGUE_DOCUMENT:
@@ -174,7 +181,7 @@ def _standing(entry: Entry, directory: Directory) -> Held | None:
     name = f"{certificate.name} ({certificate.role})"
     if certificate.role == "display":
         return Held(entry, "role", f"{name} is enrolled to look on, not to record anything")
-    if directory.is_revoked(entry.author) and not _known_at_revocation(entry, directory):
+    if directory.is_revoked(entry.author) and not _is_let_in(entry, directory):
         return Held(entry, "revoked", f"{name} was revoked before this entry of it was known")
     if entry.kind == "register":
         return _first_standing(entry, directory)
@@ -198,6 +205,11 @@ def _first_standing(entry: Entry, directory: Directory) -> Held | None:
     if bytes.fromhex(entry.body["shop"]["id"]) not in (directory.shop_id, of_key[-1].original_shop):
         return Held(entry, "other-shop", "the register was made for another shop")
     return None
+
+
+def _is_let_in(entry: Entry, directory: Directory) -> bool:
+    """Whether an entry of a revoked device is good all the same."""
+    return directory.is_approved(entry.link) or _known_at_revocation(entry, directory)
 
 
 def _known_at_revocation(entry: Entry, directory: Directory) -> bool:

@@ -1,11 +1,12 @@
 """The owner's chain: who belongs to a shop.
 
-The shop's owner key signs three kinds of entries::
+The shop's owner key signs these kinds of entries::
 
-    owner    the first: shop id and name, owner key, nonce
-    certify  a device: id, name, role, key, series, shop; of a register that existed before also its chain
-             and the shop that it was made for
-    revoke   a device, and the heads of its chains known then
+    owner          the first: shop id and name, owner key, nonce
+    certify        a device: id, name, role, key, series, shop; of a register that existed before also its
+                   chain and the shop that it was made for
+    revoke         a device, and the heads of its chains known then
+    owner-approve  entries that a revoked device made beyond those heads, by their links (see ``approval``)
 
 ``Directory`` is what a set of them says. It depends on the set alone, not on the order in which the entries
 arrived, so that all replicas judge alike; where entries contradict one another the later in the chain counts
@@ -19,11 +20,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from crdtsync.errors import BadSignature, InvalidName, MalformedRecord, NotPermitted
-from crdtsync.model import sealed
+from crdtsync.model import approval, sealed
 from crdtsync.model.chain import Moment, common_fields
 from crdtsync.model.entry import SOFTWARE, Entry, Head, first_prev, is_series, read_heads, shop_id_of
 
 ROLES: Final = ("register", "backoffice", "display", "relay")
+
+KINDS: Final = ("owner", "certify", "revoke", approval.KIND)
+"""Kinds of the owner's chain that mean something here. Others are carried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ class Directory:
     genesis: Entry | None = None
     _certificates: Mapping[bytes, tuple[tuple[_Place, Certificate], ...]] = field(default_factory=dict)
     _revocations: Mapping[bytes, tuple[_Place, Revocation]] = field(default_factory=dict)
+    _approved: frozenset[bytes] = frozenset()
 
     @property
     def owner_public(self) -> bytes | None:
@@ -161,7 +166,7 @@ class Directory:
         the ``owner`` entry is not there (it may have been lost since). Raises ``BadSignature``,
         ``MalformedRecord`` and, before the ``owner`` entry, ``NotPermitted``.
         """
-        if entry.author != self.shop_id or entry.kind not in ("owner", "certify", "revoke"):
+        if entry.author != self.shop_id or entry.kind not in KINDS:
             return self
         if not admitted:
             body, text = sealed.split(entry.sealed)
@@ -176,6 +181,8 @@ class Directory:
         if entry.kind == "revoke":
             revocation = read_revocation(entry.body)
             return self._with_revocation(revocation, place)
+        if entry.kind == approval.KIND:
+            return replace(self, _approved=self._approved | approval.read_approve(entry.body))
         if self.genesis is not None and self.genesis.link >= entry.link:
             return self
         return replace(self, genesis=entry)
@@ -197,6 +204,11 @@ class Directory:
         found = [certificate for certificate in self.certificates() if certificate.chain == chain]
         return found[-1] if found else None
 
+    @property
+    def has_revoked(self) -> bool:
+        """Whether any device was ever revoked."""
+        return bool(self._revocations)
+
     def is_revoked(self, device: bytes) -> bool:
         """Whether the device was revoked and not certified again since."""
         return self._revocation(device) is not None
@@ -205,6 +217,10 @@ class Directory:
         """The heads known when the device was revoked; empty when it is not revoked."""
         revocation = self._revocation(device)
         return () if revocation is None else revocation.heads
+
+    def is_approved(self, link: bytes) -> bool:
+        """Whether the owner has let in the entry of that link, which a revoked device made."""
+        return link in self._approved
 
     def _revocation(self, device: bytes) -> Revocation | None:
         revoked = self._revocations.get(device)

@@ -396,4 +396,5 @@ _KINDS: dict[str, Callable[[Entry, _Fields], Projection]] = {
     "print": _plain_event,
     "train": _plain_event,
     "owner": _plain_event,
+    "owner-approve": _plain_event,
 }

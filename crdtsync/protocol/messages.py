@@ -17,6 +17,9 @@ DOCUMENTS = "documents"
 CAPABILITIES = (DOCUMENTS,)
 """What this end understands beyond the messages that every end of version 1 does."""
 
+TAKES_ONLY = "takes only"
+"""In the hello to a device that was revoked: what it brings is taken, and nothing is given."""
+
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
@@ -282,6 +285,7 @@ __all__ = [
     "CAPABILITIES",
     "DOCUMENTS",
     "START",
+    "TAKES_ONLY",
     "About",
     "Ack",
     "Certificates",

@@ -36,6 +36,7 @@ from crdtsync.protocol.inbound import Inbound
 from crdtsync.protocol.intervals import Interval, joined
 from crdtsync.protocol.messages import (
     DOCUMENTS,
+    TAKES_ONLY,
     Ack,
     Certificates,
     CertificatesWanted,
@@ -126,6 +127,7 @@ class Session:
         return (
             self.is_live
             and peer is not None
+            and TAKES_ONLY not in peer.capabilities
             and self._refused.is_known
             and self.outbound.is_quiet
             and self.inbound.is_quiet

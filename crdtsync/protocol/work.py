@@ -46,6 +46,7 @@ class Me:
     time_ms: int
     digest: bytes
     software: str
+    capabilities: tuple[str, ...] = CAPABILITIES
 
     def hello(self, *, fits: bool) -> Hello:
         """The hello that says so, not signed yet."""
@@ -64,7 +65,7 @@ class Me:
             self.time_ms,
             self.digest,
             self.software,
-            CAPABILITIES,
+            self.capabilities,
         )
 
 

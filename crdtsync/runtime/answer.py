@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crdtsync.ids import Origin, Position
+from crdtsync.ids import OWNER_DOCUMENT, Origin, Position
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import ReadRequest
 from crdtsync.runtime.tail import Tail
@@ -55,6 +55,18 @@ def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | No
         )
         return
     session.supply(batch.to, batch.records, batch.records_bytes)
+
+
+def supply_cut(session: Session, log: ShopLog) -> None:
+    """Supply the session with what goes first where a replica starts: certificates, the catalogue, today."""
+    certificates = [(seq, record) for seq, record in log.document_records(OWNER_DOCUMENT)]
+    first = [(seq, seq) for name in ("catalogue",) for seq, _ in log.document_records(name)]
+    days = [row for row in log.documents() if row.name.startswith("ledger/")]
+    newest = max((row.name.rsplit("/", 1)[1] for row in days), default="")
+    for row in days:
+        if row.name.endswith(newest):
+            first += [(seq, seq) for seq, _ in log.document_records(row.name)]
+    session.supply_cut(log.end, first, certificates)
 
 
 def _is_worth_packing(batch: Batch) -> bool:

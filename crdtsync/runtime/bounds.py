@@ -14,6 +14,7 @@ from typing import Final
 
 from crdtsync.errors import LinkClosed
 from crdtsync.ids import OWNER_DOCUMENT, EntryFacts, Item, Position
+from crdtsync.model.admission import CUT_OFF_ROLE
 from crdtsync.runtime.admission import Rejection
 from crdtsync.runtime.quota import Quota
 from crdtsync.storage.log import Refusal, ShopLog
@@ -31,6 +32,9 @@ APART_RECORDS_MAX: Final = 50_000
 
 APART_BYTES_MAX: Final = 64 << 20
 """What is kept apart of one shop, refused and held together."""
+
+APART_BYTES_OF_REVOKED_MAX: Final = APART_BYTES_MAX // 2
+"""How far a device that was revoked may fill it: a stolen register must not take the room of the others."""
 
 OVER_BOUNDS: Final = 4514
 """The close code of a store that may keep nothing more apart: try again later."""
@@ -103,17 +107,20 @@ class Bounds:
             log.set_state(_chains_key(device), (_chains_begun(log, device) + 1).to_bytes(4, "big"))
         chain.add(entry)
 
-    def keep_apart(self, log: ShopLog, peer_log: bytes, refusal: Refusal, record: bytes) -> None:
-        """A record is about to be kept apart. Raises ``LinkClosed`` if that would be too much: then nothing
-        of what came with it is stored, and its sender keeps all of it.
+    def keep_apart(
+        self, log: ShopLog, peer_log: bytes, refusal: Refusal, record: bytes, role: str = ""
+    ) -> None:
+        """A record that a device of that role brings is about to be kept apart. Raises ``LinkClosed`` if that
+        would be too much: then nothing of what came with it is stored, and its sender keeps all of it.
         """
+        bytes_max = APART_BYTES_OF_REVOKED_MAX if role == CUT_OFF_ROLE else APART_BYTES_MAX
         if self._apart_bytes is None:
             self._apart_bytes = sum(len(apart.record) for apart in log.apart())
         known = self._apart_records.get(peer_log)
         if known is None or known >= APART_RECORDS_MAX:
             # Some may have been let in meanwhile; a record that comes again is counted once on disk.
             known = len(log.refusals_given(peer_log))
-        if known >= APART_RECORDS_MAX or self._apart_bytes + len(record) > APART_BYTES_MAX:
+        if known >= APART_RECORDS_MAX or self._apart_bytes + len(record) > bytes_max:
             self._apart_bytes = None
             raise LinkClosed(
                 f"the relay can keep nothing more that it does not admit: {refusal.reason}", code=OVER_BOUNDS

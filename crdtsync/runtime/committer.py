@@ -22,6 +22,7 @@ from crdtsync.protocol.messages import Refused, RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission, Rejection
 from crdtsync.runtime.batches import bounded, by_peer, is_history, rows_of
+from crdtsync.runtime.revoked import in_log, other_version
 from crdtsync.runtime.tail import Growth, Row, read_on
 from crdtsync.runtime.upkeep import UpkeepThread
 from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
@@ -190,14 +191,14 @@ class Committer:
             loop.call_soon_threadsafe(tell)
 
     def _transact(self, store: Store, batch: list[Work]) -> tuple[list[Outcome], list[Growth]]:
-        commits: dict[bytes, _ShopCommit] = {}
+        commits: dict[bytes, ShopCommit] = {}
         version = store.data_version()
         for work in batch:
             if work.shop not in commits:
                 admission = self._admissions(work.shop)
                 admission.is_stale |= version != admission.data_version
                 admission.data_version = version
-                commits[work.shop] = _ShopCommit(store.shop(work.shop), admission, self._now_ms())
+                commits[work.shop] = ShopCommit(store.shop(work.shop), admission, self._now_ms())
         growths: list[Growth] = []
         for works in by_peer(batch):
             commit = commits[works[0].shop]
@@ -218,7 +219,7 @@ class Committer:
                 self._failed.add(work.sender)
         return outcomes, [growth for growth in growths if growth.rows]
 
-    def _apply(self, commits: dict[bytes, _ShopCommit], batch: list[Work]) -> list[Outcome]:
+    def _apply(self, commits: dict[bytes, ShopCommit], batch: list[Work]) -> list[Outcome]:
         """A sender hears of a failure later than the next of its work is under way. That may be an
         acknowledgement, and what failed the refusals before it: without them it would say too much.
         """
@@ -243,7 +244,7 @@ NO_CURSOR = Cursor(START)
 ROWS_PER_TRANSACTION = 512  # Of history: they are judged in some 20 ms and stored in 10.
 
 
-class _ShopCommit:
+class ShopCommit:
     """What one transaction does to one shop's log."""
 
     def __init__(self, log: ShopLog, admission: Admission, now_ms: int) -> None:
@@ -262,12 +263,14 @@ class _ShopCommit:
         self._admitted: set[Origin] = set()
         self._start, self._h = START, b""
 
-    def judge(self, works: list[Work]) -> None:
-        """Judge what one peer sent, before the transaction: signatures take longer than the commit."""
+    def judge(self, works: list[Work], *, each: bool = False) -> None:
+        """Judge what one peer sent, before the transaction: signatures take longer than the commit. ``each``:
+        verify all of them now, for nobody does so later.
+        """
         self._admission.refresh(self._log)
         rows = [[rows_of(delivery) for delivery in work.deliveries] for work in works]
         records = [record for deliveries in rows for delivery in deliveries for _, record in delivery]
-        verdicts = iter(self._admission.judge(records, works[0].role, self._awaiting))
+        verdicts = iter(self._admission.judge(records, works[0].role, None if each else self._awaiting))
         for work, deliveries in zip(works, rows, strict=True):
             self._judged[id(work)] = [
                 [(seq, record, next(verdicts)) for seq, record in delivery] for delivery in deliveries
@@ -294,7 +297,7 @@ class _ShopCommit:
                     self.judge([work])
                     return growths
                 for seq, record, alone in judged:
-                    verdict = self._within_bounds(alone)
+                    verdict = self._within_bounds(alone, record)
                     if isinstance(verdict, Item):
                         self._append(verdict, Origin(work.peer_log, seq))
                     else:
@@ -331,7 +334,7 @@ class _ShopCommit:
             return Outcome(error=misfit)
         outcome = Outcome()
         for delivery, judged in zip(work.deliveries, self._judged[id(work)], strict=True):
-            outcome.stored.append((delivery.number, self._store(work.peer_log, delivery, judged)))
+            outcome.stored.append((delivery.number, self._store(work, delivery, judged)))
         if work.acknowledged is not None:
             self._log.set_acknowledged(work.peer_log, work.acknowledged, self._now_ms)
         for message in work.refused:
@@ -371,7 +374,8 @@ class _ShopCommit:
             for number, refused in outcome.stored
         ]
 
-    def _store(self, peer_log: bytes, delivery: Delivery, judged: Judged) -> tuple[RefusedRecord, ...]:
+    def _store(self, work: Work, delivery: Delivery, judged: Judged) -> tuple[RefusedRecord, ...]:
+        peer_log = work.peer_log
         if delivery.restart:
             self._log.void_origin(peer_log)
             self._cursors[peer_log] = NO_CURSOR
@@ -379,12 +383,12 @@ class _ShopCommit:
             return ()
         refused = []
         for seq, record, alone in judged:
-            verdict = self._within_bounds(alone)
+            verdict = self._within_bounds(alone, record)
             if isinstance(verdict, Rejection):
                 refusal = RefusedRecord(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
                 kept = Refusal(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
                 if self._bounds is not None:
-                    self._bounds.keep_apart(self._log, peer_log, kept, record)
+                    self._bounds.keep_apart(self._log, peer_log, kept, record, work.role)
                 self._log.refuse(peer_log, kept, record, self._now_ms)
                 refused.append(refusal)
             else:
@@ -405,7 +409,6 @@ class _ShopCommit:
         return self._cursors[peer_log]
 
     def _save_cursors(self) -> None:
-        """Of many deliveries of one peer, the last cursor is the one to keep."""
         for peer_log in self._moved:
             self._log.set_cursor(peer_log, self._cursors[peer_log])
         self._moved.clear()
@@ -425,16 +428,19 @@ class _ShopCommit:
             self._bounds.appended(self._log, item)
         return True
 
-    def _within_bounds(self, verdict: Item | Rejection) -> Item | Rejection:
-        if self._bounds is None or isinstance(verdict, Rejection):
-            return verdict
-        return self._bounds.judge(self._log, verdict) or verdict
+    def _within_bounds(self, verdict: Item | Rejection, record: bytes) -> Item | Rejection:
+        if isinstance(verdict, Rejection):
+            return in_log(self._log, record, verdict) or verdict
+        held = other_version(self._log, verdict, self._admission.directory)
+        if held is None and self._bounds is not None:
+            held = self._bounds.judge(self._log, verdict)
+        return held or verdict
 
     def _rejudge(self) -> None:
         held = [apart for apart in self._log.apart() if apart.held]
         verdicts = self._admission.judge([apart.record for apart in held], "register")
         for apart, verdict in zip(held, verdicts, strict=True):
-            if isinstance(verdict, Item) and self._within_bounds(verdict) is verdict:
+            if isinstance(verdict, Item) and self._within_bounds(verdict, apart.record) is verdict:
                 # Whose log has it is told by the refusals that stand, not by who brought it: that log may
                 # have been put back since, and would never be given the record that it has lost.
                 origins = self._log.settle_refusals(apart.digest)

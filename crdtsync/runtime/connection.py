@@ -29,9 +29,10 @@ from crdtsync.protocol.messages import HeldRun, Hello, RefusedRecord
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me, ReadRequest, Ready, Standing
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.answer import answer
+from crdtsync.runtime.answer import answer, supply_cut
 from crdtsync.runtime.committer import Committer, Outcome, Work
 from crdtsync.runtime.comparison import DocumentComparison, Reader
+from crdtsync.runtime.revoked import CUT_OFF, has_handed_over, who_only_takes
 from crdtsync.runtime.tail import Tail
 from crdtsync.storage.log import Refusal, ShopLog
 
@@ -102,12 +103,15 @@ class Home(Protocol):
 
 
 class Connection:
-    """One connection, from the accepted socket to its end."""
+    """One connection, from the accepted socket to its end. ``takes_only``: the device was revoked; what it
+    brings is taken, nothing is read for it, and then it is cut off.
+    """
 
     def __init__(self, home: Home, socket: Socket | PromptSocket, session: Session) -> None:
         self.home = home
         self.session = session
         self.certificate: Certificate | None = None
+        self.takes_only = False
         self.error: CrdtsyncError | None = None
         self.presence: dict[str, Any] = {}
         self.frames_sent = 0
@@ -254,6 +258,8 @@ class Connection:
 
     def log_grew(self, end: Position) -> None:
         """Our log has new rows, from whomever."""
+        if self.takes_only:
+            return
         self.session.log_grew(end)
         self._is_busy()
         self.pump()
@@ -270,6 +276,8 @@ class Connection:
                 self._do(ready)
                 if not (ready.asks or self._serve_read(ready.to_read)):
                     break
+            if self.error is None and self.takes_only and has_handed_over(self.session):
+                self.close(AccessDenied(CUT_OFF), 4401)
         except Exception as error:  # The boundary of a connection, see `_fail`.
             self._fail(error)
 
@@ -282,6 +290,17 @@ class Connection:
             self._rotate()
         if ready.to_persist or ready.acknowledged is not None or ready.refused:
             self._persist(ready)
+        if not self.takes_only:
+            self._tell(ready)
+        if ready.presence is not None:
+            self.presence = ready.presence
+            self.home.presence(self, ready.presence)
+        for frame in ready.to_send:
+            self._outbox.append(frame)
+            self._outbox_bytes += len(frame)
+
+    def _tell(self, ready: Ready) -> None:
+        """Tell the peer of what is here."""
         if ready.heads_wanted:
             log = self._the_log()
             self.session.supply_heads(protocol_heads.describe(log.runs(), self._links_at))
@@ -296,13 +315,7 @@ class Connection:
         if self._documents is not None:
             self._documents.do(ready)
         if ready.cut_due:
-            self._cut()
-        if ready.presence is not None:
-            self.presence = ready.presence
-            self.home.presence(self, ready.presence)
-        for frame in ready.to_send:
-            self._outbox.append(frame)
-            self._outbox_bytes += len(frame)
+            supply_cut(self.session, self._the_log())
 
     def _persist(self, ready: Ready) -> None:
         peer = self.session.peer
@@ -347,7 +360,7 @@ class Connection:
     def _serve_read(self, request: ReadRequest | None) -> bool:
         """Whether a read was served, so that there may be more to do."""
         request = request or self._pending_read
-        if request is None:
+        if request is None or self.takes_only:
             return False
         if self._outbox_bytes >= OUTBOX_BYTES_MAX:
             self._pending_read = request
@@ -358,17 +371,6 @@ class Connection:
 
     def _cover(self, heads: list[HeldRun]) -> None:
         self.session.cover(protocol_heads.covered(self._the_log().runs(), heads, self._links_at))
-
-    def _cut(self) -> None:
-        log = self._the_log()
-        certificates = [(seq, record) for seq, record in log.document_records(OWNER_DOCUMENT)]
-        first = [(seq, seq) for name in ("catalogue",) for seq, _ in log.document_records(name)]
-        days = [row for row in log.documents() if row.name.startswith("ledger/")]
-        newest = max((row.name.rsplit("/", 1)[1] for row in days), default="")
-        for row in days:
-            if row.name.endswith(newest):
-                first += [(seq, seq) for seq, _ in log.document_records(row.name)]
-        self.session.supply_cut(log.end, first, certificates)
 
     def _links_at(self, chain: bytes, n: int) -> list[bytes]:
         return self._the_log().links_at(chain, n)
@@ -411,12 +413,15 @@ class Connection:
             raise AccessDenied("the peer did not prove that it has the key of its certificate")
         if hello.is_relay != (certificate.role == "relay"):
             raise AccessDenied("the peer claims a role that its certificate does not give it")
-        if admission.is_revoked(hello.device):
-            raise AccessDenied("this device was revoked")
         self.certificate = certificate
         self._log, self._tail = log, self.home.tail(hello.shop)
         me = self.home.me(hello)
         self.our_log = me.log_id
+        self.takes_only = admission.is_revoked(hello.device)
+        if self.takes_only and pinned is not None:
+            raise AccessDenied("the relay was revoked")
+        if self.takes_only:
+            self.certificate, me = who_only_takes(certificate, me)
         if self._tail is not None:
             self._tail.belong_to(me.log_id)
         fits = hello.cursor_log == me.log_id and log.hash_at(hello.cursor.seq) == hello.cursor.h

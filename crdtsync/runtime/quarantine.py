@@ -15,6 +15,7 @@ import orjson
 from crdtsync.errors import InvalidName
 from crdtsync.ids import ENTRY, Item, record_digest
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.revoked import other_version
 from crdtsync.storage.log import Apart, Refusal, ShopLog, Store
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _ADVICE: Final = {
     "too-big": "split what is written over several changes",
     "unsafe-update": "update the program that wrote it, then `quarantine retry`",
     "not-permitted": "let a device write it that has the right to, or enrol this one in another role",
-    "revoked": "it was sold after its register was revoked: a person has to decide",
+    "revoked": "its register was cut off before: a person decides with `crdtsync-relay hold approve`",
     "other-shop": "it belongs to another shop: nothing has to be done",
     "unknown-key": "it waits for the certificate of its register, which comes with the next synchronising",
     "no-owner": "it waits for the shop's owner entry, which comes with the next synchronising",
@@ -121,18 +122,23 @@ def retry(store: Store, log: ShopLog, digests: Sequence[bytes] = ()) -> list[byt
     A damaged record is fetched, not judged, and rights are not judged anew: which device brought a change is
     not kept. Raises ``StorageError``.
     """
-    admission = Admission(log.shop)
-    admitted = []
     with store.transaction():
-        admission.refresh(log)
-        rows = [row for row in log.apart() if _may_be_judged(row) and (not digests or row.digest in digests)]
-        verdicts = admission.judge([row.record for row in rows], "register")
-        for row, verdict in zip(rows, verdicts, strict=True):
-            if isinstance(verdict, Item):
-                origins = log.settle_refusals(row.digest)
-                origin = origins[0] if origins else None
-                log.append(Item(verdict.record, verdict.document, verdict.digest, verdict.entry, origin))
-                admitted.append(row.digest)
+        return judge_again(log, digests)
+
+
+def judge_again(log: ShopLog, digests: Sequence[bytes] = ()) -> list[bytes]:
+    """See ``retry``; inside a transaction."""
+    admission = Admission(log.shop)
+    admission.refresh(log)
+    admitted = []
+    rows = [row for row in log.apart() if _may_be_judged(row) and (not digests or row.digest in digests)]
+    verdicts = admission.judge([row.record for row in rows], "register")
+    for row, verdict in zip(rows, verdicts, strict=True):
+        if isinstance(verdict, Item) and other_version(log, verdict, admission.directory) is None:
+            origins = log.settle_refusals(row.digest)
+            origin = origins[0] if origins else None
+            log.append(Item(verdict.record, verdict.document, verdict.digest, verdict.entry, origin))
+            admitted.append(row.digest)
     return admitted
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from crdtsync.model.approval import KIND as APPROVE
+from crdtsync.model.approval import build_approve
 from crdtsync.model.certificate import Certificate, Directory, build_certify, build_revoke, start_owner
 from crdtsync.model.chain import ChainHead, Moment, Shop, advance, next_body, start
 from crdtsync.model.closing import build_close
@@ -158,6 +160,11 @@ class MemoryOwner(MemoryChain):
     def revoke(self, till: MemoryTill, heads: Sequence[Head] = ()) -> Entry:
         """Cut a device off; ``heads`` are those of its chains that are known."""
         return self.append("revoke", build_revoke(till.author, heads, reason="volée"))
+
+    def approve(self, till: MemoryTill, *entries: Entry) -> Entry:
+        """Let in entries that a revoked device made."""
+        payload = build_approve(till.author, [entry.link for entry in entries], reason="retrouvée")
+        return self.append(APPROVE, payload)
 
 
 def in_cash(due_minor: int) -> tuple[Payment, ...]:

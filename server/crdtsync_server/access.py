@@ -9,17 +9,21 @@ part of a log: codes not used yet, wrong attempts, and an index of the shops' na
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
 from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
 from crdtsync.ids import ID_BYTES, LINK_BYTES
+from crdtsync.model.approval import KIND as APPROVE
+from crdtsync.model.approval import LINKS_MAX, build_approve
 from crdtsync.model.certificate import Certificate, build_certify, build_revoke, start_owner
 from crdtsync.model.entry import Entry, is_series, read_entry, shop_id_of
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PUBLIC_BYTES
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
+from crdtsync.runtime.quarantine import judge_again
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.database import open_access_database
 from crdtsync_server.folder import DataFolder
@@ -232,6 +236,31 @@ class Access:
             log.append(owner_item(entry))
         self._place.note_signed(shop, entry.facts.n)
         return True
+
+    def approve(
+        self, store: Store, shop: bytes, links: Mapping[bytes, Sequence[bytes]], reason: str
+    ) -> list[bytes]:
+        """Let in entries that revoked devices made: by device, their links. Each approval is an entry that
+        the owner's key signs; what it names is judged again in the same transaction. Durable on return. The
+        links that are in the log now and were on hold before.
+
+        Idempotent: what was approved before is not approved again. That the entries are on hold here, and
+        signed by those devices, was checked by the caller. Raises ``SetupError`` when the owner's key is kept
+        elsewhere.
+        """
+        key, log = self.keys.owner_key(shop), store.shop(shop)
+        with store.transaction():
+            chain = OwnerChain.read(log)
+            for device, named in sorted(links.items()):
+                news = [link for link in named if not chain.directory.is_approved(link)]
+                for first in range(0, len(news), LINKS_MAX):
+                    payload = build_approve(device, news[first : first + LINKS_MAX], reason=reason)
+                    entry = chain.next_entry(APPROVE, payload, key, self._clock)
+                    log.append(owner_item(entry))
+                    chain = chain.with_entry(entry)
+            admitted = judge_again(log, [link for named in links.values() for link in named])
+        self._place.note_signed(shop, chain.entries[-1].facts.n)
+        return admitted
 
     def _start_shop(self, store: Store, name: str) -> bytes:
         key, nonce = self.keys.new_key(), self._random(16)

@@ -24,6 +24,8 @@ from crdtsync.runtime.committer import OUT_OF_STEP, Committer
 from crdtsync.runtime.comparison import Reader
 from crdtsync.runtime.connection import Connection, refused
 from crdtsync.runtime.quota import Quota
+from crdtsync.runtime.reconnecting import AT_ONCE
+from crdtsync.runtime.revoked import HAND_OVER
 from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import Interval, ShopLog, Store
 
@@ -221,8 +223,8 @@ class RelayHome(ABC):
         admission.refresh(self.shop_log(shop))
         for connection in list(self.connections[shop]):
             peer = connection.session.peer
-            if peer is not None and admission.is_revoked(peer.device):
-                connection.close(AccessDenied("this device was revoked"), 4401)
+            if peer is not None and admission.is_revoked(peer.device) and not connection.takes_only:
+                connection.close(LinkClosed(HAND_OVER, code=AT_ONCE), AT_ONCE)
 
     # -- damage --------------------------------------------------------------------------------------------
 

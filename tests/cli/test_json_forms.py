@@ -204,6 +204,7 @@ def test_the_relay(tmp_path):
     facts("quarantine", "list", "Cave")
     facts("quarantine", "retry", "Cave")
     facts("revoke", "Cave", "Caisse 1")
+    facts("hold", "list", "Cave")  # What is on hold: `test_hold.py`.
 
 
 def test_every_form_belongs_to_a_command_of_which_it_is_known_that_it_fits():

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from crdtsync.model import canonical, catalogue, certificate, form, product, sealed, ticket
+from crdtsync.model import approval, canonical, catalogue, certificate, form, product, sealed, ticket
 from crdtsync.model.arithmetic import RULE
 from crdtsync.model.entry import ENTRY_BYTES_MAX, FIRST_KINDS, first_prev, read_entry, shop_id_of
 from crdtsync.model.price import PriceChange
@@ -72,7 +72,7 @@ def test_ids_follow_from_keys_as_told():
 
 def test_the_kinds_of_the_owner_and_the_roles_are_told():
     text = chapter("The owner's chain")
-    assert names("The owner's chain") == ["owner", "certify", "revoke"]
+    assert names("The owner's chain") == ["owner", "certify", "revoke", "owner-approve"]
     assert set(certificate.ROLES) <= words(text)
     told = words(text.split("| `certify` |")[1].split("\n")[0])
     certified = certificate.Certificate(
@@ -89,6 +89,10 @@ def test_the_kinds_of_the_owner_and_the_roles_are_told():
     assert certificate.build_revoke(b"d" * 16, [], reason="").keys() == words(
         text.split("| `revoke` |")[1].split("\n")[0]
     )
+    assert approval.build_approve(b"d" * 16, [b"l" * 32], reason="").keys() == words(
+        text.split("| `owner-approve` |")[1].split("\n")[0]
+    )
+    assert f"1 to {approval.LINKS_MAX}" in text
 
 
 def test_the_reasons_to_hold_an_entry_are_told_and_no_other():
@@ -103,7 +107,7 @@ def test_the_kinds_are_told_and_no_other():
         for name in source
     }
     told = names("Kinds and their fields")
-    assert set(told) | {"register", "owner", "certify", "revoke"} == frozen
+    assert set(told) | {"register", "owner", "certify", "revoke", "owner-approve"} == frozen
     assert set(form._KINDS) <= set(told)
 
 

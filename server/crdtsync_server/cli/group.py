@@ -15,6 +15,7 @@ COMMANDS = {
     "quarantine": ("quarantine", "What was refused, held or damaged; judge it again."),
     "doctor": ("doctor", "What keeps the relay from its work, and what to do."),
     "status": ("status", "Shops, devices and what was not admitted."),
+    "hold": ("hold", "Sales of devices that were cut off: show them, let them in."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""
 

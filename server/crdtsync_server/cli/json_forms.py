@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from crdtsync.cli.json_fields import DIAGNOSIS, FINDING, JUDGED_AGAIN, QUARANTINED, QUARANTINED_WHOLE
-from crdtsync.cli.json_form import Form, amount, many, number, text, truth, value
+from crdtsync.cli.json_form import Form, amount, many, number, text, texts, truth, value
 
 _CODE = (
     text("code", "the pairing code; it lets one device in, once"),
@@ -46,6 +46,33 @@ _NOT_ADMITTED = (
     truth("held", "whether it waits for a certificate"),
     value("at", "utc", "when it came"),
     value("from_log", "id", "the log that it came from", null="where that is not known"),
+)
+
+_HOLD = (
+    value("device", "id", "the device that it says it is from"),
+    text("name", "its name", null="if no certificate says it"),
+    truth("revoked", "whether it was cut off"),
+    number("tickets", "sales and refunds on hold"),
+    amount("amount_minor", "what they come to"),
+    number("entries", "entries of all kinds on hold"),
+    number("approvable", "how many of them a person may let in"),
+    value("first_at", "utc", "when the first of them was made, as it says itself"),
+    value("last_at", "utc", "when the last of them was made"),
+    texts("codes", "why, in one word each"),
+    text("reason", "why, for a person"),
+)
+
+_ON_HOLD = (
+    value("link", "digest", "the entry"),
+    text("kind", "its kind"),
+    text("number", "the ticket", null="where it is no ticket"),
+    value("at", "utc", "when it was made, as it says itself"),
+    amount("amount_minor", "what the ticket comes to", null="where it is no ticket"),
+    text("code", "why, in one word"),
+    text("reason", "why, for a person"),
+    truth("signed", "whether its device signed it"),
+    truth("approvable", "whether a person may let it in"),
+    value("came_at", "utc", "when it came here"),
 )
 
 _SHOP = (
@@ -118,6 +145,18 @@ FORMS: Final = (
             ),
         ),
         says="Told whatever is wrong; nothing is on standard error then.",
+    ),
+    Form("hold list", _HOLD, "list"),
+    Form("hold show", (*_HOLD, many("on_hold", "the entries, in the order of their chain", _ON_HOLD))),
+    Form(
+        "hold approve",
+        (
+            number("tickets", "sales and refunds that were let in by this"),
+            amount("amount_minor", "what they come to"),
+            number("entries", "entries of all kinds that were let in by this"),
+            value("links", "digest", "these entries", is_list=True),
+            value("left", "digest", "entries that a person cannot let in", is_list=True),
+        ),
     ),
     Form("quarantine list", QUARANTINED, "list"),
     Form("quarantine show", QUARANTINED_WHOLE),

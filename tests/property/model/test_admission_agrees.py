@@ -18,6 +18,7 @@ for shop_till in TILLS:
         shop_till.sell()
 OWNER.revoke(TILLS[2], [TILLS[2].end.known])
 TILLS[2].sell()
+OWNER.approve(TILLS[2], TILLS[2].sell())
 
 THIEF = PrivateKey.from_seed(b"thief")
 GENUINE = [data for till in TILLS for data in till.sealed]

@@ -97,6 +97,38 @@ class TestOneEntry:
         owner.revoke(till, [till.end.known])
         assert held_code(other, owner.directory) == "revoked"
 
+    def test_what_a_person_lets_in_of_a_revoked_device_is_admitted_and_nothing_else(self) -> None:
+        owner, till = shop_with_a_till()
+        owner.revoke(till, [replace(till.end.known, link=till.entries[1].link, n=2)])
+        owner.approve(till, till.entries[3])
+        judged = [judge_entry(data, owner.directory) for data in till.sealed]
+        assert [type(one) for one in judged] == [Entry, Entry, Held, Entry, Held]
+
+    def test_what_is_let_in_counts_for_entries_that_arrive_with_it(self) -> None:
+        owner, till = shop_with_a_till()
+        owner.revoke(till)
+        before = owner.directory
+        approval = owner.approve(till, *till.entries)
+        codes = [verdict.code for verdict in judge_run([approval.sealed, *till.sealed], before)]
+        assert codes == [""] * 6
+        codes = [verdict.code for verdict in judge_run([*till.sealed, approval.sealed], before)]
+        assert codes == ["revoked"] * 5 + [""]
+
+    def test_what_is_let_in_must_bear_its_devices_signature(self) -> None:
+        owner, till = shop_with_a_till()
+        forged = read_entry(resigned(till.sealed[4]))
+        owner.revoke(till)
+        owner.approve(till, forged)
+        with pytest.raises(BadSignature):
+            judge_entry(forged.sealed, owner.directory)
+
+    def test_nobody_but_the_owner_lets_anything_in(self) -> None:
+        owner, till = shop_with_a_till()
+        owner.revoke(till)
+        approval = owner.approve(till, *till.entries)
+        with pytest.raises(BadSignature):
+            judge_entry(resigned(approval.sealed, till.key), owner.directory)
+
     def test_certifying_the_device_again_admits_the_rest(self) -> None:
         owner, till = shop_with_a_till()
         owner.revoke(till)
@@ -145,7 +177,10 @@ class TestOneEntry:
         owner, _ = shop_with_a_till()
         assert held_code(owner.sealed[1], Directory(owner.author)) == "no-owner"
 
-    @pytest.mark.parametrize(("kind", "payload"), [("certify", {"device": 5}), ("revoke", {"device": 5})])
+    @pytest.mark.parametrize(
+        ("kind", "payload"),
+        [("certify", {"device": 5}), ("revoke", {"device": 5}), ("owner-approve", {"links": []})],
+    )
     def test_a_certificate_of_no_form_is_refused_for_good(self, kind: str, payload: Any) -> None:
         owner, _ = shop_with_a_till()
         entry = owner.append(kind, payload)

@@ -19,7 +19,7 @@ KEYS = {
     "owner": PrivateKey.from_seed(b"crdtsync demo owner key - never use"),
 }
 VECTORS = {path.stem: json.loads(path.read_text()) for path in Path(__file__).parent.glob("vectors/*.json")}
-OWNER = ["owner", "certify", "revoke"]
+OWNER = ["owner", "certify", "revoke", "owner-approve"]
 FIRST_DAY = ["register", "open", "sale", "refund", "close"]
 SECOND_DAY = [
     *("abandon", "cash", "move", "count", "print", "train", "jet", "clock-step"),

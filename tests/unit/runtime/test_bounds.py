@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from crdtsync.errors import LinkClosed
 from crdtsync.ids import ID_BYTES, START, Item, Position, entry_record, update_record
 from crdtsync.model.sealed import seal
 from crdtsync.protocol.work import Delivery
@@ -14,6 +15,7 @@ from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.bounds import CHAINS_PER_DEVICE_MAX, RUNS_PER_CHAIN_MAX, Bounds
 from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.quota import Quota
+from crdtsync.storage.log import Refusal
 from crdtsync.storage.runs import merged
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing import yjs_bytes
@@ -248,3 +250,20 @@ def test_an_item_of_a_document_without_entries_needs_no_chain(tmp_path):
         bounds.begin(log)
         record = update_record("x/notes", A_NOTE)
         assert bounds.judge(log, Item(record, "x/notes", hashlib.sha256(record).digest())) is None
+
+
+def test_a_revoked_device_leaves_the_others_room_to_be_refused(shop, monkeypatch):
+    """What is kept apart of a shop has a bound: one stolen register must not use all of it up."""
+    monkeypatch.setattr(bounding, "APART_BYTES_OF_REVOKED_MAX", 1_000)
+    log_id = b"p" * 16
+    refusal = Refusal(1, b"d" * 32, "revoked", "revoked", held=True)
+    bounds = Bounds(Quota())
+
+    def fill(log):
+        bounds.begin(log)
+        bounds.keep_apart(log, log_id, refusal, bytes(900), "revoked")
+        with pytest.raises(LinkClosed):
+            bounds.keep_apart(log, log_id, refusal, bytes(900), "revoked")
+        bounds.keep_apart(log, log_id, refusal, bytes(900), "register")
+
+    shop.look(fill)

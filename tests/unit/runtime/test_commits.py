@@ -179,7 +179,7 @@ async def test_a_pack_of_which_a_failure_left_the_beginning_is_still_wanted_and_
     cut, pack = past(owners + own)
     await commit(path, shop, [cut])
     with monkeypatch.context() as disk:
-        disk.setattr(committing._ShopCommit, "apply", fail)
+        disk.setattr(committing.ShopCommit, "apply", fail)
         growths, admission = Failures(), Admission(shop)
         await commit_to(path, shop, growths, admission, [pack])
     begun, wanted = held(path, shop)
