@@ -15,6 +15,9 @@ COMMANDS = {
     "quarantine": ("quarantine", "What was refused, held or damaged; judge it again."),
     "doctor": ("doctor", "What keeps the relay from its work, and what to do."),
     "status": ("status", "Shops, devices and what was not admitted."),
+    "backup": ("backup", "Bring what is new into a backup, while the relay runs."),
+    "restore-from": ("restore_from", "Put a relay back from a backup, into a new folder."),
+    "missing": ("missing", "What registers recorded and nobody has any more."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""
 
