@@ -410,6 +410,8 @@ class Connection:
             raise WrongRelayKey("the relay is not the one that this register was paired with")
         purpose, payload, signature = self.session.signed_by_peer()
         if not verify_with_purpose(certificate.public, purpose, payload, signature):
+            if pinned is not None:
+                raise WrongRelayKey("the relay did not prove the key that this register was paired with")
             raise AccessDenied("the peer did not prove that it has the key of its certificate")
         if hello.is_relay != (certificate.role == "relay"):
             raise AccessDenied("the peer claims a role that its certificate does not give it")

@@ -25,6 +25,7 @@ CHECKS: Final[dict[str, str]] = {
     "serving": "a process serves the folder",
     "store": "the stores open, and there is a shop",
     "quarantine": "nothing was refused, held or set apart",
+    "missing": "no hole is in any chain, and after a restore every register was here",
     "registers": "registers were heard of lately",
     "clocks": "their clocks agree with this machine's",
     "devices": "of each: last contact, what it has pending, up to where it is complete, version, clock",
@@ -111,6 +112,7 @@ def _shop(store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
         yield notice("quarantine", f"{shop.name}: {len(apart)} records are held", look)
     else:
         yield well("quarantine", f"{shop.name}: nothing was refused, held or set apart")
+    yield _missing(log, shop.name)
     yield from _registers(log, shop.name, now_ms)
 
 
@@ -121,6 +123,22 @@ def _devices(log: ShopLog, shop: str, *, is_served: bool, tell: Tell) -> Iterato
         tell({"shop": log.shop, "shop_name": shop} | device)
         revoked = ", revoked" if device["revoked"] else ""
         yield well("devices", f"{shop}, {device['name']}{revoked}: {told(device)}")
+
+
+def _missing(log: ShopLog, shop: str) -> Finding:
+    from crdtsync_server.missing import holes, untold
+
+    look = f"`crdtsync-relay missing '{shop}'` names it"
+    away = untold(log)
+    if away:
+        names = ", ".join(row.name for row in away)
+        what = f"{shop}: since the relay was put back, not here yet: {names}"
+        return notice("missing", what, f"let them come: they bring what the backup lacks; {look}")
+    gaps = holes(log)
+    if gaps:
+        names = ", ".join(sorted({row.name for row in gaps}))
+        return notice("missing", f"{shop}: entries are missing between those held: {names}", look)
+    return well("missing", f"{shop}: no hole is in any chain")
 
 
 def _registers(log: ShopLog, shop: str, now_ms: int) -> Iterator[Finding]:

@@ -205,6 +205,12 @@ def test_the_relay(tmp_path):
     facts("quarantine", "retry", "Cave")
     facts("revoke", "Cave", "Caisse 1")
     facts("hold", "list", "Cave")  # What is on hold: `test_hold.py`.
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("correct horse battery staple")
+    backup = (str(tmp_path / "relay.backup"), "--with-keys", str(passphrase))
+    assert facts("backup", *backup)["shops"][0]["devices"]
+    assert facts("restore-from", *backup, "--replace")["moved_aside_to"]
+    assert facts("missing", "Cave")["missing"]
 
 
 def test_every_form_belongs_to_a_command_of_which_it_is_known_that_it_fits():

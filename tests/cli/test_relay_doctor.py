@@ -218,3 +218,7 @@ def test_where_an_entry_is_missing_it_is_complete_up_to_the_one_before(till, fol
         assert log.set_damaged_apart(seq, 1)
     store.close()
     assert devices(folder)["Caisse 1"]["complete_to"] == numbers[0]
+    found = findings(folder)["missing"]
+    assert found["says"] == "Cave du Port: entries are missing between those held: Caisse 1"
+    told = CliRunner().invoke(main, ["missing", "Cave du Port", "--data", str(folder)]).stdout
+    assert f"between tickets {numbers[0]} and {numbers[2]}" in told

@@ -7,6 +7,7 @@ the place of the one that synchronises. It is asked to prove its key over a numb
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import queue
 import secrets
@@ -160,7 +161,7 @@ def _ask(
     connected: socket.socket, relay: Relay, path: str, host: str, *, secure: bool, tls_ca: str | None
 ) -> Iterator[Finding | About]:
     if not secure:
-        yield well("tls", "not in use: the relay is known by its own key")
+        yield unencrypted(str(connected.getpeername()[0]))
         yield from _greet(connected, relay, path, host)
         return
     try:
@@ -174,6 +175,22 @@ def _ask(
         with wrapped:
             yield well("tls", f"its certificate is trusted ({wrapped.version()})")
             yield from _greet(wrapped, relay, path, host)
+
+
+def unencrypted(address: str) -> Finding:
+    """What to say of a line without TLS to that IP address: on this machine nobody is in between."""
+    try:
+        is_here = ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        is_here = False
+    if is_here:
+        return well("tls", "not in use: the relay is on this machine, and known by its own key")
+    what = (
+        "not in use: whoever is in between can read sales, and say in the relay's name that they are stored"
+    )
+    return notice(
+        "tls", what, "give the relay TLS and enrol with its wss:// address, unless the line is yours"
+    )
 
 
 def _greet(connected: socket.socket, relay: Relay, path: str, host: str) -> Iterator[Finding | About]:

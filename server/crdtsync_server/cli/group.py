@@ -16,6 +16,9 @@ COMMANDS = {
     "doctor": ("doctor", "What keeps the relay from its work, and what to do."),
     "status": ("status", "Shops, devices and what was not admitted."),
     "hold": ("hold", "Sales of devices that were cut off: show them, let them in."),
+    "backup": ("backup", "Bring what is new into a backup, while the relay runs."),
+    "restore-from": ("restore_from", "Put a relay back from a backup, into a new folder."),
+    "missing": ("missing", "What registers recorded and nobody has any more."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""
 
