@@ -45,7 +45,7 @@ def command(file: Path, with_keys: Path | None, data: Path, as_json: bool) -> No
     from crdtsync.cli.output import many, print_json, print_notices, size
     from crdtsync_server.backup import back_up
     from crdtsync_server.backup_keys import read_passphrase
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
     from crdtsync_server.folder import DataFolder
 
     passphrase = read_passphrase(with_keys) if with_keys is not None else None
@@ -80,7 +80,7 @@ def command(file: Path, with_keys: Path | None, data: Path, as_json: bool) -> No
 
 def held_facts(shops: tuple[ShopHeld, ...]) -> list[dict[str, Any]]:
     """What a backup holds, in JSON."""
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
 
     return [
         {
@@ -104,7 +104,7 @@ def held_facts(shops: tuple[ShopHeld, ...]) -> list[dict[str, Any]]:
 def print_held(shops: tuple[ShopHeld, ...]) -> None:
     """What a backup holds, for a person."""
     from crdtsync.cli.output import many
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
 
     for shop in shops:
         click.echo(f"{shop.name} ({shop.shop.hex()}): {many(shop.log_end, 'record')}")

@@ -36,7 +36,7 @@ def command(shop: str, data: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from crdtsync.cli.output import print_json
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
     from crdtsync_server.missing import missing_of
     from crdtsync_server.open import opened
     from crdtsync_server.restore import read_restored
@@ -72,7 +72,7 @@ def command(shop: str, data: Path, as_json: bool) -> None:
 def sentence(row: Missing) -> str:
     """What is missing, for a person."""
     from crdtsync.cli.output import money
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
 
     if row.sort == "hole":
         between = f"between tickets {row.after or '(none)'} and {row.before or '(none)'}"

@@ -45,7 +45,7 @@ def command(
     from crdtsync.cli.output import many, print_json, print_notices, size
     from crdtsync_server.backup_keys import read_passphrase
     from crdtsync_server.cli.backup import held_facts, print_held
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
     from crdtsync_server.restore import restore_from
 
     passphrase = read_passphrase(with_keys) if with_keys is not None else None
