@@ -171,9 +171,13 @@ FORMS: Final = (
             text("link", "the same for a person, with the reason if not"),
             number("pending_sales", "sales that the relay has not confirmed"),
             amount("pending_amount_minor", "what they come to"),
+            number(
+                "history_records_left", "records from before this register came that are still to be fetched"
+            ),
+            number("left_s", "how long that will take", "s", null="where that is not known"),
         ),
         "lines",
-        says="One line for each change.",
+        says="One line for each change of the link, and every few seconds while history comes.",
     ),
     Form("status", STATUS, says="With `--watch`: one line each second."),
     Form("doctor", DIAGNOSIS, says="Told whatever is wrong; nothing is on standard error then."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crdtsync import errors
+from crdtsync.cli.coming_back import came_back_facts, came_back_text, history_text
 from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import local_time, many, money, print_json, print_json_line, print_table
 from crdtsync.cli.stopping import Stop
@@ -91,6 +92,9 @@ def status_facts(status: Status, findings: list[Finding]) -> dict[str, Any]:
         "link_trouble": status.link_trouble,
         "findings": findings,
         "slowed_since": status.slowed_since_ms,
+        "came_back": came_back_facts(status.came_back),
+        "history_records_left": status.history_left.records if status.history_left else 0,
+        "history_left_s": _whole(status.history_left.left_s if status.history_left else None),
     }
 
 
@@ -109,6 +113,11 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
     for found in findings:
         click.echo(f"  ! {printable(found.says)}")
         click.echo(f"    {printable(found.advice)}")
+    if status.came_back is not None:
+        for line in came_back_text(status.came_back, utc_offset_min):
+            click.echo(f"  {line}")
+    if status.history_left is not None:
+        click.echo(f"  history         {history_text(status.history_left, status.log_end)}")
     if status.pending.oldest_at_ms is not None:
         click.echo(f"  oldest pending  {local_time(status.pending.oldest_at_ms, utc_offset_min)}")
     click.echo(f"  relay           {status.relay_url or 'none'}")
@@ -138,7 +147,7 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
 
 
 def _offset(offset_ms: int) -> str:
-    from crdtsync.runtime.register_status import span
+    from crdtsync.runtime.concerns import span
 
     if abs(offset_ms) < 1000:
         return "as the relay's, to the second"
@@ -182,6 +191,10 @@ def _advice(status: Status) -> str:
     if _is_offline(status):
         return f"{safe} they go out when the relay is reached."
     return f"{safe} they are on their way to the relay."
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
 
 
 def _pending_facts(pending: Pending) -> dict[str, int]:

@@ -17,7 +17,7 @@ from crdtsync.ids import ID_BYTES
 from crdtsync.model import chain as chains
 from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.chain import Moment, Shop
-from crdtsync.model.entry import Entry, read_entry
+from crdtsync.model.entry import Entry, Head, read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolAnswer, EnrolRequest
@@ -35,6 +35,7 @@ from crdtsync.runtime.identity import (
     save_relay,
 )
 from crdtsync.runtime.keyfile import DEVICE_KEY
+from crdtsync.runtime.replacing import heads_to_name, lost_of, save_lost
 from crdtsync.runtime.replica import STORE
 from crdtsync.runtime.setup import make_folder, take_key
 from crdtsync.runtime.writer import append_entry, local_date, read_head
@@ -51,14 +52,15 @@ def join_shop(
     url: str,
     code: str,
     *,
-    name: str,
+    name: str = "",
     clock: Clock,
     random_bytes: RandomBytes,
     day_starts_min: int = 0,
     tls_ca: str | None = None,
     connect: Connect | None = None,
 ) -> Identity:
-    """Enrol the register in ``folder`` with a pairing code; durable on return. Blocks on the network.
+    """Enrol the register in ``folder`` with a pairing code; durable on return. Blocks on the network. Only
+    one that replaces a lost register can do without a ``name``: it takes that one's.
 
     Can be repeated after a failure: the same folder and code give the same certificate. Raises
     ``InvalidName`` for a mistyped code or address, ``PairingRefused``, ``RelayUnreachable``,
@@ -86,9 +88,11 @@ def join_shop(
         with store.transaction():
             log = store.create_shop(answer.shop, random_bytes(ID_BYTES))
             identity = identity_of(certificate, directory)
-            enter_shop(
-                log, identity, entries, key, Relay(url, relay_key), moment, random_bytes, before=before
-            )
+            relay = Relay(url, relay_key)
+            heads = heads_to_name(certificate)
+            enter_shop(log, identity, entries, key, relay, moment, random_bytes, before=before, heads=heads)
+            if (lost := lost_of(certificate, directory)) is not None:
+                save_lost(log, lost)
             ViewTables(store.database).prepare()
         return identity
     finally:
@@ -105,14 +109,15 @@ def enter_shop(
     random_bytes: RandomBytes,
     *,
     before: tuple[ShopLog, Identity] | None = None,
+    heads: Sequence[Head] = (),
 ) -> None:
     """Begin to work for a shop, inside a transaction of the store that ``log`` is in: with a chain of its
-    own, or with the one that the register of ``before`` has already.
+    own, whose first entry names ``heads``, or with the one that the register of ``before`` has already.
     """
     for entry in certificates:
         append_entry(log, entry)
     if before is None:
-        _begin_chain(log, identity, key, moment, random_bytes)
+        _begin_chain(log, identity, key, moment, random_bytes, heads)
     else:
         _bring_along(before[0], log)
     save_identity(log, identity)
@@ -140,8 +145,8 @@ def _register_before(store: Store, folder: Path) -> tuple[ShopLog, Identity] | N
 def _request(
     secret: str, name: str, key: PrivateKey, before: tuple[ShopLog, Identity] | None
 ) -> EnrolRequest:
-    if not 0 < len(name) <= 64 or not name.isprintable():
-        raise InvalidName(f"the name {name!r} is not 1 to 64 characters of plain text")
+    if len(name) > 64 or not name.isprintable():
+        raise InvalidName(f"the name {name!r} is not at most 64 characters of plain text")
     if before is None:
         return EnrolRequest(secret, device_id_of(key.public), name, key.public)
     log, identity = before
@@ -178,7 +183,12 @@ def identity_of(certificate: Certificate, directory: Directory) -> Identity:
 
 
 def _begin_chain(
-    log: ShopLog, identity: Identity, key: PrivateKey, moment: Moment, random_bytes: RandomBytes
+    log: ShopLog,
+    identity: Identity,
+    key: PrivateKey,
+    moment: Moment,
+    random_bytes: RandomBytes,
+    heads: Sequence[Head],
 ) -> None:
     """A register or a back office has a chain of its own; a display makes no entries."""
     if identity.role == "display":
@@ -191,6 +201,7 @@ def _begin_chain(
         series=identity.series,
         nonce=random_bytes(16),
         moment=moment,
+        heads=heads,
     )
     register = read_entry(seal(body, key))
     append_entry(log, register)

@@ -30,11 +30,13 @@ from crdtsync.runtime.identity import (
     save_relay,
 )
 from crdtsync.runtime.link_trouble import SLOWED, load_slowed, save_slowed
+from crdtsync.runtime.progress import save_pace
 from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog, Store
 
 TAIL_BYTES_MAX: Final = 1 << 20
 CLOCK_TOLERANCE_MS: Final = 1_000
+NEWS_BYTES_MAX: Final = 256 << 10
 
 
 class RegisterHome:
@@ -93,6 +95,11 @@ class RegisterHome:
     def save(self, change: Callable[[ShopLog], None]) -> None:
         """Have some small state written down, soon. If it cannot be, the next one will be."""
         self.committer.submit(Work(self._identity.shop, b"", "", lambda outcome: None, also=change))
+
+    def note_pace(self, left_s: float | None) -> None:
+        """Leave for `status` how long the rest of the history will take."""
+        at_ms = self._clock.now_ms()
+        self.save(lambda log: save_pace(log, at_ms, left_s))
 
     def me(self, peer: Hello | None) -> Me:
         """This register, and how far it has the relay's log."""
@@ -214,6 +221,11 @@ class RegisterHome:
         whose clock is put right by an hour must not think that its relay was silent for that hour.
         """
         return time.monotonic_ns() // 1_000_000
+
+    def has_closing(self, after: int) -> bool:
+        """Whether there is a closing among the rows after that number."""
+        news = self._log.read(after, bytes_max=NEWS_BYTES_MAX)
+        return any(is_closing(record) for _, record in news.records)
 
     def rotated_log_id(self) -> bytes:
         """A fresh log id."""

@@ -37,7 +37,7 @@ from crdtsync.runtime.link_trouble import (
 from crdtsync.runtime.occasions import NetworkWatch, SleepWatch
 from crdtsync.runtime.progress import PendingCount, Progress, Speedometer
 from crdtsync.runtime.reconnecting import AT_ONCE, Reconnecting, meaning, needs_person
-from crdtsync.runtime.register_home import RegisterHome, is_closing
+from crdtsync.runtime.register_home import RegisterHome
 from crdtsync.runtime.role import SYNC_LOCK, hold_role
 from crdtsync.storage.log import ShopLog, Store
 
@@ -55,7 +55,6 @@ COMPARE_WAIT_S: Final = 2.0
 PROBE_S: Final = 5.0
 """After a change of the network, how long the relay has to answer on the connection of before."""
 
-NEWS_BYTES_MAX: Final = 256 << 10
 LATELY_ROWS: Final = 16
 """A closing among so many newest rows, when syncing begins, was made just before."""
 
@@ -104,7 +103,7 @@ class Syncer(RegisterHome):
         self._data_version = -1
         self._seen_seq = self._log.end.seq
         self._wish = self._log.state(WISH)
-        self._was_closed = self._has_closing(max(0, self._seen_seq - LATELY_ROWS))
+        self._was_closed = self.has_closing(max(0, self._seen_seq - LATELY_ROWS))
         self._compare_until_s: float | None = None
         relay = self._relay
         self._trouble = load_link_trouble(self._log, relay.public_key) if relay else None
@@ -204,7 +203,7 @@ class Syncer(RegisterHome):
         to_send = self._pending.now(is_none=session.outbound.is_quiet)
         moved = connection.bytes_received + connection.bytes_sent
         left_s = self._speed.left_s(time.monotonic(), to_receive, to_send)
-        return Progress(True, to_receive, to_send, moved, left_s)
+        return Progress(True, to_receive, to_send, moved, left_s, inbound.first_left(peer.end))
 
     async def _report(self, progress: Callable[[Progress], None]) -> None:
         while True:
@@ -356,6 +355,8 @@ class Syncer(RegisterHome):
                     shown = facts
                     session.send_presence(facts)
                     connection.pump()
+                if session.inbound.wanted:
+                    self.note_pace(self.progress().left_s)
             self._note_unmended(session.comparing.unmended)
             is_done = until_in_step and session.is_in_step and self._is_nothing_awaited()
             if is_done and self._is_compared(session.comparing):
@@ -404,7 +405,7 @@ class Syncer(RegisterHome):
                 connection.log_grew(self._log.end)
         if self._seen_seq > before:
             self._reconnecting.sold()
-            if self._has_closing(before):
+            if self.has_closing(before):
                 self._was_closed = True
                 if connection is not None:
                     connection.session.comparing.compare_soon()
@@ -414,10 +415,6 @@ class Syncer(RegisterHome):
             self._reconnecting.try_now()
         self._wake.set()
         return True
-
-    def _has_closing(self, after: int) -> bool:
-        news = self._log.read(after, bytes_max=NEWS_BYTES_MAX)
-        return any(is_closing(record) for _, record in news.records)
 
     def _network_changed(self) -> None:
         self._reconnecting.try_now()

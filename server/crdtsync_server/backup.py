@@ -19,13 +19,13 @@ import msgpack
 from crdtsync.errors import CrdtsyncError, SetupError
 from crdtsync.model.certificate import Directory
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
+from crdtsync.runtime.completeness import CompleteTo, complete_to
 from crdtsync.runtime.role import hold_role
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.backup_file import MAGIC, BackupFile, BackupWriter, Manifest, named_pieces
 from crdtsync_server.backup_keys import sealed_keys
-from crdtsync_server.completeness import CompleteTo, complete_to
 from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS
 from crdtsync_server.folder import BACKUP_LOCK, DataFolder
 from crdtsync_server.keys import KeyFolder, relay_device_id

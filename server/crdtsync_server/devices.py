@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crdtsync.model.certificate import Certificate
+from crdtsync.runtime.completeness import CompleteTo, complete_to
 from crdtsync.storage.log import ShopLog
-from crdtsync_server.completeness import CompleteTo, complete_to
 from crdtsync_server.contacts import read_contact
 from crdtsync_server.owner import OwnerChain
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from crdtsync.errors import CrdtsyncError, NoRegister, RecordError, RoleTaken, UnknownShop, WrongClock
+from crdtsync.runtime.concerns import CLOCK_OFFSET_MAX_MS, span
 from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_space
 from crdtsync.runtime.doctor.finding import Finding, notice, well, wrong
 from crdtsync.runtime.doctor.register import process_state
-from crdtsync.runtime.register_status import CLOCK_OFFSET_MAX_MS, span
 from crdtsync_server.folder import KEYS, LOCK, STORE, DataFolder
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 from crdtsync.errors import CrdtsyncError
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import Entry, read_entry, read_heads
+from crdtsync.runtime.completeness import LOOKED_BACK_MAX, last_number
 from crdtsync.storage.log import ShopLog
-from crdtsync_server.completeness import LOOKED_BACK_MAX, last_number
 from crdtsync_server.contacts import read_contact
 from crdtsync_server.owner import OwnerChain
 from crdtsync_server.restore import read_restored

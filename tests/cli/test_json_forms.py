@@ -203,6 +203,7 @@ def test_the_relay(tmp_path):
     held(RELAY_FORMS["doctor"], json.loads(told.stdout))
     facts("quarantine", "list", "Cave")
     facts("quarantine", "retry", "Cave")
+    facts("restore", "Cave", "Caisse 1")
     facts("revoke", "Cave", "Caisse 1")
     facts("hold", "list", "Cave")  # What is on hold: `test_hold.py`.
     passphrase = tmp_path / "passphrase"

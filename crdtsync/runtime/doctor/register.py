@@ -15,8 +15,9 @@ from crdtsync.errors import (
     RoleTaken,
     WrongClock,
 )
+from crdtsync.runtime.concerns import CLOCK_OFFSET_MAX_MS, span
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
-from crdtsync.runtime.register_status import CLOCK_OFFSET_MAX_MS, Status, span
+from crdtsync.runtime.register_status import Status
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
 
 DAY_MS: Final = 86_400_000

@@ -10,6 +10,7 @@ COMMANDS = {
     "serve": ("serve", "Serve the shops of a data folder."),
     "shop": ("shop", "Make shops and list them."),
     "pair": ("pair", "Print a pairing code for one more device of a shop."),
+    "restore": ("restore", "Print a pairing code for the register that replaces a lost one."),
     "revoke": ("revoke", "Cut a device off; what it sold stays."),
     "verify": ("verify", "Check every checksum, link, number, total and signature."),
     "quarantine": ("quarantine", "What was refused, held or damaged; judge it again."),

@@ -166,6 +166,19 @@ FORMS: Final = (
     ),
     Form("pair", (value("shop", "id", "the shop"), text("name", "its name"), *_CODE)),
     Form(
+        "restore",
+        (
+            value("shop", "id", "the shop"),
+            text("name", "its name"),
+            value("device", "id", "the lost register"),
+            text("lost", "its name"),
+            number("never_arrived_sales", "sales and refunds that it had told of and that are not here"),
+            amount("never_arrived_amount_minor", "what they come to"),
+            value("never_arrived_told_at", "utc", "when it told it", null="where nothing is missing"),
+            *_CODE,
+        ),
+    ),
+    Form(
         "revoke",
         (
             value("shop", "id", "the shop"),

@@ -1,4 +1,4 @@
-"""How far the relay has what each register recorded: without a gap from its first entry on."""
+"""How far a replica has what each register recorded: without a gap from its first entry on."""
 
 from __future__ import annotations
 
