@@ -190,6 +190,25 @@ STATUS = (
         "since when this register sends more than its share, and the relay reads it more slowly",
         null="where that is not so",
     ),
+    time(
+        "relay_put_back_at",
+        "when it was last noticed that the relay holds less than it had confirmed; that is pending again",
+        null="where it never was",
+    ),
+    many(
+        "copied",
+        "registers whose data was put back from an old copy, or copied, and that must be enrolled again",
+        (
+            value("device", "id", "the register"),
+            text("name", "its name"),
+            text("says", "what is known of it, a sentence"),
+            text("advice", "what to do"),
+            text("series", "what its tickets are numbered with since it found out"),
+            time("at_ms", "since when"),
+            number("forks_at", "first number of its chain that is there twice", null="where none is"),
+            truth("is_own", "whether it is this register"),
+        ),
+    ),
     one("came_back", "the lost register that this one replaces", CAME_BACK, null="where it replaces none"),
     number("history_records_left", "records from before this register came that are still to be fetched"),
     number(

@@ -92,6 +92,8 @@ def status_facts(status: Status, findings: list[Finding]) -> dict[str, Any]:
         "link_trouble": status.link_trouble,
         "findings": findings,
         "slowed_since": status.slowed_since_ms,
+        "copied": status.copied,
+        "relay_put_back_at": status.relay_put_back_at_ms,
         "came_back": came_back_facts(status.came_back),
         "history_records_left": status.history_left.records if status.history_left else 0,
         "history_left_s": _whole(status.history_left.left_s if status.history_left else None),
@@ -110,6 +112,8 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
         )
     for concern in status.concerns:
         click.echo(f"  ! {concern}")
+    for one in status.copied:
+        click.echo(f"    {one.advice}")
     for found in findings:
         click.echo(f"  ! {printable(found.says)}")
         click.echo(f"    {printable(found.advice)}")
@@ -121,6 +125,11 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
     if status.pending.oldest_at_ms is not None:
         click.echo(f"  oldest pending  {local_time(status.pending.oldest_at_ms, utc_offset_min)}")
     click.echo(f"  relay           {status.relay_url or 'none'}")
+    if status.relay_put_back_at_ms is not None:
+        noticed = local_time(status.relay_put_back_at_ms, utc_offset_min)
+        click.echo(
+            f"  put back        {noticed}: the relay held less than before; what it lost goes out again"
+        )
     if status.link_trouble is not None:
         since = local_time(status.link_trouble.since_ms, utc_offset_min)
         click.echo(f"  not connected   since {since}: {status.link_trouble.message}")

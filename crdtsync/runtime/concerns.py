@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from crdtsync.runtime.copies import CopiedTold, copied_registers, copied_says, left_for_another
 from crdtsync.runtime.replica import Replica
 from crdtsync.runtime.signature_checks import bad_signatures
 from crdtsync.runtime.writer import read_head
 from crdtsync.storage.log import ShopLog
-from crdtsync.storage.view_queries import ChainRow, FlagRow
+from crdtsync.storage.view_queries import ChainRow, DeviceRow, FlagRow
 
 if TYPE_CHECKING:
     from crdtsync.model.chain import ChainHead
@@ -57,6 +58,24 @@ def _hole_concerns(replica: Replica, head: ChainHead) -> Iterable[str]:
         yield f"{missing} entries of this register are missing on its own disk: `crdtsync verify` names them"
 
 
+def copied_told(replica: Replica) -> tuple[CopiedTold, ...]:
+    """Registers that were put back or copied. Looked for only where some device has two chains."""
+    devices = [chain.device for chain in replica.queries.chains() if chain.series is not None]
+    if len(devices) == len(set(devices)):
+        return ()
+    known = {device.device: device for device in replica.queries.devices()}
+    own = None if replica.identity.role == "display" else read_head(replica.log).chain
+    return tuple(
+        copied_says(_name(known.get(one.device), one.device), one, is_own=one.goes_on == own)
+        for one in copied_registers(replica.log)
+        if one.device not in known or not known[one.device].revoked
+    )
+
+
+def _name(row: DeviceRow | None, device: bytes) -> str:
+    return (row.name if row is not None else None) or device.hex()[:8]
+
+
 def _chain_concerns(replica: Replica) -> Iterable[str]:
     reached: dict[bytes, int] = {}
     forked = set()
@@ -64,6 +83,7 @@ def _chain_concerns(replica: Replica) -> Iterable[str]:
         if run.lo <= reached.get(run.chain, 0):
             forked.add(run.chain)
         reached[run.chain] = max(run.hi, reached.get(run.chain, 0))
+    left = left_for_another(replica.log) if forked else set()
     names = {device.device: device.name for device in replica.queries.devices()}
     writers: dict[bytes, list[ChainRow]] = {}
     for row in replica.queries.chains():
@@ -75,7 +95,7 @@ def _chain_concerns(replica: Replica) -> Iterable[str]:
         if others:
             who = ", ".join(names.get(row.device) or row.device.hex()[:8] for row in others)
             yield f"{who} wrote into the chain of {name}: `crdtsync verify` names the entries"
-        elif chain in forked and owner.device != replica.log.shop:  # See ``Verification.notes``.
+        elif chain in forked - left and owner.device != replica.log.shop:  # See ``Verification.notes``.
             yield f"two versions of the register {name} exist: both are kept, `crdtsync verify` names them"
 
 

@@ -101,6 +101,12 @@ class Home(Protocol):
         """A fresh log id."""
         ...
 
+    def was_copied(self, log: ShopLog) -> None:
+        """Our log is not what the peer holds of it: our disk was put back, or there are two of it. Called in
+        the transaction that gives the log a new id.
+        """
+        ...
+
 
 class Connection:
     """One connection, from the accepted socket to its end. ``takes_only``: the device was revoked; what it
@@ -380,7 +386,11 @@ class Connection:
         peer = self.session.peer
         if peer is None:
             raise AssertionError("a log id is rotated for a peer")
-        also: Callable[[ShopLog], None] = lambda log: log.rotate_log_id(fresh)  # noqa: E731
+
+        def also(log: ShopLog) -> None:
+            log.rotate_log_id(fresh)
+            self.home.was_copied(log)
+
         again = LinkClosed(
             "this register's log goes on under a new id: its disk was restored or copied", code=4512
         )

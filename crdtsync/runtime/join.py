@@ -35,6 +35,7 @@ from crdtsync.runtime.identity import (
     save_relay,
 )
 from crdtsync.runtime.keyfile import DEVICE_KEY
+from crdtsync.runtime.rejoin import Believed, enrol_again, writes_after_copy
 from crdtsync.runtime.replacing import heads_to_name, lost_of, save_lost
 from crdtsync.runtime.replica import STORE
 from crdtsync.runtime.setup import make_folder, take_key
@@ -65,15 +66,14 @@ def join_shop(
     Can be repeated after a failure: the same folder and code give the same certificate. Raises
     ``InvalidName`` for a mistyped code or address, ``PairingRefused``, ``RelayUnreachable``,
     ``WrongRelayKey``, ``AlreadyARegister``, ``StorageError``. Until it returns, a register that sold
-    before goes on as it was.
+    before goes on as it was. One whose data was put back or copied is enrolled again: see ``enrol_again``.
     """
     parsed = PairingCode.parse(code)
     socket_url(url, "")
     make_folder(folder)
     store = SqliteStore(folder / STORE)
-    try:
-        before = _register_before(store, folder)
-        key = take_key(folder / DEVICE_KEY, random_bytes)
+
+    def ask(key: PrivateKey, before: tuple[ShopLog, Identity] | None = None) -> Believed:
         request = _request(parsed.secret, name, key, before)
         answer, relay_key = ask_for_certificate(
             url, parsed, request, key, random_bytes, tls_ca=tls_ca, connect=connect
@@ -82,13 +82,20 @@ def join_shop(
         certificate = directory.certificate(request.device)
         if certificate is None or certificate.public != key.public:
             raise PairingRefused("the relay's answer holds no certificate for this register")
+        return identity_of(certificate, directory), certificate, directory, entries, Relay(url, relay_key)
+
+    try:
         now_ms = clock.now_ms()
         offset_min = clock.utc_offset_min(now_ms)
         moment = Moment(now_ms, offset_min, local_date(now_ms, offset_min - day_starts_min))
+        copied = _copied(store)
+        if copied is not None:
+            return enrol_again(folder, store, copied, ask, moment, random_bytes)
+        before = _register_before(store, folder)
+        key = take_key(folder / DEVICE_KEY, random_bytes)
+        identity, certificate, directory, entries, relay = ask(key, before)
         with store.transaction():
-            log = store.create_shop(answer.shop, random_bytes(ID_BYTES))
-            identity = identity_of(certificate, directory)
-            relay = Relay(url, relay_key)
+            log = store.create_shop(identity.shop, random_bytes(ID_BYTES))
             heads = heads_to_name(certificate)
             enter_shop(log, identity, entries, key, relay, moment, random_bytes, before=before, heads=heads)
             if (lost := lost_of(certificate, directory)) is not None:
@@ -127,6 +134,15 @@ def enter_shop(
 def device_id_of(public_key: bytes) -> bytes:
     """The id of a device that is new: it follows from its key, so that asking again names the same device."""
     return hashlib.sha256(b"crdtsync/device/v1\x00" + public_key).digest()[:ID_BYTES]
+
+
+def _copied(store: Store) -> ShopLog | None:
+    """The log of a register that must be enrolled again, because its data was put back or copied."""
+    try:
+        log, identity = present_shop(store)
+    except NoRegister:
+        return None
+    return log if load_relay(log) is not None and writes_after_copy(log, identity) else None
 
 
 def _register_before(store: Store, folder: Path) -> tuple[ShopLog, Identity] | None:

@@ -20,11 +20,18 @@ from crdtsync.model.entry import SOFTWARE
 from crdtsync.runtime.concerns import (
     apart_concerns,
     clock_concerns,
+    copied_told,
     entry_concerns,
     signature_concerns,
 )
 from crdtsync.runtime.identity import load_clock_offset, load_relay
-from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble, load_slowed, load_unmended
+from crdtsync.runtime.link_trouble import (
+    LinkTrouble,
+    load_link_trouble,
+    load_relay_put_back,
+    load_slowed,
+    load_unmended,
+)
 from crdtsync.runtime.progress import HistoryLeft, history_left
 from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
@@ -32,6 +39,7 @@ from crdtsync.runtime.signature_checks import checked_up_to
 from crdtsync.storage.log import ShopLog
 
 if TYPE_CHECKING:
+    from crdtsync.runtime.copies import CopiedTold
     from crdtsync.runtime.replacing import CameBack
 
 State = Literal["alone", "synced", "pending", "offline", "attention"]
@@ -110,6 +118,8 @@ class Status:
     ``slowed_since_ms``: since when the relay reads what this register sends more slowly than it is sent.
     ``history_left``: what of the time before this register came is still on its way, None if nothing is;
     ``came_back``: how much of the lost register that this one replaces, None if it replaces none.
+    ``relay_put_back_at_ms``: when it was last noticed that the relay holds less than it had confirmed.
+    ``copied``: registers whose data was put back or copied, and that must be enrolled again.
     ``link_trouble``: why the last attempts to reach the relay failed, None if none did since the last
     success.
     """
@@ -138,6 +148,8 @@ class Status:
     slowed_since_ms: int | None = None
     history_left: HistoryLeft | None = None
     came_back: CameBack | None = None
+    copied: tuple[CopiedTold, ...] = ()
+    relay_put_back_at_ms: int | None = None
 
 
 def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
@@ -158,10 +170,12 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     unmended = load_unmended(log) if relay is not None else []
     syncing = is_syncing(replica.folder)
     total = _sum(own, others)
+    copied = copied_told(replica)
     concerns = (
         *apart_concerns(len(apart), sum(row.held for row in apart)),
         *([f"the relay did not take {len(refused)} records: {refused[0].reason}"] if refused else []),
         *signature_concerns(log),
+        *(one.says for one in copied),
         *entry_concerns(replica),
         *clock_concerns(offset.offset_ms if offset else None),
         *([f"synchronising has stopped: {trouble.message}"] if trouble and trouble.is_over else []),
@@ -192,6 +206,8 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         slowed_since_ms=load_slowed(log) if total.records else None,
         history_left=history_left(log, relay_log, replica.clock.now_ms()) if relay_log else None,
         came_back=_came_back(replica),
+        copied=copied,
+        relay_put_back_at_ms=load_relay_put_back(log) if relay is not None else None,
     )
 
 

@@ -30,9 +30,7 @@ from crdtsync.runtime.link import open_link
 from crdtsync.runtime.link_trouble import (
     LinkTrouble,
     load_link_trouble,
-    load_unmended,
     save_link_trouble,
-    save_unmended,
 )
 from crdtsync.runtime.occasions import NetworkWatch, SleepWatch
 from crdtsync.runtime.progress import PendingCount, Progress, Speedometer
@@ -92,9 +90,14 @@ class Syncer(RegisterHome):
         store_file: Path | None = None,
     ) -> None:
         super().__init__(
-            open_store=open_store, identity=identity, clock=clock, random=random, changed=changed, mend=mend
+            open_store=open_store,
+            identity=identity,
+            key=key,
+            clock=clock,
+            random=random,
+            changed=changed,
+            mend=mend,
         )
-        self._key = key
         self._presence = presence
         self._connect = connect or (lambda url: open_link(url, tls_ca=tls_ca))
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,7 +110,6 @@ class Syncer(RegisterHome):
         self._compare_until_s: float | None = None
         relay = self._relay
         self._trouble = load_link_trouble(self._log, relay.public_key) if relay else None
-        self._unmended = frozenset(load_unmended(self._log))
         self._reconnecting = Reconnecting(
             Random(int.from_bytes(random(8), "big")).random  # noqa: S311
         )
@@ -291,7 +293,7 @@ class Syncer(RegisterHome):
         session = Session(
             connecting=True,
             nonce=b"",
-            sign=lambda purpose, payload: sign_with_purpose(self._key, purpose, payload),
+            sign=lambda purpose, payload: sign_with_purpose(self.key, purpose, payload),
             now_ms=self.now_ms(),
             me=self.me(None),
         )
@@ -357,15 +359,10 @@ class Syncer(RegisterHome):
                     connection.pump()
                 if session.inbound.wanted:
                     self.note_pace(self.progress().left_s)
-            self._note_unmended(session.comparing.unmended)
+            self.note_unmended(session.comparing.unmended)
             is_done = until_in_step and session.is_in_step and self._is_nothing_awaited()
             if is_done and self._is_compared(session.comparing):
                 return
-
-    def _note_unmended(self, documents: frozenset[str]) -> None:
-        if documents != self._unmended:
-            self._unmended = documents
-            self.save(lambda log: save_unmended(log, documents))
 
     def _is_compared(self, comparing: Comparing) -> bool:
         """Whether a day that was just closed was compared with the relay, or the relay does not answer."""

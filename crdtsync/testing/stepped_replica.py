@@ -195,6 +195,9 @@ class Process:
         """See ``Home.rotated_log_id``."""
         return self.replica.shop.chance.randbytes(16)
 
+    def was_copied(self, log: ShopLog) -> None:
+        """See ``Home.was_copied``. Here a chain may have two writers: forks are met again and again."""
+
     def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
         """See ``CommitObserver.committed``."""
         for growth in growths:

@@ -158,13 +158,14 @@ class Access:
         if not self.keys.has_owner_key(shop):
             return False
         with store.transaction():
-            begin_generation(store.create_shop(shop, self._random(ID_BYTES)), self._random)
+            log = store.create_shop(shop, self._random(ID_BYTES))
+            begin_generation(log, self._random, self._clock.now_ms())
         return True
 
     def begin_generation(self, store: Store, shop: bytes) -> None:
         """Give out nothing that the shop may have had after the backup that it was put back from."""
         with store.transaction():
-            begin_generation(store.shop(shop), self._random)
+            begin_generation(store.shop(shop), self._random, self._clock.now_ms())
         with self._database.whole_transaction():
             self.codes.end_open(shop)
 

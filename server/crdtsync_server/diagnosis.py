@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from crdtsync.errors import CrdtsyncError, NoRegister, RecordError, RoleTaken, UnknownShop, WrongClock
+from crdtsync.errors import (
+    CrdtsyncError,
+    IntegrityDefect,
+    NoRegister,
+    RecordError,
+    RoleTaken,
+    UnknownShop,
+    WrongClock,
+)
 from crdtsync.runtime.concerns import CLOCK_OFFSET_MAX_MS, span
 from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_space
 from crdtsync.runtime.doctor.finding import Finding, notice, well, wrong
@@ -24,6 +32,7 @@ CHECKS: Final[dict[str, str]] = {
     "keys": "private keys are for the service's user alone",
     "serving": "a process serves the folder",
     "store": "the stores open, and there is a shop",
+    "copies": "no register's data was put back from an old copy, or copied; nor the relay's",
     "quarantine": "nothing was refused, held or set apart",
     "missing": "no hole is in any chain, and after a restore every register was here",
     "registers": "registers were heard of lately",
@@ -113,6 +122,7 @@ def _shop(store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
     else:
         yield well("quarantine", f"{shop.name}: nothing was refused, held or set apart")
     yield _missing(log, shop.name)
+    yield from _copies(log, shop.name)
     yield from _registers(log, shop.name, now_ms)
 
 
@@ -139,6 +149,31 @@ def _missing(log: ShopLog, shop: str) -> Finding:
         names = ", ".join(sorted({row.name for row in gaps}))
         return notice("missing", f"{shop}: entries are missing between those held: {names}", look)
     return well("missing", f"{shop}: no hole is in any chain")
+
+
+def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
+    from crdtsync_server.contacts import read_contact
+    from crdtsync_server.copied import copied_in
+    from crdtsync_server.owner import OwnerChain
+    from crdtsync_server.restore import read_restored
+    from crdtsync_server.restored import restored_ms
+
+    directory = OwnerChain.read(log).directory
+    told, restored = copied_in(log, directory), restored_ms(log)
+    for one in told:
+        yield wrong("copies", IntegrityDefect(f"{shop}: {one.says}", hint=one.advice))
+    away = []
+    for certificate in {one.device: one for one in directory.certificates()}.values():
+        contact = read_contact(log, certificate.device)
+        is_back = contact is not None and contact.at_ms >= (restored or 0)
+        if certificate.role != "relay" and not directory.is_revoked(certificate.device) and not is_back:
+            away.append(certificate.name)
+    if restored is not None and away and read_restored(log) is None:  # Else ``missing`` tells it.
+        what = f"{shop}: the relay was put back from a backup, or had lost the shop"
+        hint = f"its registers bring what it lacks; not here since: {', '.join(sorted(away))}"
+        yield notice("copies", what, hint)
+    elif not told:
+        yield well("copies", f"{shop}: no register's data was put back from an old copy, or copied")
 
 
 def _registers(log: ShopLog, shop: str, now_ms: int) -> Iterator[Finding]:

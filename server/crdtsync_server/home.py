@@ -167,6 +167,9 @@ class RelayHome(ABC):
         """A relay never changes its log id on one device's claim; the session does not ask for it."""
         return self.random(ID_BYTES)
 
+    def was_copied(self, log: ShopLog) -> None:  # noqa: B027  # Not abstract.
+        """As above."""
+
     # -- commits -------------------------------------------------------------------------------------------
 
     def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:

@@ -13,7 +13,7 @@ from crdtsync.runtime.doctor.finding import Finding
 from crdtsync.runtime.doctor.register import look_at_store
 from crdtsync.runtime.register_status import Status
 
-_TOLD_BY_STATUS: Final = frozenset(("quarantine", "pending"))
+_TOLD_BY_STATUS: Final = frozenset(("copies", "quarantine", "pending"))
 
 
 LOOK_AT_DISK_EVERY_MS: Final = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from crdtsync.cli.json_fields import DIAGNOSIS, FINDING, JUDGED_AGAIN, QUARANTINED, QUARANTINED_WHOLE
-from crdtsync.cli.json_form import Form, amount, many, number, text, texts, truth, value
+from crdtsync.cli.json_form import Form, amount, many, number, text, texts, time, truth, value
 
 _CODE = (
     text("code", "the pairing code; it lets one device in, once"),
@@ -88,6 +88,26 @@ _SHOP = (
     number("refused", "records refused"),
     number("damaged", "records found damaged on disk"),
     many("not_admitted", "these records", _NOT_ADMITTED),
+    many(
+        "copied",
+        "registers whose data was put back from an old copy, or copied, and that must be enrolled again",
+        (
+            value("device", "id", "the register"),
+            text("name", "its name"),
+            text("says", "what is known of it, a sentence"),
+            text("advice", "what to do"),
+            text("series", "what its tickets are numbered with since it found out"),
+            time("at_ms", "since when"),
+            number("forks_at", "first number of its chain that is there twice", null="where none is"),
+            truth("is_own", "always false: a relay sells nothing"),
+        ),
+    ),
+    value(
+        "restored_at",
+        "utc",
+        "when it was noticed that the relay was put back from a backup, or had lost the shop",
+        null="where it never was",
+    ),
     number("open_codes", "pairing codes that can still be used"),
     many("devices", "the devices", _DEVICE),
 )

@@ -46,7 +46,10 @@ def command(data: Path, as_json: bool) -> None:
 
 def _shop_facts(access: Access, store: Store, shop: ShopRow, *, is_served: bool) -> dict[str, Any]:
     from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
+    from crdtsync_server.copied import copied_in
     from crdtsync_server.devices import devices_of, utc
+    from crdtsync_server.owner import OwnerChain
+    from crdtsync_server.restored import restored_ms
 
     log = store.shop(shop.id)
     documents = log.documents()
@@ -74,6 +77,8 @@ def _shop_facts(access: Access, store: Store, shop: ShopRow, *, is_served: bool)
         "refused": sum(not one["held"] and one["code"] != "damaged" for one in apart),
         "damaged": sum(one["code"] == "damaged" for one in apart),
         "not_admitted": apart,
+        "copied": copied_in(log, OwnerChain.read(log).directory),
+        "restored_at": utc(restored) if (restored := restored_ms(log)) is not None else None,
         "open_codes": access.codes.count_open(shop.id),
         "devices": devices_of(log, is_served=is_served),
     }
@@ -102,6 +107,11 @@ def _print(facts: dict[str, Any]) -> None:
                 f"! {many(shop['signatures_bad'], 'stored entry', 'stored entries')} not signed by the "
                 "author: `crdtsync-relay verify` names them"
             )
+        if shop["restored_at"]:
+            click.echo(f"put back from a backup, or lost and filled again: noticed at {shop['restored_at']}")
+        for one in shop["copied"]:
+            click.echo(f"! {one.says}")
+            click.echo(f"  {one.advice}")
         _print_devices(shop)
         for one in shop["not_admitted"]:
             word = "held" if one["held"] else "set apart"
