@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 MARKS: Final = {"well": "ok", "notice": "note", "wrong": "WRONG", "unknown": "?"}
 
 
-def tell_findings(findings: list[Finding], *, as_json: bool) -> int:
-    """Print them, and return the exit code: that of the first thing that is wrong, nearest to the disk."""
+def tell_findings(findings: list[Finding], *, as_json: bool, more: Mapping[str, Any] | None = None) -> int:
+    """Print them, and return the exit code: that of the first thing that is wrong, nearest to the disk.
+    ``more`` is told beside them in JSON.
+    """
     exit_code = next((found.exit_code for found in findings if found.state == "wrong"), 0)
     if as_json:
-        print_json({"well": exit_code == 0, "exit_code": exit_code, "findings": findings})
+        print_json({"well": exit_code == 0, "exit_code": exit_code, "findings": findings, **(more or {})})
         return exit_code
     for found in findings:
         # Some of it is what answered at an address: it may say anything, and must not command a terminal.

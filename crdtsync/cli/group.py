@@ -25,6 +25,7 @@ COMMANDS = {
     "quarantine": ("quarantine", "What was refused, held or damaged; judge it again."),
     "inspect": ("inspect", "Look into a document as it lies on disk."),
     "resync": ("resync", "Compare with the relay and fetch or send what differs."),
+    "salvage": ("salvage", "Make a store that does not open anew."),
     "verify": ("verify", "Check every checksum, link, number, total and signature."),
     "rescue": ("rescue", "Write what only this register has into a file."),
     "leave": ("leave", "Leave the shop; nothing is deleted."),

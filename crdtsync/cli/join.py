@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from crdtsync import errors
+from crdtsync.cli.coming_back import bring_back, came_back_facts, came_back_text
 from crdtsync.cli.options import common_options, epilog, open_register, settings_of
-from crdtsync.cli.output import print_json
-from crdtsync.cli.syncing import sync_on_the_way
+from crdtsync.cli.output import many, print_json
 
 
 @click.command(
@@ -28,13 +28,19 @@ from crdtsync.cli.syncing import sync_on_the_way
 )
 @click.argument("url")
 @click.argument("code")
-@click.option("--name", required=True, help="What this register is called in the shop.")
+@click.option(
+    "--name",
+    default="",
+    help="What this register is called in the shop; one that replaces a lost one has that one's name.",
+)
 @common_options
 def command(url: str, code: str, name: str, data: Path, as_json: bool) -> None:
     """Enrol this register in a shop, with the pairing code that its relay gave (`crdtsync-relay pair`).
 
-    A register that sold before brings its tickets along; the products are those of the shop. If it
-    fails, it can simply be repeated.
+    A register that sold before brings its tickets along; the products are those of the shop. With a code of
+    `crdtsync-relay restore` it takes the place of a lost register. Products and today come first: from then
+    on it sells, beside this command, which goes on until the whole history is here. Ctrl-C ends it; `crdtsync
+    run` goes on from there. If it fails, it can simply be repeated.
     """
     from crdtsync.runtime.clock import SystemClock, system_random
     from crdtsync.runtime.join import join_shop
@@ -51,7 +57,20 @@ def command(url: str, code: str, name: str, data: Path, as_json: bool) -> None:
         tls_ca=settings["tls_ca"],
     )
     with open_register(data) as register:
-        outcome = sync_on_the_way(register)
+        if not as_json:
+            click.echo(f"{identity.device_name} is a {identity.role} of {identity.shop_name}.")
+
+        def ready(records_left: int) -> None:
+            if records_left and not as_json:
+                register.replica.file_catalogue()
+                products = many(sum(1 for _ in register.products.list()), "product")
+                click.echo(
+                    f"Ready: {products} and today are here; {many(records_left, 'record')} of before follow."
+                )
+
+        outcome = bring_back(register, ready, as_json=as_json)
+        status, now_ms = register.status(), register.replica.clock.now_ms()
+        utc_offset_min = register.replica.clock.utc_offset_min(now_ms)
     if as_json:
         print_json(
             {
@@ -62,8 +81,12 @@ def command(url: str, code: str, name: str, data: Path, as_json: bool) -> None:
                 "shop_name": identity.shop_name,
                 "series": identity.series,
                 "sync": outcome,
+                "replaces": came_back_facts(status.came_back),
+                "history_records_left": status.history_left.records if status.history_left else 0,
             }
         )
         return
-    click.echo(f"{identity.device_name} is a {identity.role} of {identity.shop_name}.")
+    if status.came_back is not None:
+        for line in came_back_text(status.came_back, utc_offset_min):
+            click.echo(line)
     click.echo(outcome)

@@ -97,6 +97,19 @@ LEVEL = (
     truth("disputed", "whether another count, made without knowing of that one, said something else"),
 )
 
+CAME_BACK = (
+    value("device", "id", "the lost register"),
+    text("name", "its name"),
+    truth("is_complete", "whether all that the relay had of it is here"),
+    text("number", "its last ticket up to which nothing is missing here", null="where there is none"),
+    time("at_ms", "when it made the last entry up to there", null="where there is none"),
+    number("tickets", "its tickets that can be looked at here"),
+    amount("amount_minor", "what they come to"),
+    number("never_arrived_sales", "sales and refunds that it had told the relay of, and never sent"),
+    amount("never_arrived_amount_minor", "what they come to"),
+    time("told_at_ms", "when it told it", null="where nothing is known to be missing"),
+)
+
 PENDING = (
     number("sales", "sales and refunds"),
     amount("amount_minor", "what they come to"),
@@ -176,6 +189,30 @@ STATUS = (
         "slowed_since",
         "since when this register sends more than its share, and the relay reads it more slowly",
         null="where that is not so",
+    ),
+    time(
+        "relay_put_back_at",
+        "when it was last noticed that the relay holds less than it had confirmed; that is pending again",
+        null="where it never was",
+    ),
+    many(
+        "copied",
+        "registers whose data was put back from an old copy, or copied, and that must be enrolled again",
+        (
+            value("device", "id", "the register"),
+            text("name", "its name"),
+            text("says", "what is known of it, a sentence"),
+            text("advice", "what to do"),
+            text("series", "what its tickets are numbered with since it found out"),
+            time("at_ms", "since when"),
+            number("forks_at", "first number of its chain that is there twice", null="where none is"),
+            truth("is_own", "whether it is this register"),
+        ),
+    ),
+    one("came_back", "the lost register that this one replaces", CAME_BACK, null="where it replaces none"),
+    number("history_records_left", "records from before this register came that are still to be fetched"),
+    number(
+        "history_left_s", "how long that will take", "s", null="where nobody fetches them, or nobody knows"
     ),
 )
 
@@ -299,4 +336,6 @@ ENROLLED: tuple[Field, ...] = (
     text("shop_name", "its name"),
     text("series", "what its ticket numbers begin with; empty for a device that does not sell"),
     SYNC,
+    one("replaces", "the lost register that it replaces", CAME_BACK, null="where it replaces none"),
+    number("history_records_left", "records from before it came that are still to be fetched"),
 )

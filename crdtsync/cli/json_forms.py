@@ -171,9 +171,13 @@ FORMS: Final = (
             text("link", "the same for a person, with the reason if not"),
             number("pending_sales", "sales that the relay has not confirmed"),
             amount("pending_amount_minor", "what they come to"),
+            number(
+                "history_records_left", "records from before this register came that are still to be fetched"
+            ),
+            number("left_s", "how long that will take", "s", null="where that is not known"),
         ),
         "lines",
-        says="One line for each change.",
+        says="One line for each change of the link, and every few seconds while history comes.",
     ),
     Form("status", STATUS, says="With `--watch`: one line each second."),
     Form("doctor", DIAGNOSIS, says="Told whatever is wrong; nothing is on standard error then."),
@@ -218,6 +222,18 @@ FORMS: Final = (
             truth("dry_run", "whether nothing was done"),
             one("before", "what is known here before", RESYNC_PLAN),
             one("after", "and after; the same in a dry run", RESYNC_PLAN),
+        ),
+    ),
+    Form(
+        "salvage",
+        (
+            text("name", "the register"),
+            text("shop_name", "its shop"),
+            number("records", "records that are in the new store"),
+            number("lost", "rows and packs that could not be read"),
+            number("apart", "records in quarantine that were carried over"),
+            text("relay_url", "its relay's address", null="where none is known"),
+            text("kept_as", "the damaged file, as it is called now"),
         ),
     ),
     Form(

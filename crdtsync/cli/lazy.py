@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import click
 
 from crdtsync.cli.ending import end_with, output_lost
 from crdtsync.cli.output import print_error
-from crdtsync.errors import Interrupted
+from crdtsync.errors import Interrupted, WrongCommandLine
 
 
 class LazyGroup(click.Group):
@@ -80,10 +81,29 @@ class LazyGroup(click.Group):
         name = self.program or prog_name
         if not standalone_mode:
             return super().main(arguments, name, complete_var, standalone_mode=False, **extra)
-        exit_code, error = end_with(
-            lambda: super(LazyGroup, self).main(arguments, name, complete_var, standalone_mode=False, **extra)
-        )
+
+        def run() -> Any:
+            _refuse_what_is_no_text(arguments)
+            return super(LazyGroup, self).main(arguments, name, complete_var, standalone_mode=False, **extra)
+
+        exit_code, error = end_with(run)
         if error is not None:
             # Asked of the arguments: what is wrong with them is found before options have values.
             print_error(error, program=self.program, as_json="--json" in arguments)
         sys.exit(exit_code)
+
+
+def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
+    """Bytes that are no UTF-8 come as halves of characters, which neither the store nor a signed entry can
+    have: a barcode scanner that is set to another alphabet sends them.
+    """
+    settings = (f"{name}={value}" for name, value in os.environ.items() if name.startswith("CRDTSYNC_"))
+    for word in (*arguments, *settings):
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            told = word.encode(errors="surrogateescape").decode(errors="replace")
+            raise WrongCommandLine(
+                f"{told!r} is not text in UTF-8",
+                hint="set the terminal, or the scanner that typed it, to UTF-8",
+            ) from error

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from crdtsync import errors
+from crdtsync.cli.coming_back import history_text
 from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import print_json_line
 from crdtsync.cli.stopping import Stop
+from crdtsync.runtime.progress import history_left
 
 if TYPE_CHECKING:
     from crdtsync.runtime.background import BackgroundSync
+    from crdtsync.runtime.progress import HistoryLeft
     from crdtsync.runtime.register import Register
 
 LOOK_EVERY_S = 0.5
+HISTORY_EVERY_S = 5.0
+"""How often it is told how much of the history is still to come."""
 
 
 @click.command(
@@ -41,19 +47,28 @@ def command(data: Path, as_json: bool) -> None:
     with open_register(data) as register:
         stopped = Stop()
         background = register.start_sync()
-        told = ""
+        told, said_s = "", time.monotonic()
         while not stopped.requested and background.is_running:
             if register.poll(LOOK_EVERY_S):
                 register.replica.views.catch_up()
                 register.products.refresh()
             now = _link(background) or told
-            if now != told:
-                told = now
-                _tell(register, now, is_connected=background.is_connected, as_json=as_json)
+            left = _history_left(register)
+            is_due = left is not None and time.monotonic() - said_s >= HISTORY_EVERY_S
+            if now != told or is_due:
+                told, said_s = now, time.monotonic()
+                _tell(register, now, left, is_connected=background.is_connected, as_json=as_json)
         error = background.error
         register.stop_sync()
         if error is not None and not stopped.requested:
             raise error
+
+
+def _history_left(register: Register) -> HistoryLeft | None:
+    relay = register.replica.relay
+    if relay is None or relay.log_id is None:
+        return None
+    return history_left(register.replica.log, relay.log_id, register.replica.clock.now_ms())
 
 
 def _link(background: BackgroundSync) -> str:
@@ -63,9 +78,11 @@ def _link(background: BackgroundSync) -> str:
     return f"not connected: {background.error}" if background.error else ""
 
 
-def _tell(register: Register, now: str, *, is_connected: bool, as_json: bool) -> None:
+def _tell(
+    register: Register, now: str, left: HistoryLeft | None, *, is_connected: bool, as_json: bool
+) -> None:
     if not as_json:
-        click.echo(now)
+        click.echo(now if left is None else f"{now}; history: {history_text(left, register.end.seq)}")
         return
     pending = register.status().pending
     print_json_line(
@@ -74,5 +91,7 @@ def _tell(register: Register, now: str, *, is_connected: bool, as_json: bool) ->
             "link": now,
             "pending_sales": pending.sales,
             "pending_amount_minor": pending.amount_minor,
+            "history_records_left": left.records if left else 0,
+            "left_s": None if left is None or left.left_s is None else round(left.left_s),
         }
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crdtsync import errors
+from crdtsync.cli.coming_back import came_back_facts, came_back_text, history_text
 from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import local_time, many, money, print_json, print_json_line, print_table
 from crdtsync.cli.stopping import Stop
@@ -16,6 +17,7 @@ from crdtsync.protocol.fields import printable
 
 if TYPE_CHECKING:
     from crdtsync.runtime.doctor.finding import Finding
+    from crdtsync.runtime.doctor.locally import LocalLook
     from crdtsync.runtime.register import Register
     from crdtsync.runtime.register_status import Pending, Status
 
@@ -32,23 +34,28 @@ def command(documents: bool, watch: bool, data: Path, as_json: bool) -> None:
     Pending is what the relay has not said to have on its disk: as a number of tickets (sales and refunds)
     and as money.
     """
+    from crdtsync.runtime.doctor.locally import LocalLook
+
     with open_register(data, only_looks=True) as register:
+        look = LocalLook(register.replica.folder)
         if not watch:
-            _show(register, documents, print_json if as_json else None)
+            _show(register, look, documents, print_json if as_json else None)
             return
         stopped = Stop()
         while not stopped.requested:
             if not as_json:
                 click.clear()
-            _show(register, documents, print_json_line if as_json else None)
+            _show(register, look, documents, print_json_line if as_json else None)
             stopped.wait(WATCH_EVERY_S)
 
 
-def _show(register: Register, documents: bool, show_json: Callable[[Any], None] | None) -> None:
-    from crdtsync.runtime.doctor.locally import beyond_status, look_locally
+def _show(
+    register: Register, look: LocalLook, documents: bool, show_json: Callable[[Any], None] | None
+) -> None:
+    from crdtsync.runtime.doctor.locally import beyond_status
 
     status, now_ms = register.status(all_documents=documents), register.replica.clock.now_ms()
-    findings = look_locally(status, register.replica.folder, now_ms)
+    findings = look.findings(status, now_ms)
     if show_json is not None:
         show_json(status_facts(status, findings))
         return
@@ -85,6 +92,11 @@ def status_facts(status: Status, findings: list[Finding]) -> dict[str, Any]:
         "link_trouble": status.link_trouble,
         "findings": findings,
         "slowed_since": status.slowed_since_ms,
+        "copied": status.copied,
+        "relay_put_back_at": status.relay_put_back_at_ms,
+        "came_back": came_back_facts(status.came_back),
+        "history_records_left": status.history_left.records if status.history_left else 0,
+        "history_left_s": _whole(status.history_left.left_s if status.history_left else None),
     }
 
 
@@ -100,12 +112,24 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
         )
     for concern in status.concerns:
         click.echo(f"  ! {concern}")
+    for one in status.copied:
+        click.echo(f"    {one.advice}")
     for found in findings:
         click.echo(f"  ! {printable(found.says)}")
         click.echo(f"    {printable(found.advice)}")
+    if status.came_back is not None:
+        for line in came_back_text(status.came_back, utc_offset_min):
+            click.echo(f"  {line}")
+    if status.history_left is not None:
+        click.echo(f"  history         {history_text(status.history_left, status.log_end)}")
     if status.pending.oldest_at_ms is not None:
         click.echo(f"  oldest pending  {local_time(status.pending.oldest_at_ms, utc_offset_min)}")
     click.echo(f"  relay           {status.relay_url or 'none'}")
+    if status.relay_put_back_at_ms is not None:
+        noticed = local_time(status.relay_put_back_at_ms, utc_offset_min)
+        click.echo(
+            f"  put back        {noticed}: the relay held less than before; what it lost goes out again"
+        )
     if status.link_trouble is not None:
         since = local_time(status.link_trouble.since_ms, utc_offset_min)
         click.echo(f"  not connected   since {since}: {status.link_trouble.message}")
@@ -132,7 +156,7 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
 
 
 def _offset(offset_ms: int) -> str:
-    from crdtsync.runtime.register_status import span
+    from crdtsync.runtime.concerns import span
 
     if abs(offset_ms) < 1000:
         return "as the relay's, to the second"
@@ -176,6 +200,10 @@ def _advice(status: Status) -> str:
     if _is_offline(status):
         return f"{safe} they go out when the relay is reached."
     return f"{safe} they are on their way to the relay."
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
 
 
 def _pending_facts(pending: Pending) -> dict[str, int]:

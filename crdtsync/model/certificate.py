@@ -4,7 +4,8 @@ The shop's owner key signs these kinds of entries::
 
     owner          the first: shop id and name, owner key, nonce
     certify        a device: id, name, role, key, series, shop; of a register that existed before also its
-                   chain and the shop that it was made for
+                   chain and the shop that it was made for; of one that replaces a lost one that one's device
+                   and heads
     revoke         a device, and the heads of its chains known then
     owner-approve  entries that a revoked device made beyond those heads, by their links (see ``approval``)
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from crdtsync.errors import BadSignature, InvalidName, MalformedRecord, NotPermitted
 from crdtsync.model import approval, sealed
@@ -30,10 +31,31 @@ KINDS: Final = ("owner", "certify", "revoke", approval.KIND)
 """Kinds of the owner's chain that mean something here. Others are carried."""
 
 
+class NeverArrived(NamedTuple):
+    """What a lost register had told its relay of, and the relay had not received when it was replaced:
+    sales and refunds, what they come to, and when it told it (Unix milliseconds).
+    """
+
+    sales: int
+    amount_minor: int
+    told_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A lost register: its device, the heads of its chains that the relay held when it was replaced, and what
+    is known not to be among them; None where it never told of anything more.
+    """
+
+    device: bytes
+    heads: tuple[Head, ...]
+    never_arrived: NeverArrived | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """What the owner says of a device. ``chain`` and ``original_shop`` only of a register that had a chain
-    of its own before it joined.
+    of its own before it joined; ``replaces`` only of one that takes the place of a lost one.
     """
 
     device: bytes
@@ -44,6 +66,7 @@ class Certificate:
     series: str | None = None
     chain: bytes | None = None
     original_shop: bytes | None = None
+    replaces: Replaced | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +107,8 @@ def build_certify(certificate: Certificate) -> dict[str, Any]:
         payload["of"] = certificate.chain.hex()
     if certificate.original_shop is not None:
         payload["from"] = certificate.original_shop.hex()
+    if certificate.replaces is not None:
+        payload["replaces"] = _replaced_to_json(certificate.replaces)
     try:
         read_certificate(payload)
     except MalformedRecord as error:
@@ -122,6 +147,7 @@ def read_certificate(body: Mapping[str, Any], *, admitted: bool = False) -> Cert
         series=series,
         chain=_hex(body["of"], 32) if "of" in body else None,
         original_shop=_hex(body["from"], 16) if "from" in body else None,
+        replaces=_read_replaced(body["replaces"]) if "replaces" in body else None,
     )
 
 
@@ -250,6 +276,28 @@ class Directory:
         if known is not None and known[0] >= place:
             return self
         return replace(self, _revocations={**self._revocations, revocation.device: (place, revocation)})
+
+
+def _replaced_to_json(replaced: Replaced) -> dict[str, Any]:
+    told, lost = replaced.never_arrived, replaced.device.hex()
+    payload: dict[str, Any] = {"device": lost, "heads": [head.to_json() for head in replaced.heads]}
+    if told is not None:
+        payload["told"] = {"sales": told.sales, "amt": told.amount_minor, "at": told.told_at_ms}
+    return payload
+
+
+def _read_replaced(value: object) -> Replaced:
+    if type(value) is not dict:
+        raise MalformedRecord("what a certificate replaces is an object of device and heads")
+    told = _read_told(value["told"]) if "told" in value else None
+    return Replaced(_hex(value.get("device"), 16), read_heads(value.get("heads")), told)
+
+
+def _read_told(value: object) -> NeverArrived:
+    numbers: list[Any] = [value.get(name) for name in ("sales", "amt", "at")] if type(value) is dict else []
+    if not numbers or any(type(number) is not int for number in numbers):
+        raise MalformedRecord("what a lost register had told is an object of three numbers")
+    return NeverArrived(*numbers)
 
 
 def _is_key(public: bytes) -> bool:

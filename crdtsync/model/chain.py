@@ -151,11 +151,13 @@ def start(
     moment: Moment,
     currency: str = "EUR",
     heads: Sequence[Head] = (),
+    follows: Head | None = None,
     software: str = SOFTWARE,
 ) -> dict[str, Any]:
     """The body of a register's first entry. ``nonce``: 16 random bytes, so that no two chains share a name.
 
     ``heads`` are the heads of the shop's chains known now; a replacement so names the chain it follows.
+    ``follows``: where the same register left another chain, which somebody else may write on, for this one.
     """
     body = common_fields("register", device, moment, n=1, prev=first_prev(device), software=software)
     return body | {
@@ -165,6 +167,7 @@ def start(
         "series": series,
         "cur": currency,
         "heads": [head.to_json() for head in heads],
+        **({"follows": follows.to_json()} if follows is not None else {}),
     }
 
 

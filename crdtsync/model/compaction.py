@@ -13,7 +13,7 @@ from typing import Any
 
 from pycrdt import Doc
 
-from crdtsync.errors import IntegrityDefect, NotSynchronised
+from crdtsync.errors import IntegrityDefect, NotSynchronised, UnsafeUpdate
 from crdtsync.model.engine import apply_update, lies_beyond
 
 Fingerprint = Callable[[bytes], bytes]
@@ -33,12 +33,16 @@ def compact(updates: Sequence[bytes], *, fingerprint: Fingerprint) -> Compacted:
 
     Changes nothing; O(their bytes), twice. Raises ``NotSynchronised`` when one of them waits for another that
     is not before it, ``UnsafeUpdate`` when the engine refuses one, and ``IntegrityDefect`` when the state
-    does not hold what they hold.
+    does not hold what they hold, or cannot be read.
     """
     state = _build(updates).get_update()
-    expected = fingerprint(state)
-    # On top of the state, none of the updates may bring anything new.
-    if fingerprint(_build((state, *updates)).get_update()) != expected:
+    try:
+        expected = fingerprint(state)
+        # On top of the state, none of the updates may bring anything new.
+        again = fingerprint(_build((state, *updates)).get_update())
+    except UnsafeUpdate as error:
+        raise IntegrityDefect(f"the engine makes a state that no replica would take: {error}") from error
+    if again != expected:
         raise IntegrityDefect("a compacted state does not hold what its updates hold; nothing was replaced")
     return Compacted(state, expected)
 

@@ -35,6 +35,14 @@ Ranges = list[tuple[int, int]]
 _JOINED = frozenset((ANY, STRING))
 
 
+def records_fingerprint(digests: Iterable[bytes]) -> bytes:
+    """SHA-256 over the digests of a document's records: what stands for its content where nobody can read the
+    state that the engine makes of them (``content_fingerprint`` raises ``UnsafeUpdate``). Equal on two
+    replicas exactly when their records are; such a document is never compacted.
+    """
+    return hashlib.sha256(b"crdtsync/yjs-records/v1\0" + b"".join(sorted(digests))).digest()
+
+
 def content_fingerprint(state: bytes) -> bytes:
     """SHA-256 of what a document holds. ``state`` is all of it: ``doc.get_update()``, from an empty state.
 

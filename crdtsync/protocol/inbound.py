@@ -32,6 +32,7 @@ class Inbound:
         self._deliver = deliver
         self.got = self.stored = START
         self.wanted: list[Interval] = []
+        self._first: list[Interval] = []
         self.acknowledge_at_once = False
         self._acked_seq = 0
         self._unacked_bytes = 0
@@ -49,6 +50,7 @@ class Inbound:
     def restart(self) -> None:
         """The peer's log is not the one that we knew: begin again, once that is on disk."""
         self.wanted = []
+        self._first = []
         self._acked_seq = 0
         self._take(START, restart=True)
 
@@ -56,6 +58,12 @@ class Inbound:
     def is_quiet(self) -> bool:
         """Everything received is stored, and nothing is wanted."""
         return not self.under_way and not self.wanted
+
+    def first_left(self, end: Position) -> int:
+        """How many rows of what matters at once, as a cut on this connection said, are still to come of a log
+        up to ``end``: all of them, as long as nothing of it is here.
+        """
+        return count(common(self.wanted, self._first)) if self.stored.seq else end.seq
 
     @property
     def is_restarting(self) -> bool:
@@ -106,6 +114,7 @@ class Inbound:
             raise UnexpectedMessage("records do not lie where their frame says")
         missing = difference([(1, message.to.seq)], [(seq, seq) for seq in message.seqs])
         urgent = joined(message.first, limits.FIRST_INTERVALS_MAX)
+        self._first = urgent
         self.wanted = common(missing, urgent) + difference(missing, urgent)[::-1]
         records = tuple(zip(message.seqs, message.records, strict=True))
         self._take(message.to, records=records, cut=tuple(self.wanted), size=sum(map(len, message.records)))

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from crdtsync.errors import CrdtsyncError, UnsafeUpdate
 from crdtsync.ids import ENTRY, STATE, record_digest, split_update_record
 from crdtsync.protocol.causal import in_causal_order
-from crdtsync.protocol.fingerprint import content_fingerprint
+from crdtsync.protocol.fingerprint import content_fingerprint, records_fingerprint
 from crdtsync.protocol.limits import DOCUMENTS_MAX
 from crdtsync.protocol.messages import About, Documents, DocumentsDigest
 from crdtsync.protocol.scanner import scan_document
@@ -132,8 +132,9 @@ def content_digest(records: Iterable[bytes]) -> bytes:
 
     from crdtsync.model.engine import apply_update
 
-    updates = []
+    updates, digests = [], []
     for record in records:
+        digests.append(record_digest(record))
         name, update = split_update_record(record)
         updates.append((update, scan_document(name, update, state=record[:1] == STATE)))
     ready, waiting = in_causal_order(updates)
@@ -142,7 +143,10 @@ def content_digest(records: Iterable[bytes]) -> bytes:
         # An update that the engine refuses is passed over everywhere, as `runtime.register_documents` does.
         with suppress(UnsafeUpdate):
             apply_update(doc, update)
-    content = content_fingerprint(doc.get_update())
+    try:
+        content = content_fingerprint(doc.get_update())
+    except UnsafeUpdate:  # One such document must not keep the others from being compared.
+        content = records_fingerprint(digests)
     return hashlib.sha256(b"crdtsync/content/v1\0" + content + waiting.to_bytes(4, "big")).digest()
 
 

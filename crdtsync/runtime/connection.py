@@ -25,16 +25,16 @@ from crdtsync.ids import OWNER_DOCUMENT, Position
 from crdtsync.model.certificate import Certificate
 from crdtsync.model.signature import verify_with_purpose
 from crdtsync.protocol import heads as protocol_heads
-from crdtsync.protocol.messages import HeldRun, Hello, RefusedRecord
+from crdtsync.protocol.messages import HeldRun, Hello
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me, ReadRequest, Ready, Standing
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.answer import answer, supply_cut
+from crdtsync.runtime.answer import answer, refused, supply_cut
 from crdtsync.runtime.committer import Committer, Outcome, Work
 from crdtsync.runtime.comparison import DocumentComparison, Reader
 from crdtsync.runtime.revoked import CUT_OFF, has_handed_over, who_only_takes
 from crdtsync.runtime.tail import Tail
-from crdtsync.storage.log import Refusal, ShopLog
+from crdtsync.storage.log import ShopLog
 
 OUTBOX_BYTES_MAX = 512 << 10
 """Frames waiting for the socket; beyond it nothing more is read for this peer."""
@@ -99,6 +99,12 @@ class Home(Protocol):
     def now_ms(self) -> int: ...
     def rotated_log_id(self) -> bytes:
         """A fresh log id."""
+        ...
+
+    def was_copied(self, log: ShopLog) -> None:
+        """Our log is not what the peer holds of it: our disk was put back, or there are two of it. Called in
+        the transaction that gives the log a new id.
+        """
         ...
 
 
@@ -347,8 +353,8 @@ class Connection:
         if self._tail is not None and any(delivery.restart for delivery in self.session.inbound.under_way):
             # Its rows still say that they came from the log that has just been forgotten.
             self._tail.clear()
-        for number, refused in outcome.stored:
-            self.session.stored(number, refused)
+        for number, told in outcome.stored:
+            self.session.stored(number, told)
         if self._was_stored is not None and not self._was_stored.done():
             self._was_stored.set_result(None)
         self._is_busy()
@@ -380,7 +386,11 @@ class Connection:
         peer = self.session.peer
         if peer is None:
             raise AssertionError("a log id is rotated for a peer")
-        also: Callable[[ShopLog], None] = lambda log: log.rotate_log_id(fresh)  # noqa: E731
+
+        def also(log: ShopLog) -> None:
+            log.rotate_log_id(fresh)
+            self.home.was_copied(log)
+
         again = LinkClosed(
             "this register's log goes on under a new id: its disk was restored or copied", code=4512
         )
@@ -410,6 +420,8 @@ class Connection:
             raise WrongRelayKey("the relay is not the one that this register was paired with")
         purpose, payload, signature = self.session.signed_by_peer()
         if not verify_with_purpose(certificate.public, purpose, payload, signature):
+            if pinned is not None:
+                raise WrongRelayKey("the relay did not prove the key that this register was paired with")
             raise AccessDenied("the peer did not prove that it has the key of its certificate")
         if hello.is_relay != (certificate.role == "relay"):
             raise AccessDenied("the peer claims a role that its certificate does not give it")
@@ -418,8 +430,6 @@ class Connection:
         me = self.home.me(hello)
         self.our_log = me.log_id
         self.takes_only = admission.is_revoked(hello.device)
-        if self.takes_only and pinned is not None:
-            raise AccessDenied("the relay was revoked")
         if self.takes_only:
             self.certificate, me = who_only_takes(certificate, me)
         if self._tail is not None:
@@ -438,8 +448,3 @@ class Connection:
         if self._log is None:
             raise AssertionError("no log is read before the peer is known")
         return self._log
-
-
-def refused(refusal: Refusal) -> RefusedRecord:
-    """A refusal as it is told to a peer."""
-    return RefusedRecord(refusal.seq, refusal.digest, refusal.code, refusal.reason, refusal.held)

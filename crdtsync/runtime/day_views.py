@@ -59,8 +59,10 @@ class DayViews:
             if older_than is not None and day > older_than.day:
                 continue
             self.add(day)
-            found = self.queries.tickets(device=device, older_than=older_than, rows_max=rows_max)
-            if sum(row.day >= day for row in found) >= rows_max:
+            found += self.queries.tickets(
+                day=day, device=device, older_than=older_than, rows_max=rows_max - len(found)
+            )
+            if len(found) >= rows_max:
                 break
         return found
 

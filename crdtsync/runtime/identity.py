@@ -25,6 +25,7 @@ from typing import Any, Literal, TypeVar
 import orjson
 
 from crdtsync.errors import DamagedStore, NoRegister
+from crdtsync.storage.database import SALVAGE
 from crdtsync.storage.log import ShopLog, Store
 
 IDENTITY, RELAY, HEAD, OWNER_HEAD, CLOCK = "identity", "relay", "head", "owner-head", "clock"
@@ -123,7 +124,11 @@ def present_shop(store: Store) -> tuple[ShopLog, Identity]:
         identity = load_identity(log)
         if identity is not None:
             return log, identity
-    raise NoRegister("the store belongs to no register")
+    raise NoRegister(
+        "the store belongs to no register",
+        hint="`crdtsync salvage` finds out whose it was, if one was here; else make one with "
+        "`crdtsync init`, or enrol it with `crdtsync join`",
+    )
 
 
 def _save(log: ShopLog, key: str, value: Identity | Relay | ClockOffset | None) -> None:
@@ -155,4 +160,4 @@ def _read(data: bytes, key: str, kind: type[_Value]) -> _Value:
         }
         return kind(**values)
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamagedStore(f"the register's {key!r} on disk cannot be read") from error
+        raise DamagedStore(f"the register's {key!r} on disk cannot be read", hint=SALVAGE) from error

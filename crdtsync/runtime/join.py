@@ -17,7 +17,7 @@ from crdtsync.ids import ID_BYTES
 from crdtsync.model import chain as chains
 from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.chain import Moment, Shop
-from crdtsync.model.entry import Entry, read_entry
+from crdtsync.model.entry import Entry, Head, read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolAnswer, EnrolRequest
@@ -35,6 +35,8 @@ from crdtsync.runtime.identity import (
     save_relay,
 )
 from crdtsync.runtime.keyfile import DEVICE_KEY
+from crdtsync.runtime.rejoin import Believed, enrol_again, writes_after_copy
+from crdtsync.runtime.replacing import heads_to_name, lost_of, save_lost
 from crdtsync.runtime.replica import STORE
 from crdtsync.runtime.setup import make_folder, take_key
 from crdtsync.runtime.writer import append_entry, local_date, read_head
@@ -51,27 +53,27 @@ def join_shop(
     url: str,
     code: str,
     *,
-    name: str,
+    name: str = "",
     clock: Clock,
     random_bytes: RandomBytes,
     day_starts_min: int = 0,
     tls_ca: str | None = None,
     connect: Connect | None = None,
 ) -> Identity:
-    """Enrol the register in ``folder`` with a pairing code; durable on return. Blocks on the network.
+    """Enrol the register in ``folder`` with a pairing code; durable on return. Blocks on the network. Only
+    one that replaces a lost register can do without a ``name``: it takes that one's.
 
     Can be repeated after a failure: the same folder and code give the same certificate. Raises
     ``InvalidName`` for a mistyped code or address, ``PairingRefused``, ``RelayUnreachable``,
     ``WrongRelayKey``, ``AlreadyARegister``, ``StorageError``. Until it returns, a register that sold
-    before goes on as it was.
+    before goes on as it was. One whose data was put back or copied is enrolled again: see ``enrol_again``.
     """
     parsed = PairingCode.parse(code)
     socket_url(url, "")
     make_folder(folder)
     store = SqliteStore(folder / STORE)
-    try:
-        before = _register_before(store, folder)
-        key = take_key(folder / DEVICE_KEY, random_bytes)
+
+    def ask(key: PrivateKey, before: tuple[ShopLog, Identity] | None = None) -> Believed:
         request = _request(parsed.secret, name, key, before)
         answer, relay_key = ask_for_certificate(
             url, parsed, request, key, random_bytes, tls_ca=tls_ca, connect=connect
@@ -80,15 +82,24 @@ def join_shop(
         certificate = directory.certificate(request.device)
         if certificate is None or certificate.public != key.public:
             raise PairingRefused("the relay's answer holds no certificate for this register")
+        return identity_of(certificate, directory), certificate, directory, entries, Relay(url, relay_key)
+
+    try:
         now_ms = clock.now_ms()
         offset_min = clock.utc_offset_min(now_ms)
         moment = Moment(now_ms, offset_min, local_date(now_ms, offset_min - day_starts_min))
+        copied = _copied(store)
+        if copied is not None:
+            return enrol_again(folder, store, copied, ask, moment, random_bytes)
+        before = _register_before(store, folder)
+        key = take_key(folder / DEVICE_KEY, random_bytes)
+        identity, certificate, directory, entries, relay = ask(key, before)
         with store.transaction():
-            log = store.create_shop(answer.shop, random_bytes(ID_BYTES))
-            identity = _identity(certificate, directory)
-            enter_shop(
-                log, identity, entries, key, Relay(url, relay_key), moment, random_bytes, before=before
-            )
+            log = store.create_shop(identity.shop, random_bytes(ID_BYTES))
+            heads = heads_to_name(certificate)
+            enter_shop(log, identity, entries, key, relay, moment, random_bytes, before=before, heads=heads)
+            if (lost := lost_of(certificate, directory)) is not None:
+                save_lost(log, lost)
             ViewTables(store.database).prepare()
         return identity
     finally:
@@ -105,14 +116,15 @@ def enter_shop(
     random_bytes: RandomBytes,
     *,
     before: tuple[ShopLog, Identity] | None = None,
+    heads: Sequence[Head] = (),
 ) -> None:
     """Begin to work for a shop, inside a transaction of the store that ``log`` is in: with a chain of its
-    own, or with the one that the register of ``before`` has already.
+    own, whose first entry names ``heads``, or with the one that the register of ``before`` has already.
     """
     for entry in certificates:
         append_entry(log, entry)
     if before is None:
-        _begin_chain(log, identity, key, moment, random_bytes)
+        _begin_chain(log, identity, key, moment, random_bytes, heads)
     else:
         _bring_along(before[0], log)
     save_identity(log, identity)
@@ -122,6 +134,15 @@ def enter_shop(
 def device_id_of(public_key: bytes) -> bytes:
     """The id of a device that is new: it follows from its key, so that asking again names the same device."""
     return hashlib.sha256(b"crdtsync/device/v1\x00" + public_key).digest()[:ID_BYTES]
+
+
+def _copied(store: Store) -> ShopLog | None:
+    """The log of a register that must be enrolled again, because its data was put back or copied."""
+    try:
+        log, identity = present_shop(store)
+    except NoRegister:
+        return None
+    return log if load_relay(log) is not None and writes_after_copy(log, identity) else None
 
 
 def _register_before(store: Store, folder: Path) -> tuple[ShopLog, Identity] | None:
@@ -151,8 +172,8 @@ def _refuse_second_shop(log: ShopLog, identity: Identity, folder: Path) -> None:
 def _request(
     secret: str, name: str, key: PrivateKey, before: tuple[ShopLog, Identity] | None
 ) -> EnrolRequest:
-    if not 0 < len(name) <= 64 or not name.isprintable():
-        raise InvalidName(f"the name {name!r} is not 1 to 64 characters of plain text")
+    if len(name) > 64 or not name.isprintable():
+        raise InvalidName(f"the name {name!r} is not at most 64 characters of plain text")
     if before is None:
         return EnrolRequest(secret, device_id_of(key.public), name, key.public)
     log, identity = before
@@ -172,7 +193,8 @@ def _believe(answer: EnrolAnswer) -> tuple[Directory, list[Entry]]:
     return directory, entries
 
 
-def _identity(certificate: Certificate, directory: Directory) -> Identity:
+def identity_of(certificate: Certificate, directory: Directory) -> Identity:
+    """Who a device is, as its shop's owner certified it. Raises ``PairingRefused`` for a relay."""
     role = certificate.role
     if role not in ("register", "backoffice", "display"):
         raise PairingRefused(f"a {role} is not enrolled in this way")
@@ -188,7 +210,12 @@ def _identity(certificate: Certificate, directory: Directory) -> Identity:
 
 
 def _begin_chain(
-    log: ShopLog, identity: Identity, key: PrivateKey, moment: Moment, random_bytes: RandomBytes
+    log: ShopLog,
+    identity: Identity,
+    key: PrivateKey,
+    moment: Moment,
+    random_bytes: RandomBytes,
+    heads: Sequence[Head],
 ) -> None:
     """A register or a back office has a chain of its own; a display makes no entries."""
     if identity.role == "display":
@@ -201,6 +228,7 @@ def _begin_chain(
         series=identity.series,
         nonce=random_bytes(16),
         moment=moment,
+        heads=heads,
     )
     register = read_entry(seal(body, key))
     append_entry(log, register)

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 DEVICE_KEY = "device.key"
 OWNER_KEY = "owner.key"
+NEXT_KEY = "device.key.next"
+"""The key of a register that is being enrolled again: its own from the moment that its store says so."""
+
+LEFT_KEY = "device.key.left-{}"
+"""The key of before, by the beginning of its public half."""
 
 
 def write_key(path: Path, contents: bytes) -> None:
@@ -66,6 +71,22 @@ def private_key(path: Path) -> PrivateKey:
         return PrivateKey.from_bytes(read_key(path))
     except DamagedStore as error:
         raise DamagedStore(f"{path}: {error}", hint=error.hint) from error
+
+
+def take_next_key(folder: Path, public: bytes) -> None:
+    """Where the next key is the one that the store says is the register's, put it in its place and keep the
+    other one; durable on return, and done again after a crash in between. Raises ``StorageError``.
+    """
+    upcoming, present = folder / NEXT_KEY, folder / DEVICE_KEY
+    if not upcoming.exists() or private_key(upcoming).public != public:
+        return
+    try:
+        if present.exists() and (before := private_key(present)).public != public:
+            present.rename(folder / LEFT_KEY.format(before.public.hex()[:16]))
+        upcoming.rename(present)
+        _sync_folder(folder)
+    except OSError as error:
+        raise _as_storage_error(present, error) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -20,6 +20,9 @@ _SLOWED: Final = "slowed_since_ms"
 SLOWED: Final = "slowed"
 """What a relay tells of a register in a presence message: whether it reads it more slowly than it sends."""
 
+RELAY_PUT_BACK: Final = "relay_put_back_ms"
+"""State key, see ``load_relay_put_back``."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinkTrouble:
@@ -92,3 +95,14 @@ def load_slowed(log: ShopLog) -> int | None:
 def save_slowed(log: ShopLog, since_ms: int | None) -> None:
     """Inside a transaction."""
     log.set_state(_SLOWED, None if since_ms is None else since_ms.to_bytes(8, "big"))
+
+
+def load_relay_put_back(log: ShopLog) -> int | None:
+    """When it was last noticed that the relay held less than before, or began anew (ms since 1970, UTC)."""
+    data = log.state(RELAY_PUT_BACK)
+    return None if data is None else int.from_bytes(data, "big")
+
+
+def save_relay_put_back(log: ShopLog, at_ms: int) -> None:
+    """Inside a transaction."""
+    log.set_state(RELAY_PUT_BACK, at_ms.to_bytes(8, "big"))

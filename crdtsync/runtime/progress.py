@@ -8,6 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
+
+from crdtsync.storage.log import ShopLog
+
 WINDOW_S: Final = 10.0
 """The speed is that of the last seconds: a link that has become slow is told as slow."""
 
@@ -18,7 +22,8 @@ KNOWN_AFTER_S: Final = 0.5
 class Progress:
     """How far synchronising is. ``to_send`` are the records that the relay has not acknowledged (the number
     that `status` shows as pending), ``to_receive`` the rows of the relay's log that are not here yet: those
-    of them that came from here go by at once. ``left_s`` is None while it is not known.
+    of them that came from here go by at once; ``first_to_receive`` those that matter at once: products and
+    today. ``left_s`` is None while it is not known.
     """
 
     is_connected: bool
@@ -26,6 +31,42 @@ class Progress:
     to_send: int
     bytes_moved: int
     left_s: float | None
+    first_to_receive: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLeft:
+    """Records of the relay's log from before this register came that are still to be fetched: how many, and
+    how long that will take (None where nobody fetches them, or it is not known).
+    """
+
+    records: int
+    left_s: float | None
+
+
+HISTORY: Final = "history_left"
+"""State key: what the process that fetches the history last saw of its pace, as JSON."""
+
+HISTORY_SAID_MS: Final = 10_000
+"""What was said of the pace counts for so long."""
+
+
+def save_pace(log: ShopLog, at_ms: int, left_s: float | None) -> None:
+    """Inside a transaction: how long the rest of the history will take, as it looks at ``at_ms``."""
+    log.set_state(HISTORY, orjson.dumps([at_ms, left_s]))
+
+
+def history_left(log: ShopLog, relay_log: bytes, now_ms: int) -> HistoryLeft | None:
+    """What of the history is still to come, as far as the disk knows; None if nothing is."""
+    cursor = log.cursor(relay_log)
+    if cursor is None or not cursor.wanted:
+        return None
+    left_s, data = None, log.state(HISTORY)
+    if data is not None:
+        at_ms, said_s = orjson.loads(data)
+        is_fresh = 0 <= now_ms - at_ms <= HISTORY_SAID_MS
+        left_s = max(0.0, said_s - (now_ms - at_ms) / 1000) if is_fresh and said_s is not None else None
+    return HistoryLeft(sum(hi - lo + 1 for lo, hi in cursor.wanted), left_s)
 
 
 class Speedometer:

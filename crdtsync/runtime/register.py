@@ -95,15 +95,16 @@ class Register:
         url: str,
         code: str,
         *,
-        name: str,
+        name: str = "",
         clock: Clock | None = None,
         random_bytes: RandomBytes = system_random,
         **settings: Any,
     ) -> Self:
         """Enrol the register in a folder in a shop, by a pairing code of its relay, and open it.
 
-        A folder without a register gets one; a register that sold before brings its tickets along. Blocks on
-        the network; durable on return. Raises as ``runtime.join.join_shop`` and ``open``.
+        A folder without a register gets one; a register that sold before brings its tickets along; one that
+        replaces a lost register needs no ``name``. Blocks on the network; durable on return.
+        Raises as ``runtime.join.join_shop`` and ``open``.
         """
         from crdtsync.runtime.join import join_shop
 

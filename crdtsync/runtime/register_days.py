@@ -15,6 +15,7 @@ from crdtsync.model.entry import Head, is_day, read_entry
 from crdtsync.model.jet import DAY_CONFIRMED, build_jet
 from crdtsync.model.period import Level
 from crdtsync.runtime.closing import DayFlag, DayReport, Figures, RegisterDay, RegisterState
+from crdtsync.runtime.copies import left_chains
 from crdtsync.runtime.replica import Replica
 from crdtsync.runtime.ticket import TicketVat
 from crdtsync.runtime.writer import Payload, Session, read_head
@@ -116,6 +117,7 @@ class Days:
         sums = {(row.chain, row.device): row for row in rows}
         closings = {(row.chain, row.device): row for row in queries.closings(day, level="day")}
         registers, heard = [], set()
+        left = self._left_chains(queries)
         for chain in queries.chains():
             row, closing = sums.get((chain.chain, chain.device)), closings.get((chain.chain, chain.device))
             begun = chain.series is not None
@@ -124,7 +126,9 @@ class Days:
             heard.add(chain.device)
             state = self._state(day, chain, row, closing, queries) if begun else "open"
             device = devices.get(chain.device)
-            gone = state == "unheard" and (device is None or device.revoked or _replaced(chain, queries))
+            gone = state == "unheard" and (
+                device is None or device.revoked or _replaced(chain, queries) or chain.chain in left
+            )
             if chain.since > day or gone:
                 continue
             name = device.name if device and device.name else chain.device.hex()[:8]
@@ -147,6 +151,11 @@ class Days:
         if row is not None or closing is not None:
             return "open"
         return "idle" if chain.day > day and self._holds_all(chain.chain, chain.n) else "unheard"
+
+    def _left_chains(self, queries: ViewQueries) -> set[bytes]:
+        """Chains that nobody writes any more, because their register was put back or copied."""
+        devices = [chain.device for chain in queries.chains() if chain.series is not None]
+        return left_chains(self._replica.log) if len(devices) > len(set(devices)) else set()
 
     def _holds_all(self, chain: bytes, n: int) -> bool:
         return any(run.lo == 1 and run.hi >= n for run in self._replica.log.runs(chain))

@@ -14,7 +14,7 @@ from typing import Any
 
 from pycrdt import Array, Doc, Map, Text, TransactionEvent
 
-from crdtsync.errors import InvalidName, RecordError
+from crdtsync.errors import InvalidName, RecordError, UnsafeUpdate
 from crdtsync.ids import (
     ENTRY,
     STATE,
@@ -26,7 +26,7 @@ from crdtsync.ids import (
 )
 from crdtsync.model.engine import follow
 from crdtsync.protocol.causal import CausalOrder
-from crdtsync.protocol.fingerprint import content_fingerprint
+from crdtsync.protocol.fingerprint import content_fingerprint, records_fingerprint
 from crdtsync.protocol.scanner import scan_document
 from crdtsync.runtime.identity import refuse_left
 from crdtsync.runtime.replica import Replica
@@ -189,7 +189,11 @@ def fingerprint_of(replica: Replica, name: str) -> str:
 
     Raises ``StorageError``.
     """
-    return content_fingerprint(Document(replica, name).doc.get_update()).hex()
+    try:
+        return content_fingerprint(Document(replica, name).doc.get_update()).hex()
+    except UnsafeUpdate:
+        records = replica.log.document_records(name)
+        return records_fingerprint(record_digest(record) for _, record in records).hex()
 
 
 def records_of(document: Document, content: Mapping[str, Any]) -> dict[tuple[str, str], tuple[int, str]]:

@@ -11,15 +11,18 @@ from typing import Any, Final
 from crdtsync.errors import AccessDenied, CrdtsyncError, DamagedStore
 from crdtsync.ids import ENTRY, ID_BYTES, START, Position
 from crdtsync.model.entry import SOFTWARE
+from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.answer import refused
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committer import Committer, Outcome, Work
 from crdtsync.runtime.comparison import DocumentReader, Reader
-from crdtsync.runtime.connection import Connection, refused
+from crdtsync.runtime.connection import Connection
+from crdtsync.runtime.copies import begin_own_chain, has_other_writer
 from crdtsync.runtime.identity import (
     ClockOffset,
     Identity,
@@ -29,18 +32,28 @@ from crdtsync.runtime.identity import (
     save_clock_offset,
     save_relay,
 )
-from crdtsync.runtime.link_trouble import SLOWED, load_slowed, save_slowed
-from crdtsync.runtime.tail import Growth, Tail
+from crdtsync.runtime.link_trouble import (
+    SLOWED,
+    load_slowed,
+    load_unmended,
+    save_relay_put_back,
+    save_slowed,
+    save_unmended,
+)
+from crdtsync.runtime.progress import save_pace
+from crdtsync.runtime.tail import Growth, Row, Tail
+from crdtsync.runtime.writer import read_head
 from crdtsync.storage.log import ShopLog, Store
 
 TAIL_BYTES_MAX: Final = 1 << 20
 CLOCK_TOLERANCE_MS: Final = 1_000
+NEWS_BYTES_MAX: Final = 256 << 10
 
 
 class RegisterHome:
     """One register, as its connection sees it. Lives on one event loop. ``open_store`` opens the register's
-    store; ``changed`` is told of every commit that brought records from elsewhere; ``mend`` sets a damaged
-    record apart, whoever has the store open.
+    store, ``key`` is the device's; ``changed`` is told of every commit that brought records from elsewhere;
+    ``mend`` sets a damaged record apart, whoever has the store open.
     """
 
     def __init__(
@@ -51,11 +64,14 @@ class RegisterHome:
         clock: Clock,
         random: RandomBytes,
         changed: Callable[[], None],
+        key: PrivateKey,
         mend: Callable[[DamagedStore], bool] = lambda _: False,
     ) -> None:
+        self.key = key
         self.connection: Connection | None = None
         self.error: CrdtsyncError | None = None
         self._identity = identity
+        self._own = f'"till":"{identity.device.hex()}"'.encode()
         self._clock = clock
         self._random = random
         self._changed = changed
@@ -67,6 +83,7 @@ class RegisterHome:
         self._tail = Tail(self._log.end, TAIL_BYTES_MAX)
         self._has_met = False
         self._sent_by: Outbound | None = None
+        self._unmended = frozenset(load_unmended(self._log))
         self._is_slowed = load_slowed(self._log) is not None
         self.documents = self.make_reader(open_store)
         self.committer = self.make_committer(open_store, Admission(identity.shop))
@@ -93,6 +110,17 @@ class RegisterHome:
     def save(self, change: Callable[[ShopLog], None]) -> None:
         """Have some small state written down, soon. If it cannot be, the next one will be."""
         self.committer.submit(Work(self._identity.shop, b"", "", lambda outcome: None, also=change))
+
+    def note_pace(self, left_s: float | None) -> None:
+        """Leave for `status` how long the rest of the history will take."""
+        at_ms = self._clock.now_ms()
+        self.save(lambda log: save_pace(log, at_ms, left_s))
+
+    def note_unmended(self, documents: frozenset[str]) -> None:
+        """Leave for `status` which documents a repair did not mend, if that is news."""
+        if documents != self._unmended:
+            self._unmended = documents
+            self.save(lambda log: save_unmended(log, documents))
 
     def me(self, peer: Hello | None) -> Me:
         """This register, and how far it has the relay's log."""
@@ -143,6 +171,9 @@ class RegisterHome:
         peer, relay = connection.session.peer, self._relay
         if peer is None or relay is None:
             return
+        if self._has_relay_lost(peer, relay):
+            at_ms = self._clock.now_ms()
+            self.save(lambda log: save_relay_put_back(log, at_ms))
         outbound = connection.session.outbound
         if self._sent_by is not None:
             outbound.recall(self._sent_by.told.seq, self._sent_by.served)
@@ -166,6 +197,16 @@ class RegisterHome:
             save_clock_offset(log, offset)
 
         self.committer.submit(Work(peer.shop, peer.log_id, "relay", self._remembered, also=remember))
+
+    def _has_relay_lost(self, peer: Hello, relay: Relay) -> bool:
+        """Whether the relay was put back from an older copy, or has begun anew, since it was last met."""
+        if relay.log_id is None:
+            return False
+        known = self._log.acknowledged(peer.log_id)
+        has_less = (
+            known is not None and peer.cursor_log == self._log.log_id and peer.cursor.seq < known.position.seq
+        )
+        return relay.log_id != peer.log_id or not peer.fits or has_less
 
     def _remembered(self, outcome: Outcome) -> None:
         if outcome.error is not None and self.connection is not None:
@@ -195,12 +236,17 @@ class RegisterHome:
         for growth in growths:
             if growth.rows:
                 self._tail.extend(growth.start, growth.rows)
+                if self._identity.role != "display" and any(map(self._is_own_from_elsewhere, growth.rows)):
+                    self.save(self._leave_to_other_writer)
                 if self.connection is not None:
                     self._tell_admitted(self.connection, growth)
                     self.connection.log_grew(self._tail.end)
                     if any(is_closing(row.record) for row in growth.rows):
                         self.connection.session.comparing.compare_soon()
                 self._changed()
+
+    def _is_own_from_elsewhere(self, row: Row) -> bool:
+        return row.origin is not None and self._own in row.record and row.record[:1] == ENTRY
 
     def _tell_admitted(self, connection: Connection, growth: Growth) -> None:
         """If something was held and is held no more, the relay must not think that it still is."""
@@ -214,6 +260,19 @@ class RegisterHome:
         whose clock is put right by an hour must not think that its relay was silent for that hour.
         """
         return time.monotonic_ns() // 1_000_000
+
+    def was_copied(self, log: ShopLog) -> None:
+        """From now on this register writes a chain of its own. See ``runtime.copies``."""
+        begin_own_chain(log, self._identity, self.key, self._clock, self._random)
+
+    def _leave_to_other_writer(self, log: ShopLog) -> None:
+        if has_other_writer(log, read_head(log)):
+            self.was_copied(log)
+
+    def has_closing(self, after: int) -> bool:
+        """Whether there is a closing among the rows after that number."""
+        news = self._log.read(after, bytes_max=NEWS_BYTES_MAX)
+        return any(is_closing(record) for _, record in news.records)
 
     def rotated_log_id(self) -> bytes:
         """A fresh log id."""

@@ -8,23 +8,40 @@ met a relay has everything pending.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
 from crdtsync.model.entry import SOFTWARE
-from crdtsync.runtime.identity import has_left, load_clock_offset, load_relay
-from crdtsync.runtime.link_trouble import LinkTrouble, load_link_trouble, load_slowed, load_unmended
+from crdtsync.runtime.concerns import (
+    apart_concerns,
+    clock_concerns,
+    copied_told,
+    entry_concerns,
+    refused_concerns,
+    signature_concerns,
+)
+from crdtsync.runtime.identity import load_clock_offset, load_relay
+from crdtsync.runtime.link_trouble import (
+    LinkTrouble,
+    load_link_trouble,
+    load_relay_put_back,
+    load_slowed,
+    load_unmended,
+)
+from crdtsync.runtime.progress import HistoryLeft, history_left
 from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
-from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
-from crdtsync.runtime.writer import read_head
-from crdtsync.storage.log import Refusal, ShopLog
-from crdtsync.storage.view_queries import ChainRow, FlagRow
+from crdtsync.runtime.signature_checks import checked_up_to
+from crdtsync.storage.log import ShopLog
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.copies import CopiedTold
+    from crdtsync.runtime.replacing import CameBack
 
 State = Literal["alone", "synced", "pending", "offline", "attention"]
 
@@ -33,8 +50,6 @@ OFFLINE_AFTER_MS = 60_000
 
 FINGERPRINTED_MAX = 1000
 """Entries of a day up to which its fingerprint is computed without being asked for: some 5 ms."""
-
-CLOCK_OFFSET_MAX_MS = 120_000
 
 _SIGNATURE_BYTES = 87
 """The signature and the zero byte before it, see ``model.sealed``."""
@@ -102,6 +117,10 @@ class Status:
     ``pending`` is all of it; ``pending_own`` was recorded here, ``pending_others`` came from other registers
     and is not known to be at the relay (this register may have the only copy of a broken neighbour's sales).
     ``slowed_since_ms``: since when the relay reads what this register sends more slowly than it is sent.
+    ``history_left``: what of the time before this register came is still on its way, None if nothing is;
+    ``came_back``: how much of the lost register that this one replaces, None if it replaces none.
+    ``relay_put_back_at_ms``: when it was last noticed that the relay holds less than it had confirmed.
+    ``copied``: registers whose data was put back or copied, and that must be enrolled again.
     ``link_trouble``: why the last attempts to reach the relay failed, None if none did since the last
     success.
     """
@@ -128,6 +147,10 @@ class Status:
     concerns: tuple[str, ...] = field(default=())
     link_trouble: LinkTrouble | None = None
     slowed_since_ms: int | None = None
+    history_left: HistoryLeft | None = None
+    came_back: CameBack | None = None
+    copied: tuple[CopiedTold, ...] = ()
+    relay_put_back_at_ms: int | None = None
 
 
 def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
@@ -148,12 +171,14 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     unmended = load_unmended(log) if relay is not None else []
     syncing = is_syncing(replica.folder)
     total = _sum(own, others)
+    copied = copied_told(replica)
     concerns = (
-        *_apart_concerns(len(apart), sum(row.held for row in apart)),
-        *_refused_concerns(refused),
-        *_signature_concerns(log),
-        *_entry_concerns(replica),
-        *_clock_concerns(offset.offset_ms if offset else None),
+        *apart_concerns(len(apart), sum(row.held for row in apart)),
+        *refused_concerns(refused),
+        *signature_concerns(log),
+        *(one.says for one in copied),
+        *entry_concerns(replica),
+        *clock_concerns(offset.offset_ms if offset else None),
         *([f"synchronising has stopped: {trouble.message}"] if trouble and trouble.is_over else []),
         *(f"{name} differs from the relay's, and sending it again does not mend it" for name in unmended),
     )
@@ -180,6 +205,10 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         concerns=concerns,
         link_trouble=trouble,
         slowed_since_ms=load_slowed(log) if total.records else None,
+        history_left=history_left(log, relay_log, replica.clock.now_ms()) if relay_log else None,
+        came_back=_came_back(replica),
+        copied=copied,
+        relay_put_back_at_ms=load_relay_put_back(log) if relay is not None else None,
     )
 
 
@@ -199,6 +228,7 @@ def presence_of(log: ShopLog, device: bytes) -> dict[str, Any]:
         return {}
     own, others = pending_at(log, relay.log_id, device)
     return {
+        **_own_presence(log, relay.log_id, device, own),
         "pending_sales": own.sales + others.sales,
         "pending_amount_minor": own.amount_minor + others.amount_minor,
         "pending_records": own.records + others.records,
@@ -207,6 +237,37 @@ def presence_of(log: ShopLog, device: bytes) -> dict[str, Any]:
         # By which the relay knows later that it has all of this. Left out where it would only change.
         **({"log_end": log.end.seq} if own.records or others.records else {}),
     }
+
+
+def _own_presence(log: ShopLog, relay_log: bytes, device: bytes, own: Pending) -> dict[str, Any]:
+    """Which entries of its own the relay has not, from the last one backwards, and what they come to: if this
+    register is never heard of again, so much is known to be missing. What the relay refused it has seen.
+    """
+    if not own.sales:
+        return {}
+    bodies = [body for _, record in log.unacknowledged(relay_log) if (body := _body(record)) is not None]
+    tail = Pending()
+    last: dict[str, Any] | None = None
+    for body in reversed([body for body in bodies if body["till"] == device.hex() and "chain" in body]):
+        if last is not None and (body["chain"], body["seq"]) != (last["chain"], last["seq"] - 1):
+            break
+        tail.add(body)
+        last = body
+    if last is None:
+        return {}
+    return {
+        "own_sales": tail.sales,
+        "own_amount_minor": tail.amount_minor,
+        "own_chain": last["chain"],
+        "own_from": last["seq"],
+        "own_to": last["seq"] + tail.records - 1,
+    }
+
+
+def _came_back(replica: Replica) -> CameBack | None:
+    from crdtsync.runtime.replacing import came_back  # Late: it depends on the replica, as this does.
+
+    return came_back(replica)
 
 
 def is_syncing(folder: Path) -> bool:
@@ -335,111 +396,3 @@ def _documents(replica: Replica, all_documents: bool) -> Iterable[DocumentStatus
 def links_fingerprint(links: set[bytes]) -> str:
     """The name of a set of links, as ``model.ledger.fingerprint``, which needs pycrdt."""
     return hashlib.sha256(b"".join(sorted(links))).hexdigest()
-
-
-def _apart_concerns(apart: int, held: int) -> Iterable[str]:
-    if held:
-        yield f"{held} received records are held until a certificate admits them: `crdtsync quarantine list`"
-    if apart - held:
-        yield f"{apart - held} records were set apart as refused or damaged: `crdtsync quarantine list`"
-
-
-def _refused_concerns(refused: Sequence[Refusal]) -> Iterable[str]:
-    on_hold = [one for one in refused if one.code == "revoked"]
-    others = [one for one in refused if one.code != "revoked"]
-    if on_hold:
-        yield f"the relay keeps {len(on_hold)} records on hold until a person decides: {on_hold[0].reason}"
-    if others:
-        yield f"the relay did not take {len(others)} records: {others[0].reason}"
-
-
-def _signature_concerns(log: ShopLog) -> Iterable[str]:
-    bad = bad_signatures(log)
-    if bad:
-        yield f"{len(bad)} stored entries are not signed by their author: `crdtsync verify` names them"
-
-
-def _entry_concerns(replica: Replica) -> Iterable[str]:
-    # Not by way of `replica.writer`: a status needs neither cryptography nor the device's key.
-    makes_none = replica.identity.role == "display" or has_left(replica.log)
-    head = None if makes_none else read_head(replica.log)
-    if head is not None:
-        yield from _hole_concerns(replica, head.chain)
-    yield from _chain_concerns(replica)
-    yield from _series_concerns(replica)
-    newest = max((chain.day for chain in replica.queries.chains()), default="")
-    yield from _flag_concerns(replica, newest if head is None else head.bd)
-
-
-def _hole_concerns(replica: Replica, chain: bytes) -> Iterable[str]:
-    """Entries of the own chain that are not on the own disk: nobody else can be waited for to bring them."""
-    reached = missing = 0
-    for run in sorted(replica.log.runs(chain), key=lambda run: run.lo):
-        missing += max(0, run.lo - reached - 1)
-        reached = max(run.hi, reached)
-    if missing:
-        yield f"{missing} entries of this register are missing on its own disk: `crdtsync verify` names them"
-
-
-def _chain_concerns(replica: Replica) -> Iterable[str]:
-    reached: dict[bytes, int] = {}
-    forked = set()
-    for run in replica.log.runs():
-        if run.lo <= reached.get(run.chain, 0):
-            forked.add(run.chain)
-        reached[run.chain] = max(run.hi, reached.get(run.chain, 0))
-    names = {device.device: device.name for device in replica.queries.devices()}
-    writers: dict[bytes, list[ChainRow]] = {}
-    for row in replica.queries.chains():
-        writers.setdefault(row.chain, []).append(row)
-    for chain, rows in writers.items():
-        # Whose it is says its first entry.
-        owner, *others = sorted(rows, key=lambda row: not row.since)
-        name = names.get(owner.device) or owner.device.hex()[:8]
-        if others:
-            who = ", ".join(names.get(row.device) or row.device.hex()[:8] for row in others)
-            yield f"{who} wrote into the chain of {name}: `crdtsync verify` names the entries"
-        elif chain in forked and owner.device != replica.log.shop:  # See ``Verification.notes``.
-            yield f"two versions of the register {name} exist: both are kept, `crdtsync verify` names them"
-
-
-def _series_concerns(replica: Replica) -> Iterable[str]:
-    """Registers that number their tickets alike: a number of one may be there twice."""
-    chains: dict[str, list[ChainRow]] = {}
-    for row in replica.queries.chains():
-        if row.series:
-            chains.setdefault(row.series, []).append(row)
-    names = {device.device: device.name for device in replica.queries.devices()}
-    for series, rows in sorted(chains.items()):
-        if len(rows) > 1:
-            who = " and ".join(names.get(row.device) or row.device.hex()[:8] for row in rows)
-            yield f"{who} number their tickets in one series, {series}: a number may be there twice"
-
-
-def _flag_concerns(replica: Replica, day: str) -> Iterable[str]:
-    """Entries of the running day that cannot be so: shown while somebody can still do something about it."""
-    by_device: dict[bytes, list[FlagRow]] = {}
-    for row in replica.queries.flags(day):
-        by_device.setdefault(row.device, []).append(row)
-    names = {device.device: device.name for device in replica.queries.devices()} if by_device else {}
-    for device, rows in by_device.items():
-        first, entries = rows[0], len({row.link for row in rows})
-        what = f"ticket {first.number}" if first.number else f"entry {first.n}"
-        more = f" ({entries - 1} more today)" if entries > 1 else ""
-        said = first.detail or "it makes no sense"
-        name = names.get(device) or device.hex()[:8]
-        yield f"{name}, {what}: {said}{more}: it is kept and counted as it stands"
-
-
-def _clock_concerns(offset_ms: int | None) -> Iterable[str]:
-    if offset_ms is not None and abs(offset_ms) > CLOCK_OFFSET_MAX_MS:
-        way = "ahead of" if offset_ms > 0 else "behind"
-        yield f"the clock is {span(abs(offset_ms) // 1000)} {way} the relay's: set it right"
-
-
-def span(seconds: int) -> str:
-    """A length of time as one says it: ``40 days``, ``12 s``."""
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

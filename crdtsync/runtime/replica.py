@@ -28,7 +28,7 @@ from crdtsync.errors import (
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.identity import HEAD, Relay, load_relay, present_shop
-from crdtsync.runtime.keyfile import DEVICE_KEY, private_key
+from crdtsync.runtime.keyfile import DEVICE_KEY, private_key, take_next_key
 from crdtsync.runtime.views import ViewKeeper
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import Store
@@ -260,6 +260,7 @@ class Replica:
 
         Also for the key of another device: nobody would admit what was signed with it.
         """
+        take_next_key(self.folder, self.identity.public_key)
         key = self._read_key(self.folder / DEVICE_KEY)
         if key.public != self.identity.public_key:
             raise DamagedStore(
@@ -279,11 +280,20 @@ class Replica:
             self.log,
             self.key,
             self.clock,
+            device=self.identity.device,
             operator=self.config.operator,
             day_starts_min=self.config.day_starts_min,
             wrote=self.wrote,
             mend=self.mend,
+            leave=self._leave_chain,
         )
+
+    def _leave_chain(self, head: ChainHead) -> ChainHead | None:
+        from crdtsync.runtime.copies import begin_own_chain, is_contested
+
+        if not is_contested(self.log, head):
+            return None
+        return begin_own_chain(self.log, self.identity, self.key, self.clock, self.random_bytes)
 
     def refuse_display(self) -> None:
         """Raise ``UsageError`` where this device is a display: nobody would admit what it records."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from crdtsync.errors import RecordError
+from crdtsync.errors import AccessDenied, RecordError
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, START, EntryFacts, Item, record_digest, split_update_record
 from crdtsync.model.admission import CUT_OFF_ROLE
 from crdtsync.model.certificate import Certificate, Directory
@@ -39,7 +39,11 @@ HAND_OVER: Final = "this device was revoked: what it has not sent is still taken
 
 
 def who_only_takes(certificate: Certificate, me: Me) -> tuple[Certificate, Me]:
-    """Who a revoked device is here, and who we are to it: a log in which there is nothing for it to fetch."""
+    """Who a revoked device is here, and who we are to it: a log in which there is nothing for it to fetch.
+    Raises ``AccessDenied`` for a relay: a register gives nothing to one that was revoked.
+    """
+    if certificate.role == "relay":
+        raise AccessDenied("the relay was revoked")
     bare = replace(me, end=START, digest=root_digest([]), capabilities=(*me.capabilities, TAKES_ONLY))
     return replace(certificate, role=CUT_OFF_ROLE), bare
 

@@ -30,14 +30,12 @@ from crdtsync.runtime.link import open_link
 from crdtsync.runtime.link_trouble import (
     LinkTrouble,
     load_link_trouble,
-    load_unmended,
     save_link_trouble,
-    save_unmended,
 )
 from crdtsync.runtime.occasions import NetworkWatch, SleepWatch
 from crdtsync.runtime.progress import PendingCount, Progress, Speedometer
 from crdtsync.runtime.reconnecting import AT_ONCE, Reconnecting, meaning, needs_person
-from crdtsync.runtime.register_home import RegisterHome, is_closing
+from crdtsync.runtime.register_home import RegisterHome
 from crdtsync.runtime.role import SYNC_LOCK, hold_role
 from crdtsync.storage.log import ShopLog, Store
 
@@ -55,7 +53,6 @@ COMPARE_WAIT_S: Final = 2.0
 PROBE_S: Final = 5.0
 """After a change of the network, how long the relay has to answer on the connection of before."""
 
-NEWS_BYTES_MAX: Final = 256 << 10
 LATELY_ROWS: Final = 16
 """A closing among so many newest rows, when syncing begins, was made just before."""
 
@@ -93,9 +90,14 @@ class Syncer(RegisterHome):
         store_file: Path | None = None,
     ) -> None:
         super().__init__(
-            open_store=open_store, identity=identity, clock=clock, random=random, changed=changed, mend=mend
+            open_store=open_store,
+            identity=identity,
+            key=key,
+            clock=clock,
+            random=random,
+            changed=changed,
+            mend=mend,
         )
-        self._key = key
         self._presence = presence
         self._connect = connect or (lambda url: open_link(url, tls_ca=tls_ca))
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -104,11 +106,10 @@ class Syncer(RegisterHome):
         self._data_version = -1
         self._seen_seq = self._log.end.seq
         self._wish = self._log.state(WISH)
-        self._was_closed = self._has_closing(max(0, self._seen_seq - LATELY_ROWS))
+        self._was_closed = self.has_closing(max(0, self._seen_seq - LATELY_ROWS))
         self._compare_until_s: float | None = None
         relay = self._relay
         self._trouble = load_link_trouble(self._log, relay.public_key) if relay else None
-        self._unmended = frozenset(load_unmended(self._log))
         self._reconnecting = Reconnecting(
             Random(int.from_bytes(random(8), "big")).random  # noqa: S311
         )
@@ -204,7 +205,7 @@ class Syncer(RegisterHome):
         to_send = self._pending.now(is_none=session.outbound.is_quiet)
         moved = connection.bytes_received + connection.bytes_sent
         left_s = self._speed.left_s(time.monotonic(), to_receive, to_send)
-        return Progress(True, to_receive, to_send, moved, left_s)
+        return Progress(True, to_receive, to_send, moved, left_s, inbound.first_left(peer.end))
 
     async def _report(self, progress: Callable[[Progress], None]) -> None:
         while True:
@@ -292,7 +293,7 @@ class Syncer(RegisterHome):
         session = Session(
             connecting=True,
             nonce=b"",
-            sign=lambda purpose, payload: sign_with_purpose(self._key, purpose, payload),
+            sign=lambda purpose, payload: sign_with_purpose(self.key, purpose, payload),
             now_ms=self.now_ms(),
             me=self.me(None),
         )
@@ -356,15 +357,12 @@ class Syncer(RegisterHome):
                     shown = facts
                     session.send_presence(facts)
                     connection.pump()
-            self._note_unmended(session.comparing.unmended)
+                if session.inbound.wanted:
+                    self.note_pace(self.progress().left_s)
+            self.note_unmended(session.comparing.unmended)
             is_done = until_in_step and session.is_in_step and self._is_nothing_awaited()
             if is_done and self._is_compared(session.comparing):
                 return
-
-    def _note_unmended(self, documents: frozenset[str]) -> None:
-        if documents != self._unmended:
-            self._unmended = documents
-            self.save(lambda log: save_unmended(log, documents))
 
     def _is_compared(self, comparing: Comparing) -> bool:
         """Whether a day that was just closed was compared with the relay, or the relay does not answer."""
@@ -404,7 +402,7 @@ class Syncer(RegisterHome):
                 connection.log_grew(self._log.end)
         if self._seen_seq > before:
             self._reconnecting.sold()
-            if self._has_closing(before):
+            if self.has_closing(before):
                 self._was_closed = True
                 if connection is not None:
                     connection.session.comparing.compare_soon()
@@ -414,10 +412,6 @@ class Syncer(RegisterHome):
             self._reconnecting.try_now()
         self._wake.set()
         return True
-
-    def _has_closing(self, after: int) -> bool:
-        news = self._log.read(after, bytes_max=NEWS_BYTES_MAX)
-        return any(is_closing(record) for _, record in news.records)
 
     def _network_changed(self) -> None:
         self._reconnecting.try_now()

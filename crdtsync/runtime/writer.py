@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from crdtsync.errors import DamagedStore, InvalidSale, StorageError
+from crdtsync.errors import AlreadyARegister, DamagedStore, InvalidSale, StorageError
 from crdtsync.ids import Item, entry_record
 from crdtsync.model import chain as chains
 from crdtsync.model.chain import ChainHead, Moment
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 Payload = Mapping[str, Any]
 
 REQUEST_ID_CHARACTERS_MAX = 64
+
+WRITTEN_ELSEWHERE = (
+    "this register's data was put back from an old copy, or copied to another machine: from here on its "
+    "tickets are numbered anew, and it must be enrolled again"
+)
 
 _FIRST_DAY = date(1970, 1, 1)
 
@@ -58,20 +63,26 @@ class Writer:
         key: PrivateKey,
         clock: Clock,
         *,
+        device: bytes,
         operator: str = "system",
         day_starts_min: int = 0,
         wrote: Callable[[], None] = lambda: None,
         mend: Callable[[DamagedStore], bool] = lambda _: False,
+        leave: Callable[[ChainHead], ChainHead | None] = lambda _: None,
     ) -> None:
-        """``wrote`` is called after each commit; ``mend`` sets a damaged record apart, if it can."""
+        """``wrote`` is called after each commit; ``mend`` sets a damaged record apart, if it can; ``leave``
+        begins another chain, inside a transaction, where somebody else writes into this one.
+        """
         self._store = store
         self._log = log
         self._key = key
         self._clock = clock
+        self._device = device
         self._operator = operator
         self._day_starts_min = day_starts_min
         self._wrote = wrote
         self._mend = mend
+        self._leave = leave
         self._read: tuple[bytes, ChainHead] | None = None
 
     def write(
@@ -135,7 +146,15 @@ class Writer:
     def _session(self, business_day: str | None) -> Iterator[Session]:
         with self._store.transaction():
             head = self.head()
-            session = self._begin(head, business_day)
+            if head.author != self._device:
+                raise AlreadyARegister(
+                    "this register was enrolled again by another process, with another key",
+                    hint="nothing was recorded: start this program again, then it goes on",
+                )
+            own = self._leave(head) or head
+            session = self._begin(own, business_day)
+            if own is not head:
+                session.notices.append(WRITTEN_ELSEWHERE)
             session.record_clock_step()
             yield session
             data = session.head.to_bytes()

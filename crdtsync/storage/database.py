@@ -39,10 +39,11 @@ ROWS_PER_INSERT: Final = 100
 Row = tuple[Any, ...]
 Values = Sequence[Any]
 
-_KEEP: Final = (
-    "keep a copy of the data folder, and enrol a register in an empty one: what the relay has comes back"
+SALVAGE: Final = (
+    "keep a copy of the data folder; `crdtsync salvage` makes the store anew from what can be read (of a "
+    "relay move the file away: its registers fill a new one)"
 )
-
+"""What to do where the tables that records are found by are damaged: nothing less helps."""
 
 _MORE_FILES: Final = "close other programs, or let this one open more files (`ulimit -n`), and try again"
 
@@ -384,7 +385,7 @@ class Database:
             case apsw.NotADBError():
                 return NotAStore(f"{path} is not a store of crdtsync")
             case apsw.CorruptError() | apsw.ConstraintError() | apsw.SQLError() | apsw.MismatchError():
-                return DamagedStore(f"{path} is damaged: {error}", hint=_KEEP)
+                return DamagedStore(f"{path} is damaged: {error}", hint=SALVAGE)
             case apsw.IOError():
                 return self._disk_error(error)
             case apsw.ThreadingViolationError() | apsw.ConnectionClosedError() | apsw.MisuseError():
@@ -396,7 +397,7 @@ class Database:
             case apsw.SQLITE_IOERR_SHMSIZE:
                 return DiskFull(f"the disk of {self.path} is full")
             case apsw.SQLITE_IOERR_READ | apsw.SQLITE_IOERR_SHORT_READ | apsw.SQLITE_IOERR_CORRUPTFS:
-                return DamagedStore(f"the disk does not give {self.path} back: {error}", hint=_KEEP)
+                return DamagedStore(f"the disk does not give {self.path} back: {error}", hint=SALVAGE)
         return StorageError(f"the disk did not do what {self.path} needs: {error}")
 
 

@@ -285,6 +285,13 @@ class ShopLog(Protocol):
         """Go on under a new log id: what peers acknowledged under the old one counts no more."""
         ...
 
+    def begin_anew(self, log_id: bytes) -> None:
+        """Go on under a new log id as a log that no peer has met and that has met none: for one that was put
+        back from a backup or brought to another relay. Every cursor is forgotten, where records came from
+        (``void_origin``), which numbers were refused, and what peers acknowledged under the old id.
+        """
+        ...
+
     def void_origin(self, log_id: bytes) -> None:
         """Forget that records came from that log (its owner lost them), so that they are offered to it
         again, and forget its cursor and what was refused of it, which it will bring again. What is received

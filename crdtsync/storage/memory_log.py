@@ -249,17 +249,21 @@ class MemoryLog(MemoryPeers):
 
     def _be_another_log(self, seq: int, at_ms: int) -> None:
         before = self.log_id
-        self.rotate_log_id(id_after_damage(before, seq, self.end, at_ms))
-        met = {row.origin[0] for _, row in self._tables.rows.items(True)}
-        met.update(log_id for log_id, _ in self._tables.cursors.items(True))
-        for log_id in met:
-            if log_id is not None:
-                self.void_origin(log_id)
-        for log_id, _ in list(self._tables.given.items(True)):
-            self._tables.given.put(log_id, None)
+        self.begin_anew(id_after_damage(before, seq, self.end, at_ms))
         for log_id, (ours, acknowledged) in list(self._tables.acknowledged.items(True)):
             if ours == before:
                 self._tables.acknowledged.put(log_id, (self.log_id, acknowledged))
+
+    def begin_anew(self, log_id: bytes) -> None:
+        """See ``ShopLog.begin_anew``."""
+        self.rotate_log_id(log_id)
+        met = {row.origin[0] for _, row in self._tables.rows.items(True)}
+        met.update(peer for peer, _ in self._tables.cursors.items(True))
+        for peer in met:
+            if peer is not None:
+                self.void_origin(peer)
+        for peer, _ in list(self._tables.given.items(True)):
+            self._tables.given.put(peer, None)
 
     def _runs_without(self, chain: bytes, link: bytes) -> list[Run]:
         numbers = {n for run in self._runs(chain) for n in range(run.lo, run.hi + 1)}

@@ -25,6 +25,7 @@ class _Walk:
     h: bytes | None = ZERO_HASH
     entries: Counter[int] = field(default_factory=Counter)
     """By chain."""
+    origins: set[int] = field(default_factory=set)
     records: Counter[int] = field(default_factory=Counter)
     records_bytes: Counter[int] = field(default_factory=Counter)
     """By document."""
@@ -51,6 +52,7 @@ class Checking(Peers):
             if self._generation == self._db.generation:
                 yield from self._check_totals(walk)
                 yield from self._check_chains(walk)
+            yield from self._check_origins(walk)
             yield from self._check_small()
 
     # -- rows -------------------------------------------------------------------------------------------
@@ -75,6 +77,7 @@ class Checking(Peers):
                 yield self._damaged(place.first + at, columns.documents[at])
             walk.h = None if h == ZERO_HASH else h
             self._count_row(walk, columns.documents[at], columns.chains[at], record)
+        walk.origins |= set(columns.origins)
         if walk.h not in (None, pack.to.h) or not self._is_filed(place):
             yield self._damaged(place.first)
 
@@ -116,6 +119,7 @@ class Checking(Peers):
                 yield self._damaged(seq, row[1])
             walk.h = None if row[9] == ZERO_HASH else row[9]
             self._count_row(walk, row[1], row[2] or 0, row[10])
+            walk.origins.add(row[4])
         if self._generation == self._db.generation and walk.seq != self._seq:
             yield self._damaged(walk.seq + 1)
 
@@ -163,6 +167,11 @@ class Checking(Peers):
                 continue
             if not found or sum(run.hi - run.lo + 1 for run in runs) != walk.entries[number]:
                 yield self._damage(f"what is held of chain {link.hex()}")
+
+    def _check_origins(self, walk: _Walk) -> Iterator[DamagedStore]:
+        rows = self._db.rows("SELECT no, log_id FROM origin WHERE shop = ?", (self._no,))
+        if not walk.origins <= {number for number, _ in rows} or not any(log is None for _, log in rows):
+            yield self._damage("where records came from")
 
     def _check_small(self) -> Iterator[DamagedStore]:
         reads: list[tuple[str, str, Callable[[bytes], object]]] = [

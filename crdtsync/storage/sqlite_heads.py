@@ -21,7 +21,7 @@ from typing import Final
 from crdtsync.errors import DamagedStore
 from crdtsync.ids import ZERO_HASH, EntryFacts, Position
 from crdtsync.storage.checksums import chain_crc, checksum
-from crdtsync.storage.database import Database, Row
+from crdtsync.storage.database import SALVAGE, Database, Row
 from crdtsync.storage.log import Run
 from crdtsync.storage.runs import continued
 from crdtsync.storage.schema import SEQ_BITS
@@ -175,7 +175,9 @@ class Heads(ABC):
 
     def _damage(self, what: str) -> DamagedStore:
         shop = self._shop
-        return DamagedStore(f"{self._db.path}: {what} is damaged (shop {shop.hex()})", shop=shop)
+        return DamagedStore(
+            f"{self._db.path}: {what} is damaged (shop {shop.hex()})", shop=shop, hint=SALVAGE
+        )
 
     # -- changing ---------------------------------------------------------------------------------------
 
@@ -311,6 +313,7 @@ class Heads(ABC):
     def _add_origin(self, log_id: bytes) -> int:
         number = self._origin_no(log_id)
         if not number:
+            self._own()  # Where that is lost, its number is free, and our own rows would seem to be theirs.
             found = self._db.row("INSERT INTO origin VALUES (NULL, ?, ?, 0) RETURNING no", (self._no, log_id))
             number = self._origins[log_id] = _number(found)
         return number
@@ -349,5 +352,5 @@ def _unpack_runs(chain: bytes, packed: bytes) -> list[Run]:
 
 def _number(found: Row | None) -> int:
     if found is None:
-        raise DamagedStore("a number that the store gave is not there")
+        raise DamagedStore("a number that the store gave is not there", hint=SALVAGE)
     return int(found[0])

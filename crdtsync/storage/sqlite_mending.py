@@ -71,6 +71,13 @@ class Mending(Peers):
             self._mends = False
         self._begin_writing()
 
+    def begin_anew(self, log_id: bytes) -> None:
+        """See ``ShopLog.begin_anew``."""
+        self._begin_writing()
+        self._log_id = log_id
+        self._write_head()
+        self._meet_nobody()
+
     # -- one row ----------------------------------------------------------------------------------------
 
     def _set_row_apart(self, seq: int, row: Row | None, at_ms: int) -> None:
@@ -264,10 +271,7 @@ class Mending(Peers):
         before = self._log_id
         self._log_id = id_after_damage(before, seq, Position(self._seq, self._h), at_ms)
         self._write_head()
-        self._db.write("DELETE FROM cursor WHERE shop = ?", (self._no,))
-        self._db.write("UPDATE origin SET void = 1 WHERE shop = ? AND log_id IS NOT NULL", (self._no,))
-        self._origins.clear()
-        self._db.write("DELETE FROM refusal_given WHERE shop = ?", (self._no,))
+        self._meet_nobody()
         known = self._db.rows(
             "SELECT log_id, seq, h, at_ms, crc FROM acknowledged WHERE shop = ? AND our_log_id = ?",
             (self._no, before),
@@ -275,6 +279,12 @@ class Mending(Peers):
         for log_id, acknowledged, h, said_ms, crc in known:
             if checksum(log_id, before, acknowledged, h, said_ms) == crc:
                 self.set_acknowledged(log_id, Position(acknowledged, h), said_ms)
+
+    def _meet_nobody(self) -> None:
+        self._db.write("DELETE FROM cursor WHERE shop = ?", (self._no,))
+        self._db.write("UPDATE origin SET void = 1 WHERE shop = ? AND log_id IS NOT NULL", (self._no,))
+        self._origins.clear()
+        self._db.write("DELETE FROM refusal_given WHERE shop = ?", (self._no,))
 
 
 def _unknown_columns(count: int, document: int, origin: int) -> PackColumns:

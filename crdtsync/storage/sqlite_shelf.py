@@ -90,12 +90,14 @@ class PackShelf:
         """Packs that hold rows of a document, in order of the log."""
         return self._places("pack_document AS part", "part.document = ?", (document,))
 
-    def without_origin(self, shop: int, origin: int, after: int) -> list[PackPlace]:
-        """Packs that may hold rows beyond seq ``after`` which did not come from ``origin``, in order."""
+    def beyond(self, shop: int, after: int) -> list[PackPlace]:
+        """Packs that hold rows beyond seq ``after``, in order."""
+        base = shop << SEQ_BITS
         return self._places(
-            "pack_origin AS part",
-            "part.origin <> ? AND part.pos BETWEEN ? AND ? AND pack.last > ?",
-            (origin, shop << SEQ_BITS, (shop + 1) << SEQ_BITS, after),
+            "pack AS part",
+            "part.pos BETWEEN ifnull((SELECT max(pos) FROM pack WHERE pos BETWEEN ? AND ?), ?) AND ?"
+            " AND pack.last > ?",
+            (base, base + after, base, (shop + 1) << SEQ_BITS, after),
         )
 
     def records(self, place: PackPlace) -> list[bytes | None]:

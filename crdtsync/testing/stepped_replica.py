@@ -15,9 +15,10 @@ from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.answer import refused
 from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.comparison import DocumentDigests
-from crdtsync.runtime.connection import Connection, refused
+from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
@@ -194,6 +195,9 @@ class Process:
     def rotated_log_id(self) -> bytes:
         """See ``Home.rotated_log_id``."""
         return self.replica.shop.chance.randbytes(16)
+
+    def was_copied(self, log: ShopLog) -> None:
+        """See ``Home.was_copied``. Here a chain may have two writers: forks are met again and again."""
 
     def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
         """See ``CommitObserver.committed``."""

@@ -63,6 +63,11 @@ def hidden_behind_json(levels: int) -> bytes:
 NAME: Final = entry("A/name", b"\x77" + text("Sancerre"))
 """The block that gives a product its name."""
 
+HALF_A_CHARACTER: Final = update(item(4, text("\U0001f377!"), root="text"), deleted=b"\1\5\1\1\1")
+"""A text whose first character has two places in UTF-16, the second of them deleted. It is sound, and the
+engine makes a state of it that no reader takes.
+"""
+
 MALFORMED: Final[Mapping[str, bytes]] = {
     "nothing at all": b"",
     "bytes left over": update(NAME) + b"\0",

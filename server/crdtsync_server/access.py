@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
@@ -30,6 +30,7 @@ from crdtsync_server.folder import DataFolder
 from crdtsync_server.keys import KeyFolder, relay_device_id
 from crdtsync_server.owner import OwnerChain, heads_of, owner_item, owner_moment
 from crdtsync_server.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
+from crdtsync_server.replacing import REASON, lost_device, name_for, replaced
 from crdtsync_server.restored import Place, begin_generation, generation_of
 
 SHOP_NAME_CHARACTERS_MAX = 64
@@ -157,21 +158,28 @@ class Access:
         if not self.keys.has_owner_key(shop):
             return False
         with store.transaction():
-            begin_generation(store.create_shop(shop, self._random(ID_BYTES)), self._random)
+            log = store.create_shop(shop, self._random(ID_BYTES))
+            begin_generation(log, self._random, self._clock.now_ms())
         return True
 
     def begin_generation(self, store: Store, shop: bytes) -> None:
         """Give out nothing that the shop may have had after the backup that it was put back from."""
         with store.transaction():
-            begin_generation(store.shop(shop), self._random)
+            begin_generation(store.shop(shop), self._random, self._clock.now_ms())
         with self._database.whole_transaction():
             self.codes.end_open(shop)
 
     # -- pairing ---------------------------------------------------------------------------------------
 
-    def issue_code(self, shop: bytes, role: str, *, valid_minutes: int = VALID_MINUTES) -> IssuedCode:
-        """A code that lets one device into the shop, once. Durable on return."""
-        return self.codes.issue(shop, role, self.relay_key.public, valid_minutes=valid_minutes)
+    def issue_code(
+        self, shop: bytes, role: str, *, valid_minutes: int = VALID_MINUTES, replaces: bytes | None = None
+    ) -> IssuedCode:
+        """A code that lets one device into the shop, once; with ``replaces`` in the place of that device,
+        which is revoked when the code is used. Durable on return.
+        """
+        return self.codes.issue(
+            shop, role, self.relay_key.public, valid_minutes=valid_minutes, replaces=replaces
+        )
 
     def enrol(self, store: Store, request: EnrolRequest, address: str) -> Enrolment:
         """Let a device in, for a pairing code. Durable on return. Takes about 20 ms and one transaction.
@@ -200,7 +208,7 @@ class Access:
             grant.shop,
             chain.directory.shop_name,
             certificate,
-            chain.about(self.relay_device, request.device),
+            chain.about(self.relay_device, request.device, *_replaced_by(certificate)),
             is_new=used is None,
         )
 
@@ -213,6 +221,8 @@ class Access:
             for certificate in newest.values()
             if certificate.role != "relay" and text in (certificate.device.hex(), certificate.name)
         ]
+        # A register that was replaced has the name of its successor.
+        found = [one for one in found if not directory.is_revoked(one.device)] or found
         if len(found) != 1:
             raise InvalidName(
                 f"{len(found) or 'no'} devices of this shop are called {text!r}",
@@ -226,15 +236,13 @@ class Access:
 
         Raises ``SetupError`` when the owner's key is kept elsewhere.
         """
-        key, log = self.keys.owner_key(shop), store.shop(shop)
+        log = store.shop(shop)
         with store.transaction():
             chain = OwnerChain.read(log)
             if chain.directory.is_revoked(device):
                 return False
-            payload = build_revoke(device, heads_of(log, device), reason=reason)
-            entry = chain.next_entry("revoke", payload, key, self._clock)
-            log.append(owner_item(entry))
-        self._place.note_signed(shop, entry.facts.n)
+            chain = self._revoke(log, chain, device, reason)
+        self._place.note_signed(shop, chain.entries[-1].facts.n)
         return True
 
     def approve(
@@ -262,6 +270,12 @@ class Access:
         self._place.note_signed(shop, chain.entries[-1].facts.n)
         return admitted
 
+    def _revoke(self, log: ShopLog, chain: OwnerChain, device: bytes, reason: str) -> OwnerChain:
+        payload = build_revoke(device, heads_of(log, device), reason=reason)
+        entry = chain.next_entry("revoke", payload, self.keys.owner_key(log.shop), self._clock)
+        log.append(owner_item(entry))
+        return chain.with_entry(entry)
+
     def _start_shop(self, store: Store, name: str) -> bytes:
         key, nonce = self.keys.new_key(), self._random(16)
         shop = shop_id_of(key.public, nonce)
@@ -282,7 +296,14 @@ class Access:
     ) -> tuple[bytes, OwnerChain]:
         if grant.has_expired:
             raise PairingRefused("this pairing code has expired")
-        certificate = _certificate(chain, grant, request, generation_of(log))
+        lost = None
+        if grant.replaces is not None:
+            lost = lost_device(chain.directory, grant.replaces, request)
+        certificate = _certificate(chain, grant, request, name_for(request, lost), generation_of(log))
+        if lost is not None:
+            certificate = replace(certificate, replaces=replaced(log, lost.device))
+            if not chain.directory.is_revoked(lost.device):
+                chain = self._revoke(log, chain, lost.device, REASON)
         key = self.keys.owner_key(grant.shop)
         entry: Entry = chain.next_entry("certify", build_certify(certificate), key, self._clock)
         log.append(owner_item(entry))
@@ -301,7 +322,13 @@ def _refuse_second_chain(log: ShopLog, chain: OwnerChain, request: EnrolRequest)
         )
 
 
-def _certificate(chain: OwnerChain, grant: Grant, request: EnrolRequest, generation: str) -> Certificate:
+def _replaced_by(certificate: Certificate) -> tuple[bytes, ...]:
+    return () if certificate.replaces is None else (certificate.replaces.device,)
+
+
+def _certificate(
+    chain: OwnerChain, grant: Grant, request: EnrolRequest, name: str, generation: str
+) -> Certificate:
     """What the owner says of a device that presents this code."""
     known = chain.directory.certificate(request.device)
     if known is not None and known.public != request.public_key:
@@ -316,7 +343,7 @@ def _certificate(chain: OwnerChain, grant: Grant, request: EnrolRequest, generat
         raise PairingRefused("this chain of entries belongs to another device")
     return Certificate(
         device=request.device,
-        name=unicodedata.normalize("NFC", request.name.strip()),
+        name=unicodedata.normalize("NFC", name),
         role=grant.role,
         public=request.public_key,
         shop=grant.shop,

@@ -110,7 +110,8 @@ class RelayConfig:
         """Refuse what cannot work, before anything is opened."""
         for setting in fields(self):
             least = setting.metadata.get("at_least")
-            if least is not None and getattr(self, setting.name) < least:
+            # Put this way round because no comparison with "not a number" holds.
+            if least is not None and not getattr(self, setting.name) >= least:
                 raise UsageError(
                     f"{flag(setting.name)} is {getattr(self, setting.name)}; at least {least} is needed"
                 )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from crdtsync.model.form import is_link_text
 from crdtsync.runtime.connection import Connection
 from crdtsync.storage.log import ShopLog
 
@@ -31,9 +32,10 @@ class Contact:
 
     ``log``: the id of its log. ``acknowledged``: the number in the relay's log up to which it has everything
     on its own disk. ``pending_sales`` and ``pending_amount_minor``: what it said that the relay has not
-    acknowledged to it, of its log up to ``log_end``; None if it never said. ``connected``: it was still here
-    then; a relay that was killed cannot say that it left. ``slowed``: it sent faster than it may, and was
-    read more slowly.
+    acknowledged to it, of its log up to ``log_end``; None if it never said. ``own_sales`` and
+    ``own_amount_minor``: those of them that it recorded itself, entries ``own_from`` to ``own_to`` of its
+    chain ``own_chain`` (in hexadecimal digits). ``connected``: it was still here then; a relay that was
+    killed cannot say that it left. ``slowed``: it sent faster than it may, and was read more slowly.
     """
 
     log: bytes
@@ -46,6 +48,11 @@ class Contact:
     log_end: int | None = None
     connected: bool = False
     slowed: bool = False
+    own_sales: int | None = None
+    own_amount_minor: int | None = None
+    own_chain: str | None = None
+    own_from: int | None = None
+    own_to: int | None = None
 
     def to_bytes(self) -> bytes:
         """For a log's small state."""
@@ -135,6 +142,11 @@ class Contacts:
             _whole_number(told, "log_end"),
             connected=True,
             slowed=self._is_slowed(connection),
+            own_sales=_whole_number(told, "own_sales"),
+            own_amount_minor=_whole_number(told, "own_amount_minor"),
+            own_chain=_link(told, "own_chain"),
+            own_from=_whole_number(told, "own_from"),
+            own_to=_whole_number(told, "own_to"),
         )
         return (peer.shop, peer.device), contact
 
@@ -150,6 +162,11 @@ def _writer(contacts: dict[bytes, Contact]) -> Callable[[ShopLog], None]:
 def _whole_number(facts: dict[str, Any], name: str) -> int | None:
     value = facts.get(name)
     return value if type(value) is int and abs(value) < 1 << 53 else None
+
+
+def _link(facts: dict[str, Any], name: str) -> str | None:
+    value = facts.get(name)
+    return value if is_link_text(value) else None
 
 
 def _key(device: bytes) -> str:

@@ -32,7 +32,10 @@ CREATE INDEX attempt_by_time ON attempt (at_ms);
 
 _NOTED: Final = "CREATE TABLE noted (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
 
-MIGRATIONS: Final = (_TABLES, _NOTED)
+_REPLACES: Final = "ALTER TABLE code ADD COLUMN replaces BLOB;"
+"""The device that whoever uses the code takes the place of."""
+
+MIGRATIONS: Final = (_TABLES, _NOTED, _REPLACES)
 """``MIGRATIONS[i]`` leads from version i to version i + 1. Never change one that was released."""
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from crdtsync.errors import CrdtsyncError, NoRegister, RecordError, RoleTaken, UnknownShop, WrongClock
+from crdtsync.errors import (
+    CrdtsyncError,
+    IntegrityDefect,
+    NoRegister,
+    RecordError,
+    RoleTaken,
+    UnknownShop,
+    WrongClock,
+)
+from crdtsync.runtime.concerns import CLOCK_OFFSET_MAX_MS, span
 from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_space
 from crdtsync.runtime.doctor.finding import Finding, notice, well, wrong
 from crdtsync.runtime.doctor.register import process_state
-from crdtsync.runtime.register_status import CLOCK_OFFSET_MAX_MS, span
 from crdtsync_server.folder import KEYS, LOCK, STORE, DataFolder
 
 if TYPE_CHECKING:
     from crdtsync.storage.log import ShopLog, Store
-    from crdtsync_server.access import Access, ShopRow
+    from crdtsync_server.access import ShopRow
 
 CHECKS: Final[dict[str, str]] = {
     "folder": "the data folder is there and can be written",
@@ -24,9 +32,12 @@ CHECKS: Final[dict[str, str]] = {
     "keys": "private keys are for the service's user alone",
     "serving": "a process serves the folder",
     "store": "the stores open, and there is a shop",
+    "copies": "no register's data was put back from an old copy, or copied; nor the relay's",
     "quarantine": "nothing was refused, held or set apart",
+    "missing": "no hole is in any chain, and after a restore every register was here",
     "registers": "registers were heard of lately",
     "clocks": "their clocks agree with this machine's",
+    "devices": "of each: last contact, what it has pending, up to where it is complete, version, clock",
 }
 """What is looked at, in this order."""
 
@@ -34,15 +45,19 @@ UNHEARD_MS: Final = 24 * 3_600_000
 """A register that was not here for so long is worth a word."""
 
 
-def examine_relay(data: Path, now_ms: int) -> list[Finding]:
+Tell = Callable[[dict[str, Any]], None]
+
+
+def examine_relay(data: Path, now_ms: int, tell: Tell = lambda device: None) -> list[Finding]:
     """Look at everything that a relay needs, while it runs or not. Never raises for what is wrong; changes
-    nothing; needs no network.
+    nothing; needs no network. ``tell`` gets what is known of each device (``devices.devices_of``), with the
+    name of its shop.
     """
     order = list(CHECKS)
-    return sorted(_findings(data, now_ms), key=lambda found: order.index(found.check))
+    return sorted(_findings(data, now_ms, tell), key=lambda found: order.index(found.check))
 
 
-def _findings(data: Path, now_ms: int) -> Iterator[Finding]:
+def _findings(data: Path, now_ms: int, tell: Tell) -> Iterator[Finding]:
     folder = DataFolder(data)
     yield (found := look_at_folder(data, STORE, "relay"))
     if found.exit_code == NoRegister.exit_code:
@@ -52,7 +67,7 @@ def _findings(data: Path, now_ms: int) -> Iterator[Finding]:
     yield _keys(data / KEYS)
     yield _serving(folder)
     try:
-        yield from _shops(data, now_ms)
+        yield from _shops(data, now_ms, is_served=folder.served_by() is not None, tell=tell)
     except CrdtsyncError as error:
         yield wrong("store", error)
 
@@ -79,7 +94,7 @@ def _serving(folder: DataFolder) -> Finding:
     return well("serving", f"process {process} serves this folder")
 
 
-def _shops(data: Path, now_ms: int) -> Iterator[Finding]:
+def _shops(data: Path, now_ms: int, *, is_served: bool, tell: Tell) -> Iterator[Finding]:
     from crdtsync_server.open import opened
 
     with opened(data) as (access, store):
@@ -90,10 +105,11 @@ def _shops(data: Path, now_ms: int) -> Iterator[Finding]:
         else:
             yield well("store", f"the stores open, with {len(shops)} shop(s)")
         for shop in shops:
-            yield from _shop(access, store, shop, now_ms)
+            yield from _shop(store, shop, now_ms)
+            yield from _devices(store.shop(shop.id), shop.name, is_served=is_served, tell=tell)
 
 
-def _shop(access: Access, store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
+def _shop(store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
     log = store.shop(shop.id)
     apart = log.apart()
     refused = [row for row in apart if not row.held]
@@ -105,7 +121,59 @@ def _shop(access: Access, store: Store, shop: ShopRow, now_ms: int) -> Iterator[
         yield notice("quarantine", f"{shop.name}: {len(apart)} records are held", look)
     else:
         yield well("quarantine", f"{shop.name}: nothing was refused, held or set apart")
+    yield _missing(log, shop.name)
+    yield from _copies(log, shop.name)
     yield from _registers(log, shop.name, now_ms)
+
+
+def _devices(log: ShopLog, shop: str, *, is_served: bool, tell: Tell) -> Iterator[Finding]:
+    from crdtsync_server.devices import devices_of, told
+
+    for device in devices_of(log, is_served=is_served):
+        tell({"shop": log.shop, "shop_name": shop} | device)
+        revoked = ", revoked" if device["revoked"] else ""
+        yield well("devices", f"{shop}, {device['name']}{revoked}: {told(device)}")
+
+
+def _missing(log: ShopLog, shop: str) -> Finding:
+    from crdtsync_server.missing import holes, untold
+
+    look = f"`crdtsync-relay missing '{shop}'` names it"
+    away = untold(log)
+    if away:
+        names = ", ".join(row.name for row in away)
+        what = f"{shop}: since the relay was put back, not here yet: {names}"
+        return notice("missing", what, f"let them come: they bring what the backup lacks; {look}")
+    gaps = holes(log)
+    if gaps:
+        names = ", ".join(sorted({row.name for row in gaps}))
+        return notice("missing", f"{shop}: entries are missing between those held: {names}", look)
+    return well("missing", f"{shop}: no hole is in any chain")
+
+
+def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
+    from crdtsync_server.contacts import read_contact
+    from crdtsync_server.copied import copied_in
+    from crdtsync_server.owner import OwnerChain
+    from crdtsync_server.restore import read_restored
+    from crdtsync_server.restored import restored_ms
+
+    directory = OwnerChain.read(log).directory
+    told, restored = copied_in(log, directory), restored_ms(log)
+    for one in told:
+        yield wrong("copies", IntegrityDefect(f"{shop}: {one.says}", hint=one.advice))
+    away = []
+    for certificate in {one.device: one for one in directory.certificates()}.values():
+        contact = read_contact(log, certificate.device)
+        is_back = contact is not None and contact.at_ms >= (restored or 0)
+        if certificate.role != "relay" and not directory.is_revoked(certificate.device) and not is_back:
+            away.append(certificate.name)
+    if restored is not None and away and read_restored(log) is None:  # Else ``missing`` tells it.
+        what = f"{shop}: the relay was put back from a backup, or had lost the shop"
+        hint = f"its registers bring what it lacks; not here since: {', '.join(sorted(away))}"
+        yield notice("copies", what, hint)
+    elif not told:
+        yield well("copies", f"{shop}: no register's data was put back from an old copy, or copied")
 
 
 def _registers(log: ShopLog, shop: str, now_ms: int) -> Iterator[Finding]:

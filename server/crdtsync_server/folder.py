@@ -6,6 +6,8 @@
 ``keys/``          private keys, see ``keys``
 ``place``          empty; by its inode a copy of the folder is told from the folder (see ``restored``)
 ``serve.lock``     held by the one process that serves
+``backup.lock``    held by the one process that makes a backup
+``before-…/``      what a restore found here, see ``restore``
 =================  ==================================================================================
 """
 
@@ -23,6 +25,7 @@ KEYS = "keys"
 STORE = "relay.sqlite"
 ACCESS = "access.sqlite"
 LOCK = "serve.lock"
+BACKUP_LOCK = "backup.lock"
 PLACE = "place"
 
 

@@ -41,6 +41,10 @@ class KeyFolder:
                 # Another process made it at the same moment: that one counts.
         return PrivateKey.from_bytes(_read(path, "the relay's own key"))
 
+    def has_relay_key(self) -> bool:
+        """Whether there is one already."""
+        return (self.folder / RELAY_KEY).exists()
+
     def new_key(self) -> PrivateKey:
         """A fresh key, on no disk yet."""
         return PrivateKey.from_seed(self._random(32))

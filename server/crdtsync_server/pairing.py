@@ -36,12 +36,15 @@ _SCRYPT = {"n": 4096, "r": 8, "p": 1, "dklen": 32}
 
 @dataclass(frozen=True, slots=True)
 class IssuedCode:
-    """A new code, shown once, and when it ends (Unix milliseconds)."""
+    """A new code, shown once, and when it ends (Unix milliseconds). ``replaces``: the lost device whose place
+    is taken by whoever uses it.
+    """
 
     code: PairingCode
     shop: bytes
     role: str
     expires_ms: int
+    replaces: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,14 @@ class Grant:
     """What a right code permits: one device of ``role`` in ``shop``. ``code_id`` names the code for ever.
 
     ``has_expired``: it permits nothing new, but whoever used it in time may ask for the answer again.
+    ``replaces``: the lost device that it takes the place of.
     """
 
     code_id: str
     shop: bytes
     role: str
     has_expired: bool
+    replaces: bytes | None = None
 
 
 class PairingCodes:
@@ -66,9 +71,17 @@ class PairingCodes:
         self._random = random
 
     def issue(
-        self, shop: bytes, role: str, relay_public_key: bytes, *, valid_minutes: int = VALID_MINUTES
+        self,
+        shop: bytes,
+        role: str,
+        relay_public_key: bytes,
+        *,
+        valid_minutes: int = VALID_MINUTES,
+        replaces: bytes | None = None,
     ) -> IssuedCode:
-        """Make a code for one device. Durable on return; the code itself can never be shown again."""
+        """Make a code for one device, which may replace another. Durable on return; the code itself can never
+        be shown again.
+        """
         now_ms = self._clock.now_ms()
         expires_ms = now_ms + valid_minutes * 60_000
         db = self._database
@@ -80,11 +93,11 @@ class PairingCodes:
                     break
             salt = self._random(16)
             db.write(
-                "INSERT INTO code (selector, shop, role, salt, hash, created_ms, expires_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (code.selector, shop, role, salt, _hash(salt, code.verifier), now_ms, expires_ms),
+                "INSERT INTO code (selector, shop, role, salt, hash, created_ms, expires_ms, replaces)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (code.selector, shop, role, salt, _hash(salt, code.verifier), now_ms, expires_ms, replaces),
             )
-        return IssuedCode(code, shop, role, expires_ms)
+        return IssuedCode(code, shop, role, expires_ms, replaces)
 
     def check(self, secret: str, address: str) -> Grant:
         """What the secret of a code permits. Costs about 20 ms.
@@ -101,9 +114,9 @@ class PairingCodes:
             self._note_attempt(bucket, None, now_ms)
             raise PairingRefused("this is no pairing code") from None
         row = self._database.row(
-            "SELECT shop, role, salt, hash, expires_ms FROM code WHERE selector = ?", (selector,)
+            "SELECT shop, role, salt, hash, expires_ms, replaces FROM code WHERE selector = ?", (selector,)
         )
-        shop, role, salt, expected, expires_ms = row or (None, "", bytes(16), bytes(32), 0)
+        shop, role, salt, expected, expires_ms, replaces = row or (None, "", bytes(16), bytes(32), 0, None)
         if shop is not None:
             self._refuse_above_limit("shop = ?", shop, now_ms)
         # The hash is computed also when there is no such code, so that time does not tell.
@@ -112,7 +125,7 @@ class PairingCodes:
             self._note_attempt(bucket, shop, now_ms)
             raise PairingRefused("the relay does not know this pairing code")
         code_id = hashlib.sha256(salt + expected).hexdigest()[:32]
-        return Grant(code_id, shop, role, has_expired=now_ms >= expires_ms)
+        return Grant(code_id, shop, role, has_expired=now_ms >= expires_ms, replaces=replaces)
 
     def mark_used(self, secret: str, device: bytes) -> None:
         """Note who used a code, for showing. Idempotent."""

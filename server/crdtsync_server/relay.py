@@ -18,6 +18,8 @@ from prometheus_client import Gauge
 from starlette.websockets import WebSocket
 
 from crdtsync.errors import CrdtsyncError, DamagedStore, LinkClosed, StorageError
+from crdtsync.ids import ENTRY
+from crdtsync.model.entry import read_entry
 from crdtsync.model.signature import sign_with_purpose
 from crdtsync.protocol import limits
 from crdtsync.protocol.about import ABOUT_PURPOSE, About, about_payload
@@ -26,6 +28,7 @@ from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.comparison import DocumentReader
 from crdtsync.runtime.connection import Connection
+from crdtsync.runtime.copies import copied_registers
 from crdtsync.runtime.link_trouble import SLOWED
 from crdtsync.runtime.tail import Growth
 from crdtsync.storage.sqlite import SqliteStore
@@ -47,6 +50,9 @@ LOOK_EVERY_S = 0.25
 """How often the relay looks for what other processes wrote (a new pairing, a restored shop)."""
 
 RESTARTING = 1012
+
+FOLLOWS = b'"follows":{'
+"""In the first entry of a register that goes on in another chain than before. See ``runtime.copies``."""
 
 
 class Relay(RelayHome):
@@ -224,8 +230,24 @@ class Relay(RelayHome):
             get_logger().error("commit_failed", reason=str(error))
         else:
             sizes = [len(row.record) for growth in growths for row in growth.rows]
+            for growth in growths:
+                self._tell_copied(growth)
             self._health.committed(seconds=seconds, records=len(sizes), records_bytes=sum(sizes))
         super().committed(growths, seconds, error)
+
+    def _tell_copied(self, growth: Growth) -> None:
+        for row in growth.rows:
+            if FOLLOWS in row.record and row.record[:1] == ENTRY:
+                entry = read_entry(row.record[1:])
+                copied = copied_registers(self.shop_log(growth.shop))
+                if entry.facts.chain not in {one.goes_on for one in copied}:
+                    continue  # It has enrolled again.
+                get_logger().warning(
+                    "register_copied",
+                    shop=growth.shop,
+                    device=entry.author,
+                    hint="its data was put back or copied; `crdtsync-relay status` says what to do",
+                )
 
     async def _look_around(self) -> None:
         """Now and then: what other processes wrote, and what has become of the devices."""

@@ -26,6 +26,9 @@ from crdtsync_server.owner import OwnerChain
 GENERATION = "series_generation"
 """State of a shop's log: what its new series begin with."""
 
+RESTORED = "restored_ms"
+"""State of a shop's log: when it was noticed that it was put back or lost, eight bytes, big-endian."""
+
 _LETTERS = "ABCDEFGHJKMNPQRSTVWXYZ"
 _CHARACTERS = "0123456789" + _LETTERS
 
@@ -35,8 +38,15 @@ def generation_of(log: ShopLog) -> str:
     return (log.state(GENERATION) or b"").decode()
 
 
-def begin_generation(log: ShopLog, random: RandomBytes) -> None:
+def restored_ms(log: ShopLog) -> int | None:
+    """When it was last noticed that the shop was put back from a backup, or lost; None if it never was."""
+    data = log.state(RESTORED)
+    return None if data is None else int.from_bytes(data, "big")
+
+
+def begin_generation(log: ShopLog, random: RandomBytes, now_ms: int) -> None:
     """From now on series begin anew. Inside a transaction."""
+    log.set_state(RESTORED, now_ms.to_bytes(8, "big"))
     first, *others = random(3)
     text = _LETTERS[first % len(_LETTERS)] + "".join(_CHARACTERS[one % len(_CHARACTERS)] for one in others)
     log.set_state(GENERATION, text.encode())

@@ -181,6 +181,20 @@ def test_whoever_takes_the_connection_and_says_nothing_is_given_up(till, monkeyp
     assert "says nothing" in found["relay"]["says"]
 
 
+@pytest.mark.parametrize(("scheme", "step"), [("ws", "relay"), ("wss", "tls")])
+def test_over_a_slow_line_no_wrong_cause_is_told(till, monkeypatch, scheme, step):
+    """A line is taken for a slow one by how long the connection took; here every line is."""
+    monkeypatch.setattr(network, "BUDGET_S", 0.5)
+    monkeypatch.setattr(network, "SLOW_LINE_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        belongs_to(till, f"{scheme}://127.0.0.1:{server.getsockname()[1]}")
+        found = findings(till)
+    assert found["address"]["state"] == "well"
+    assert (found[step]["state"], found[step]["exit_code"]) == ("unknown", 0)
+    assert "the line is slow" in found[step]["says"]
+    assert "crdtsync sync" in found[step]["advice"]
+
+
 def test_a_name_server_that_does_not_answer_is_given_up(till, monkeypatch):
     monkeypatch.setattr(network, "BUDGET_S", 0.2)
     answered = threading.Event()

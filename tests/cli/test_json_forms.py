@@ -3,14 +3,17 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 from click.testing import CliRunner
 
 from crdtsync.cli import json_forms
 from crdtsync.cli.json_form import Form, many, number, text
 from crdtsync.runtime.register import Register
+from crdtsync.runtime.replica import STORE
 from crdtsync_server.cli import json_forms as relay_json_forms
 from crdtsync_server.cli import main as relay_main
 from crdtsync_server.local import LocalRelay
@@ -147,6 +150,9 @@ def test_a_register_of_a_shop(tmp_path):
         as_form_says(till, "resync", "--dry-run")
         as_form_says(till, "resync")
         assert as_form_says(till, "status")["state"] == "synced"
+    with closing(apsw.Connection(str(till.folder / STORE))) as store:
+        store.execute("UPDATE document SET crc = crc + 1")
+    as_form_says(till, "salvage")
 
 
 @pytest.mark.slow
@@ -202,8 +208,15 @@ def test_the_relay(tmp_path):
     held(RELAY_FORMS["doctor"], json.loads(told.stdout))
     facts("quarantine", "list", "Cave")
     facts("quarantine", "retry", "Cave")
+    facts("restore", "Cave", "Caisse 1")
     facts("revoke", "Cave", "Caisse 1")
     facts("hold", "list", "Cave")  # What is on hold: `test_hold.py`.
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("correct horse battery staple")
+    backup = (str(tmp_path / "relay.backup"), "--with-keys", str(passphrase))
+    assert facts("backup", *backup)["shops"][0]["devices"]
+    assert facts("restore-from", *backup, "--replace")["moved_aside_to"]
+    assert facts("missing", "Cave")["missing"]
 
 
 def test_every_form_belongs_to_a_command_of_which_it_is_known_that_it_fits():

@@ -341,6 +341,21 @@ def test_a_name_from_elsewhere_cannot_break_the_line(till):
     assert (result.stderr.count("\n"), "\x1b" in result.stderr) == (1, False)
 
 
+@pytest.mark.parametrize("word", ["Ch\udce2teau", "\udcff"])
+def test_what_a_scanner_set_to_another_alphabet_types_is_refused_in_words(till, word):
+    for arguments in (("sell", word, "--pay", "card"), ("product", "show", word), ("status", "--data", word)):
+        result = till.run(*arguments)
+        assert (result.exit_code, result.stdout) == (errors.WrongCommandLine.exit_code, "")
+        assert "is not text in UTF-8" in result.stderr
+
+
+def test_a_setting_that_is_no_text_is_refused_in_words(till, monkeypatch):
+    monkeypatch.setenv("CRDTSYNC_TLS_CA", "/etc/ca-\udce9.pem")
+    result = till.run("status")
+    assert result.exit_code == errors.WrongCommandLine.exit_code
+    assert "CRDTSYNC_TLS_CA" in result.stderr
+
+
 def test_with_json_an_error_is_one_document_on_standard_error(till):
     result = till.run("sell", "NOPE", "--pay", "card", "--json")
     told = json.loads(result.stderr)

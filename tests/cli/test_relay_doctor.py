@@ -87,6 +87,40 @@ def test_a_relay_that_works_is_well(till, folder):
     assert set(found) == set(CHECKS)
 
 
+def test_of_each_register_all_that_is_known_is_told_to_a_person_and_to_a_script(till, folder):
+    number = till.sell(["CM-19"], ["card"]).number
+    till.sync()
+    wait_until(lambda: devices(folder)["Caisse 1"]["complete_to"] == number)
+    wait_until(lambda: devices(folder)["Caisse 1"]["last_contact_at"])
+    change_contact(
+        folder, till, connected=False, pending_sales=2, pending_amount_minor=3700, log_end=1 << 40,
+        clock_offset_ms=3000, software="crdtsync 9.9",
+    )  # fmt: skip
+    expected = {
+        "connected": False,
+        "pending_sales": 2,
+        "pending_amount_minor": 3700,
+        "complete_to": number,
+        "clock_offset_ms": 3000,
+        "software": "crdtsync 9.9",
+    }
+    known = devices(folder)["Caisse 1"]
+    [told] = json.loads(run(folder, "doctor").stdout)["devices"]
+    assert (told["shop_name"], told["name"]) == ("Cave du Port", "Caisse 1")
+    for facts in (known, told):
+        assert expected.items() <= facts.items()
+        assert facts["complete_to_at"] is not None
+        assert facts["last_contact_at"] is not None
+    status, doctor = (
+        " ".join(CliRunner().invoke(main, [command, "--data", str(folder)]).stdout.split())
+        for command in ("status", "doctor")
+    )
+    for text in (number, known["last_contact_at"], known["complete_to_at"], "+3 s", "crdtsync 9.9", "37,00"):
+        assert text in status
+        assert text in doctor
+    assert "2 tickets pending, 37,00 €" in doctor
+
+
 def test_a_folder_without_a_relay_is_all_that_is_told(tmp_path):
     found = findings(tmp_path / "none")
     assert [(check, one["exit_code"]) for check, one in found.items()] == [
@@ -184,3 +218,7 @@ def test_where_an_entry_is_missing_it_is_complete_up_to_the_one_before(till, fol
         assert log.set_damaged_apart(seq, 1)
     store.close()
     assert devices(folder)["Caisse 1"]["complete_to"] == numbers[0]
+    found = findings(folder)["missing"]
+    assert found["says"] == "Cave du Port: entries are missing between those held: Caisse 1"
+    told = CliRunner().invoke(main, ["missing", "Cave du Port", "--data", str(folder)]).stdout
+    assert f"between tickets {numbers[0]} and {numbers[2]}" in told

@@ -10,7 +10,9 @@ import pytest
 from crdtsync.errors import DiskFull, StorageError, WrongClock
 from crdtsync.runtime.doctor import disk
 from crdtsync.runtime.doctor.finding import CHECKS
+from crdtsync.runtime.doctor.locally import LocalLook
 from crdtsync.runtime.keyfile import DEVICE_KEY
+from crdtsync.runtime.register import Register
 from tests.cli.conftest import Till
 
 pytestmark = pytest.mark.usefixtures("on_a_disk_of_this_machine")
@@ -64,3 +66,16 @@ def test_a_clock_a_year_behind_what_is_recorded_is_told(till, monkeypatch):
     said = till.ok("status")
     assert " days behind what is recorded already" in said
     assert "set the clock" in said
+
+
+def test_who_watches_has_the_disk_looked_at_now_and_then_and_at_once_where_the_clock_steps(till, monkeypatch):
+    with Register.open(till.folder) as register:
+        status, look, now_ms = register.status(), LocalLook(till.folder), 1_000_000
+        looks = []
+        genuine = disk.look_at_space
+        monkeypatch.setattr(disk, "look_at_space", lambda folder: looks.append(folder) or genuine(folder))
+        found = [look.findings(status, now_ms + second * 1000) for second in range(25)]
+        assert len(looks) == 3
+        assert len({len(each) for each in found}) == 1
+        look.findings(status, now_ms - 1)
+        assert len(looks) == 4

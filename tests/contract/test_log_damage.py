@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdtsync.errors import DamagedStore
+from crdtsync.errors import DamagedStore, StorageError
 from crdtsync.ids import Origin, Position
 from crdtsync.storage.log import Acknowledged, Cursor, DocumentRow, Refusal
 from crdtsync.testing.records import MadeUpChain, made_up_update
@@ -191,3 +191,39 @@ def test_a_mended_log_can_be_packed(world, sales):
     assert [seq for seq, _ in world.log.read(0, bytes_max=9999).records] == [1, 2, 4, 5]
     assert world.append(sales[2]) == [6]
     assert [(run.lo, run.hi) for run in world.log.runs()] == [(1, 5)]
+
+
+# -- beginning anew, as after a restore ----------------------------------------------------------------------
+
+
+def test_a_log_that_begins_anew_has_met_nobody(world):
+    """Put back from a backup: everybody gives it what it lacks, and is given what it has."""
+    chain = MadeUpChain(1)
+    world.append(*(chain.entry(Origin(PEER, 10 + number)) for number in range(5)))
+    bad = MadeUpChain(2).entry()
+    with world.transaction() as log:
+        log.set_cursor(PEER, Cursor(Position(20, b"h" * 32)))
+        log.refuse(PEER, Refusal(21, bad.digest, "bad-signature", "", False), bad.record, 1)
+        log.set_acknowledged(PEER, log.end, 7)
+    end, runs = world.log.end, world.log.runs()
+    with world.transaction() as log:
+        log.begin_anew(b"the log put back")
+    assert (world.log.log_id, world.log.end, world.log.runs()) == (b"the log put back", end, runs)
+    assert (world.log.cursor(PEER), world.log.acknowledged(PEER)) == (None, None)
+    assert world.log.refusals_given(PEER) == []
+    assert bad.record in [apart.record for apart in world.log.apart()]
+    batch = world.log.read(0, bytes_max=9999, skip_origin=Origin(PEER, 9999))
+    assert [seq for seq, _ in batch.records] == [1, 2, 3, 4, 5]
+
+
+def test_a_beginning_that_is_undone_leaves_the_log_its_id_and_its_cursors(world, sales):
+    with pytest.raises(ZeroDivisionError), world.transaction() as log:
+        log.begin_anew(b"the log put back")
+        raise ZeroDivisionError
+    assert (world.log.log_id, world.log.cursor(PEER).position.seq) == (LOG, 20)
+
+
+def test_a_log_begins_anew_inside_a_transaction_only(world, sales):
+    with pytest.raises((RuntimeError, StorageError)):
+        world.log.begin_anew(b"the log put back")
+    assert world.log.log_id == LOG

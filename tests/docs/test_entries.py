@@ -84,6 +84,7 @@ def test_the_kinds_of_the_owner_and_the_roles_are_told():
         "01",
         b"c" * 32,
         b"o" * 16,
+        certificate.Replaced(b"l" * 16, (), certificate.NeverArrived(3, 12_740, 1)),
     )
     assert certificate.build_certify(certified).keys() == told - set(certificate.ROLES)
     assert certificate.build_revoke(b"d" * 16, [], reason="").keys() == words(

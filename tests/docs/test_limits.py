@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crdtsync.protocol import limits
-from crdtsync.runtime import bounds, link, register_status
+from crdtsync.runtime import bounds, concerns, link
 from crdtsync_server import home, pace, server
 from crdtsync_server.config import RelayConfig
 
@@ -19,7 +19,7 @@ CODE = {
     "RelayConfig": RELAY_CONFIG,
     **{
         module.__name__.rsplit(".", 1)[1]: vars(module)
-        for module in (limits, bounds, link, register_status, home, pace, server)
+        for module in (limits, bounds, concerns, link, home, pace, server)
     },
 }
 

@@ -332,7 +332,7 @@ def _answer(driver: Driver, numbers: Numbers) -> Message:
     lo, hi = wanted[numbers.byte() % len(wanted)] if wanted else (1, max(1, got.seq))
     fills = (lo, max(lo, min(hi, lo + numbers.number())))
     if numbers.byte() & 1:
-        return Pack(got, got, b"p" * numbers.number(), fills)
+        return Pack(got, got, b"p" * (numbers.number() % 3000), fills)
     return Records(got, got, *driver._rows(numbers, *fills), fills)
 
 

@@ -73,6 +73,8 @@ def test_both_copies_of_a_register_sell_and_every_ticket_can_be_given_back(tmp_p
                 assert one.report(sold[0].business_day).total_minor == 3700
             for ticket in sold:
                 assert till.refund(ticket.link.hex()[:8]).total_minor == -1850
+            later = [one.sell([WINE], ["card"]).number.partition("-")[0] for one in (till, copy)]
+            assert later[0] == till.identity.series != later[1], "the one that came second numbers anew"
 
 
 def test_a_key_that_outlived_its_store_does_not_give_out_its_numbers_again(tmp_path):

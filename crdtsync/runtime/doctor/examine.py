@@ -11,12 +11,7 @@ from crdtsync.protocol.about import About
 from crdtsync.runtime.doctor.disk import look_at_disk
 from crdtsync.runtime.doctor.finding import CHECKS, Finding, notice, well, wrong
 from crdtsync.runtime.doctor.network import look_at_relay
-from crdtsync.runtime.doctor.register import (
-    look_at_certificate,
-    look_at_clock,
-    look_at_records,
-    look_at_syncing,
-)
+from crdtsync.runtime.doctor.register import look_at_store
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register import Register
@@ -51,10 +46,7 @@ def _findings(config: RegisterConfig, open_register: Callable[[], Register]) -> 
                 yield notice("relay", "this register belongs to no relay", "enrol it with `crdtsync join`")
             else:
                 yield from look_at_relay(relay, config.tls_ca, said.append)
-            yield look_at_clock(status, now_ms(), said[0].now_ms if said else None)
-            yield look_at_syncing(status, config.data)
-            yield look_at_certificate(status)
-            yield from look_at_records(status)
+            yield from look_at_store(status, config.data, now_ms(), said[0].now_ms if said else None)
     except CrdtsyncError as error:
         yield wrong("store", error)
 

@@ -23,6 +23,7 @@ CHECKS: Final[dict[str, str]] = {
     "relay": "what answers is the relay that this register was enrolled with, and it is well",
     "version": "relay and register speak the same version of the protocol",
     "certificate": "the relay's shop has not revoked this register, nor refused it",
+    "copies": "no register's data was put back from an old copy, or copied; nor the relay's",
     "quarantine": "nothing was refused, held or set apart",
     "pending": "the relay has everything on its disk",
 }

@@ -7,30 +7,35 @@ from pathlib import Path
 from typing import Final
 
 from crdtsync.errors import RoleTaken
+from crdtsync.runtime.concerns import CLOCK_OFFSET_MAX_MS
 from crdtsync.runtime.doctor.disk import look_at_disk
 from crdtsync.runtime.doctor.finding import Finding
-from crdtsync.runtime.doctor.register import (
-    look_at_certificate,
-    look_at_clock,
-    look_at_records,
-    look_at_syncing,
-)
-from crdtsync.runtime.register_status import CLOCK_OFFSET_MAX_MS, Status
+from crdtsync.runtime.doctor.register import look_at_store
+from crdtsync.runtime.register_status import Status
 
-_TOLD_BY_STATUS: Final = frozenset(("quarantine", "pending"))
+_TOLD_BY_STATUS: Final = frozenset(("copies", "quarantine", "pending"))
 
 
-def look_locally(status: Status, folder: Path, now_ms: int) -> list[Finding]:
-    """Folder, drive, space, key, clock, who synchronises, certificate, quarantine, pending. Milliseconds;
-    raises nothing for what is wrong.
+LOOK_AT_DISK_EVERY_MS: Final = 10_000
+"""How old what is said of folder, drive, space and key may be, where it is asked for every second."""
+
+
+class LocalLook:
+    """What the doctor finds without the network, again and again: a status is asked for each second, and the
+    disk, which costs more, now and then.
     """
-    return [
-        *look_at_disk(folder),
-        look_at_clock(status, now_ms, None),
-        look_at_syncing(status, folder),
-        look_at_certificate(status),
-        *look_at_records(status),
-    ]
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._disk: tuple[int, list[Finding]] | None = None
+
+    def findings(self, status: Status, now_ms: int) -> list[Finding]:
+        """Folder, drive, space, key, clock, who synchronises, certificate, quarantine, pending. Milliseconds;
+        raises nothing for what is wrong. ``now_ms`` is the clock's; where it steps, all is looked at again.
+        """
+        if self._disk is None or not 0 <= now_ms - self._disk[0] < LOOK_AT_DISK_EVERY_MS:
+            self._disk = now_ms, list(look_at_disk(self._folder))
+        return [*self._disk[1], *look_at_store(status, self._folder, now_ms)]
 
 
 def beyond_status(findings: list[Finding], status: Status) -> Iterator[Finding]:

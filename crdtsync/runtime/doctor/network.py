@@ -7,6 +7,7 @@ the place of the one that synchronises. It is asked to prove its key over a numb
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import queue
 import secrets
@@ -34,6 +35,11 @@ from crdtsync.runtime.identity import Relay
 BUDGET_S: Final = 0.7
 """In so much time the way to the relay is looked at. What has not answered by then is told as that."""
 
+SLOW_LINE_S: Final = 0.1
+"""Where the connection alone took longer, a round trip does: TLS and the question need three or four, so that
+what is not answered within ``BUDGET_S`` may well be on its way.
+"""
+
 GIVEN_UP_S: Final = 5.0
 """When a socket that nobody waits for any more is closed."""
 
@@ -48,25 +54,35 @@ _BLOCKED: Final = {
 }
 
 
+_SLOWLY: Final = {"tls": "TLS was not agreed upon", "relay": "what answers there has not said who it is"}
+
+_Found = Finding | About | float | None
+"""What the way brings: findings, what the relay says of itself, how long the connection took in seconds, and
+None at its end.
+"""
+
+
 def look_at_relay(relay: Relay, tls_ca: str | None, told: Callable[[About], None]) -> Iterator[Finding]:
     """Name, address, TLS and relay, as far as one gets within ``BUDGET_S``. ``told`` gets what the relay says
     of itself, if it does. Never raises.
     """
-    findings: queue.SimpleQueue[Finding | About | None] = queue.SimpleQueue()
+    findings: queue.SimpleQueue[_Found] = queue.SimpleQueue()
     threading.Thread(
         target=_walk, args=(relay, tls_ca, findings.put), name="doctor", daemon=True
     ).start()  # Looking up a name cannot be given up otherwise.
     ends_s = time.monotonic() + BUDGET_S
-    reached = 0
+    reached, connected_in_s = 0, 0.0
     while True:
         try:
             found = findings.get(timeout=max(0.001, ends_s - time.monotonic()))
         except queue.Empty:
-            step = _STEPS[min(reached, len(_STEPS) - 1)]
-            yield wrong(step, RelayUnreachable(f"{relay.url}: {_BLOCKED[step]}, within {BUDGET_S} s"))
+            yield _blocked(relay, _STEPS[min(reached, len(_STEPS) - 1)], connected_in_s)
             return
         if found is None:
             return
+        if isinstance(found, float):
+            connected_in_s = found
+            continue
         if isinstance(found, About):
             told(found)
             continue
@@ -75,7 +91,19 @@ def look_at_relay(relay: Relay, tls_ca: str | None, told: Callable[[About], None
         yield found
 
 
-def _walk(relay: Relay, tls_ca: str | None, put: Callable[[Finding | About | None], None]) -> None:
+def _blocked(relay: Relay, step: str, connected_in_s: float) -> Finding:
+    if connected_in_s < SLOW_LINE_S:
+        return wrong(step, RelayUnreachable(f"{relay.url}: {_BLOCKED[step]}, within {BUDGET_S} s"))
+    what = (
+        f"the line is slow: the connection alone took {connected_in_s:.1f} s, "
+        f"and {_SLOWLY[step]} within {BUDGET_S} s"
+    )
+    return unknown(
+        step, what, "`crdtsync sync` waits longer; `crdtsync status` says when the relay last confirmed"
+    )
+
+
+def _walk(relay: Relay, tls_ca: str | None, put: Callable[[_Found], None]) -> None:
     try:
         for found in _steps(relay, tls_ca):
             put(found)
@@ -85,7 +113,7 @@ def _walk(relay: Relay, tls_ca: str | None, put: Callable[[Finding | About | Non
         put(None)
 
 
-def _steps(relay: Relay, tls_ca: str | None) -> Iterator[Finding | About]:
+def _steps(relay: Relay, tls_ca: str | None) -> Iterator[Finding | About | float]:
     try:
         parts = urlsplit(socket_url(relay.url, ABOUT_PATH))
     except InvalidName as error:
@@ -100,10 +128,12 @@ def _steps(relay: Relay, tls_ca: str | None) -> Iterator[Finding | About]:
         yield wrong("name", RelayUnreachable(f"the name {host} is not known ({error.strerror})", hint=hint))
         return
     yield well("name", f"{host} is {', '.join(sorted({str(place[4][0]) for place in places}))}")
+    began_s = time.monotonic()
     connected = _connect(places)
     if isinstance(connected, OSError):
         yield wrong("address", RelayUnreachable(f"{host}, port {port}: {why(connected)}", hint=_NOBODY))
         return
+    yield time.monotonic() - began_s
     yield well("address", f"something answers at port {port}")
     with connected:
         yield from _ask(connected, relay, parts.path, host, secure=secure, tls_ca=tls_ca)
@@ -131,7 +161,7 @@ def _ask(
     connected: socket.socket, relay: Relay, path: str, host: str, *, secure: bool, tls_ca: str | None
 ) -> Iterator[Finding | About]:
     if not secure:
-        yield well("tls", "not in use: the relay is known by its own key")
+        yield unencrypted(str(connected.getpeername()[0]))
         yield from _greet(connected, relay, path, host)
         return
     try:
@@ -145,6 +175,22 @@ def _ask(
         with wrapped:
             yield well("tls", f"its certificate is trusted ({wrapped.version()})")
             yield from _greet(wrapped, relay, path, host)
+
+
+def unencrypted(address: str) -> Finding:
+    """What to say of a line without TLS to that IP address: on this machine nobody is in between."""
+    try:
+        is_here = ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        is_here = False
+    if is_here:
+        return well("tls", "not in use: the relay is on this machine, and known by its own key")
+    what = (
+        "not in use: whoever is in between can read sales, and say in the relay's name that they are stored"
+    )
+    return notice(
+        "tls", what, "give the relay TLS and enrol with its wss:// address, unless the line is yours"
+    )
 
 
 def _greet(connected: socket.socket, relay: Relay, path: str, host: str) -> Iterator[Finding | About]:

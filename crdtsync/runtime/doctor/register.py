@@ -15,13 +15,27 @@ from crdtsync.errors import (
     RoleTaken,
     WrongClock,
 )
+from crdtsync.runtime.concerns import CLOCK_OFFSET_MAX_MS, span
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
-from crdtsync.runtime.register_status import CLOCK_OFFSET_MAX_MS, Status, span
+from crdtsync.runtime.register_status import Status
 from crdtsync.runtime.role import SYNC_LOCK, holder_of
 
 DAY_MS: Final = 86_400_000
 
 _SET_CLOCK: Final = "set the clock (better: let the machine take its time from the network)"
+
+
+def look_at_store(
+    status: Status, folder: Path, now_ms: int, relay_now_ms: int | None = None
+) -> Iterator[Finding]:
+    """All that a status says: clock, who synchronises, certificate, copies, quarantine, pending.
+    ``relay_now_ms``: what the relay's clock shows, where it was asked.
+    """
+    yield look_at_clock(status, now_ms, relay_now_ms)
+    yield look_at_syncing(status, folder)
+    yield look_at_certificate(status)
+    yield look_at_copies(status)
+    yield from look_at_records(status)
 
 
 def look_at_clock(status: Status, now_ms: int, relay_now_ms: int | None) -> Finding:
@@ -81,6 +95,17 @@ def look_at_certificate(status: Status) -> Finding:
     if trouble is not None and "refuses this register" in trouble.message:
         return wrong("certificate", AccessDenied(trouble.message, hint=trouble.hint))
     return well("certificate", f"{status.name} is a device of {status.shop_name}")
+
+
+def look_at_copies(status: Status) -> Finding:
+    """Whether a register must be enrolled again, this one first."""
+    copied = sorted(status.copied, key=lambda one: not one.is_own)
+    if not copied and status.relay_put_back_at_ms is not None and status.pending.records:
+        what = "the relay was put back from an older copy, or lost its data"
+        return notice("copies", what, "what it lost goes out again: let every register synchronise once")
+    if not copied:
+        return well("copies", "no register's data was put back from an old copy, or copied")
+    return wrong("copies", IntegrityDefect(copied[0].says, hint=copied[0].advice))
 
 
 def look_at_records(status: Status) -> Iterator[Finding]:

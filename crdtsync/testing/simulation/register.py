@@ -156,6 +156,7 @@ class SimulatedSyncer(RegisterHome):
         super().__init__(
             open_store=machine.plate.open,
             identity=machine.identity,
+            key=machine.key,
             clock=machine.clock,
             random=machine.random_bytes,
             changed=lambda: None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,11 +29,14 @@ def command(data: Path, as_json: bool) -> int:
     """Look for what keeps this relay from its work, and say what to do.
 
     It looks at the folder, the drive, the room on it, the keys, the process that serves, the stores, what was
-    refused, and at each register: when it was last here, and whether its clock is right. It works while the
-    relay runs or not, needs no network, and ends with the exit code of the first thing that is wrong.
+    refused, and at each register: when it was last here, what it has pending, up to which number it is
+    complete, its version, and whether its clock is right. It works while the relay runs or not, needs no
+    network, and ends with the exit code of the first thing that is wrong.
     """
     from crdtsync.cli.doctor_text import tell_findings
     from crdtsync.runtime.clock import SystemClock
     from crdtsync_server.diagnosis import examine_relay
 
-    return tell_findings(examine_relay(data, SystemClock().now_ms()), as_json=as_json)
+    devices: list[dict[str, Any]] = []
+    findings = examine_relay(data, SystemClock().now_ms(), devices.append)
+    return tell_findings(findings, as_json=as_json, more={"devices": devices})

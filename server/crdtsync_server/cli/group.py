@@ -10,12 +10,16 @@ COMMANDS = {
     "serve": ("serve", "Serve the shops of a data folder."),
     "shop": ("shop", "Make shops and list them."),
     "pair": ("pair", "Print a pairing code for one more device of a shop."),
+    "restore": ("restore", "Print a pairing code for the register that replaces a lost one."),
     "revoke": ("revoke", "Cut a device off; what it sold stays."),
     "verify": ("verify", "Check every checksum, link, number, total and signature."),
     "quarantine": ("quarantine", "What was refused, held or damaged; judge it again."),
     "doctor": ("doctor", "What keeps the relay from its work, and what to do."),
     "status": ("status", "Shops, devices and what was not admitted."),
     "hold": ("hold", "Sales of devices that were cut off: show them, let them in."),
+    "backup": ("backup", "Bring what is new into a backup, while the relay runs."),
+    "restore-from": ("restore_from", "Put a relay back from a backup, into a new folder."),
+    "missing": ("missing", "What registers recorded and nobody has any more."),
     "rescue": ("rescue", "Take what a register wrote into a rescue file."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""

@@ -32,7 +32,7 @@ def command(shop: str, data: Path, as_json: bool) -> None:
     Works while the relay runs.
     """
     from crdtsync.cli.output import many, money, print_json, print_table
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
     from crdtsync_server.hold import on_hold
     from crdtsync_server.open import opened
 
@@ -69,7 +69,7 @@ def command(shop: str, data: Path, as_json: bool) -> None:
 
 def hold_facts(hold: DeviceHold) -> dict[str, Any]:
     """What one device has on hold, as JSON."""
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
 
     return {
         "device": hold.device,

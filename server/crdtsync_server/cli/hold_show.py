@@ -36,7 +36,7 @@ def command(shop: str, device: str, data: Path, as_json: bool) -> None:
     from crdtsync.cli.output import money, print_json, print_table
     from crdtsync.runtime.register_status import Pending
     from crdtsync_server.cli.hold_list import hold_facts
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
     from crdtsync_server.hold import find_device, on_hold
     from crdtsync_server.open import opened
 
@@ -65,7 +65,7 @@ def command(shop: str, device: str, data: Path, as_json: bool) -> None:
 
 def _entry_facts(one: OnHold) -> dict[str, Any]:
     from crdtsync.runtime.register_status import Pending
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
 
     alone = Pending()
     alone.add(one.entry.body)

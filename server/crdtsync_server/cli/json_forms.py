@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from crdtsync.cli.json_fields import DIAGNOSIS, FINDING, JUDGED_AGAIN, QUARANTINED, QUARANTINED_WHOLE
-from crdtsync.cli.json_form import Form, amount, many, number, one, text, texts, truth, value
+from crdtsync.cli.json_form import Form, amount, many, number, one, text, texts, time, truth, value
 
 _CODE = (
     text("code", "the pairing code; it lets one device in, once"),
@@ -94,8 +94,68 @@ _SHOP = (
     number("refused", "records refused"),
     number("damaged", "records found damaged on disk"),
     many("not_admitted", "these records", _NOT_ADMITTED),
+    many(
+        "copied",
+        "registers whose data was put back from an old copy, or copied, and that must be enrolled again",
+        (
+            value("device", "id", "the register"),
+            text("name", "its name"),
+            text("says", "what is known of it, a sentence"),
+            text("advice", "what to do"),
+            text("series", "what its tickets are numbered with since it found out"),
+            time("at_ms", "since when"),
+            number("forks_at", "first number of its chain that is there twice", null="where none is"),
+            truth("is_own", "always false: a relay sells nothing"),
+        ),
+    ),
+    value(
+        "restored_at",
+        "utc",
+        "when it was noticed that the relay was put back from a backup, or had lost the shop",
+        null="where it never was",
+    ),
     number("open_codes", "pairing codes that can still be used"),
     many("devices", "the devices", _DEVICE),
+)
+
+_HELD = (
+    value("shop", "id", "the shop"),
+    text("name", "its name"),
+    value("log", "id", "the relay's log of it, when the backup was made"),
+    number("log_end", "number of the newest record in the backup"),
+    many(
+        "devices",
+        "each device",
+        (
+            text("name", "its name"),
+            text(
+                "complete_to", "last ticket up to which the backup has all of it", null="where there is none"
+            ),
+            value(
+                "complete_to_at", "utc", "when it made the last entry up to there", null="where there is none"
+            ),
+        ),
+    ),
+)
+
+_MISSING = (
+    text(
+        "sort",
+        "`hole` (entries are missing between others), `tail` (an end that another entry names), `untold` "
+        "(the device has not been here since the relay was put back)",
+    ),
+    value("device", "hex", "whose it is; empty where that is not known"),
+    text("name", "its name"),
+    value("chain", "digest", "the chain", null="for `untold`"),
+    number("first", "number along the chain of the first entry missing", null="for `untold`"),
+    number("last", "number of the last one", null="for `untold`"),
+    text("after", "the last ticket before it", null="where there is none"),
+    text("before", "the first ticket after it", null="where there is none"),
+    text("number", "the ticket that is named", null="where none is"),
+    text("named_by", "the entry that names it", null="but for `tail`"),
+    number("sales", "sales pending when the device was last here", null="but for `untold`, or if not said"),
+    amount("amount_minor", "what they come to", null="but for `untold`, or if not said"),
+    value("last_contact_at", "utc", "when the device was last here", null="but for `untold`"),
 )
 
 FORMS: Final = (
@@ -132,6 +192,19 @@ FORMS: Final = (
     ),
     Form("pair", (value("shop", "id", "the shop"), text("name", "its name"), *_CODE)),
     Form(
+        "restore",
+        (
+            value("shop", "id", "the shop"),
+            text("name", "its name"),
+            value("device", "id", "the lost register"),
+            text("lost", "its name"),
+            number("never_arrived_sales", "sales and refunds that it had told of and that are not here"),
+            amount("never_arrived_amount_minor", "what they come to"),
+            value("never_arrived_told_at", "utc", "when it told it", null="where nothing is missing"),
+            *_CODE,
+        ),
+    ),
+    Form(
         "revoke",
         (
             value("shop", "id", "the shop"),
@@ -140,7 +213,18 @@ FORMS: Final = (
             truth("is_new", "whether it was not cut off before"),
         ),
     ),
-    Form("doctor", DIAGNOSIS, says="Told whatever is wrong; nothing is on standard error then."),
+    Form(
+        "doctor",
+        (
+            *DIAGNOSIS,
+            many(
+                "devices",
+                "each device, as `status` tells it",
+                (value("shop", "id", "its shop"), text("shop_name", "the shop's name"), *_DEVICE),
+            ),
+        ),
+        says="Told whatever is wrong; nothing is on standard error then.",
+    ),
     Form("hold list", _HOLD, "list"),
     Form("hold show", (*_HOLD, many("on_hold", "the entries, in the order of their chain", _ON_HOLD))),
     Form(
@@ -212,6 +296,42 @@ FORMS: Final = (
                     many("notes", "what is odd and no defect", FINDING),
                 ),
             ),
+        ),
+    ),
+    Form(
+        "backup",
+        (
+            text("file", "the file"),
+            value("made_at", "utc", "the moment that the backup shows"),
+            number("backups", "whole backups since the file was written anew"),
+            truth("written_anew", "whether this one wrote it anew"),
+            number("written_bytes", "what this backup took", "bytes"),
+            number("file_bytes", "what the file takes now", "bytes"),
+            number("interrupted_bytes", "what an interrupted backup had left, and is gone", "bytes"),
+            truth("keys", "whether the private keys are inside, sealed with a passphrase"),
+            many("shops", "what it holds", _HELD),
+        ),
+    ),
+    Form(
+        "restore-from",
+        (
+            text("data", "the data folder"),
+            value("made_at", "utc", "the moment that the backup shows"),
+            number("interrupted_bytes", "what lies behind it of an interrupted one", "bytes"),
+            truth("new_key", "whether it goes on without the old key, so that registers must be moved"),
+            text("moved_aside_to", "where what was in the folder is now", null="where nothing was"),
+            texts("damages", "what was damaged already when the backup was made"),
+            many("shops", "what was put back", _HELD),
+        ),
+    ),
+    Form(
+        "missing",
+        (
+            value("shop", "id", "the shop"),
+            text("name", "its name"),
+            value("restored_at", "utc", "when it was put back from a backup", null="if it never was"),
+            value("backup_made_at", "utc", "when that backup was made", null="if it never was"),
+            many("missing", "what is missing", _MISSING),
         ),
     ),
 )

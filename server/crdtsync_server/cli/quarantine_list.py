@@ -27,7 +27,7 @@ def command(shop: str, data: Path, as_json: bool) -> None:
     from crdtsync.cli.output import print_json
     from crdtsync.cli.quarantine_text import print_quarantine, quarantined_facts
     from crdtsync.runtime.quarantine import quarantined
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
     from crdtsync_server.open import opened
 
     with opened(data) as (access, store):

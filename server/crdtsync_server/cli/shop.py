@@ -54,7 +54,7 @@ def create(data: Path, as_json: bool, name: str, valid_minutes: int) -> None:
 def list_shops(data: Path, as_json: bool) -> None:
     """List the shops of this relay."""
     from crdtsync.cli.output import print_json, print_table
-    from crdtsync_server.cli.show import utc
+    from crdtsync_server.devices import utc
     from crdtsync_server.open import opened
 
     with opened(data) as (access, _):

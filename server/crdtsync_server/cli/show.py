@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from crdtsync_server.devices import utc
+
 if TYPE_CHECKING:
     from crdtsync_server.pairing import IssuedCode
-
-
-def utc(at_ms: int) -> str:
-    """A moment for machines and people alike: ``2026-11-24T14:32:05Z``."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def code_facts(issued: IssuedCode) -> dict[str, Any]:

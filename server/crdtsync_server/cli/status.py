@@ -11,10 +11,8 @@ from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
-    from crdtsync.model.certificate import Certificate
-    from crdtsync.storage.log import ShopLog, Store
+    from crdtsync.storage.log import Store
     from crdtsync_server.access import Access, ShopRow
-    from crdtsync_server.completeness import CompleteTo
 
 
 @click.command(epilog=epilog("crdtsync-relay status --data /var/lib/crdtsync", "shown", NO_RELAY))
@@ -48,14 +46,12 @@ def command(data: Path, as_json: bool) -> None:
 
 def _shop_facts(access: Access, store: Store, shop: ShopRow, *, is_served: bool) -> dict[str, Any]:
     from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
-    from crdtsync_server.cli.show import utc
-    from crdtsync_server.completeness import complete_to
+    from crdtsync_server.copied import copied_in
+    from crdtsync_server.devices import devices_of, utc
     from crdtsync_server.owner import OwnerChain
+    from crdtsync_server.restored import restored_ms
 
     log = store.shop(shop.id)
-    complete = complete_to(log)
-    chain = OwnerChain.read(log)
-    newest = {certificate.device: certificate for certificate in chain.directory.certificates()}
     documents = log.documents()
     apart = [
         {
@@ -81,55 +77,10 @@ def _shop_facts(access: Access, store: Store, shop: ShopRow, *, is_served: bool)
         "refused": sum(not one["held"] and one["code"] != "damaged" for one in apart),
         "damaged": sum(one["code"] == "damaged" for one in apart),
         "not_admitted": apart,
+        "copied": copied_in(log, OwnerChain.read(log).directory),
+        "restored_at": utc(restored) if (restored := restored_ms(log)) is not None else None,
         "open_codes": access.codes.count_open(shop.id),
-        "devices": [
-            _device_facts(
-                log,
-                certificate,
-                complete.get(certificate.device),
-                is_revoked=chain.directory.is_revoked(certificate.device),
-                is_served=is_served,
-            )
-            for certificate in newest.values()
-            if certificate.role != "relay"
-        ],
-    }
-
-
-def _device_facts(
-    log: ShopLog, certificate: Certificate, complete: CompleteTo | None, *, is_revoked: bool, is_served: bool
-) -> dict[str, Any]:
-    from crdtsync_server.cli.show import utc
-    from crdtsync_server.contacts import read_contact
-
-    contact = read_contact(log, certificate.device)
-    cursor = log.cursor(contact.log) if contact else None
-    given = log.refusals_given(contact.log) if contact else []
-    stored = cursor.position.seq if cursor else 0
-    # What it said last was said before the rest of its log came, and it may have left since.
-    is_stored = (
-        contact is not None and contact.log_end is not None and stored >= contact.log_end and not given
-    )
-    return {
-        "device": certificate.device,
-        "name": certificate.name,
-        "role": certificate.role,
-        "series": certificate.series,
-        "revoked": is_revoked,
-        "connected": is_served and contact is not None and contact.connected,
-        "slowed": is_served and contact is not None and contact.connected and contact.slowed,
-        "last_contact_at": utc(contact.at_ms) if contact else None,
-        "complete_to": complete.number if complete else None,
-        "complete_to_at": utc(complete.at_ms) if complete else None,
-        "software": contact.software if contact else None,
-        "stored": stored,
-        "acknowledged": contact.acknowledged if contact else 0,
-        "behind": log.end.seq - min(contact.acknowledged if contact else 0, log.end.seq),
-        "pending_sales": 0 if is_stored else contact.pending_sales if contact else None,
-        "pending_amount_minor": 0 if is_stored else contact.pending_amount_minor if contact else None,
-        "clock_offset_ms": contact.clock_offset_ms if contact else None,
-        "held": sum(refusal.held for refusal in given),
-        "refused": sum(not refusal.held for refusal in given),
+        "devices": devices_of(log, is_served=is_served),
     }
 
 
@@ -156,6 +107,11 @@ def _print(facts: dict[str, Any]) -> None:
                 f"! {many(shop['signatures_bad'], 'stored entry', 'stored entries')} not signed by the "
                 "author: `crdtsync-relay verify` names them"
             )
+        if shop["restored_at"]:
+            click.echo(f"put back from a backup, or lost and filled again: noticed at {shop['restored_at']}")
+        for one in shop["copied"]:
+            click.echo(f"! {one.says}")
+            click.echo(f"  {one.advice}")
         _print_devices(shop)
         for one in shop["not_admitted"]:
             word = "held" if one["held"] else "set apart"
@@ -178,6 +134,7 @@ def _print_devices(shop: dict[str, Any]) -> None:
                 str(device["behind"]),
                 "–" if sales is None else f"{sales} ({money(amount)})",
                 _clock(device["clock_offset_ms"]),
+                device["software"] or "–",
                 str(device["held"] + device["refused"]),
                 device["device"].hex(),
             )
@@ -194,10 +151,11 @@ def _print_devices(shop: dict[str, Any]) -> None:
         "behind",
         "pending",
         "clock",
+        "version",
         "not admitted",
         "id",
     )
-    print_table(titles, rows, right=(5, 7, 8))
+    print_table(titles, rows, right=(5, 7, 9))
 
 
 def _presence(device: dict[str, Any]) -> str:

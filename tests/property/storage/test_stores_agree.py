@@ -164,6 +164,10 @@ class StoresAgree(RuleBasedStateMachine):
     def rotate(self, shop, number):
         self.both(shop, lambda log: log.rotate_log_id(bytes([number]) * 16))
 
+    @rule(shop=shops, number=st.integers(0, 255))
+    def begin_anew(self, shop, number):
+        self.both(shop, lambda log: log.begin_anew(bytes([number]) * 16))
+
     @precondition(lambda self: self.items)
     @rule(shop=shops, peer=peers, seq=places, choice=st.integers(0, 10_000), held=st.booleans())
     def refuse(self, shop, peer, seq, choice, held):

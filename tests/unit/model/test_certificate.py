@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from crdtsync.errors import BadSignature, InvalidName, MalformedRecord, NotPermitted
-from crdtsync.model.certificate import Certificate, Directory, build_certify, build_revoke, read_revocation
+from crdtsync.model.certificate import (
+    Certificate,
+    Directory,
+    NeverArrived,
+    Replaced,
+    build_certify,
+    build_revoke,
+    read_certificate,
+    read_revocation,
+)
 from crdtsync.model.chain import next_body
 from crdtsync.model.entry import Entry, Head, read_entry
 from crdtsync.model.sealed import seal
@@ -200,3 +209,38 @@ def test_what_was_admitted_before_is_believed() -> None:
     payload = build_certify(Certificate(till.author, "x", "register", till.key.public, owner.author))
     entry = forged(owner, "certify", payload)
     assert owner.directory.with_entry(entry, admitted=True).certificate(till.author) is not None
+
+
+@pytest.mark.parametrize("told", [None, NeverArrived(3, 12_740, 1_795_507_200_000)])
+def test_a_certificate_says_which_lost_register_it_replaces_and_what_never_arrived(
+    told: NeverArrived | None,
+) -> None:
+    owner, till = MemoryOwner(), MemoryTill()
+    replaced = Replaced(b"l" * 16, (HEAD,), told)
+    owner.certify(till, series="05", replaces=replaced)
+    certificate = owner.directory.certificate(till.author)
+    assert certificate is not None
+    assert certificate.replaces == replaced
+
+
+@pytest.mark.parametrize(
+    "replaces",
+    [
+        None,
+        [],
+        {},
+        {"device": "00" * 16},
+        {"device": "00" * 15, "heads": []},
+        {"heads": []},
+        {"device": "00" * 16, "heads": {}},
+        {"device": "00" * 16, "heads": [], "told": None},
+        {"device": "00" * 16, "heads": [], "told": {}},
+        {"device": "00" * 16, "heads": [], "told": {"sales": 1, "amt": 2}},
+        {"device": "00" * 16, "heads": [], "told": {"sales": 1, "amt": True, "at": 3}},
+    ],
+)
+def test_what_is_replaced_is_of_its_form_or_the_certificate_is_none(replaces: Any) -> None:
+    till = MemoryTill()
+    certificate = Certificate(till.author, "till 1", "register", till.key.public, b"s" * 16, series="03")
+    with pytest.raises(MalformedRecord):
+        read_certificate(build_certify(certificate) | {"replaces": replaces})

@@ -4,6 +4,7 @@ from pycrdt import Doc, Map
 from crdtsync.errors import IntegrityDefect, NotSynchronised, UnsafeUpdate
 from crdtsync.model.compaction import compact
 from crdtsync.protocol.fingerprint import content_fingerprint
+from crdtsync.testing.yjs_bytes import HALF_A_CHARACTER
 
 
 def price_updates(count):
@@ -64,6 +65,11 @@ def test_a_state_whose_content_differs_replaces_nothing():
 def test_an_update_that_the_engine_refuses_ends_the_attempt():
     with pytest.raises(UnsafeUpdate):
         compact([b"\x01\x02"], fingerprint=content_fingerprint)
+
+
+def test_nothing_is_compacted_into_a_state_that_nobody_could_read():
+    with pytest.raises(IntegrityDefect, match="no replica would take"):
+        compact([HALF_A_CHARACTER], fingerprint=content_fingerprint)
 
 
 def test_no_updates_are_an_empty_state():

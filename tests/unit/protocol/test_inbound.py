@@ -189,6 +189,21 @@ def test_what_matters_at_once_is_asked_for_first():
     assert shelf.told() == [Want(20, 30), Want(90, 100), Want(31, 89), Want(1, 19)]
 
 
+def test_how_much_of_what_matters_at_once_is_left_is_known():
+    shelf = Shelf(at_once=False)
+    assert shelf.inbound.first_left(at(100)) == 100
+    shelf.inbound.on_cut(Cut(at(100), ((90, 100), (20, 30))))
+    assert shelf.inbound.first_left(at(100)) == 100, "nothing of it is on the disk yet"
+    shelf.store()
+    assert shelf.inbound.first_left(at(100)) == 22
+    shelf.inbound.on_records(records(100, 100, fills=(20, 30)))
+    shelf.store()
+    assert shelf.inbound.first_left(at(100)) == 11
+    shelf.inbound.restart()
+    shelf.store()
+    assert shelf.inbound.first_left(at(0)) == 0
+
+
 def test_intervals_that_overlap_are_wanted_once():
     shelf = Shelf(at_once=False)
     shelf.inbound.on_cut(Cut(at(10), ((5, 8), (6, 10))))

@@ -13,6 +13,7 @@ from crdtsync.runtime.comparison import NOTHING, DocumentDigests, DocumentReader
 from crdtsync.storage.log import Cursor
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.testing.stepped import SHOP, SteppedShop
+from crdtsync.testing.yjs_bytes import HALF_A_CHARACTER, NAME, update
 
 
 @pytest.fixture
@@ -120,6 +121,12 @@ def test_content_without_one_record_is_another(shop):
 def test_an_update_that_waits_for_another_counts(shop):
     first, _, third = (record for _, record in shop.relay.log.document_records("catalogue"))
     assert content_digest([first]) != content_digest([first, third])
+
+
+def test_a_document_of_which_the_engine_makes_nonsense_is_known_by_its_records():
+    broken, other = (update_record("x/broken", data) for data in (HALF_A_CHARACTER, update(NAME, client=7)))
+    assert content_digest([broken, other]) == content_digest([other, broken])
+    assert len({content_digest(records) for records in ([broken], [other], [broken, other])}) == 3
 
 
 def test_nothing_is_held_of_a_document_that_is_not_there(shop):

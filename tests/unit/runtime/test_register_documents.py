@@ -8,11 +8,12 @@ from crdtsync.errors import InvalidName, RecordError, StorageError
 from crdtsync.ids import Item, record_digest, update_record
 from crdtsync.runtime.register import Register
 from crdtsync.testing.clock import seeded_bytes
+from crdtsync.testing.yjs_bytes import HALF_A_CHARACTER, NAME, update
 
 
-def append(till, record):
+def append(till, record, document="x/loyalty"):
     with till.replica.store.transaction():
-        till.replica.log.append(Item(record, "x/loyalty", record_digest(record)))
+        till.replica.log.append(Item(record, document, record_digest(record)))
 
 
 def points(document, name="points"):
@@ -132,6 +133,18 @@ def test_an_update_that_the_engine_refuses_hides_nothing_else(till):
     document = till.document("x/loyalty")
     assert (points(document), document.refused) == ({"a": "1"}, [record_digest(bad)])
     assert [finding.code for finding in till.verify().findings] == ["update"]
+
+
+def test_a_document_of_which_the_engine_makes_nonsense_does_not_hide_the_others(till):
+    append(till, update_record("x/broken", HALF_A_CHARACTER), "x/broken")
+    with till.document("x/loyalty").transaction() as doc:
+        doc.get("points", type=Map)["a"] = "1"
+    shown = {row.name: row.fingerprint for row in till.status(all_documents=True).documents}
+    assert len(shown["x/broken"]) == len(shown["x/loyalty"]) == 64
+    before = shown["x/broken"]
+    append(till, update_record("x/broken", update(NAME, client=7)), "x/broken")
+    shown = {row.name: row.fingerprint for row in till.status(all_documents=True).documents}
+    assert shown["x/broken"] != before
 
 
 def test_records_that_came_in_the_wrong_order_are_all_shown(till):

@@ -232,3 +232,14 @@ def test_a_document_that_cannot_be_mended_needs_a_person(enrolled):
     with enrolled.replica.store.transaction():
         save_unmended(enrolled.replica.log, set())
     assert enrolled.status().concerns == ()
+
+
+def test_a_sale_that_is_gone_from_the_end_of_the_disk_needs_a_person(enrolled, same_till):
+    """Nobody can say whether the relay has it: so this is not "up to date"."""
+    enrolled.sell(["CM-19"], ["card"])
+    acknowledge_all(enrolled)
+    enrolled.sell(["CM-19"], ["card"])
+    enrolled.replica.store.connection.execute("DELETE FROM record WHERE pos = (SELECT max(pos) FROM record)")
+    status = same_till.status()
+    assert status.state == "attention"
+    assert any("1 entries of this register are missing" in concern for concern in status.concerns)

@@ -16,6 +16,7 @@ def test_a_setting_has_a_flag_and_an_environment_variable_after_its_name():
         ({"port": 65_536}, "ports end at 65535"),
         ({"connections_max": 0}, "--connections-max is 0; at least 1"),
         ({"request_timeout_s": 0}, "--request-timeout-s is 0; at least 0.05"),
+        ({"request_timeout_s": float("nan")}, "--request-timeout-s is nan; at least 0.05"),
         ({"tls_cert": "cert.pem"}, "--tls-cert and --tls-key go together"),
         ({"log_format": "xml"}, "--log-format is 'xml'; it can be auto, json, text"),
         ({"log_level": "loud"}, "--log-level is 'loud'"),

@@ -229,3 +229,53 @@ def test_a_store_that_met_damage_does_not_stay_in_the_past(tmp_path, whole):
     assert kept.value.seq == end
     store.close()
     other.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM stretch",
+        "DELETE FROM origin",
+        "DELETE FROM origin WHERE log_id IS NULL",
+        "DELETE FROM pack_origin",
+        "UPDATE stretch SET origin = (SELECT no FROM origin WHERE log_id IS NOT NULL)",
+        "UPDATE OR REPLACE pack_origin SET origin = (SELECT no FROM origin WHERE log_id IS NOT NULL)",
+    ],
+)
+@pytest.mark.parametrize("acknowledged", [0, 9, 15])
+def test_nothing_counts_as_safe_because_what_it_is_found_by_is_lost(whole, tmp_path, sql, acknowledged):
+    path = tmp_path / "shop.db"
+    shutil.copy(whole, path)
+    store = SqliteStore(path)
+    log = store.shop(SHOP)
+    with store.transaction():
+        log.set_acknowledged(PEER, Position(acknowledged, log.hash_at(acknowledged)), 5)
+    before = {seq for seq, _ in log.unacknowledged(PEER)}
+    store.connection.execute(sql)
+    store.close()
+    store = SqliteStore(path)
+    assert before
+    assert {seq for seq, _ in store.shop(SHOP).unacknowledged(PEER)} >= before
+    assert list(store.check())
+    store.close()
+
+
+def test_a_row_that_is_gone_is_missed_by_what_is_pending(whole, tmp_path):
+    path = tmp_path / "shop.db"
+    shutil.copy(whole, path)
+    store = SqliteStore(path)
+    store.connection.execute("DELETE FROM record WHERE pos & 0xffff = 20")
+    with pytest.raises(DamagedStore) as damage:
+        list(store.shop(SHOP).unacknowledged(PEER))
+    assert damage.value.seq == 20
+    store.close()
+
+
+def test_where_it_is_lost_which_rows_are_ours_they_are_not_taken_for_a_new_peers(whole, tmp_path):
+    path = tmp_path / "shop.db"
+    shutil.copy(whole, path)
+    store = SqliteStore(path)
+    store.connection.execute("DELETE FROM origin")
+    with pytest.raises(DamagedStore), store.transaction():
+        store.shop(SHOP).append(MadeUpChain(3).entry(Origin(PEER, 77)))
+    store.close()

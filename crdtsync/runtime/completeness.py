@@ -1,4 +1,4 @@
-"""How far the relay has what each register recorded: without a gap from its first entry on."""
+"""How far a replica has what each register recorded: without a gap from its first entry on."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ def complete_to(log: ShopLog) -> dict[bytes, CompleteTo]:
             continue
         known = found.get(first.author)
         if known is None or known.at_ms < last.body["ts"]:
-            found[first.author] = CompleteTo(run.hi, last.body["ts"], _last_number(log, run.chain, run.hi))
+            found[first.author] = CompleteTo(run.hi, last.body["ts"], last_number(log, run.chain, run.hi))
     return found
 
 
-def _last_number(log: ShopLog, chain: bytes, n: int) -> str | None:
+def last_number(log: ShopLog, chain: bytes, n: int) -> str | None:
+    """The last ticket number of a chain up to entry ``n``; None if none is near."""
     for _, sealed in reversed(list(log.chain_entries(chain, max(1, n - LOOKED_BACK_MAX), n))):
         entry = read_entry(sealed)
         if entry.kind in ("sale", "refund") and entry.body["mode"] == "live":

@@ -1,0 +1,220 @@
+"""A store that does not open any more: what can be read goes into a new one, and nothing else is needed."""
+
+import json
+import shutil
+from contextlib import closing
+
+import apsw
+import pytest
+
+from crdtsync.errors import (
+    CrdtsyncError,
+    DamagedStore,
+    NoRegister,
+    RoleTaken,
+    StorageError,
+    StoreBusy,
+    UsageError,
+)
+from crdtsync.ids import record_digest
+from crdtsync.runtime.clock import SystemClock, system_random
+from crdtsync.runtime.register import Register
+from crdtsync.runtime.replica import STORE
+from crdtsync.runtime.salvage import salvage
+from crdtsync.runtime.syncer import sync_role
+from crdtsync.storage.log import Refusal
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync_server.local import LocalRelay
+from tests.cli.conftest import Till
+
+DAMAGES = {
+    "the head of the log": "UPDATE shop SET h = zeroblob(32)",
+    "the end of the log": "UPDATE shop SET seq = seq + 5",
+    "the id of the log": "UPDATE shop SET log_id = zeroblob(16)",
+    "every chain": "UPDATE chain SET crc = crc + 1",
+    "chains gone": "DELETE FROM chain",
+    "the totals": "UPDATE document SET crc = crc + 1",
+    "documents gone": "DELETE FROM document",
+    "who it is": "UPDATE state SET value = x'00' WHERE key = 'identity'",
+    "all small state": "DELETE FROM state",
+    "whose rows they are": "DELETE FROM origin",
+    "what rows are found by": "DELETE FROM stretch; UPDATE chain SET crc = crc + 1",
+    "the shops": "DELETE FROM shop",
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A relay, and the folder of a register with four tickets, two of which only it has."""
+    folder = tmp_path_factory.mktemp("shop")
+    with LocalRelay(folder / "relay", shop="Cave du Port") as relay:
+        with Register.join(folder / "till", relay.url, relay.pairing_code(), name="Caisse 1") as till:
+            till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
+            till.sell(["CM-19"], ["card"])
+            till.sell(["CM-19"], ["card"], request_id="second")
+            till.sync()
+            till.sell(["CM-19"], ["cash"])
+            till.sell(["CM-19"], ["card"], request_id="fourth")
+        yield relay, folder / "till"
+
+
+@pytest.fixture
+def folder(shop, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(shop[1], tmp_path / "till")
+
+
+def rot(folder, sql):
+    with closing(apsw.Connection(str(folder / STORE))) as connection:
+        connection.execute(sql)
+
+
+def salvaged(folder, **options):
+    return salvage(folder, SystemClock(), system_random, **options)
+
+
+def numbers(till):
+    return sorted(row.number for row in till.sales())
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_no_ticket_is_lost_whatever_they_were_found_by_is_damaged(shop, folder, damage):
+    relay, _ = shop
+    rot(folder, damage)
+    address = None if "DELETE FROM state" not in damage else relay.url
+    made = salvaged(folder, relay_url=address)
+    assert (made.name, made.shop_name, made.lost, made.relay_url) == (
+        "Caisse 1",
+        "Cave du Port",
+        0,
+        relay.url,
+    )
+    with Register.open(folder) as till:
+        assert not till.verify().findings
+        status = till.status()
+        assert (status.pending.sales, status.pending.amount_minor) == (4, 7400)
+        assert status.concerns == ()
+        assert till.sell(["CM-19"], ["card"], request_id="fourth").number == numbers(till)[-1]
+        till.sync()
+        assert till.status().state == "synced"
+        # From here on for this copy alone: to the relay, other copies that sell would be forks.
+        sold = till.sell(["CM-19"], ["card"]).number
+        assert numbers(till) == [f"{sold[:-1]}{n}" for n in range(1, 6)]
+    assert made.kept_as.exists()
+
+
+@pytest.fixture
+def relay(tmp_path):
+    """Another relay, for who sells on."""
+    with LocalRelay(tmp_path / "relay", shop="Cave du Port") as relay:
+        yield relay
+
+
+def test_what_is_on_a_page_that_cannot_be_read_comes_back_from_the_relay(relay, tmp_path):
+    folder = tmp_path / "another"
+    with Register.join(folder, relay.url, relay.pairing_code(), name="Caisse 2") as till:
+        till.sync()
+        till.products.add("TER-01", name="Terrine", price_minor=695, vat_rate=550)
+        for _ in range(40):
+            till.sell(["TER-01"], ["card"])
+        till.sync()
+        pending = till.sell(["TER-01"], ["card"]).number
+        before = numbers(till)
+    with closing(SqliteStore(folder / STORE)) as store:
+        page = store.connection.pragma("page_size")
+        leaves = store.database.rows(
+            "SELECT pageno FROM dbstat WHERE name = 'record' AND pagetype = 'leaf' ORDER BY pageno"
+        )
+        middle = leaves[4][0]
+        store.connection.pragma("wal_checkpoint(TRUNCATE)")
+    with (folder / STORE).open("r+b") as file:
+        file.seek((middle - 1) * page)
+        file.write(b"\xa5" * page)
+    made = salvaged(folder)
+    assert made.lost
+    with Register.open(folder) as till:
+        assert pending in numbers(till)
+        assert len(numbers(till)) < len(before)
+        till.sync()
+        till.resync()
+        assert numbers(till) == before
+        assert till.sell(["TER-01"], ["card"]).number > before[-1]
+        assert not till.verify().findings
+
+
+def test_what_was_set_apart_is_carried_over(folder):
+    with Register.open(folder) as till, till.replica.store.transaction():
+        refusal = Refusal(3, record_digest(b"Ejunk"), "malformed", "no record", held=False)
+        till.replica.log.refuse(b"some-other-log-1", refusal, b"Ejunk", 1)
+    rot(folder, DAMAGES["the head of the log"])
+    assert salvaged(folder).apart == 1
+    with Register.open(folder) as till:
+        assert [row.record for row in till.replica.log.apart()] == [b"Ejunk"]
+
+
+def test_a_number_that_was_printed_is_not_given_again_although_its_entry_is_lost(folder):
+    with Register.open(folder) as till:
+        last = numbers(till)[-1]
+    rot(folder, "UPDATE record SET bytes = x'45' WHERE pos = (SELECT max(pos) FROM record)")
+    rot(folder, DAMAGES["the totals"])
+    assert salvaged(folder).lost == 1
+    with Register.open(folder) as till:
+        assert till.status().state == "attention"
+        assert till.sell(["CM-19"], ["card"]).number > last
+
+
+def test_a_store_that_is_whole_is_left_alone(folder):
+    before = (folder / STORE).read_bytes()
+    with pytest.raises(UsageError, match="nothing in"):
+        salvaged(folder)
+    assert (folder / STORE).read_bytes() == before
+
+
+def test_while_another_process_uses_the_store_it_is_left_alone(folder):
+    rot(folder, DAMAGES["the head of the log"])
+    with closing(apsw.Connection(str(folder / STORE))) as other:
+        other.execute("SELECT * FROM shop").fetchall()
+        with pytest.raises(StoreBusy):
+            salvaged(folder)
+    with sync_role(folder), pytest.raises(RoleTaken):
+        salvaged(folder)
+    with pytest.raises(DamagedStore, match="head of the log"):
+        Register.open(folder)
+    assert salvaged(folder).records
+
+
+def test_what_says_nothing_of_whose_it_is_is_left_alone(folder, tmp_path):
+    rot(folder, "DELETE FROM record; DELETE FROM pack; UPDATE chain SET crc = crc + 1")
+    with pytest.raises(NoRegister, match="whose store"):
+        salvaged(folder)
+    with pytest.raises(NoRegister):
+        salvaged(tmp_path / "nowhere")
+    (folder / STORE).write_bytes(b"no store at all" * 1000)
+    with pytest.raises(StorageError):
+        salvaged(folder)
+
+
+def test_every_error_that_salvaging_mends_names_the_command(folder, tmp_path):
+    hints = {}
+    for place, (name, sql) in enumerate(DAMAGES.items()):
+        damaged = shutil.copytree(folder, tmp_path / str(place))
+        rot(damaged, sql)
+        try:
+            with Register.open(damaged) as till:
+                till.sell(["CM-19"], ["card"])
+                till.status()
+        except CrdtsyncError as error:
+            hints[name] = error.hint
+    assert {name for name, hint in hints.items() if "crdtsync salvage" not in hint} == set()
+
+
+def test_the_command_tells_a_person_and_a_script(folder, tmp_path):
+    rot(folder, DAMAGES["the head of the log"])
+    again = Till(shutil.copytree(folder, tmp_path / "again"))
+    told = Till(folder).ok("salvage")
+    assert "Caisse 1, Cave du Port" in told
+    assert "crdtsync sync" in told
+    made = again.json("salvage")
+    assert (made["name"], made["lost"]) == ("Caisse 1", 0)
+    assert again.run("salvage").exit_code == UsageError.exit_code
+    assert json.loads(again.run("salvage", "--json").stderr)["code"] == "UsageError"
