@@ -27,9 +27,10 @@ from crdtsync.errors import (
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, record_digest
 from crdtsync.model.admission import signature_holds
 from crdtsync.model.certificate import Directory
+from crdtsync.model.chain import ChainHead
 from crdtsync.model.entry import SOFTWARE, Entry, is_owner_kind, read_entry
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
-from crdtsync.runtime.identity import IDENTITY, Identity, load_relay, present_shop, read_identity
+from crdtsync.runtime.identity import HEAD, IDENTITY, Identity, load_relay, present_shop, read_identity
 from crdtsync.runtime.keyfile import DEVICE_KEY, private_key
 from crdtsync.runtime.register_status import Pending
 from crdtsync.runtime.replica import STORE
@@ -221,9 +222,25 @@ def _salvaged(remains: Remains) -> _Source:
         # What its device signed is what it wrote, whatever the checksum says. Yjs bytes say nothing.
         if entry is not None and signature_holds(entry, directory):
             whole.setdefault(entry.link, record)
+    _name_what_the_head_knows(remains, no, whole)
     certificates = [record for record in whole.values() if _is_owners(record)]
     others = [record for record in whole.values() if not _is_owners(record)]
     return _Source(identity, shop, b"", certificates, iter(others), remains.unreadable)
+
+
+def _name_what_the_head_knows(remains: Remains, no: int, whole: dict[bytes, bytes]) -> None:
+    """The head of the register's own chain is written with every entry: what lies up to it was there."""
+    data = remains.state(no, HEAD)
+    if data is None:
+        return
+    try:
+        head = ChainHead.from_bytes(data)
+    except DamagedStore:
+        return
+    entries = (_entry(record) for record in whole.values())
+    last = max((one.facts.n for one in entries if one and one.facts.chain == head.chain), default=0)
+    if last < head.n:
+        remains.unreadable.append(f"entries {last + 1} to {head.n} of this register")
 
 
 def _identity(data: bytes | None) -> Identity | None:

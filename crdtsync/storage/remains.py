@@ -102,6 +102,16 @@ class Remains:
                 self.unreadable.append(f"record {seq}")
             if type(record) is bytes:
                 yield seq, record, is_whole
+        end = self._known_end(no)
+        if expected <= end:
+            self.unreadable.append(f"records {expected} to {end}")
+
+    def _known_end(self, no: int) -> int:
+        """How far the log has come at least: what is written down of it may lag a little."""
+        with suppress(StorageError):
+            found = self._db.row("SELECT seq FROM shop WHERE no = ?", (no,))
+            return found[0] if found and type(found[0]) is int else 0
+        return 0
 
     def _apart(self, no: int) -> Iterator[tuple[int, bytes, bool]]:
         try:
