@@ -135,7 +135,7 @@ def _missing(log: ShopLog, identity: Identity) -> list[str]:
             continue
         below = [one.hi for one in log.runs(run.chain) if one.hi < run.lo]
         if run.lo > max(below, default=0) + 1:
-            missing.append(f"entries {max(below, default=0) + 1} to {run.lo - 1} of this register")
+            missing.append(f"of this register its entries {max(below, default=0) + 1} to {run.lo - 1}")
     return missing
 
 
@@ -240,7 +240,7 @@ def _name_what_the_head_knows(remains: Remains, no: int, whole: dict[bytes, byte
     entries = (_entry(record) for record in whole.values())
     last = max((one.facts.n for one in entries if one and one.facts.chain == head.chain), default=0)
     if last < head.n:
-        remains.unreadable.append(f"entries {last + 1} to {head.n} of this register")
+        remains.unreadable.append(f"of this register its entries {last + 1} to {head.n}")
 
 
 def _identity(data: bytes | None) -> Identity | None:

@@ -249,7 +249,7 @@ def test_a_record_with_a_wrong_byte_is_named_and_the_others_are_rescued(relay, t
     result = till.run("rescue", str(till.folder.parent / "till.rescue"), "--json")
     made = json.loads(result.stdout)
     assert result.exit_code == 64
-    assert len(made["unreadable"]) == 1
+    assert made["unreadable"] == ["record 9", "of this register its entries 4 to 4"]
     taken = relay.take(till.folder.parent / "till.rescue")
     assert taken["new"]["tickets"] == 1
 
@@ -279,7 +279,8 @@ def test_a_store_of_which_pages_are_gone_gives_what_is_left(relay, till, tmp_pat
         (copy.folder / "register.sqlite").write_bytes(broken)
         file = tmp_path / f"{place}.rescue"
         result = copy.run("rescue", str(file), "--json")
-        if result.exit_code not in (0, 64):
+        assert result.exit_code in (0, 21, 64)
+        if not result.stdout:  # The page that says what the tables are, or which shop it is of.
             lost += 1
             continue
         made = json.loads(result.stdout)
