@@ -97,13 +97,9 @@ class Home(Protocol):
     ) -> Callable[[ShopLog], None] | None: ...
     def presence(self, connection: Connection, facts: dict[str, Any]) -> None: ...
     def now_ms(self) -> int: ...
-    def rotated_log_id(self) -> bytes:
-        """A fresh log id."""
-        ...
-
     def was_copied(self, log: ShopLog) -> None:
-        """Our log is not what the peer holds of it: our disk was put back, or there are two of it. Called in
-        the transaction that gives the log a new id.
+        """Our log is not what the peer holds of it: our disk was put back, or there are two of it. Give it a
+        new id, inside a transaction.
         """
         ...
 
@@ -382,21 +378,15 @@ class Connection:
         return self._the_log().links_at(chain, n)
 
     def _rotate(self) -> None:
-        fresh = self.home.rotated_log_id()
         peer = self.session.peer
         if peer is None:
             raise AssertionError("a log id is rotated for a peer")
-
-        def also(log: ShopLog) -> None:
-            log.rotate_log_id(fresh)
-            self.home.was_copied(log)
-
         again = LinkClosed(
             "this register's log goes on under a new id: its disk was restored or copied", code=4512
         )
         done: Callable[[Outcome], None] = lambda outcome: self._fail(outcome.error or again)  # noqa: E731
         role = self.certificate.role if self.certificate else ""
-        self.home.committer.submit(Work(peer.shop, peer.log_id, role, done, also=also))
+        self.home.committer.submit(Work(peer.shop, peer.log_id, role, done, also=self.home.was_copied))
 
     # -- hello ---------------------------------------------------------------------------------------------
 

@@ -191,12 +191,9 @@ class Process:
         """See ``Home.now_ms``."""
         return self.replica.shop.now_ms
 
-    def rotated_log_id(self) -> bytes:
-        """See ``Home.rotated_log_id``."""
-        return self.replica.shop.chance.randbytes(16)
-
     def was_copied(self, log: ShopLog) -> None:
         """See ``Home.was_copied``. Here a chain may have two writers: forks are met again and again."""
+        log.rotate_log_id(self.replica.shop.chance.randbytes(16))
 
     def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
         """See ``CommitObserver.committed``."""

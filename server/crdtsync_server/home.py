@@ -163,12 +163,9 @@ class RelayHome(ABC):
     def presence(self, connection: Connection, facts: dict[str, Any]) -> None:  # noqa: B027  # Not abstract.
         """Kept with the connection."""
 
-    def rotated_log_id(self) -> bytes:
+    def was_copied(self, log: ShopLog) -> None:
         """A relay never changes its log id on one device's claim; the session does not ask for it."""
-        return self.random(ID_BYTES)
-
-    def was_copied(self, log: ShopLog) -> None:  # noqa: B027  # Not abstract.
-        """As above."""
+        log.rotate_log_id(self.random(ID_BYTES))
 
     # -- commits -------------------------------------------------------------------------------------------
 
