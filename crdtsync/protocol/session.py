@@ -365,6 +365,7 @@ class Session:
         self._ready.to_send.extend(frames(message))
         size = sum(map(len, self._ready.to_send[before:]))
         self._largest_bytes = max(self._largest_bytes, size)
+        self.silence.sent(size, self._now_ms)
 
     def _deliver(self, delivery: Delivery) -> None:
         self._ready.to_persist.append(delivery)
