@@ -361,10 +361,10 @@ class Session:
     # -- plumbing ------------------------------------------------------------------------------------------
 
     def _send(self, message: Message) -> None:
-        before = len(self._ready.to_send)
-        self._ready.to_send.extend(frames(message))
-        size = sum(map(len, self._ready.to_send[before:]))
+        self._ready.to_send += (made := list(frames(message)))
+        size = sum(map(len, made))
         self._largest_bytes = max(self._largest_bytes, size)
+        self.silence.sent(size, self._now_ms)
 
     def _deliver(self, delivery: Delivery) -> None:
         self._ready.to_persist.append(delivery)
