@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from crdtsync.ids import OWNER_DOCUMENT, Origin, Position
+from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import ReadRequest
 from crdtsync.runtime.tail import Tail
-from crdtsync.storage.log import Batch, ShopLog
+from crdtsync.storage.log import Batch, Refusal, ShopLog
 from crdtsync.storage.pack import ROWS_MAX, encode_pack
 
 PACKED_BYTES_MIN, PACKED_BYTES_MAX = 16 << 10, 512 << 10
@@ -55,6 +56,11 @@ def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | No
         )
         return
     session.supply(batch.to, batch.records, batch.records_bytes)
+
+
+def refused(refusal: Refusal) -> RefusedRecord:
+    """A refusal as it is told to a peer."""
+    return RefusedRecord(refusal.seq, refusal.digest, refusal.code, refusal.reason, refusal.held)
 
 
 def supply_cut(session: Session, log: ShopLog) -> None:

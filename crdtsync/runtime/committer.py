@@ -256,6 +256,7 @@ class ShopCommit:
         self._awaiting: set[bytes] = set()
         self._unchecked: list[int] = []
         self._documents: set[str] = set()
+        self._tops: dict[bytes, int] = {}
         self._cursors: dict[bytes, Cursor] = {}
         self._moved: set[bytes] = set()
         self._rows: list[Row] = []
@@ -312,7 +313,7 @@ class ShopCommit:
         self._start = self._log.end
         self._h = self._start.h
         self._cursors.clear()
-        self._rows, self._unchecked, self._anew, self._documents = [], [], set(), set()
+        self._rows, self._unchecked, self._anew, self._documents, self._tops = [], [], set(), set(), {}
         if self._bounds is not None:
             self._bounds.begin(self._log)
 
@@ -431,7 +432,7 @@ class ShopCommit:
     def _within_bounds(self, verdict: Item | Rejection, record: bytes) -> Item | Rejection:
         if isinstance(verdict, Rejection):
             return in_log(self._log, record, verdict) or verdict
-        held = other_version(self._log, verdict, self._admission.directory)
+        held = other_version(self._log, verdict, self._admission.directory, self._tops)
         if held is None and self._bounds is not None:
             held = self._bounds.judge(self._log, verdict)
         return held or verdict

@@ -25,16 +25,16 @@ from crdtsync.ids import OWNER_DOCUMENT, Position
 from crdtsync.model.certificate import Certificate
 from crdtsync.model.signature import verify_with_purpose
 from crdtsync.protocol import heads as protocol_heads
-from crdtsync.protocol.messages import HeldRun, Hello, RefusedRecord
+from crdtsync.protocol.messages import HeldRun, Hello
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me, ReadRequest, Ready, Standing
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.answer import answer, supply_cut
+from crdtsync.runtime.answer import answer, refused, supply_cut
 from crdtsync.runtime.committer import Committer, Outcome, Work
 from crdtsync.runtime.comparison import DocumentComparison, Reader
 from crdtsync.runtime.revoked import CUT_OFF, has_handed_over, who_only_takes
 from crdtsync.runtime.tail import Tail
-from crdtsync.storage.log import Refusal, ShopLog
+from crdtsync.storage.log import ShopLog
 
 OUTBOX_BYTES_MAX = 512 << 10
 """Frames waiting for the socket; beyond it nothing more is read for this peer."""
@@ -349,8 +349,8 @@ class Connection:
         if self._tail is not None and any(delivery.restart for delivery in self.session.inbound.under_way):
             # Its rows still say that they came from the log that has just been forgotten.
             self._tail.clear()
-        for number, refused in outcome.stored:
-            self.session.stored(number, refused)
+        for number, told in outcome.stored:
+            self.session.stored(number, told)
         if self._was_stored is not None and not self._was_stored.done():
             self._was_stored.set_result(None)
         self._is_busy()
@@ -420,8 +420,6 @@ class Connection:
         me = self.home.me(hello)
         self.our_log = me.log_id
         self.takes_only = admission.is_revoked(hello.device)
-        if self.takes_only and pinned is not None:
-            raise AccessDenied("the relay was revoked")
         if self.takes_only:
             self.certificate, me = who_only_takes(certificate, me)
         if self._tail is not None:
@@ -440,8 +438,3 @@ class Connection:
         if self._log is None:
             raise AssertionError("no log is read before the peer is known")
         return self._log
-
-
-def refused(refusal: Refusal) -> RefusedRecord:
-    """A refusal as it is told to a peer."""
-    return RefusedRecord(refusal.seq, refusal.digest, refusal.code, refusal.reason, refusal.held)

@@ -28,6 +28,7 @@ from crdtsync.model.engine import follow
 from crdtsync.protocol.causal import CausalOrder
 from crdtsync.protocol.fingerprint import content_fingerprint, records_fingerprint
 from crdtsync.protocol.scanner import scan_document
+from crdtsync.runtime.identity import refuse_left
 from crdtsync.runtime.replica import Replica
 
 CLIENT_ID_BITS = 53
@@ -93,6 +94,7 @@ class Document:
         items = [self._item(update) for update in self._unsaved]
         if items:
             with self._replica.store.transaction():
+                refuse_left(self._replica.log)
                 for item in items:
                     self._replica.log.append(item)
             self._replica.wrote()

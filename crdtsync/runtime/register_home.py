@@ -17,10 +17,11 @@ from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.answer import refused
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committer import Committer, Outcome, Work
 from crdtsync.runtime.comparison import DocumentReader, Reader
-from crdtsync.runtime.connection import Connection, refused
+from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.copies import begin_own_chain, has_other_writer
 from crdtsync.runtime.identity import (
     ClockOffset,

@@ -184,6 +184,8 @@ class Replica:
             read_head(self.log)
         except DamagedStore:
             return True
+        except NoRegister:  # It has left the shop; what it recorded can be looked at.
+            return False
         return False
 
     def _rebuilt_head(self) -> ChainHead | None:

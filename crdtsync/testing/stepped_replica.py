@@ -15,9 +15,10 @@ from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.answer import refused
 from crdtsync.runtime.committer import Committer, Work
 from crdtsync.runtime.comparison import DocumentDigests
-from crdtsync.runtime.connection import Connection, refused
+from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.memory import MemoryDisk, MemoryStore

@@ -18,11 +18,12 @@ from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.answer import refused
 from crdtsync.runtime.bounds import Bounds
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committer import OUT_OF_STEP, Committer
 from crdtsync.runtime.comparison import Reader
-from crdtsync.runtime.connection import Connection, refused
+from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.quota import Quota
 from crdtsync.runtime.reconnecting import AT_ONCE
 from crdtsync.runtime.revoked import HAND_OVER
