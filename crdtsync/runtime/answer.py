@@ -32,14 +32,14 @@ def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | No
     # All that is new fits in one frame: no pack has it, and the disk is not asked once for every peer.
     is_live = batch is not None and tail is not None and batch.to.seq == tail.end.seq
     if request.packs and not is_live and not session.outbound.in_small_pieces:
-        pack = log.pack_at(request.after + 1)
+        pack = log.pack_at(request.after + 1, skip_origin=skip)
         if pack is not None and (
             # Of an interval: the peer has no place yet for rows beyond what it was told of.
             pack.to.seq <= session.outbound.told.seq
             if request.until is not None
             else pack.to.seq - request.after > pack.rows // 2
         ):
-            session.supply_pack(pack.to, pack.blob)
+            session.supply_pack(pack.to, pack.blob, first=pack.start.seq + 1)
             return
     from_disk = batch is None
     if batch is None:

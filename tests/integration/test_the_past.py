@@ -1,9 +1,11 @@
 """A shop with a past, over real sockets: what a new register gets is short, and whole."""
 
+from contextlib import closing
+
 import pytest
 
 from crdtsync import Register
-from crdtsync.runtime import upkeep
+from crdtsync.runtime import batches, upkeep
 from crdtsync.runtime.upkeep import UpkeepLimits
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay
@@ -17,6 +19,7 @@ def small_limits(monkeypatch):
     """Packs of fifty rows, states of twenty updates: a short past is treated as a long one is."""
     limits = UpkeepLimits(pack_rows=50, loose_rows=40, compact_records=20)
     monkeypatch.setattr(upkeep, "UpkeepLimits", lambda: limits)
+    monkeypatch.setattr(batches, "KEPT_ROWS_MIN", 25)
 
 
 def wait_for_packs(path, shop):
@@ -41,6 +44,10 @@ def test_a_new_register_gets_packs_and_one_state_and_nothing_is_missing(small_li
         wait_for_packs(tmp_path / "relay" / "relay.sqlite", shop)
         with Register.join(tmp_path / "b", relay.url, relay.pairing_code(), name="Caisse 2") as new:
             new.sync()
+            with closing(SqliteStore(tmp_path / "b" / "register.sqlite")) as store:
+                log = store.shop(shop)
+                assert log.pack_at(log.end.seq - 60)
+                assert list(store.check()) == []
             assert new.products.get("CM-19").name == NAMES[-1]
             assert new.replica.log.document("catalogue").records == 1
             assert len(new.sales(rows_max=1000)) == 200

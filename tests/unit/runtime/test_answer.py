@@ -19,7 +19,7 @@ class Asked(Exception):
 
 
 class Disk:
-    def pack_at(self, seq):
+    def pack_at(self, seq, *, skip_origin=None):
         raise Asked
 
     def read(self, after, **_):
@@ -38,7 +38,7 @@ class Peer:
     def supply(self, to, records, size):
         self.supplied.append((to.seq, records))
 
-    def supply_pack(self, to, blob):
+    def supply_pack(self, to, blob, *, first=None):
         self.supplied.append((to.seq, blob))
 
 
@@ -51,7 +51,7 @@ class Past:
             Position(2, bytes(32)), Position(last or 6, bytes(32)), rows, sum(map(len, records))
         )
 
-    def pack_at(self, seq):
+    def pack_at(self, seq, *, skip_origin=None):
         return None
 
     def read(self, after, **_):

@@ -6,7 +6,17 @@ import pytest
 
 from crdtsync.ids import EntryFacts
 from crdtsync.storage.log import Run
-from crdtsync.storage.runs import add_entry, by_place, continued, covers, inside, merged, runs_of
+from crdtsync.storage.runs import (
+    add_entry,
+    arrivals,
+    by_place,
+    continued,
+    covers,
+    inside,
+    merged,
+    runs_of,
+    with_arrivals,
+)
 
 CHAIN, OTHER = b"c" * 32, b"d" * 32
 
@@ -146,3 +156,40 @@ def test_a_number_lies_in_an_interval_with_both_its_ends(n, lies):
 
 def test_no_number_lies_in_no_interval():
     assert inside([], 1) is False
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_runs_that_come_together_make_what_their_entries_make_or_are_left_to_be_looked_at(seed):
+    rng = random.Random(seed)
+    tree = [entry(1)]
+    for place in range(2, 16):
+        before = rng.choice(tree[-3:])
+        tree.append(entry(before.n + 1, at=place, after=int.from_bytes(before.link)))
+    rng.shuffle(tree)
+    held, come = tree[:7], sorted(tree[7:], key=lambda one: one.n)
+    arrived = arrivals(come).get(CHAIN, [])
+    assert sorted(run.lo for run in arrived) == sorted(
+        one.n
+        for one in come
+        if (one.n - 1, one.prev) not in {(run.n, run.link) for run in before_of(come, one)}
+    )
+    found = with_arrivals(runs_of(held), arrived)
+    numbers = [one.n for one in tree]
+    if any(numbers.count(one.n) > 1 for one in come):
+        assert found is None
+    else:
+        assert sorted(found, key=by_place) == sorted(runs_of(tree), key=by_place)
+
+
+def before_of(come, one):
+    """The entry that comes right before this one."""
+    place = come.index(one)
+    return come[max(0, place - 1) : place]
+
+
+def test_entries_of_several_chains_arrive_as_runs_of_each():
+    other = EntryFacts(OTHER, 9, link(8), link(9), "d", "sale")
+    assert arrivals([entry(2), other, entry(3), entry(5)]) == {
+        CHAIN: [Run(CHAIN, 2, link(1), 3, link(3)), Run(CHAIN, 5, link(4), 5, link(5))],
+        OTHER: [Run(OTHER, 9, link(8), 9, link(9))],
+    }
