@@ -39,6 +39,8 @@ class Committer:
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
     ) -> None:
+        self.before_history: Callable[[], object] = lambda: None
+        """Called on the committer's thread before each pack of the past; may take its time."""
         self._open_store = open_store
         self._admissions = admissions
         self._observer = observer
@@ -162,6 +164,7 @@ class Committer:
         for works in by_peer(batch):
             commit = commits[works[0].shop]
             if is_history(works[0]):
+                self.before_history()
                 growths += commit.append_ahead(store, works[0])
             else:
                 commit.judge(works)

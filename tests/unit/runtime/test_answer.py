@@ -89,6 +89,15 @@ def sales(size):
     return [b"E%d" % number + b"x" * (size // 3) for number in range(3)]
 
 
+@pytest.mark.parametrize(("packs", "broke", "times"), [(True, False, 4), (True, True, 1), (False, False, 1)])
+def test_for_a_pack_more_is_read_unless_the_line_breaks(packs, broke, times, monkeypatch):
+    peer, past, asked = Peer(), Past(sales(PACKED_BYTES_MIN)), []
+    monkeypatch.setattr(peer, "outbound", SimpleNamespace(in_small_pieces=broke), raising=False)
+    monkeypatch.setattr(past, "read", lambda after, *, bytes_max, **_: asked.append(bytes_max) or past.batch)
+    answer(peer, ReadRequest(2, 1 << 17, packs=packs), past, None)
+    assert asked == [times << 17]
+
+
 def test_what_is_old_is_packed_for_who_was_away():
     peer, records = Peer(), sales(PACKED_BYTES_MIN)
     answer(peer, ReadRequest(2, 1 << 17, packs=True), Past(records), None)

@@ -223,6 +223,22 @@ async def test_a_pack_of_the_past_is_kept_as_it_came(sold, path, keeps_packs):
         assert list(log.unacknowledged(PEER)) == []
 
 
+async def test_before_each_pack_of_the_past_somebody_may_take_their_time(sold, path, keeps_packs):
+    shop, owners, own = sold
+    growths, asked, loop = Growths(), [], asyncio.get_running_loop()
+    admission = Admission(shop)
+    committer = Committer(lambda: SqliteStore(path), lambda _: admission, growths, lambda: 0, lambda: 0.0)
+    committer.before_history = lambda: asked.append(len(growths))
+    committer.start()
+    for one in past(owners + own):
+        done = loop.create_future()
+        committer.submit(Work(shop, PEER, "relay", done.set_result, [one]))
+        await done
+    await committer.stop()
+    assert asked == [0]
+    assert growths
+
+
 async def test_what_lies_before_a_pack_that_is_kept_is_packed_too(sold, path, keeps_packs):
     shop, owners, own = sold
     end = Position(len(owners + own), b"e" * 32)
