@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from weakref import WeakSet
 
-from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
+from crdtsync.errors import CrdtsyncError, DamagedStore, LinkClosed, StorageError
 from crdtsync.ids import START, Item, Origin, next_hash
 from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import RefusedRecord
@@ -250,7 +250,8 @@ class ShopCommit:
         judged_ahead: Judged = []
         if self._bounds is None and is_kept_as_pack(work.deliveries[0].blob):
             judged_ahead = self._judge_rows(rows, work.role)
-            growths += self._append_pack(store, work, judged_ahead)
+            with suppress(DamagedStore):  # What is damaged is not packed; the past comes in all the same.
+                growths += self._append_pack(store, work, judged_ahead)
             if growths:
                 self._awaiting.clear()
                 self._judged[id(work)] = [kept]

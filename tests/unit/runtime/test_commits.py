@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from crdtsync.errors import StoreBusy
-from crdtsync.ids import ENTRY, START, Position
+from crdtsync.ids import ENTRY, START, Position, update_record
 from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime import batches
@@ -18,6 +18,7 @@ from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.register import Register
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.faulty_store import damage_record
 from crdtsync.testing.records import made_up_update
 
 PEER = b"p" * 16
@@ -248,6 +249,24 @@ async def test_what_lies_before_a_pack_that_is_kept_is_packed_too(sold, path, ke
     await commit(path, shop, [cut], [Delivery(2, end, end, blob=blob, fills=wanted)])
     assert held(path, shop) == ([record for _, record in owners + own], ())
     assert packs(path, shop) == [(1, len(owners)), (len(owners) + 1, len(owners + own))]
+
+
+async def test_a_damaged_row_before_a_pack_keeps_none_of_the_past_from_the_disk(sold, path, keeps_packs):
+    shop, owners, own = sold
+    end = Position(len(owners + own), b"e" * 32)
+    wanted = (len(owners) + 1, end.seq)
+    cut = Delivery(1, START, end, tuple(enumerate((r for _, r in owners), start=1)), cut=(wanted,))
+    blob = encode_pack(list(enumerate((r for _, r in own), start=wanted[0])))
+    note = update_record("x/notes", bytes(2))
+    await commit(path, shop, [replace(cut, records=(*cut.records, (len(owners) + 1, note)))])
+    with closing(SqliteStore(path)) as store:
+        damage_record(store, shop, len(owners) + 1)
+    outcomes, _ = await commit(path, shop, [Delivery(2, end, end, blob=blob, fills=wanted)])
+    assert outcomes[0].error is None
+    with closing(SqliteStore(path)) as store:
+        log = store.shop(shop)
+        assert sum(run.hi - run.lo + 1 for run in log.runs()) == len(owners + own)
+        assert log.cursor(PEER).wanted == ()
 
 
 async def test_of_a_pack_with_something_held_already_the_rest_comes_in_singly(sold, path, keeps_packs):
