@@ -239,22 +239,19 @@ class ShopCommit:
             ]
 
     def append_ahead(self, store: Store, work: Work) -> list[Growth]:
-        """Judge a pack of the past and store it as it came, if that can be said of all its rows: that is one
-        row of the disk. Else store all but its last rows singly, some hundred in a transaction, so that no
-        sale waits for thousands. That the interval is filled is stored with the last: after a crash the
-        others come again, and are dropped because they are held.
+        """Judge a pack of the past and store it as it came, if that can be said of all its rows. Else store
+        all but its last rows singly, some hundred in a transaction, so that no sale waits for thousands. That
+        the interval is filled is stored with the last: after a crash the others come again, and are dropped.
         """
         self._admission.refresh(self._log)
-        growths: list[Growth] = []
-        rows, kept = rows_of(work.deliveries[0]), Judged()
-        judged_ahead: Judged = []
+        growths, judged_ahead, kept = list[Growth](), Judged(), Judged()
+        rows, self._judged[id(work)] = rows_of(work.deliveries[0]), [kept]
         if self._bounds is None and is_kept_as_pack(work.deliveries[0].blob):
             judged_ahead = self._judge_rows(rows, work.role)
             with suppress(DamagedStore):  # What is damaged is not packed; the past comes in all the same.
                 growths += self._append_pack(store, work, judged_ahead)
             if growths:
                 self._awaiting.clear()
-                self._judged[id(work)] = [kept]
                 return growths
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
             last = first + ROWS_PER_TRANSACTION
@@ -276,7 +273,6 @@ class ShopCommit:
                 growths.append(self.finish(is_all=False))
             if not judged_ahead:
                 self._awaiting.clear()
-        self._judged[id(work)] = [kept]
         return growths
 
     def _judge_rows(self, rows: list[tuple[int, bytes]], role: str) -> Judged:
