@@ -19,7 +19,8 @@ from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.answer import refused
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.committer import Committer, Outcome, Work
+from crdtsync.runtime.commit_work import Outcome, Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import DocumentReader, Reader
 from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.copies import begin_own_chain, has_other_writer

@@ -16,7 +16,8 @@ from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.answer import refused
-from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.commit_work import Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import DocumentDigests
 from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.tail import Growth, Tail

@@ -21,7 +21,8 @@ from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.answer import refused
 from crdtsync.runtime.bounds import Bounds
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.committer import OUT_OF_STEP, Committer
+from crdtsync.runtime.commit_work import OUT_OF_STEP
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import Reader
 from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.quota import Quota
