@@ -30,9 +30,11 @@ from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me, ReadRequest, Ready, Standing
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.answer import answer, refused, supply_cut
-from crdtsync.runtime.committer import Committer, Outcome, Work
+from crdtsync.runtime.commit_work import Outcome, Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import DocumentComparison, Reader
 from crdtsync.runtime.revoked import CUT_OFF, has_handed_over, who_only_takes
+from crdtsync.runtime.sockets import PromptSocket, Socket
 from crdtsync.runtime.tail import Tail
 from crdtsync.storage.log import ShopLog
 
@@ -46,28 +48,6 @@ IDLE_TICKS = 8
 
 LAST_WRITES_S = 2.0
 """What was to be written when a connection ends has so long, if the peer still reads."""
-
-
-class Socket(Protocol):
-    """One WebSocket, opened. ``receive`` raises ``LinkClosed`` at the end."""
-
-    async def send(self, frame: bytes) -> None: ...
-    async def receive(self) -> bytes: ...
-    async def close(self, code: int, reason: str) -> None: ...
-
-
-class AttentiveSocket(Socket, Protocol):
-    """A socket that knows for how long nothing has come. Raises ``LinkClosed`` where that is too long."""
-
-    def silent_s(self) -> float: ...
-
-
-class PromptSocket(Socket, Protocol):
-    """A socket that can do without a task for what the peer takes at once: that is most of what is sent."""
-
-    def send_now(self, frames: list[bytes]) -> bool:
-        """Send all of them or nothing, without waiting; whether they were sent. Raises nothing."""
-        ...
 
 
 class Home(Protocol):
@@ -97,13 +77,9 @@ class Home(Protocol):
     ) -> Callable[[ShopLog], None] | None: ...
     def presence(self, connection: Connection, facts: dict[str, Any]) -> None: ...
     def now_ms(self) -> int: ...
-    def rotated_log_id(self) -> bytes:
-        """A fresh log id."""
-        ...
-
     def was_copied(self, log: ShopLog) -> None:
-        """Our log is not what the peer holds of it: our disk was put back, or there are two of it. Called in
-        the transaction that gives the log a new id.
+        """Our log is not what the peer holds of it: our disk was put back, or there are two of it. Give it a
+        new id, inside a transaction.
         """
         ...
 
@@ -382,21 +358,15 @@ class Connection:
         return self._the_log().links_at(chain, n)
 
     def _rotate(self) -> None:
-        fresh = self.home.rotated_log_id()
         peer = self.session.peer
         if peer is None:
             raise AssertionError("a log id is rotated for a peer")
-
-        def also(log: ShopLog) -> None:
-            log.rotate_log_id(fresh)
-            self.home.was_copied(log)
-
         again = LinkClosed(
             "this register's log goes on under a new id: its disk was restored or copied", code=4512
         )
         done: Callable[[Outcome], None] = lambda outcome: self._fail(outcome.error or again)  # noqa: E731
         role = self.certificate.role if self.certificate else ""
-        self.home.committer.submit(Work(peer.shop, peer.log_id, role, done, also=also))
+        self.home.committer.submit(Work(peer.shop, peer.log_id, role, done, also=self.home.was_copied))
 
     # -- hello ---------------------------------------------------------------------------------------------
 

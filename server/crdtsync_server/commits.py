@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.committer import CommitObserver, Committer, Outcome, Work
+from crdtsync.runtime.commit_work import CommitObserver, Outcome, Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.storage.log import Store
 from crdtsync_server.metrics import RelayMetrics
 
