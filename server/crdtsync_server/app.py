@@ -6,7 +6,7 @@ It can be served by ``crdtsync-relay serve`` or mounted in another application.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,7 +25,7 @@ from crdtsync_server.metrics import CONTENT_TYPE, RelayMetrics
 _ABOUT = """This is a crdtsync relay: through it the registers of a shop synchronise sales and catalogue.
 
 Registers connect to {path} of this address: crdtsync join {address} CODE
-Health is at /healthz, Prometheus metrics are at /metrics.
+The back office is at this address in a browser. Health is at /healthz, Prometheus metrics are at /metrics.
 """
 
 
@@ -128,15 +128,9 @@ def create_app(relay: SyncRelay, rooms: Sequence[BaseRoute] = (), *, home: str =
         said = await asyncio.to_thread(relay.about, nonce)
         return JSONResponse(said.to_json(), headers={"cache-control": "no-store"})
 
-    async def front(request: Request) -> Response:
-        if rooms and "text/html" in request.headers.get("accept", ""):
-            return RedirectResponse(home, 303, headers={"vary": "accept", "cache-control": "no-store"})
-        scheme = "wss" if request.url.scheme == "https" else "ws"
-        return PlainTextResponse(_ABOUT.format(path=SYNC_PATH, address=f"{scheme}://{request.url.netloc}"))
-
     return Starlette(
         routes=[
-            Route("/", front),
+            Route("/", _front(home if rooms else None)),
             Route(ABOUT_PATH, about),
             Route("/healthz", healthz),
             Route("/metrics", metrics),
@@ -146,6 +140,18 @@ def create_app(relay: SyncRelay, rooms: Sequence[BaseRoute] = (), *, home: str =
         ],
         lifespan=lifespan,
     )
+
+
+def _front(home: str | None) -> Callable[[Request], Awaitable[Response]]:
+    """Browsers go to the back office, if there is one; whoever else asks is told what this is."""
+
+    async def front(request: Request) -> Response:
+        if home is not None and "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse(home, 303, headers={"vary": "accept", "cache-control": "no-store"})
+        scheme = "wss" if request.url.scheme == "https" else "ws"
+        return PlainTextResponse(_ABOUT.format(path=SYNC_PATH, address=f"{scheme}://{request.url.netloc}"))
+
+    return front
 
 
 def _hexadecimal(text: str) -> bytes:

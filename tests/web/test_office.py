@@ -145,7 +145,7 @@ async def test_a_change_is_computed_once_however_many_pages_are_open(pages):
     await asyncio.to_thread(live.tell, shop, by_commit=True)
     await asyncio.sleep(0)
     assert shop.painted == 1
-    assert {listener.newest for listener in listeners} == {"fr 1"}
+    assert {listener.newest for listener in listeners} == {(1, "fr 1")}
     other = live.join(b"o" * 16, "today", "fr", "another shop")
     await asyncio.to_thread(live.tell, shop, by_commit=True)
     await asyncio.sleep(0)
@@ -166,7 +166,7 @@ async def test_a_slow_page_misses_states_and_keeps_the_newest():
     for _ in range(5):
         await asyncio.to_thread(live.tell, shop, by_commit=True)
         await asyncio.sleep(0)
-    assert listener.newest == "a\na\na\na\na"
+    assert listener.newest == (5, "a\na\na\na\na")
 
 
 async def test_no_more_pages_than_there_is_room_for():
@@ -219,3 +219,30 @@ def test_a_disk_that_does_not_answer_leaves_pages_with_a_calm_answer(selling, mo
 def test_filing_rests_while_more_and_more_comes_in():
     """So that the interpreter is the relay's most of the time."""
     assert office_module.REST_FACTOR >= 4
+
+
+async def test_a_state_that_was_painted_before_the_first_one_is_not_shown_after_it():
+    shop = Counted(b"s" * 16)
+    live = Live({"today": lambda office, language: next(texts)})
+    texts = iter(["old", "first", "new"])
+    listener = live.join(shop.log.shop, "today", "en", "one")
+    old, first = live.paint(shop, "today", "en"), live.paint(shop, "today", "en")
+    listener.newest = old
+    listener.news.set()
+    stream = live.events(listener, first, lambda: None)
+    assert "first" in await anext(stream)
+    listener.newest = live.paint(shop, "today", "en")
+    assert "new" in await anext(stream)
+    live.close()
+    assert [event async for event in stream] == []
+
+
+def test_a_page_that_fails_stops_neither_others_nor_the_filing(selling, monkeypatch):
+    marie = selling.visitor("Marie")
+    with monkeypatch.context() as patched:
+        patched.setattr("crdtsync_server.dashboard.room_registers.device_states", lambda *_, **__: 1 / 0)
+        assert marie.get("/registers").status_code == 500
+    assert marie.get("/registers").status_code == 200
+    selling.till.sell(["CM-19"], ["card"])
+    selling.till.sync(30)
+    wait_until(lambda: marie.shown("turnover") == "€37.00")

@@ -96,12 +96,12 @@ class House:
         except HTTPException as trouble:
             response = self._trouble(request, session, trouble.status_code, trouble.headers)
         except StorageError as error:
-            get_logger().error("page_failed", path=request.url.path, reason=str(error))
+            get_logger().error("page_failed", room=_room(request), reason=str(error))
             response = self._trouble(request, session, 503)
         except UnknownShop:
             response = self._trouble(request, session, 503)
         except Exception as error:  # The boundary of a page: whatever is wrong with it, the relay goes on.
-            get_logger().exception("page_failed", path=request.url.path, reason=repr(error))
+            get_logger().exception("page_failed", room=_room(request), reason=repr(error))
             response = self._trouble(request, session, 500)
         return guard.with_headers(response)
 
@@ -196,6 +196,11 @@ class Visit:
         """On to another page of the back office, after a form was taken."""
         said = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
         return RedirectResponse(f"{path}?{said}" if said else path, 303)
+
+
+def _room(request: Request) -> str:
+    """The first part of the address: what follows may be the token of a link."""
+    return request.url.path.split("/")[1]
 
 
 def paint(template: str, words: Words, **facts: Any) -> str:

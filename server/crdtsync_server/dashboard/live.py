@@ -24,13 +24,13 @@ Paint = Callable[[OfficeShop, str], str]
 
 @dataclass(eq=False)
 class Listener:
-    """One open page. ``newest`` is what it has not been sent yet."""
+    """One open page. ``newest`` is what it has not been sent yet, with its number."""
 
     shop: bytes
     room: str
     language: str
     session: str
-    newest: str | None = None
+    newest: tuple[int, str] | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -46,6 +46,7 @@ class Live:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last: dict[tuple[bytes, str, str], str] = {}
         self._is_closed = False
+        self._painted = 0
 
     # -- on the event loop ---------------------------------------------------------------------------------
 
@@ -72,14 +73,14 @@ class Live:
             listener.news.set()
 
     async def events(
-        self, listener: Listener, first: str, is_welcome: Callable[[], object]
+        self, listener: Listener, first: tuple[int, str], is_welcome: Callable[[], object]
     ) -> AsyncIterator[str]:
         """The stream of one page: its state now, and each new one. ``is_welcome`` (awaitable) is asked at
         every heartbeat whether its session is still good.
         """
         try:
-            yield "retry: 2000\n\n" + _event(listener.room, first)
-            sent = first
+            number, sent = first
+            yield "retry: 2000\n\n" + _event(listener.room, sent)
             while not self._is_closed:
                 try:
                     async with asyncio.timeout(HEARTBEAT_S):
@@ -90,10 +91,11 @@ class Live:
                     yield ": \n\n"
                     continue
                 listener.news.clear()
-                html, listener.newest = listener.newest, None
-                if html is not None and html != sent:
-                    sent = html
-                    yield _event(listener.room, html)
+                newest, listener.newest = listener.newest, None
+                # What was painted before the first state may be told after it.
+                if newest is not None and newest[0] > number and newest[1] != sent:
+                    number, sent = newest
+                    yield _event(listener.room, sent)
         finally:
             self.leave(listener)
 
@@ -104,10 +106,10 @@ class Live:
         if not looked_at:
             self._looked_at.pop(shop)
 
-    def _hand_out(self, shop: bytes, room: str, language: str, html: str) -> None:
+    def _hand_out(self, shop: bytes, room: str, language: str, state: tuple[int, str]) -> None:
         for listener in self._listeners:
             if (listener.shop, listener.room, listener.language) == (shop, room, language):
-                listener.newest = html
+                listener.newest = state
                 listener.news.set()
 
     # -- on the office's thread ------------------------------------------------------------------------------
@@ -116,17 +118,23 @@ class Live:
         """See ``Listeners``."""
         return set(self._looked_at)
 
+    def paint(self, shop: OfficeShop, room: str, language: str) -> tuple[int, str]:
+        """What a room shows now, with a number by which states are told apart: a later one is larger."""
+        html = self._rooms[room](shop, language)
+        self._painted += 1
+        return self._painted, html
+
     def tell(self, shop: OfficeShop, *, by_commit: bool) -> None:
         """See ``Listeners``."""
         loop, name = self._loop, shop.log.shop
         for room, language in self._looked_at.get(name, ()):
             if not by_commit and room not in self._moves_alone:
                 continue
-            html = self._rooms[room](shop, language)
+            number, html = self.paint(shop, room, language)
             if self._last.get((name, room, language)) == html or loop is None or loop.is_closed():
                 continue
             self._last[name, room, language] = html
-            loop.call_soon_threadsafe(self._hand_out, name, room, language, html)
+            loop.call_soon_threadsafe(self._hand_out, name, room, language, (number, html))
 
 
 def _event(room: str, html: str) -> str:

@@ -197,9 +197,15 @@ class Office:
             self.look_at(known)
         try:
             while (work := self._next()) is not None:
-                work()
+                self._do(work)
         finally:
             self._close()
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # The boundary of the thread: it goes on with everything else.
+            get_logger().exception("back_office_failed", reason=repr(error))
 
     def _close(self) -> None:
         for job in self._jobs:
@@ -261,7 +267,9 @@ class Office:
         self._looked_s = time.monotonic()
         for shop in self.listeners.shops() if self.listeners is not None else ():
             try:
-                self._tell(self.shop(shop), by_commit=False)
+                # While years are still being filed, a day costs too much to be looked at all the time.
+                if not self.shop(shop).lags_far:
+                    self._tell(self.shop(shop), by_commit=False)
             except CrdtsyncError as error:
                 self._trouble(shop, error)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from crdtsync.errors import TooManyAttempts
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync_server.dashboard.accounts import Account, Accounts, hash_password, is_password
 from crdtsync_server.dashboard.database import OfficeDatabase
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 HASHED_AT_ONCE = 2
 """Passwords looked at at once: each takes 64 MiB. The others wait in a row."""
+
+WAITING_MAX = 32
+"""More are told to come back: a row of thousands would let nobody in for minutes."""
 
 
 class Books:
@@ -39,6 +43,7 @@ class Reception:
         self._folder, self._clock, self._random = folder, clock, random
         self._books: Books | None = None
         self._secret = b""
+        self._waiting = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reception")
         self._hashing = ThreadPoolExecutor(HASHED_AT_ONCE, thread_name_prefix="passwords")
 
@@ -80,8 +85,7 @@ class Reception:
             return books.accounts.hash_of(name)
 
         account, password_hash = await self.ask(look_up)
-        loop = asyncio.get_running_loop()
-        is_right = await loop.run_in_executor(self._hashing, is_password, password, password_hash)
+        is_right = await self._hashed(is_password, password, password_hash)
         if account is None or not is_right:
             return None
         known = account
@@ -92,12 +96,20 @@ class Reception:
 
         return await self.ask(begin)
 
+    async def _hashed(self, work: Callable[..., T], *what: str) -> T:
+        if self._waiting >= WAITING_MAX:
+            raise TooManyAttempts("too many people sign in at this moment", retry_after_s=5)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._hashing, work, *what)
+        finally:
+            self._waiting -= 1
+
     async def use_link(
         self, token: str, password: str, *, address: str, agent: str
     ) -> tuple[str, Session] | None:
         """A first password, and a session with it; None where the link does not work any more."""
-        loop = asyncio.get_running_loop()
-        password_hash = await loop.run_in_executor(self._hashing, hash_password, password)
+        password_hash = await self._hashed(hash_password, password)
 
         def use(books: Books) -> tuple[str, Session] | None:
             account = books.accounts.use_link(token, password_hash)

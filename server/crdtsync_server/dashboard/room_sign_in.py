@@ -67,9 +67,12 @@ async def _welcome(visit: Visit) -> Response:
         password = form.texts.get("password", "")
         problem = _problem(visit, password, form.texts.get("again", ""))
         if not problem:
-            found = await visit.house.reception.use_link(
-                link, password, address=visit.address, agent=visit.agent
-            )
+            try:
+                found = await visit.house.reception.use_link(
+                    link, password, address=visit.address, agent=visit.agent
+                )
+            except TooManyAttempts:
+                raise HTTPException(429) from None
             if found is None:
                 return visit.render("welcome_ended.html", status=404)
             return _came_in(visit, found[0])
