@@ -24,6 +24,7 @@ FLAGS = (
 MISSING = (
     "there is no Chromium: `apt-get update && apt-get install -y chromium`, or CRDTSYNC_CHROMIUM=its path"
 )
+KEPT = ("today", "registers", "catalogue", "product")
 AXE = Path(__file__).parent / "axe/axe-4.14.1.min.js"
 PAGES = {
     "today": "/today",
@@ -191,6 +192,6 @@ def too_small(page: Page) -> list[str]:
 
 def keep_picture(page: Page, name: str) -> None:
     folder = os.environ.get("CRDTSYNC_PICTURES")
-    if folder:
+    if folder and name.startswith(KEPT):
         Path(folder).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=Path(folder) / f"{name}.png")
