@@ -1,8 +1,8 @@
 """The back office beside the relay: one thread that files views, answers pages, and tells them of changes.
 
 It is never waited for. A commit of the relay only leaves word that there is something new; a page waits for
-its answer, and filing lets pages go first. While more and more comes in, filing rests four times as long as
-it works, so that the interpreter is the relay's most of the time; when it is quiet, it does not pause.
+its answer, and filing lets pages go first. While more and more comes in, filing rests twelve times as long as
+it works, so that the interpreter is the relay's nearly all the time; when it is quiet, it does not pause.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ T = TypeVar("T")
 GATHER_S: Final = 0.2
 """Pages of a shop are told of changes no more often than this."""
 
-REST_FACTOR: Final = 4.0
+REST_FACTOR: Final = 12.0
 LOOK_EVERY_S: Final = 2.0
 """How often what does not come by a commit (when a register was last heard of) is told to open pages."""
 
 TELL_LATE_S: Final = 1.0
-"""Where filing does not get to the end, pages are told of what there is after so long."""
+"""While more and more comes in, pages are told of what there is no more often than this."""
 
 RETRY_S: Final = 5.0
 
@@ -244,7 +244,10 @@ class Office:
         try:
             office = self.shop(shop)
             is_done = office.file_some(lambda: bool(self._jobs or self._news or self._stopping))
-            if is_done or (started_s - self._told_s.get(shop, 0.0) >= TELL_LATE_S and not office.lags_far):
+            with self._signal:
+                is_quiet = shop not in self._news
+            is_late = started_s - self._told_s.get(shop, 0.0) >= TELL_LATE_S
+            if (is_done and is_quiet) or (is_late and not office.lags_far):
                 self._told_s[shop] = started_s
                 self._tell(office, by_commit=True)
             rest_s = 0.0
