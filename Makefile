@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test sim deep defects mutants fuzz coverage replay bench bench-long bench-peers soak speed plot docs \
+.PHONY: help env demo check test sim deep defects mutants fuzz coverage replay bench bench-long bench-peers soak speed plot docs words pictures \
   fix lint types lock clean
 
 help:
@@ -109,6 +109,12 @@ $(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
 
 docs: $(STAMP)  ## write those pages of the reference that say what the code says
 	$(BIN)/python docs/generate.py
+
+pictures: $(STAMP)  ## pictures of the back office into docs/pictures (needs Chromium)
+	CRDTSYNC_PICTURES=docs/pictures $(BIN)/pytest -q tests/web/test_in_a_browser.py -k hinders
+
+words: $(STAMP)  ## gather the sentences of the back office, and compile the French ones
+	$(BIN)/python -m crdtsync_server.dashboard.gather_words
 
 fix: $(STAMP)  ## format and mend what can be mended
 	$(BIN)/ruff format .

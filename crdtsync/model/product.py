@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from crdtsync.errors import InvalidProduct
 from crdtsync.model.form import VAT_CLASSES
@@ -208,18 +208,30 @@ def check_product(product: Product, *, year: int | None = None) -> Product:
     )
 
 
+Oddity = Literal["alcohol-vat", "unusual-size", "no-strength"]
+
+
+def oddities(product: Product) -> list[Oddity]:
+    """What is allowed but probably a mistake."""
+    found: list[Oddity] = []
+    if product.abv is not None and product.abv > _ALCOHOL_ABV and product.vat_rate != 2000:
+        found.append("alcohol-vat")
+    if product.volume_ml is not None and product.volume_ml not in STANDARD_VOLUMES_ML:
+        found.append("unusual-size")
+    if product.colour is not None and product.abv is None:
+        found.append("no-strength")
+    return found
+
+
 def warnings_about(product: Product) -> list[str]:
     """What is allowed but probably a mistake, one sentence each."""
-    found = []
-    if product.abv is not None and product.abv > _ALCOHOL_ABV and product.vat_rate != 2000:
-        found.append(
-            f"{product.abv / 100:g} % vol at {product.vat_rate / 100:g} % VAT: alcohol is taxed at 20 %"
-        )
-    if product.volume_ml is not None and product.volume_ml not in STANDARD_VOLUMES_ML:
-        found.append(f"{product.volume_ml} ml is no usual size")
-    if product.colour is not None and product.abv is None:
-        found.append("a wine without its strength in % vol")
-    return found
+    says: dict[Oddity, str] = {
+        "alcohol-vat": f"{(product.abv or 0) / 100:g} % vol at {product.vat_rate / 100:g} % VAT:"
+        " alcohol is taxed at 20 %",
+        "unusual-size": f"{product.volume_ml} ml is no usual size",
+        "no-strength": "a wine without its strength in % vol",
+    }
+    return [says[oddity] for oddity in oddities(product)]
 
 
 def year_of(at_ms: int) -> int:

@@ -6,7 +6,8 @@ products are written or have changed. Selling reads the views alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from pycrdt import Map
 
@@ -14,9 +15,9 @@ from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.model import catalogue as model
 from crdtsync.model.catalogue import ROOT, Entries
 from crdtsync.model.listing import listing_rows
-from crdtsync.runtime.register_documents import Document
-from crdtsync.runtime.replica import Replica
-from crdtsync.storage.views import Row
+from crdtsync.runtime.register_documents import Document, DocumentHome
+from crdtsync.runtime.views import ViewKeeper
+from crdtsync.storage.views import Row, ViewTables
 
 PRODUCTS_PER_TRANSACTION = 200
 """They are filed in some 10 ms."""
@@ -26,14 +27,24 @@ BYTES_PER_UPDATE_MAX = 32 << 10
 """One update must pass every replica's scanner (64 KiB, 2,048 blocks): more keys go in several."""
 
 
+class CatalogueHome(DocumentHome, Protocol):
+    """What a catalogue needs of the replica that has it."""
+
+    @property
+    def tables(self) -> ViewTables: ...
+    @property
+    def views(self) -> ViewKeeper: ...
+
+
 class Catalogue(Document):
     """The catalogue, and the SKUs that changed since the views were filed."""
 
     view: model.Catalogue
     """The products. Take it anew after an error, as ``doc``."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: CatalogueHome) -> None:
         """Load it. Raises ``StorageError``; O(catalogue)."""
+        self._views, self._tables = replica.views, replica.tables
         self._changed_skus: set[str] = set()
         self._filed_before = replica.tables.catalogue_seq(replica.log.shop)
         super().__init__(replica, CATALOGUE_DOCUMENT)
@@ -66,7 +77,7 @@ class Catalogue(Document):
     def file(self) -> None:
         """Bring the views of the products up to date. Not inside a transaction. Idempotent."""
         self.refresh()
-        tables, shop, through = self._replica.tables, self._replica.log.shop, self.seq
+        tables, shop, through = self._tables, self._replica.log.shop, self.seq
         complete = tables.catalogue_seq(shop) < self._filed_before or not self._filed_before
         self._changed_skus |= self.view.take_changed()
         skus = self.view.skus() if complete else sorted(self._changed_skus)
@@ -74,15 +85,19 @@ class Catalogue(Document):
         # Short transactions, so that no sale waits; the cursor moves with the last of them.
         for first in range(0, len(skus), PRODUCTS_PER_TRANSACTION):
             part = {sku: rows[sku] for sku in skus[first : first + PRODUCTS_PER_TRANSACTION]}
-            with self._replica.store.transaction():
+            with self._views.transaction():
                 # Another process may have filed more than this one knows; it knew what is known here.
                 if tables.catalogue_seq(shop) <= through:
-                    tables.file_products(shop, part)
-        with self._replica.store.transaction():
+                    self.file_products(part)
+        with self._views.transaction():
             if tables.catalogue_seq(shop) <= through:
                 tables.end_products(shop, through=through, only=rows.keys() if complete else None)
         self._filed_before = through
         self._changed_skus.clear()
+
+    def file_products(self, products: Mapping[str, Sequence[Row]]) -> None:
+        """Put the rows of some products into the views, inside a transaction. For whoever compares."""
+        self._tables.file_products(self._replica.log.shop, products)
 
     def _rows(self, sku: str) -> list[Row]:
         if sku not in self.view:

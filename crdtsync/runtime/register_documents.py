@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from pycrdt import Array, Doc, Map, Text, TransactionEvent
 
@@ -28,12 +28,31 @@ from crdtsync.model.engine import follow
 from crdtsync.protocol.causal import CausalOrder
 from crdtsync.protocol.fingerprint import content_fingerprint, records_fingerprint
 from crdtsync.protocol.scanner import scan_document
+from crdtsync.runtime.clock import RandomBytes
 from crdtsync.runtime.identity import refuse_left
-from crdtsync.runtime.replica import Replica
 from crdtsync.runtime.scans import scan_record
+from crdtsync.storage.log import ShopLog, Store
 
 CLIENT_ID_BITS = 53
 BATCH_BYTES_MAX = 1 << 20
+
+
+class DocumentHome(Protocol):
+    """What a document needs of the replica that has it: a register, or a relay's back office."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def log(self) -> ShopLog: ...
+    @property
+    def random_bytes(self) -> RandomBytes: ...
+    def mend_head(self) -> None:
+        """Set damaged records apart that keep the end of the log from being read."""
+        ...
+
+    def wrote(self) -> None:
+        """Something was committed."""
+        ...
 
 
 class Document:
@@ -43,7 +62,7 @@ class Document:
     disk, and syncing carries it on. Reading is free: ``document.doc`` is a plain ``pycrdt.Doc``.
     """
 
-    def __init__(self, replica: Replica, name: str) -> None:
+    def __init__(self, replica: DocumentHome, name: str) -> None:
         """Load the document. Raises ``InvalidName``, ``StorageError``; O(document)."""
         parse_document_name(name)
         if name.startswith(("ledger/", "owner")):
@@ -177,7 +196,7 @@ class Document:
         return Item(record, self.name, record_digest(record))
 
 
-def open_document(replica: Replica, name: str) -> Document:
+def open_document(replica: DocumentHome, name: str) -> Document:
     """A document of the user's own. Raises ``InvalidName`` for the others, which have rules of their own."""
     if not name.startswith("x/"):
         raise InvalidName(f"{name!r} is not a document of your own: x/<name> is expected")
@@ -185,7 +204,7 @@ def open_document(replica: Replica, name: str) -> Document:
     return Document(replica, name)
 
 
-def fingerprint_of(replica: Replica, name: str) -> str:
+def fingerprint_of(replica: DocumentHome, name: str) -> str:
     """The name of what a document holds, equal on two replicas exactly when their contents are. O(document).
 
     Raises ``StorageError``.

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from crdtsync.errors import InvalidImport, UnknownProduct
 from crdtsync.model.catalogue import Entries
 from crdtsync.model.price import WantedPrice
 from crdtsync.model.product import Product, check_field, check_price
 from crdtsync.model.product_import import FILE_BYTES_MAX, ProductFile, plan_import, read_file
-from crdtsync.runtime.replica import Replica
-from crdtsync.storage.view_queries import ProductRow
+from crdtsync.runtime.clock import Clock
+from crdtsync.storage.view_queries import ProductRow, ViewQueries
 
 if TYPE_CHECKING:
     from crdtsync.runtime.catalogue import Catalogue
@@ -55,10 +55,29 @@ class ImportReport:
     ignored_columns: tuple[str, ...] = ()
 
 
+class ProductsHome(Protocol):
+    """What the products need of the replica that has them: a register, or a relay's back office."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def queries(self) -> ViewQueries: ...
+    @property
+    def catalogue(self) -> Catalogue: ...
+    @property
+    def author(self) -> str:
+        """The device that changes products, in hexadecimal."""
+        ...
+
+    def refuse_display(self) -> None: ...
+    def mend_head(self) -> None: ...
+    def file_catalogue(self) -> None: ...
+
+
 class Products:
     """The catalogue of one register. Writing loads the document once; reading asks the views."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: ProductsHome) -> None:
         self._replica = replica
 
     def add(self, sku: str, *, name: str, price_minor: int, vat_rate: int, **fields: Any) -> ProductRow:
@@ -109,7 +128,10 @@ class Products:
         A product that exists is changed where the file differs. A line that cannot be taken is reported
         with its reason, and the others are imported. Raises ``InvalidImport``, ``StorageError``.
         """
-        file = _file(Path(path))
+        return self.import_products(_file(Path(path)), dry_run=dry_run)
+
+    def import_products(self, file: ProductFile, *, dry_run: bool = False) -> ImportReport:
+        """As ``import_file``, of a file that was read already."""
         view, at_ms = self._fresh().view, self._now_ms()
         plan = plan_import(file, lambda sku: view.product(sku, at_ms) if sku in view else None, at_ms=at_ms)
         if not dry_run:
@@ -178,7 +200,7 @@ class Products:
 
     @property
     def _author(self) -> str:
-        return self._replica.identity.device.hex()
+        return self._replica.author
 
 
 def _file(path: Path) -> ProductFile:

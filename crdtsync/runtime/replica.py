@@ -258,6 +258,11 @@ class Replica:
         return Catalogue(self)
 
     @property
+    def author(self) -> str:
+        """This device, as what it writes names it."""
+        return self.identity.device.hex()
+
+    @property
     def folder(self) -> Path:
         """The data folder."""
         return self.config.data

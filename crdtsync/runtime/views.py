@@ -7,22 +7,32 @@ reads a view calls ``catch_up`` first; `run` does so after every commit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from crdtsync.errors import DamagedStore, StorageError
 from crdtsync.ids import ENTRY
-from crdtsync.storage.log import ShopLog, Store
+from crdtsync.storage.log import ShopLog
 from crdtsync.storage.views import EntryRows, ViewTables
 
 BATCH_BYTES_MAX = 192 * 1024
 """About 200 sales: they are filed in 20 ms."""
 
 
+class Transactions(Protocol):
+    """Where the tables of the views lie: the store of the log, or a file of their own."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """A whole transaction: all of it is on disk when the block has ended, or nothing."""
+        ...
+
+
 class ViewKeeper:
-    """Fills the views of one shop from its log."""
+    """Fills the views of one shop from its log. ``store`` is where their tables lie."""
 
     def __init__(
         self,
-        store: Store,
+        store: Transactions,
         log: ShopLog,
         tables: ViewTables,
         mend: Callable[[DamagedStore], bool] = lambda _: False,
@@ -31,6 +41,10 @@ class ViewKeeper:
         self._mend = mend
         self._log = log
         self._tables = tables
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """What writes to the tables of the views happens in one of these."""
+        return self._store.transaction()
 
     def prepare(self) -> None:
         """Make the tables if they are not there in this version's shape."""

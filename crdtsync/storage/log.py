@@ -180,6 +180,10 @@ class ShopLog(Protocol):
         """
         ...
 
+    def origin_of(self, seq: int) -> Origin | None:
+        """The place in another log that record ``seq`` came from; None where it was made here."""
+        ...
+
     def pack_at(self, seq: int, *, skip_origin: Origin | None = None) -> PackRow | None:
         """The pack that holds row ``seq``, as it lies on disk; None where the row is not packed, and where
         ``read`` with that ``skip_origin`` would skip all rows of the pack.

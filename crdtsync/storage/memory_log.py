@@ -94,6 +94,12 @@ class MemoryLog(MemoryPeers):
             to = Position(seq, row.h)
         return Batch(start, to, tuple(records), size)
 
+    def origin_of(self, seq: int) -> Origin | None:
+        """See ``ShopLog.origin_of``."""
+        row = self._row(seq)
+        log_id = row.origin[0]
+        return None if log_id is None else Origin(log_id, row.origin_seq)
+
     def pack_at(self, seq: int, *, skip_origin: Origin | None = None) -> PackRow | None:
         """See ``ShopLog.pack_at``."""
         if not 1 <= seq <= self._head().packed:

@@ -69,6 +69,22 @@ class Reading(Rows):
                     break
             return Batch(start, to, tuple(records), size)
 
+    def origin_of(self, seq: int) -> Origin | None:
+        """The place in another log that record ``seq`` came from; None where it was made here."""
+        with self._db.snapshot():
+            place = self._shelf.find(self._no, seq)
+            if place is None:
+                sql = "SELECT origin, origin_seq FROM record WHERE pos = ?"
+                origin, origin_seq = self._db.row(sql, (self._base + seq,)) or (0, 0)
+            else:
+                columns = self._shelf.columns(place)
+                origin, origin_seq = (
+                    columns.origins[seq - place.first],
+                    columns.origin_seqs[seq - place.first],
+                )
+            found = self._db.row("SELECT log_id FROM origin WHERE no = ?", (origin,))
+        return Origin(found[0], origin_seq) if found and found[0] is not None else None
+
     def pack_at(self, seq: int, *, skip_origin: Origin | None = None) -> PackRow | None:
         """See ``ShopLog.pack_at``. Raises ``DamagedStore``."""
         with self._db.snapshot():

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
+from crdtsync.errors import AccessDenied, InvalidName, PairingRefused, UnknownShop
 from crdtsync.ids import ID_BYTES, LINK_BYTES
 from crdtsync.model.approval import KIND as APPROVE
 from crdtsync.model.approval import LINKS_MAX, build_approve
@@ -27,13 +27,15 @@ from crdtsync.runtime.quarantine import judge_again
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.database import open_access_database
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.keys import KeyFolder, relay_device_id
+from crdtsync_server.keys import KeyFolder, office_device_id, relay_device_id
 from crdtsync_server.owner import OwnerChain, heads_of, owner_item, owner_moment
 from crdtsync_server.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
 from crdtsync_server.replacing import REASON, lost_device, name_for, replaced
 from crdtsync_server.restored import Place, begin_generation, generation_of
 
 SHOP_NAME_CHARACTERS_MAX = 64
+
+OFFICE_NAME = "Back office"
 
 WITH_SERIES = ("register", "backoffice")
 """Roles that make entries of their own, and so need a series of numbers."""
@@ -212,6 +214,29 @@ class Access:
             is_new=used is None,
         )
 
+    def enrol_office(self, store: Store, shop: bytes) -> Certificate:
+        """The certificate of the device as which this relay's back office writes into a shop; made the first
+        time, and again for a shop whose log was lost. Durable on return.
+
+        Raises ``SetupError`` when the owner's key is kept elsewhere, ``AccessDenied`` when it was revoked.
+        """
+        public, log = self.keys.office_key(shop).public, store.shop(shop)
+        device = office_device_id(public)
+        with store.transaction():
+            chain = OwnerChain.read(log)
+            known = chain.directory.certificate(device)
+            if chain.directory.is_revoked(device):
+                raise AccessDenied("the back office of this relay was revoked in this shop")
+            if known is not None:
+                return known
+            series = _next_series(chain, generation_of(log))
+            certificate = Certificate(device, OFFICE_NAME, "backoffice", public, shop, series)
+            key = self.keys.owner_key(shop)
+            entry = chain.next_entry("certify", build_certify(certificate), key, self._clock)
+            log.append(owner_item(entry))
+        self._place.note_signed(shop, entry.facts.n)
+        return certificate
+
     def find_device(self, store: Store, shop: bytes, text: str) -> Certificate:
         """The device of a shop with that id or name. Raises ``InvalidName`` for none, and for several."""
         directory = OwnerChain.read(store.shop(shop)).directory
@@ -371,6 +396,11 @@ def _series(
         return request.series
     if grant.role not in WITH_SERIES:
         return None
+    return _next_series(chain, generation)
+
+
+def _next_series(chain: OwnerChain, generation: str) -> str:
+    taken = chain.series
     return next(series for number in count(1) if (series := f"{generation}{number:02}") not in taken)
 
 

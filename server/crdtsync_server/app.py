@@ -1,4 +1,4 @@
-"""The relay as an ASGI application: synchronising, health and metrics on one port.
+"""The relay as an ASGI application: synchronising, back office, health and metrics on one port.
 
 It can be served by ``crdtsync-relay serve`` or mounted in another application.
 """
@@ -6,7 +6,7 @@ It can be served by ``crdtsync-relay serve`` or mounted in another application.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,8 +14,8 @@ from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from crdtsync.protocol.about import NONCE_BYTES, About
@@ -25,7 +25,7 @@ from crdtsync_server.metrics import CONTENT_TYPE, RelayMetrics
 _ABOUT = """This is a crdtsync relay: through it the registers of a shop synchronise sales and catalogue.
 
 Registers connect to {path} of this address: crdtsync join {address} CODE
-Health is at /healthz, Prometheus metrics are at /metrics.
+The back office is at this address in a browser. Health is at /healthz, Prometheus metrics are at /metrics.
 """
 
 
@@ -80,8 +80,10 @@ class SyncRelay(Protocol):
         ...
 
 
-def create_app(relay: SyncRelay) -> Starlette:
-    """The application of one relay. Starting and stopping the relay is part of its lifespan."""
+def create_app(relay: SyncRelay, rooms: Sequence[BaseRoute] = (), *, home: str = "/today") -> Starlette:
+    """The application of one relay. ``rooms`` are the pages of its back office, and ``home`` the one that a
+    browser is led to. Starting and stopping the relay is part of its lifespan.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -126,21 +128,30 @@ def create_app(relay: SyncRelay) -> Starlette:
         said = await asyncio.to_thread(relay.about, nonce)
         return JSONResponse(said.to_json(), headers={"cache-control": "no-store"})
 
-    async def front(request: Request) -> Response:
-        scheme = "wss" if request.url.scheme == "https" else "ws"
-        return PlainTextResponse(_ABOUT.format(path=SYNC_PATH, address=f"{scheme}://{request.url.netloc}"))
-
     return Starlette(
         routes=[
-            Route("/", front),
+            Route("/", _front(home if rooms else None)),
             Route(ABOUT_PATH, about),
             Route("/healthz", healthz),
             Route("/metrics", metrics),
             WebSocketRoute(SYNC_PATH, sync),
             WebSocketRoute(ENROL_PATH, enrol),
+            *rooms,
         ],
         lifespan=lifespan,
     )
+
+
+def _front(home: str | None) -> Callable[[Request], Awaitable[Response]]:
+    """Browsers go to the back office, if there is one; whoever else asks is told what this is."""
+
+    async def front(request: Request) -> Response:
+        if home is not None and "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse(home, 303, headers={"vary": "accept", "cache-control": "no-store"})
+        scheme = "wss" if request.url.scheme == "https" else "ws"
+        return PlainTextResponse(_ABOUT.format(path=SYNC_PATH, address=f"{scheme}://{request.url.netloc}"))
+
+    return front
 
 
 def _hexadecimal(text: str) -> bytes:

@@ -1,26 +1,52 @@
-"""What a relay knows of each device of a shop: for its status, and for its doctor."""
+"""How each device of a shop stands, as the relay knows it: for its status, its doctor and its back office."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from crdtsync.model.certificate import Certificate
 from crdtsync.runtime.completeness import CompleteTo, complete_to
 from crdtsync.storage.log import ShopLog
-from crdtsync_server.contacts import read_contact
+from crdtsync_server.contacts import Contact, read_contact
+from crdtsync_server.keys import office_device_id
 from crdtsync_server.owner import OwnerChain
 
 
-def devices_of(log: ShopLog, *, is_served: bool) -> list[dict[str, Any]]:
-    """Each device of the shop but the relay, as `crdtsync-relay status --json` tells it. O(chains and
-    devices). ``is_served``: whether a process serves the folder, so that somebody may be connected. Raises
-    ``StorageError``.
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """One device. What is None was never heard of it. ``stored``: how much of its own log is here;
+    ``behind``: how much of the shop it lacks; ``held`` and ``refused``: records of it that were not admitted.
+    """
+
+    certificate: Certificate
+    revoked: bool
+    connected: bool
+    slowed: bool
+    contact: Contact | None
+    complete: CompleteTo | None
+    stored: int
+    behind: int
+    pending_sales: int | None
+    pending_amount_minor: int | None
+    held: int
+    refused: int
+
+    @property
+    def acknowledged(self) -> int:
+        """The number in the relay's log up to which it has everything on its own disk."""
+        return self.contact.acknowledged if self.contact else 0
+
+
+def device_states(log: ShopLog, *, is_served: bool) -> list[DeviceState]:
+    """The devices of a shop, but the relay itself and its back office, by when they came. ``is_served``: a
+    relay runs, and knows who is connected. O(devices, chains). Raises ``StorageError``.
     """
     directory, complete = OwnerChain.read(log).directory, complete_to(log)
     newest = {certificate.device: certificate for certificate in directory.certificates()}
     return [
-        _device_facts(
+        _state(
             log,
             certificate,
             complete.get(certificate.device),
@@ -28,8 +54,13 @@ def devices_of(log: ShopLog, *, is_served: bool) -> list[dict[str, Any]]:
             is_served=is_served,
         )
         for certificate in newest.values()
-        if certificate.role != "relay"
+        if not is_of_relay(certificate)
     ]
+
+
+def devices_of(log: ShopLog, *, is_served: bool) -> list[dict[str, Any]]:
+    """The same as `crdtsync-relay status --json` tells it. Raises ``StorageError``."""
+    return [_device_facts(state) for state in device_states(log, is_served=is_served)]
 
 
 def told(device: dict[str, Any]) -> str:
@@ -55,9 +86,48 @@ def utc(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _device_facts(
+def _device_facts(state: DeviceState) -> dict[str, Any]:
+    certificate, contact, complete = state.certificate, state.contact, state.complete
+    return {
+        "device": certificate.device,
+        "name": certificate.name,
+        "role": certificate.role,
+        "series": certificate.series,
+        "revoked": state.revoked,
+        "connected": state.connected,
+        "slowed": state.slowed,
+        "last_contact_at": utc(contact.at_ms) if contact else None,
+        "complete_to": complete.number if complete else None,
+        "complete_to_at": utc(complete.at_ms) if complete else None,
+        "software": contact.software if contact else None,
+        "stored": state.stored,
+        "acknowledged": state.acknowledged,
+        "behind": state.behind,
+        "pending_sales": state.pending_sales,
+        "pending_amount_minor": state.pending_amount_minor,
+        "clock_offset_ms": contact.clock_offset_ms if contact else None,
+        "held": state.held,
+        "refused": state.refused,
+    }
+
+
+def is_of_relay(certificate: Certificate) -> bool:
+    """Whether that is the relay, or the device as which its back office writes: no machine of the shop."""
+    return certificate.role == "relay" or certificate.device == office_device_id(certificate.public)
+
+
+def device_of_log(log: ShopLog, log_id: bytes) -> bytes | None:
+    """The device whose log has that id, as far as it was here."""
+    for certificate in OwnerChain.read(log).directory.certificates():
+        contact = read_contact(log, certificate.device)
+        if contact is not None and contact.log == log_id:
+            return certificate.device
+    return None
+
+
+def _state(
     log: ShopLog, certificate: Certificate, complete: CompleteTo | None, *, is_revoked: bool, is_served: bool
-) -> dict[str, Any]:
+) -> DeviceState:
     contact = read_contact(log, certificate.device)
     cursor = log.cursor(contact.log) if contact else None
     given = log.refusals_given(contact.log) if contact else []
@@ -66,24 +136,18 @@ def _device_facts(
     is_stored = (
         contact is not None and contact.log_end is not None and stored >= contact.log_end and not given
     )
-    return {
-        "device": certificate.device,
-        "name": certificate.name,
-        "role": certificate.role,
-        "series": certificate.series,
-        "revoked": is_revoked,
-        "connected": is_served and contact is not None and contact.connected,
-        "slowed": is_served and contact is not None and contact.connected and contact.slowed,
-        "last_contact_at": utc(contact.at_ms) if contact else None,
-        "complete_to": complete.number if complete else None,
-        "complete_to_at": utc(complete.at_ms) if complete else None,
-        "software": contact.software if contact else None,
-        "stored": stored,
-        "acknowledged": contact.acknowledged if contact else 0,
-        "behind": log.end.seq - min(contact.acknowledged if contact else 0, log.end.seq),
-        "pending_sales": 0 if is_stored else contact.pending_sales if contact else None,
-        "pending_amount_minor": 0 if is_stored else contact.pending_amount_minor if contact else None,
-        "clock_offset_ms": contact.clock_offset_ms if contact else None,
-        "held": sum(refusal.held for refusal in given),
-        "refused": sum(not refusal.held for refusal in given),
-    }
+    connected = is_served and contact is not None and contact.connected
+    return DeviceState(
+        certificate,
+        is_revoked,
+        connected,
+        connected and contact is not None and contact.slowed,
+        contact,
+        complete,
+        stored,
+        log.end.seq - min(contact.acknowledged if contact else 0, log.end.seq),
+        0 if is_stored else contact.pending_sales if contact else None,
+        0 if is_stored else contact.pending_amount_minor if contact else None,
+        sum(refusal.held for refusal in given),
+        sum(not refusal.held for refusal in given),
+    )

@@ -178,12 +178,13 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
 
 def _registers(log: ShopLog, shop: str, now_ms: int) -> Iterator[Finding]:
     from crdtsync_server.contacts import read_contact
+    from crdtsync_server.devices import is_of_relay
     from crdtsync_server.owner import OwnerChain
 
     directory = OwnerChain.read(log).directory
     unheard, wrong_clocks, heard = [], [], 0
     for certificate in {one.device: one for one in directory.certificates()}.values():
-        if certificate.role == "relay" or directory.is_revoked(certificate.device):
+        if is_of_relay(certificate) or directory.is_revoked(certificate.device):
             continue
         contact = read_contact(log, certificate.device)
         if contact is None:

@@ -5,6 +5,8 @@
 ``access.sqlite``  names of shops, pairing codes (as salted hashes), wrong attempts
 ``keys/``          private keys, see ``keys``
 ``place``          empty; by its inode a copy of the folder is told from the folder (see ``restored``)
+``office.sqlite``  accounts and sessions of the back office, and who changed what from there
+``office/``        views of each shop for the back office; made again when they are missing
 ``serve.lock``     held by the one process that serves
 ``backup.lock``    held by the one process that makes a backup
 ``before-…/``      what a restore found here, see ``restore``
@@ -27,6 +29,7 @@ ACCESS = "access.sqlite"
 LOCK = "serve.lock"
 BACKUP_LOCK = "backup.lock"
 PLACE = "place"
+OFFICE, OFFICE_VIEWS = "office.sqlite", "office"
 
 
 class DataFolder:
@@ -37,6 +40,8 @@ class DataFolder:
         self.keys = root / KEYS
         self.store = root / STORE
         self.access = root / ACCESS
+        self.office = root / OFFICE
+        self.office_views = root / OFFICE_VIEWS
 
     @classmethod
     def create(cls, root: Path) -> DataFolder:

@@ -2,6 +2,7 @@
 
 ``relay.key`` proves to devices that this is the relay that their pairing code named. ``<shop>.owner`` signs
 the shop's certificates; while it lies here, whoever runs the relay can enrol devices in that shop.
+``<shop>.office`` is the key of the device as which the back office writes.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from crdtsync.runtime.keyfile import read_key, write_key
 
 RELAY_KEY = "relay.key"
 OWNER_SUFFIX = ".owner"
+OFFICE_SUFFIX = ".office"
 
 _DEVICE_PREFIX = b"crdtsync/relay-device/v1\x00"
+_OFFICE_PREFIX = b"crdtsync/office-device/v1\x00"
 
 
 class KeyFolder:
@@ -31,15 +34,7 @@ class KeyFolder:
 
     def relay_key(self) -> PrivateKey:
         """The relay's own key; made, durably, the first time. Raises ``StorageError``."""
-        path = self.folder / RELAY_KEY
-        if not path.exists():
-            try:
-                write_key(path, self.new_key().to_bytes())
-            except StorageError:
-                if not path.exists():
-                    raise
-                # Another process made it at the same moment: that one counts.
-        return PrivateKey.from_bytes(_read(path, "the relay's own key"))
+        return self._made_once(self.folder / RELAY_KEY, "the relay's own key")
 
     def has_relay_key(self) -> bool:
         """Whether there is one already."""
@@ -58,6 +53,11 @@ class KeyFolder:
         path = self._owner_path(shop)
         return PrivateKey.from_bytes(_read(path, f"the owner key of shop {shop.hex()}"))
 
+    def office_key(self, shop: bytes) -> PrivateKey:
+        """The key of a shop's back office; made, durably, the first time. Raises ``StorageError``."""
+        path = self.folder / f"{shop.hex()}{OFFICE_SUFFIX}"
+        return self._made_once(path, "the key of the back office")
+
     def has_owner_key(self, shop: bytes) -> bool:
         """Whether this relay is, or was, the one of that shop."""
         return self._owner_path(shop).exists()
@@ -67,6 +67,16 @@ class KeyFolder:
         files = sorted(self.folder.glob("*")) if self.folder.is_dir() else []
         return [path for path in files if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
 
+    def _made_once(self, path: Path, what: str) -> PrivateKey:
+        if not path.exists():
+            try:
+                write_key(path, self.new_key().to_bytes())
+            except StorageError:
+                if not path.exists():
+                    raise
+                # Another process made it at the same moment: that one counts.
+        return PrivateKey.from_bytes(_read(path, what))
+
     def _owner_path(self, shop: bytes) -> Path:
         return self.folder / f"{shop.hex()}{OWNER_SUFFIX}"
 
@@ -74,6 +84,11 @@ class KeyFolder:
 def relay_device_id(public_key: bytes) -> bytes:
     """The relay's device id: it follows from its key, so that the two are never mixed up."""
     return hashlib.sha256(_DEVICE_PREFIX + public_key).digest()[:ID_BYTES]
+
+
+def office_device_id(public_key: bytes) -> bytes:
+    """The device id of a back office: it follows from its key."""
+    return hashlib.sha256(_OFFICE_PREFIX + public_key).digest()[:ID_BYTES]
 
 
 def _read(path: Path, what: str) -> bytes:

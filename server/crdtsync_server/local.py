@@ -78,7 +78,11 @@ class LocalRelay:
             self._failure = None
             relay = Relay(folder, self._config)
             self._server = make_server(
-                create_app(relay), self._config, relay.metrics, self._ready.set, relay.drain
+                create_app(relay, relay.office.routes()),
+                self._config,
+                relay.metrics,
+                self._ready.set,
+                relay.drain,
             )
             thread = threading.Thread(
                 target=self._run, args=(self._server, listener), name="relay", daemon=True

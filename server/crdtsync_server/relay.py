@@ -38,6 +38,7 @@ from crdtsync_server.app import Health
 from crdtsync_server.commits import CountedCommitter
 from crdtsync_server.config import RelayConfig
 from crdtsync_server.contacts import Contacts
+from crdtsync_server.dashboard.rooms import BackOffice
 from crdtsync_server.enrolment import EnrolmentDesk
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.health import StoreHealth
@@ -82,6 +83,9 @@ class Relay(RelayHome):
         self._contacts = Contacts(self.clock.now_ms, self._is_slowed)
         self._desk = EnrolmentDesk(folder, self.access.relay_device, self.access.relay_key)
         self._data_version = -1
+        self.office = BackOffice(
+            folder, self.clock, system_random, failed=self.store_failed, wrote=self._look_for_others
+        )
         self._health = StoreHealth(folder, self.metrics, disk_free_mb_min=config.disk_free_mb_min)
         self._watch: asyncio.Task[None] | None = None
         self._commits = CountedCommitter(
@@ -118,6 +122,7 @@ class Relay(RelayHome):
     async def start(self) -> None:
         """Begin to take connections."""
         self.committer.start()
+        self.office.start()
         for shop in self.restored:
             get_logger().warning("restore_noticed", shop=shop, by="the folder")
         self._watch = asyncio.create_task(self._look_around())
@@ -128,6 +133,7 @@ class Relay(RelayHome):
         devices to come back. Returns when they are gone.
         """
         self._is_stopping = True
+        self.office.close()
         for end in self._all.values():
             end.stop_reading()
         await self._commits.settled()
@@ -143,6 +149,7 @@ class Relay(RelayHome):
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watch
+        await self.office.stop()
         self._save_contacts(at_once=True)
         self.documents.close()
         await self.committer.stop()
@@ -216,6 +223,7 @@ class Relay(RelayHome):
         self._all[connection].has_proved()
         peer = connection.session.peer
         if peer is not None:
+            self.office.met(peer.log_id, peer.device)
             get_logger().info("device_connected", shop=peer.shop, device=peer.device, software=peer.software)
 
     def now_ms(self) -> int:
@@ -235,6 +243,7 @@ class Relay(RelayHome):
                 self._tell_copied(growth)
             self._health.committed(seconds=seconds, records=len(sizes), records_bytes=sum(sizes))
         super().committed(growths, seconds, error)
+        self.office.came(growths)
 
     def _tell_copied(self, growth: Growth) -> None:
         for row in growth.rows:
@@ -289,6 +298,7 @@ class Relay(RelayHome):
             return
         newest = self._sqlite.newest_rows()
         self.metrics.shops.set(len(newest))
+        self.office.look_for_others(newest)
         if self.look_for_others(newest, self._commits.is_at_work):
             self._data_version = version
 

@@ -1,5 +1,7 @@
 """The log's contract where one record, one byte or one transaction more or less matters."""
 
+from dataclasses import replace
+
 import pytest
 
 from crdtsync.errors import StorageError
@@ -44,6 +46,22 @@ def test_nothing_is_done_to_the_rows_outside_a_transaction(world, write):
     world.append(made_up_update("x/a", b"one"))
     with pytest.raises((RuntimeError, StorageError)):
         write(world.log)
+
+
+def test_where_a_record_came_from_is_told_packed_or_not(world):
+    ours, theirs = made_up_update("x/a", b"ours"), made_up_update("x/a", b"theirs")
+    entry = MadeUpChain(1).entries(1)[0]
+    world.append(
+        ours,
+        replace(theirs, origin=Origin(PEER, 7)),
+        replace(entry, origin=Origin(NEIGHBOUR, 1)),
+        made_up_update("x/a", b"last"),
+    )
+    told = [None, Origin(PEER, 7), Origin(NEIGHBOUR, 1), None]
+    assert [world.log.origin_of(seq) for seq in (1, 2, 3, 4)] == told
+    with world.transaction() as log:
+        assert log.pack(3, 4)
+    assert [world.log.origin_of(seq) for seq in (1, 2, 3, 4)] == told
 
 
 # -- packs ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import hashlib
 import re
 import zlib
 from base64 import urlsafe_b64encode
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import zstandard
 
 from crdtsync import Register
 from crdtsync.ids import ZERO_HASH, EntryFacts, Item, Origin, next_hash, record_digest, update_record
+from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.identity import CLOCK, HEAD, IDENTITY, LEFT, OWNER_HEAD, RELAY
 from crdtsync.storage import pack_columns, schema
 from crdtsync.storage.checksums import checksum
@@ -22,8 +24,15 @@ from crdtsync.storage.sqlite_rows import STRETCH_ROWS_MAX
 from crdtsync.storage.view_tables import VERSION
 from crdtsync.storage.views import ViewTables
 from crdtsync_server import LocalRelay
+from crdtsync_server.dashboard.database import APPLICATION_ID as OFFICE_ID
+from crdtsync_server.dashboard.database import MIGRATIONS as OFFICE_MIGRATIONS
+from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase
+from crdtsync_server.dashboard.reception import Books
 from crdtsync_server.database import APPLICATION_ID, open_access_database
 from crdtsync_server.database import MIGRATIONS as ACCESS_MIGRATIONS
+from crdtsync_server.folder import DataFolder
+from crdtsync_server.open import opened
+from tests.integration.conftest import wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/storage-format.md").read_text()
 TABLES = {
@@ -70,7 +79,14 @@ def test_every_table_and_column_of_the_access_file_is_told_and_no_other(tmp_path
     database = open_access_database(tmp_path / "access.sqlite")
     real = schema_of(database, "access.")
     database.close()
-    assert {name: told for name, told in TABLES.items() if "." in name} == real
+    assert {name: told for name, told in TABLES.items() if name.startswith("access.")} == real
+
+
+def test_every_table_and_column_of_the_back_offices_file_is_told_and_no_other(tmp_path):
+    database = OfficeDatabase(tmp_path / "office.sqlite")
+    real = schema_of(database, "office.")
+    database.close()
+    assert {name: told for name, told in TABLES.items() if name.startswith("office.")} == real
 
 
 def test_every_view_and_its_columns_are_told_and_no_other(store):
@@ -102,6 +118,9 @@ def test_the_head_of_the_file_is_told(store):
     assert f"`user_version` {len(schema.MIGRATIONS)}, WAL" in PAGE
     access = f"0x{APPLICATION_ID:x} (`{APPLICATION_ID.to_bytes(4, 'big').decode()}`)"
     assert f"{access}, `user_version` {len(ACCESS_MIGRATIONS)}." in PAGE
+    office = f"0x{OFFICE_ID:x} (`{OFFICE_ID.to_bytes(4, 'big').decode()}`)"
+    assert f"{office}, `user_version` {len(OFFICE_MIGRATIONS)}." in PAGE
+    assert f"0x{VIEWS_APPLICATION_ID:x} (`{VIEWS_APPLICATION_ID.to_bytes(4, 'big').decode()}`)" in PAGE
     assert store.database.connection.pragma("journal_mode") == "wal"
 
 
@@ -246,16 +265,24 @@ def test_runs_are_laid_out_as_told(log, store):
 
 
 def test_every_file_of_a_folder_is_told_and_no_other(tmp_path):
-    with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
+    with opened(tmp_path / "relay", create=True) as (access, store):
+        cave = access.create_shop(store, "Cave").id
+        access.enrol_office(store, cave)
+    books = Books(DataFolder(tmp_path / "relay"), SystemClock(), system_random)
+    books.accounts.create(cave, "Marie", "owner")
+    views = tmp_path / f"relay/office/{cave.hex()}.sqlite-shm"
+    with closing(books), LocalRelay(tmp_path / "relay", shop="Cave") as relay:
         Register.init(tmp_path / "till", name="Caisse 1").close()
         with Register.join(tmp_path / "till", relay.url, relay.pairing_code(), name="Caisse 1") as till:
             till.start_sync()
+            wait_until(views.exists)
             found = [path for path in tmp_path.glob("*/**/*") if path.is_file()]
             shop = till.identity.shop.hex()
     names = {"/".join(path.relative_to(tmp_path).parts[1:]).replace(shop, "<shop id>") for path in found}
     files = "\n".join(re.findall(r"^\| (`.*?) \|", chapter("Data folders"), re.MULTILINE))
     told = set(re.findall(r"`([\w./<> -]+)`", files)) - {"-wal", "-shm"}
-    journals = {f"{name}.sqlite-{kind}" for name in ("relay", "access") for kind in ("wal", "shm")}
+    journals = {f"{name}.sqlite-{kind}" for name in ("relay", "access", "office") for kind in ("wal", "shm")}
+    journals |= {f"office/<shop id>.sqlite-{kind}" for kind in ("wal", "shm")}
     assert names == told | journals
 
 

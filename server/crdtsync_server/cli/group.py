@@ -12,6 +12,7 @@ COMMANDS = {
     "pair": ("pair", "Print a pairing code for one more device of a shop."),
     "restore": ("restore", "Print a pairing code for the register that replaces a lost one."),
     "revoke": ("revoke", "Cut a device off; what it sold stays."),
+    "account": ("account", "Let people into the back office."),
     "verify": ("verify", "Check every checksum, link, number, total and signature."),
     "quarantine": ("quarantine", "What was refused, held or damaged; judge it again."),
     "doctor": ("doctor", "What keeps the relay from its work, and what to do."),

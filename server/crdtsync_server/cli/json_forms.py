@@ -13,6 +13,12 @@ _CODE = (
     value("expires_at", "utc", "until when"),
 )
 
+_LINK = (
+    text("name", "the person's name"),
+    text("role", "`owner` or `staff`"),
+    text("link", "where the person chooses a password; it works once"),
+)
+
 _DEVICE = (
     value("device", "id", "the device"),
     text("name", "its name"),
@@ -213,6 +219,25 @@ FORMS: Final = (
             truth("is_new", "whether it was not cut off before"),
         ),
     ),
+    Form("account create", _LINK),
+    Form("account link", _LINK),
+    Form(
+        "account list",
+        (
+            value("shop", "id", "the shop"),
+            many(
+                "accounts",
+                "the people",
+                (
+                    text("name", "the person's name"),
+                    text("role", "`owner` or `staff`"),
+                    truth("has_password", "whether a link was used"),
+                    number("sessions", "browsers in which the person is signed in"),
+                ),
+            ),
+        ),
+    ),
+    Form("account end", (text("name", "the person's name"), truth("ended", "always true"))),
     Form(
         "doctor",
         (

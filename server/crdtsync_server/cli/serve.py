@@ -76,7 +76,9 @@ def command(data: Path, as_json: bool, **settings: Any) -> None:
                 get_logger().warning("key_readable_by_others", path=str(path), hint=f"chmod 600 {path}")
             get_logger().info("relay_ready", host=host, port=port, tls=config.tls, shops=relay.shop_count)
 
-        server = make_server(create_app(relay), config, relay.metrics, ready, relay.drain)
+        server = make_server(
+            create_app(relay, relay.office.routes()), config, relay.metrics, ready, relay.drain
+        )
         serve(server, config, listener)
         get_logger().info("relay_stopped")
 

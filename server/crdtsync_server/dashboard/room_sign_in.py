@@ -1,0 +1,137 @@
+"""Coming in and going: signing in, the one-time link, signing out, the language."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from crdtsync.errors import TooManyAttempts
+from crdtsync_server.dashboard import guard
+from crdtsync_server.dashboard.accounts import PASSWORD_CHARACTERS_MIN, password_problem
+from crdtsync_server.dashboard.house import HOME, SIGN_IN, House, Visit
+from crdtsync_server.dashboard.sessions import LIFE_MS
+from crdtsync_server.dashboard.words import LOCALES, N_
+
+_WRONG = N_("Name or password is not right.")
+_TOO_MANY = N_("Too many attempts. Wait %(minutes)s minutes and try again.")
+_DIFFERENT = N_("The two passwords are not the same.")
+_SHORT = N_("A password has at least %(characters)s characters.")
+_LONG = N_("This password is too long.")
+
+
+def routes(house: House) -> list[Route]:
+    """The pages of this room."""
+    return [
+        Route(SIGN_IN, house.open_page(_sign_in), methods=["GET", "POST"]),
+        Route("/welcome/{link}", house.open_page(_welcome), methods=["GET", "POST"]),
+        Route("/sign-out", house.page(_sign_out), methods=["POST"]),
+        Route("/language", house.open_page(_language), methods=["POST"]),
+    ]
+
+
+async def _sign_in(visit: Visit) -> Response:
+    if visit.request.method == "GET":
+        if visit.session is not None:
+            return visit.go(HOME)
+        return visit.render("sign_in.html", token=await visit.form_token(), name="", problem="")
+    form = await visit.form()
+    name, status, headers = form.text("name"), 401, None
+    try:
+        found = await visit.house.reception.sign_in(
+            name, form.texts.get("password", ""), address=visit.address, agent=visit.agent
+        )
+        problem = visit.words.say(_WRONG)
+    except TooManyAttempts as error:
+        found, status = None, 429
+        problem = visit.words.say(_TOO_MANY, minutes=-(-error.retry_after_s // 60))
+        headers = {"retry-after": str(error.retry_after_s)}
+    if found is None:
+        token = await visit.form_token()
+        return visit.render(
+            "sign_in.html", status=status, headers=headers, token=token, name=name[:64], problem=problem
+        )
+    return _came_in(visit, found[0])
+
+
+async def _welcome(visit: Visit) -> Response:
+    link = visit.request.path_params["link"]
+    account = await visit.house.reception.ask(lambda books: books.accounts.of_link(link))
+    if account is None:
+        return visit.render("welcome_ended.html", status=404)
+    problem = ""
+    if visit.request.method == "POST":
+        form = await visit.form()
+        password = form.texts.get("password", "")
+        problem = _problem(visit, password, form.texts.get("again", ""))
+        if not problem:
+            try:
+                found = await visit.house.reception.use_link(
+                    link, password, address=visit.address, agent=visit.agent
+                )
+            except TooManyAttempts:
+                raise HTTPException(429) from None
+            if found is None:
+                return visit.render("welcome_ended.html", status=404)
+            return _came_in(visit, found[0])
+    return visit.render(
+        "welcome.html",
+        status=422 if problem else 200,
+        token=await visit.form_token(),
+        name=account.name,
+        characters_min=PASSWORD_CHARACTERS_MIN,
+        problem=problem,
+    )
+
+
+def _problem(visit: Visit, password: str, again: str) -> str:
+    found = password_problem(password)
+    if found == "short":
+        return visit.words.say(_SHORT, characters=PASSWORD_CHARACTERS_MIN)
+    if found == "long":
+        return visit.words.say(_LONG)
+    return "" if password == again else visit.words.say(_DIFFERENT)
+
+
+def _came_in(visit: Visit, cookie: str) -> Response:
+    """Whatever cookies came with the request, the session is a new one."""
+    response = visit.go(HOME)
+    guard.set_cookie(visit.request, response, guard.SESSION_COOKIE, cookie, max_age_s=LIFE_MS // 1000)
+    guard.drop_cookie(visit.request, response, guard.FORM_COOKIE)
+    return response
+
+
+async def _sign_out(visit: Visit) -> Response:
+    await visit.form()
+    session = visit.session
+    if session is not None:
+        await visit.house.reception.ask(lambda books: books.sessions.end(session.id, session.account.id))
+    response = visit.go(SIGN_IN)
+    guard.drop_cookie(visit.request, response, guard.SESSION_COOKIE)
+    response.headers["clear-site-data"] = '"cache"'
+    return response
+
+
+async def _language(visit: Visit) -> Response:
+    form = await visit.form()
+    name = form.text("language")
+    if name not in LOCALES:
+        raise HTTPException(400)
+    session = visit.session
+    if session is not None:
+        await visit.house.reception.ask(lambda books: books.accounts.set_locale(session.account.id, name))
+    response = RedirectResponse(_back(form.text("back")), 303)
+    guard.set_cookie(visit.request, response, guard.LANGUAGE_COOKIE, name, max_age_s=LIFE_MS // 1000)
+    return response
+
+
+def _back(path: str) -> str:
+    """A page of ours, whatever was asked for."""
+    try:
+        found = urlsplit(path)
+    except ValueError:
+        return HOME
+    is_ours = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    return path if is_ours and not (found.scheme or found.netloc) else HOME

@@ -1,0 +1,82 @@
+// What pages do by themselves. Charts are drawn from the tables that stand behind them, so that both say the same.
+"use strict";
+
+const charts = new Map();
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function drawHours(figure) {
+  const rows = [...figure.querySelectorAll("tbody tr")];
+  const plot = figure.querySelector(".plot");
+  charts.get(figure.id)?.destroy();
+  charts.delete(figure.id);
+  if (!rows.length || !plot) return;
+  const hours = rows.map((row) => Number(row.dataset.hour));
+  const now = rows.map((row) => Number(row.dataset.now) / 100);
+  const before = rows.map((row) => Number(row.dataset.before) / 100);
+  const names = new Map(rows.map((row) => [Number(row.dataset.hour), row.dataset.name]));
+  const money = new Intl.NumberFormat(document.documentElement.lang, { notation: "compact" });
+  const axis = {
+    stroke: colour("--soft"), font: "13px system-ui, sans-serif",
+    grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false },
+  };
+  const options = {
+    width: plot.clientWidth || 300, height: 240, cursor: { show: false }, legend: { show: false },
+    scales: {
+      x: { time: false, range: [hours[0] - 0.6, hours[hours.length - 1] + 0.6] },
+      y: { range: (_u, least, most) => [Math.min(0, least), Math.max(1, most * 1.08)] },
+    },
+    axes: [
+      { ...axis, size: 30, grid: { show: false }, splits: () => hours, space: 56,
+        values: (u, at) => {
+          const every = Math.max(1, Math.ceil(hours.length * 56 / Math.max(1, u.width - 60)));
+          return at.map((hour, place) => (place % every ? "" : names.get(hour) ?? ""));
+        } },
+      { ...axis, size: 56, values: (_u, at) => at.map((amount) => money.format(amount)) },
+    ],
+    series: [
+      {},
+      { fill: colour("--bar"), stroke: colour("--bar"), width: 0, points: { show: false },
+        paths: uPlot.paths.bars({ size: [0.62, 48], radius: 0.12 }) },
+      { stroke: colour("--before"), width: 2, dash: [5, 4], points: { show: true, size: 6, fill: colour("--card") } },
+    ],
+  };
+  charts.set(figure.id, new uPlot(options, [hours, now, before], plot));
+}
+
+function drawAll() {
+  document.querySelectorAll("[data-chart=hours]").forEach(drawHours);
+}
+
+let opened = new Set();
+document.addEventListener("htmx:sseBeforeMessage", () => {
+  opened = new Set([...document.querySelectorAll("details[open][id]")].map((one) => one.id));
+});
+document.addEventListener("htmx:sseMessage", () => {
+  opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+  drawAll();
+});
+document.addEventListener("DOMContentLoaded", drawAll);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+let resized = 0;
+addEventListener("resize", () => {
+  clearTimeout(resized);
+  resized = setTimeout(drawAll, 120);
+});
+
+// A stream that ended because nobody is signed in any more: the page says so by going to the door.
+document.addEventListener("htmx:sseError", (event) => {
+  const state = document.getElementById("live-state");
+  if (state) state.hidden = false;
+  if (event.detail?.source?.readyState === EventSource.CLOSED) {
+    fetch(location.pathname, { headers: { "hx-request": "true" } }).then((answer) => {
+      if (answer.status === 401) location.assign("/sign-in");
+    }).catch(() => {});
+  }
+});
+document.addEventListener("htmx:sseOpen", () => {
+  const state = document.getElementById("live-state");
+  if (state) state.hidden = true;
+});

@@ -1,0 +1,248 @@
+"""The back office follows the log by itself, and nothing that synchronises ever waits for it."""
+
+import shutil
+import threading
+from contextlib import closing
+
+import pytest
+
+from crdtsync.errors import StorageError
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync_server.dashboard import office as office_module
+from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase
+from crdtsync_server.dashboard.live import Live
+from crdtsync_server.dashboard.shop import OfficeShop
+from tests.web.conftest import wait_until
+
+
+@pytest.fixture
+def selling(make_shop):
+    shop = make_shop()
+    shop.person("Marie")
+    shop.till = shop.register("Caisse 1")
+    shop.till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
+    shop.till.sell(["CM-19"], ["card"])
+    shop.till.sync(30)
+    return shop
+
+
+def views_of(shop):
+    return shop.data.office_views / f"{shop.id.hex()}.sqlite"
+
+
+def test_sales_are_acknowledged_while_the_views_cannot_be_written(selling):
+    """Somebody holds the lock of the views' file, so that the back office's thread is stuck in it."""
+    marie = selling.visitor("Marie")
+    assert marie.shown("turnover") == "€18.50"
+    with closing(OfficeDatabase(views_of(selling), VIEWS_APPLICATION_ID)) as other:
+        other.begin()
+        for _ in range(3):
+            selling.till.sell(["CM-19"], ["card"])
+            selling.till.sync(30)
+            assert selling.till.status().pending.sales == 0
+        other.rollback()
+    wait_until(lambda: marie.shown("turnover") == "€74.00")
+
+
+def test_sales_are_acknowledged_while_the_back_office_does_nothing_at_all(selling, monkeypatch):
+    go_on = threading.Event()
+    stuck = threading.Event()
+    filing = OfficeShop.file_some
+
+    def stand_still(shop, is_enough):
+        stuck.set()
+        assert go_on.wait(60)
+        return filing(shop, is_enough)
+
+    monkeypatch.setattr(OfficeShop, "file_some", stand_still)
+    selling.till.sell(["CM-19"], ["card"])
+    selling.till.sync(30)
+    assert stuck.wait(30)
+    selling.till.sell(["CM-19"], ["card"])
+    selling.till.sync(30)
+    assert selling.till.status().pending.sales == 0
+    go_on.set()
+    marie = selling.visitor("Marie")
+    wait_until(lambda: marie.shown("turnover") == "€55.50")
+
+
+def test_the_relays_commits_write_nothing_of_the_back_office(selling):
+    with closing(SqliteStore(selling.data.store, read_only=True)) as store:
+        tables = {name for (name,) in store.database.rows("SELECT name FROM sqlite_master")}
+    assert [name for name in tables if name.startswith("view_")] == []
+
+
+@pytest.mark.parametrize("how", ["lost", "damaged", "of another version", "another database"])
+def test_views_that_are_lost_are_made_again(make_shop, tmp_path, how):
+    from crdtsync_server import LocalRelay
+
+    shop = make_shop()
+    shop.person("Marie")
+    till = shop.register("Caisse 1")
+    till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
+    till.sell(["CM-19"], ["card"])
+    till.sync(30)
+    marie = shop.visitor("Marie")
+    assert marie.shown("turnover") == "€18.50"
+    shop.relay.stop()
+    path = views_of(shop)
+    if how == "lost":
+        shutil.rmtree(path.parent)
+    elif how == "damaged":
+        path.write_bytes(b"\x5a" * path.stat().st_size)
+    elif how == "another database":
+        shutil.copy(shop.data.access, path)
+    else:
+        with closing(OfficeDatabase(path, VIEWS_APPLICATION_ID)) as database:
+            database.write("UPDATE view_version SET version = 1")
+    port = int(shop.web.rsplit(":", 1)[1])
+    with LocalRelay(shop.data.root, port=port):
+        assert marie.shown("turnover") == "€18.50"
+        assert "CM-19" in marie.page("/catalogue")
+
+
+def test_views_of_a_log_that_was_put_back_are_made_again(selling):
+    """The relay's file is older than the views: what they knew more is not shown."""
+    with closing(OfficeDatabase(views_of(selling), VIEWS_APPLICATION_ID)) as database:
+        database.write("UPDATE view_shop SET seq = seq + 1000")
+        database.write("UPDATE view_ticket SET ttc = 1")
+    from crdtsync_server import LocalRelay
+
+    selling.relay.stop()
+    port = int(selling.web.rsplit(":", 1)[1])
+    with LocalRelay(selling.data.root, port=port):
+        assert selling.visitor("Marie").shown("turnover") == "€18.50"
+
+
+def test_a_shop_in_which_nobody_has_an_account_is_not_filed(make_shop):
+    shop = make_shop()
+    till = shop.register("Caisse 1")
+    till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
+    till.sync(30)
+    assert not views_of(shop).exists()
+
+
+class Counted:
+    """An office's shop of which only the name is asked, and that counts how often a room is painted."""
+
+    def __init__(self, shop):
+        self.log = type("Log", (), {"shop": shop})
+        self.painted = 0
+
+
+@pytest.mark.parametrize("pages", [1, 50])
+async def test_a_change_is_computed_once_however_many_pages_are_open(pages):
+    import asyncio
+
+    shop = Counted(b"s" * 16)
+
+    def paint(office, language):
+        office.painted += 1
+        return f"{language} {office.painted}"
+
+    live = Live({"today": paint})
+    listeners = [live.join(b"s" * 16, "today", "fr", f"session {number}") for number in range(pages)]
+    await asyncio.to_thread(live.tell, shop, by_commit=True)
+    await asyncio.sleep(0)
+    assert shop.painted == 1
+    assert {listener.newest for listener in listeners} == {(1, "fr 1")}
+    other = live.join(b"o" * 16, "today", "fr", "another shop")
+    await asyncio.to_thread(live.tell, shop, by_commit=True)
+    await asyncio.sleep(0)
+    assert other.newest is None
+    for listener in listeners:
+        live.leave(listener)
+    await asyncio.to_thread(live.tell, shop, by_commit=True)
+    assert shop.painted == 2
+
+
+async def test_a_slow_page_misses_states_and_keeps_the_newest():
+    import asyncio
+
+    shop = Counted(b"s" * 16)
+    live = Live({"today": lambda office, language: "\n".join(["a"] * next(numbers))})
+    numbers = iter(range(1, 10))
+    listener = live.join(shop.log.shop, "today", "en", "one")
+    for _ in range(5):
+        await asyncio.to_thread(live.tell, shop, by_commit=True)
+        await asyncio.sleep(0)
+    assert listener.newest == (5, "a\na\na\na\na")
+
+
+async def test_no_more_pages_than_there_is_room_for():
+    live = Live({})
+    assert all(live.join(b"s", "today", "en", "one") for _ in range(8))
+    assert live.join(b"s", "today", "en", "one") is None
+    assert live.join(b"s", "today", "en", "two") is not None
+    live.close()
+    assert live.join(b"s", "today", "en", "three") is None
+
+
+def test_today_asks_the_views_the_same_number_of_questions_however_much_was_sold(selling, monkeypatch):
+    from crdtsync.storage.view_queries import ViewQueries
+    from crdtsync_server.dashboard.today import figures_of
+
+    asked = []
+    run = ViewQueries._run
+    monkeypatch.setattr(
+        ViewQueries, "_run", lambda self, sql, **values: asked.append(sql) or run(self, sql, **values)
+    )
+    counts = []
+    with closing(SqliteStore(selling.data.store)) as store:
+        office = OfficeShop(
+            store, selling.id, selling.folder / "views", selling.access, selling.till.replica.clock, bytes
+        )
+        with closing(office):
+            for _ in range(3):
+                asked.clear()
+                figures_of(office)
+                counts.append(len(asked))
+                for _ in range(20):
+                    selling.till.sell(["CM-19"], ["card"])
+                selling.till.sync(30)
+    assert len(set(counts)) == 1
+
+
+def test_a_disk_that_does_not_answer_leaves_pages_with_a_calm_answer(selling, monkeypatch):
+    marie = selling.visitor("Marie")
+
+    def fail(shop, day=None):
+        raise StorageError("the disk does not answer")
+
+    monkeypatch.setattr("crdtsync_server.dashboard.room_today.figures_of", fail)
+    answer = marie.get("/today")
+    assert answer.status_code == 503
+    assert "Selling and synchronising go on" in answer.text
+    assert "disk does not answer" not in answer.text
+
+
+def test_filing_rests_while_more_and_more_comes_in():
+    """So that the interpreter is the relay's nine tenths of the time."""
+    assert office_module.REST_FACTOR >= 10
+
+
+async def test_a_state_that_was_painted_before_the_first_one_is_not_shown_after_it():
+    shop = Counted(b"s" * 16)
+    live = Live({"today": lambda office, language: next(texts)})
+    texts = iter(["old", "first", "new"])
+    listener = live.join(shop.log.shop, "today", "en", "one")
+    old, first = live.paint(shop, "today", "en"), live.paint(shop, "today", "en")
+    listener.newest = old
+    listener.news.set()
+    stream = live.events(listener, first, lambda: None)
+    assert "first" in await anext(stream)
+    listener.newest = live.paint(shop, "today", "en")
+    assert "new" in await anext(stream)
+    live.close()
+    assert [event async for event in stream] == []
+
+
+def test_a_page_that_fails_stops_neither_others_nor_the_filing(selling, monkeypatch):
+    marie = selling.visitor("Marie")
+    with monkeypatch.context() as patched:
+        patched.setattr("crdtsync_server.dashboard.room_registers.device_states", lambda *_, **__: 1 / 0)
+        assert marie.get("/registers").status_code == 500
+    assert marie.get("/registers").status_code == 200
+    selling.till.sell(["CM-19"], ["card"])
+    selling.till.sync(30)
+    wait_until(lambda: marie.shown("turnover") == "€37.00")
