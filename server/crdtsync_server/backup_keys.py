@@ -15,11 +15,12 @@ import msgpack
 from crdtsync.errors import SetupError, UsageError
 from crdtsync.runtime.clock import RandomBytes
 from crdtsync_server.backup_file import Manifest, translated
-from crdtsync_server.keys import OWNER_SUFFIX, RELAY_KEY
+from crdtsync_server.keys import NEXT_SUFFIX, OWNER_SUFFIX, RELAY_KEY
 
 PASSPHRASE_BYTES_MIN: Final = 12
 
 _SCRYPT: Final = {"n": 1 << 15, "r": 8, "p": 1, "maxmem": 1 << 27, "dklen": 32}
+_SUFFIXES: Final = (OWNER_SUFFIX, NEXT_SUFFIX)
 _ABOUT: Final = b"crdtsync/backup-keys/v1\x00"
 
 
@@ -44,7 +45,7 @@ def key_files(folder: Path) -> dict[str, bytes]:
 
 def is_key_name(name: str) -> bool:
     """Whether a file of that name is one of a relay's keys."""
-    return "/" not in name and (name == RELAY_KEY or (name.endswith(OWNER_SUFFIX) and name[0] != "."))
+    return "/" not in name and (name == RELAY_KEY or (name.endswith(_SUFFIXES) and name[0] != "."))
 
 
 def sealed_keys(

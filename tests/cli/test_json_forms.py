@@ -204,6 +204,13 @@ def test_the_relay(tmp_path):
     facts("quarantine", "list", "Cave")
     facts("quarantine", "retry", "Cave")
     facts("restore", "Cave", "Caisse 1")
+    facts("owner", "rotate", "Cave")
+    request, answer = str(tmp_path / "request"), str(tmp_path / "answer")
+    facts("owner", "request", "Cave", request, "--revoke", "Caisse 1")
+    key = next((folder / "keys").glob("*.2.owner"))
+    signed = CliRunner().invoke(relay_main, ["owner", "sign", request, answer, "--key", str(key), "--json"])
+    held(RELAY_FORMS["owner sign"], json.loads(signed.stdout))
+    assert facts("owner", "answer", "Cave", answer)["taken"]
     facts("revoke", "Cave", "Caisse 1")
     facts("hold", "list", "Cave")  # What is on hold: `test_hold.py`.
     passphrase = tmp_path / "passphrase"

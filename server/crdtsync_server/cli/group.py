@@ -19,6 +19,7 @@ COMMANDS = {
     "hold": ("hold", "Sales of devices that were cut off: show them, let them in."),
     "backup": ("backup", "Bring what is new into a backup, while the relay runs."),
     "restore-from": ("restore_from", "Put a relay back from a backup, into a new folder."),
+    "owner": ("owner", "The key that signs who belongs to a shop: hand it over, keep it elsewhere."),
     "missing": ("missing", "What registers recorded and nobody has any more."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""

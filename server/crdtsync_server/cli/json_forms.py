@@ -152,6 +152,14 @@ _MISSING = (
     value("last_contact_at", "utc", "when the device was last here", null="but for `untold`"),
 )
 
+_SIGNED = (
+    text("what", "`certify`, `revoke` or `owner-key`"),
+    value("device", "id", "the device", null="for `owner-key`"),
+    text("name", "its name; of a key the first digits"),
+    text("role", "what it is let in as", null="but for `certify`"),
+    text("series", "what its ticket numbers begin with", null="where it has none"),
+)
+
 FORMS: Final = (
     Form(
         "serve",
@@ -300,4 +308,24 @@ FORMS: Final = (
             many("missing", "what is missing", _MISSING),
         ),
     ),
+    Form(
+        "owner rotate",
+        (
+            value("shop", "id", "the shop"),
+            value("before", "hex", "the public key before"),
+            value("key", "hex", "the public key now"),
+            text("file_before", "the file of the key before, which is of no use any more"),
+        ),
+    ),
+    Form(
+        "owner request",
+        (
+            value("shop", "id", "the shop"),
+            text("file", "the request"),
+            texts("certify", "names of devices to be let in"),
+            texts("revoke", "names of devices to be cut off"),
+        ),
+    ),
+    Form("owner sign", (text("answer", "the answer"), many("signed", "what was signed", _SIGNED))),
+    Form("owner answer", (value("shop", "id", "the shop"), many("taken", "what is new", _SIGNED))),
 )
