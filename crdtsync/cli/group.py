@@ -27,6 +27,7 @@ COMMANDS = {
     "resync": ("resync", "Compare with the relay and fetch or send what differs."),
     "salvage": ("salvage", "Make a store that does not open anew."),
     "verify": ("verify", "Check every checksum, link, number, total and signature."),
+    "move": ("move", "Go over to another relay of the shop."),
 }
 """Command: its module in ``crdtsync.cli``, and its one line in `crdtsync --help`."""
 

@@ -12,9 +12,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
-
-import orjson
 
 from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
 from crdtsync.ids import ID_BYTES, LINK_BYTES
@@ -31,15 +28,14 @@ from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.database import open_access_database
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.keys import KeyFolder, relay_device_id
+from crdtsync_server.moved import Moved
 from crdtsync_server.owner import OwnerChain, heads_of, owner_item, owner_moment
 from crdtsync_server.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
 from crdtsync_server.replacing import REASON, lost_device, name_for, replaced
 from crdtsync_server.restored import Place, begin_generation, generation_of
+from crdtsync_server.waiting import note_used, used_key, waiting, write_waiting
 
 SHOP_NAME_CHARACTERS_MAX = 64
-
-WAITING = "waiting"
-"""State of a shop's log: see ``waiting``."""
 
 WITH_SERIES = ("register", "backoffice")
 """Roles that make entries of their own, and so need a series of numbers."""
@@ -81,6 +77,7 @@ class Access:
         self.keys = KeyFolder(folder.keys, random)
         self.relay_key = self.keys.relay_key()
         self.relay_device = relay_device_id(self.relay_key.public)
+        self.moved = Moved(self._database)
         self.codes = PairingCodes(self._database, clock=self._clock, random=random)
 
     def close(self) -> None:
@@ -206,7 +203,7 @@ class Access:
             self._let_wait(store, log, grant, request)
         with store.transaction():
             chain = OwnerChain.read(log)
-            used = log.state(_used_key(grant.code_id))
+            used = log.state(used_key(grant.code_id))
             _refuse_second_chain(log, chain, request)
             if used is None:
                 link, chain = self._certify(log, chain, grant, request)
@@ -315,7 +312,7 @@ class Access:
         until that came back.
         """
         with store.transaction():
-            if log.state(_used_key(grant.code_id)) is not None:
+            if log.state(used_key(grant.code_id)) is not None:
                 return
             chain, all_waiting = OwnerChain.read(log), waiting(log)
             known = [one for one in all_waiting if one["code"] == grant.code_id]
@@ -431,23 +428,3 @@ def _series(
     if grant.role not in WITH_SERIES:
         return None
     return next(series for number in count(1) if (series := f"{generation}{number:02}") not in taken)
-
-
-def _used_key(code_id: str) -> str:
-    return f"pairing/{code_id}"
-
-
-def note_used(log: ShopLog, code_id: str, device: bytes, public: bytes, link: bytes) -> None:
-    """A pairing code let that device in, by the certificate of that link. Inside a transaction."""
-    log.set_state(_used_key(code_id), device + public + link)
-
-
-def waiting(log: ShopLog) -> list[dict[str, Any]]:
-    """The certificates that wait for the owner: ``code``, ``device``, ``public`` and ``payload`` of each."""
-    found: list[dict[str, Any]] = orjson.loads(log.state(WAITING) or b"[]")
-    return found
-
-
-def write_waiting(log: ShopLog, rows: list[dict[str, Any]]) -> None:
-    """Inside a transaction."""
-    log.set_state(WAITING, orjson.dumps(rows) if rows else None)

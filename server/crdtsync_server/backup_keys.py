@@ -37,10 +37,11 @@ def read_passphrase(path: Path) -> bytes:
     return passphrase
 
 
-def key_files(folder: Path) -> dict[str, bytes]:
-    """The key files of a relay, by name."""
+def key_files(folder: Path, only: str = "") -> dict[str, bytes]:
+    """The key files of a relay, by name; of one shop, if ``only`` is its id in hexadecimal digits."""
     with translated(folder):
-        return {path.name: path.read_bytes() for path in sorted(folder.glob("*")) if is_key_name(path.name)}
+        found = {path.name: path for path in sorted(folder.glob(f"{only}*")) if is_key_name(path.name)}
+        return {name: path.read_bytes() for name, path in found.items()}
 
 
 def is_key_name(name: str) -> bool:
@@ -49,12 +50,19 @@ def is_key_name(name: str) -> bool:
 
 
 def sealed_keys(
-    folder: Path, passphrase: bytes | None, before: Manifest | None, random: RandomBytes
+    folder: Path,
+    passphrase: bytes | None,
+    before: Manifest | None,
+    random: RandomBytes,
+    *,
+    only: str = "",
 ) -> dict[str, Any] | None:
-    """The keys of a relay for a manifest; what ``before`` has is used again where it is the same."""
+    """The keys of a relay, or ``only`` of a shop, for a manifest; what ``before`` has is used again where it
+    is the same.
+    """
     if passphrase is None:
         return None
-    content = msgpack.packb(key_files(folder))
+    content = msgpack.packb(key_files(folder, only))
     known = before.get("keys") if before is not None else None
     if known is not None and _unsealed(known, passphrase) == content:
         return dict(known)

@@ -23,6 +23,7 @@ from crdtsync_server.backup_file import sync_folder, translated
 RELAY_KEY = "relay.key"
 OWNER_SUFFIX = ".owner"
 NEXT_SUFFIX = ".next-owner"
+ERASED_SUFFIX = ".erased-owner"
 
 _DEVICE_PREFIX = b"crdtsync/relay-device/v1\x00"
 
@@ -89,6 +90,16 @@ class KeyFolder:
             os.replace(self._next_path(shop), self.folder / f"{shop.hex()}.{number}{OWNER_SUFFIX}")
             sync_folder(self.folder)
         return before
+
+    def retire_owner_keys(self, shop: bytes) -> Path | None:
+        """Put a shop's owner keys aside: it is not here any more. Where the present one is, if any."""
+        aside: Path | None = None
+        with translated(self.folder):
+            for path in self._owner_paths(shop):
+                aside = path.with_name(path.name.removesuffix(OWNER_SUFFIX) + ERASED_SUFFIX)
+                os.replace(path, aside)
+            sync_folder(self.folder)
+        return aside
 
     def readable_by_others(self) -> list[Path]:
         """The key files whose rights let other users of this machine read them."""

@@ -26,9 +26,10 @@ from crdtsync.model.entry import Entry, read_entry
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import Clock
 from crdtsync.storage.log import Store
-from crdtsync_server.access import Access, note_used, waiting, write_waiting
+from crdtsync_server.access import Access
 from crdtsync_server.owner import OwnerChain, heads_of, owner_item
 from crdtsync_server.replacing import REASON
+from crdtsync_server.waiting import note_used, waiting, write_waiting
 
 REQUEST: Final = "crdtsync-owner-request/1"
 ANSWER: Final = "crdtsync-owner-answer/1"

@@ -145,6 +145,7 @@ def test_a_register_of_a_shop(tmp_path):
         as_form_says(till, "resync", "--dry-run")
         as_form_says(till, "resync")
         assert as_form_says(till, "status")["state"] == "synced"
+        as_form_says(till, "move", relay.url)
     with closing(apsw.Connection(str(till.folder / STORE))) as store:
         store.execute("UPDATE document SET crc = crc + 1")
     as_form_says(till, "salvage")
@@ -213,6 +214,11 @@ def test_the_relay(tmp_path):
     assert facts("owner", "answer", "Cave", answer)["taken"]
     facts("revoke", "Cave", "Caisse 1")
     facts("hold", "list", "Cave")  # What is on hold: `test_hold.py`.
+    export = str(tmp_path / "cave.shop")
+    assert facts("shop", "export", "Cave", export)["log_end"]
+    assert facts("shop", "import", export)["records"] == 0
+    facts("shop", "create", "Bar")
+    facts("shop", "erase", "Bar", "--confirm", "Bar")
     passphrase = tmp_path / "passphrase"
     passphrase.write_text("correct horse battery staple")
     backup = (str(tmp_path / "relay.backup"), "--with-keys", str(passphrase))

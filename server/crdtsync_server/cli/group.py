@@ -8,7 +8,7 @@ from crdtsync.cli.lazy import LazyGroup
 
 COMMANDS = {
     "serve": ("serve", "Serve the shops of a data folder."),
-    "shop": ("shop", "Make shops and list them."),
+    "shop": ("shop", "Make shops, list them, bring them to another relay."),
     "pair": ("pair", "Print a pairing code for one more device of a shop."),
     "restore": ("restore", "Print a pairing code for the register that replaces a lost one."),
     "revoke": ("revoke", "Cut a device off; what it sold stays."),

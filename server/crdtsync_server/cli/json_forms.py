@@ -328,4 +328,35 @@ FORMS: Final = (
     ),
     Form("owner sign", (text("answer", "the answer"), many("signed", "what was signed", _SIGNED))),
     Form("owner answer", (value("shop", "id", "the shop"), many("taken", "what is new", _SIGNED))),
+    Form(
+        "shop export",
+        (
+            value("shop", "id", "the shop"),
+            text("name", "its name"),
+            text("file", "the file"),
+            number("log_end", "number of the newest record in it"),
+            number("apart", "records in it that are refused or held"),
+            truth("keys", "whether its owner key is inside, sealed with a passphrase"),
+            number("written_bytes", "what this export took", "bytes"),
+            number("file_bytes", "what the file takes now", "bytes"),
+        ),
+    ),
+    Form(
+        "shop import",
+        (
+            value("shop", "id", "the shop"),
+            text("name", "its name"),
+            number("records", "records that are new here"),
+            number("not_admitted", "records that are kept apart"),
+            truth("certified", "whether this relay is certified; otherwise that waits for the owner"),
+        ),
+    ),
+    Form(
+        "shop erase",
+        (
+            value("shop", "id", "the shop"),
+            text("name", "its name"),
+            text("owner_key", "where its owner key is now", null="where it was not here"),
+        ),
+    ),
 )

@@ -32,10 +32,10 @@ def command(shop: str, file: Path, revoke: tuple[str, ...], reason: str, data: P
     No secret is in it. Sign it with `crdtsync-relay owner sign` where the key is.
     """
     from crdtsync.cli.output import many, print_json
-    from crdtsync_server.access import waiting
     from crdtsync_server.backup_file import translated
     from crdtsync_server.open import opened
     from crdtsync_server.owner_keys import request_for
+    from crdtsync_server.waiting import waiting
 
     with opened(data) as (access, store):
         found = access.find_shop(shop)

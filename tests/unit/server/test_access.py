@@ -8,10 +8,11 @@ from crdtsync.model.entry import Head, read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolRequest
-from crdtsync_server.access import Access, waiting
+from crdtsync_server.access import Access
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import open_store
 from crdtsync_server.owner import OwnerChain, owner_item
+from crdtsync_server.waiting import waiting
 
 ADDRESS = "198.51.100.7"
 DAY_MS = 86_400_000

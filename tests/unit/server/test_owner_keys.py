@@ -11,11 +11,12 @@ from crdtsync.model.entry import read_entry
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.runtime.register_verify import verify_log
-from crdtsync_server.access import Access, waiting
+from crdtsync_server.access import Access
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import open_store
 from crdtsync_server.owner import OwnerChain
 from crdtsync_server.owner_keys import request_for, rotate, sign, take_answer
+from crdtsync_server.waiting import waiting
 
 ADDRESS = "198.51.100.7"
 
