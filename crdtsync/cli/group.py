@@ -29,6 +29,7 @@ COMMANDS = {
     "verify": ("verify", "Check every checksum, link, number, total and signature."),
     "rescue": ("rescue", "Write what only this register has into a file."),
     "leave": ("leave", "Leave the shop; nothing is deleted."),
+    "move": ("move", "Go over to another relay of the shop."),
 }
 """Command: its module in ``crdtsync.cli``, and its one line in `crdtsync --help`."""
 

@@ -66,6 +66,15 @@ FORMS: Final = (
         ),
     ),
     Form("join", ENROLLED),
+    Form(
+        "move",
+        (
+            value("device", "id", "this register"),
+            value("shop", "id", "its shop"),
+            text("url", "the relay that it belongs to now"),
+            SYNC,
+        ),
+    ),
     Form("product add", PRODUCT),
     Form("product set", PRODUCT),
     Form("product show", PRODUCT),

@@ -18,6 +18,8 @@ from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.model import sealed
 from crdtsync.model.certificate import Certificate, Directory, read_certificate
 from crdtsync.model.entry import Entry, is_owner_kind, read_entry
+from crdtsync.model.owner_key import KIND as OWNER_KEY
+from crdtsync.model.owner_key import read_owner_key, signed_by
 from crdtsync.model.signature import verify
 
 CUT_OFF_ROLE: Final = "revoked"
@@ -142,6 +144,8 @@ def _check_form(entry: Entry, directory: Directory) -> None:
     """Refuse a certificate or revocation that is not of its form, for good. Raises ``MalformedRecord``."""
     if entry.kind == "certify":
         read_certificate(entry.body)
+    if entry.kind == OWNER_KEY:
+        read_owner_key(entry.body, directory.shop_id)
     directory.with_entry(entry, admitted=True)
 
 
@@ -193,8 +197,15 @@ def _standing(entry: Entry, directory: Directory) -> Held | None:
 def _owner_standing(entry: Entry, directory: Directory) -> Held | None:
     if entry.author != directory.shop_id:
         return Held(entry, "other-shop", f"it belongs to the owner of another shop, {entry.author.hex()[:8]}")
-    if entry.kind != "owner" and directory.owner_public is None:
+    if entry.kind == "owner":
+        return None
+    if directory.owner_public is None:
         return Held(entry, "no-owner", "the owner entry of the shop has not arrived yet")
+    by = signed_by(entry.body)
+    if by not in directory.keys.known:
+        return Held(entry, "unknown-key", "the owner has not handed over to the key that signed it, as yet")
+    if not directory.keys.is_good(by, entry.link):
+        return Held(entry, "retired-key", "it is signed with an owner key that was given up before")
     return None
 
 
@@ -230,7 +241,10 @@ def _keys(entry: Entry, directory: Directory) -> list[bytes]:
             return [named]
         return []
     if is_owner_kind(entry.kind):
-        return [] if directory.owner_public is None else [directory.owner_public]
+        if directory.genesis is None:
+            return []
+        by = signed_by(entry.body)
+        return [directory.public_of(by)] if by in directory.keys.known else []
     return _certified(entry, directory)
 
 

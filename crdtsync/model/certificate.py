@@ -8,6 +8,7 @@ The shop's owner key signs these kinds of entries::
                    and heads
     revoke         a device, and the heads of its chains known then
     owner-approve  entries that a revoked device made beyond those heads, by their links (see ``approval``)
+    owner-key      the owner's next key, which signs from then on (see ``owner_key``)
 
 ``Directory`` is what a set of them says. It depends on the set alone, not on the order in which the entries
 arrived, so that all replicas judge alike; where entries contradict one another the later in the chain counts
@@ -21,13 +22,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, Self
 
 from crdtsync.errors import BadSignature, InvalidName, MalformedRecord, NotPermitted
-from crdtsync.model import approval, sealed
+from crdtsync.model import approval, owner_key, sealed
 from crdtsync.model.chain import Moment, common_fields
 from crdtsync.model.entry import SOFTWARE, Entry, Head, first_prev, is_series, read_heads, shop_id_of
+from crdtsync.model.owner_key import Keys, Rotation, Said
 
 ROLES: Final = ("register", "backoffice", "display", "relay")
 
-KINDS: Final = ("owner", "certify", "revoke", approval.KIND)
+KINDS: Final = ("owner", "certify", "revoke", approval.KIND, owner_key.KIND)
 """Kinds of the owner's chain that mean something here. Others are carried."""
 
 
@@ -173,11 +175,21 @@ class Directory:
     _certificates: Mapping[bytes, tuple[tuple[_Place, Certificate], ...]] = field(default_factory=dict)
     _revocations: Mapping[bytes, tuple[_Place, Revocation]] = field(default_factory=dict)
     _approved: frozenset[bytes] = frozenset()
+    _said: Mapping[bytes, Said] = field(default_factory=dict)
+    keys: Keys = field(default_factory=Keys)
 
     @property
     def owner_public(self) -> bytes | None:
-        """The owner's key; None until the ``owner`` entry is known."""
-        return None if self.genesis is None else bytes.fromhex(self.genesis.body["key"]["pub"])
+        """The owner's present key; None until the ``owner`` entry is known."""
+        return None if self.genesis is None else self.public_of(self.keys.present)
+
+    def public_of(self, by: bytes) -> bytes:
+        """The key that an entry names as ``by``. Raises ``NotPermitted`` before the ``owner`` entry."""
+        if by != owner_key.FIRST:
+            return by
+        if self.genesis is None:
+            raise NotPermitted("the owner entry of the shop is not known yet")
+        return bytes.fromhex(self.genesis.body["key"]["pub"])
 
     @property
     def shop_name(self) -> str:
@@ -198,20 +210,19 @@ class Directory:
             body, text = sealed.split(entry.sealed)
             if not _verify(self._key_for(entry), body, text):
                 raise BadSignature("the entry is not signed by the shop's owner")
-        place = (entry.facts.n, entry.link)
-        if entry.kind == "certify":
-            certificate = read_certificate(entry.body, admitted=admitted)
-            if certificate.shop != self.shop_id:
-                raise MalformedRecord("a certificate of another shop in this shop's owner chain")
-            return self._with_certificate(certificate, place)
-        if entry.kind == "revoke":
-            revocation = read_revocation(entry.body)
-            return self._with_revocation(revocation, place)
-        if entry.kind == approval.KIND:
-            return replace(self, _approved=self._approved | approval.read_approve(entry.body))
-        if self.genesis is not None and self.genesis.link >= entry.link:
+        if entry.kind == "owner":
+            if self.genesis is not None and self.genesis.link >= entry.link:
+                return self
+            after = replace(self, genesis=entry)
+            return after._begun_anew() if self.keys.present != owner_key.FIRST else after
+        if entry.link in self._said:
             return self
-        return replace(self, genesis=entry)
+        what = self._read(entry, admitted=admitted)
+        said = Said((entry.facts.n, entry.link), entry.facts.prev, owner_key.signed_by(entry.body), what)
+        after = replace(self, _said={**self._said, entry.link: said})
+        if isinstance(what, Rotation) or said.by != self.keys.present:
+            return after._begun_anew()
+        return after._counting(said)
 
     def certificate(self, device: bytes) -> Certificate | None:
         """The newest certificate of a device, whether or not it was revoked."""
@@ -258,10 +269,43 @@ class Directory:
     def _key_for(self, entry: Entry) -> bytes:
         if entry.kind == "owner":
             return bytes.fromhex(entry.body["key"]["pub"])
-        public = self.owner_public
-        if public is None:
-            raise NotPermitted("the owner entry of the shop is not known yet")
-        return public
+        by = owner_key.signed_by(entry.body)
+        if by not in self.keys.known:
+            raise NotPermitted("no owner of the shop is known to have handed over to that key")
+        return self.public_of(by)
+
+    def _read(
+        self, entry: Entry, *, admitted: bool
+    ) -> Certificate | Revocation | Rotation | frozenset[bytes]:
+        if entry.kind == owner_key.KIND:
+            return owner_key.read_owner_key(entry.body, self.shop_id, admitted=admitted)
+        if entry.kind == approval.KIND:
+            return approval.read_approve(entry.body)
+        if entry.kind == "revoke":
+            return read_revocation(entry.body)
+        certificate = read_certificate(entry.body, admitted=admitted)
+        if certificate.shop != self.shop_id:
+            raise MalformedRecord("a certificate of another shop in this shop's owner chain")
+        return certificate
+
+    def _begun_anew(self) -> Self:
+        """What all entries say, once it is known which keys they may be signed with."""
+        first = self.public_of(owner_key.FIRST) if self.genesis is not None else b""
+        bare = replace(self, _certificates={}, _revocations={}, _approved=frozenset())
+        directory = replace(bare, keys=Keys.of(self._said, first))
+        for said in sorted(self._said.values(), key=lambda said: said.place):
+            if directory.keys.is_good(said.by, said.place[1]):
+                directory = directory._counting(said)
+        return directory
+
+    def _counting(self, said: Said) -> Self:
+        if isinstance(said.what, Certificate):
+            return self._with_certificate(said.what, said.place)
+        if isinstance(said.what, Revocation):
+            return self._with_revocation(said.what, said.place)
+        if isinstance(said.what, frozenset):
+            return replace(self, _approved=self._approved | said.what)
+        return self
 
     def _with_certificate(self, certificate: Certificate, place: _Place) -> Self:
         rows = self._certificates.get(certificate.device, ())

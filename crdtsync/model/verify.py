@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from crdtsync.errors import RecordError
-from crdtsync.model import sealed
+from crdtsync.model import owner_key, sealed
 from crdtsync.model.certificate import Directory
 from crdtsync.model.chain import (
     CLOCK_STEP_CODE,
@@ -25,7 +25,7 @@ from crdtsync.model.chain import (
     training_number,
 )
 from crdtsync.model.closing import closing_fields
-from crdtsync.model.entry import Entry, Head, read_entry
+from crdtsync.model.entry import Entry, Head, is_owner_kind, read_entry
 from crdtsync.model.flags import wrong_payments, wrong_totals
 from crdtsync.model.form import payload_problem, wrong_way
 from crdtsync.model.period import COUNTED_KINDS, LEVELS, Period
@@ -193,11 +193,37 @@ class _Walk:
         if entry.author != self._author:
             yield _defect("chain", entry, f"device {entry.author.hex()[:8]} wrote into this chain")
         body, text = sealed.split(entry.sealed)
-        if self._keys and not any(verify(public, body, text) for public in self._keys):
+        if self._keys and not any(verify(public, body, text) for public in self._keys_of(entry)):
             yield _defect("signature", entry, "the bytes are not what was signed with the key of this chain")
+        elif self._is_retired(entry):
+            yield _defect(
+                "key", entry, "it is signed with an owner key that was given up before it was known"
+            )
+        elif entry.kind == owner_key.KIND:
+            yield from self._hand_over(entry)
         head = self._known.get(entry.facts.n)
         if head is not None and head.link != entry.link:
             yield _defect("witness", entry, f"entry {head.n} is known elsewhere as {head.link.hex()[:8]}")
+
+    def _keys_of(self, entry: Entry) -> list[bytes]:
+        """The keys that may have signed an entry: an owner who has handed over says by which."""
+        by = entry.body.get("by")
+        if not is_owner_kind(entry.kind) or type(by) is not str:
+            return self._keys[:1] if is_owner_kind(entry.kind) else self._keys
+        return [public for public in self._keys[1:] if public.hex() == by]
+
+    def _is_retired(self, entry: Entry) -> bool:
+        if self._directory is None or entry.kind == "owner" or not is_owner_kind(entry.kind):
+            return False
+        return not self._directory.keys.is_good(owner_key.signed_by(entry.body), entry.link)
+
+    def _hand_over(self, entry: Entry) -> Iterator[Defect]:
+        try:
+            rotation = owner_key.read_owner_key(entry.body, entry.author)
+        except RecordError as error:
+            yield _defect("form", entry, str(error))
+        else:
+            self._keys = [*self._keys, rotation.public]
 
 
 def _check_certified(first: Entry, certified: Mapping[bytes, str | None], key: bytes) -> Iterator[Defect]:

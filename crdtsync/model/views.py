@@ -397,4 +397,5 @@ _KINDS: dict[str, Callable[[Entry, _Fields], Projection]] = {
     "train": _plain_event,
     "owner": _plain_event,
     "owner-approve": _plain_event,
+    "owner-key": _plain_event,
 }

@@ -23,7 +23,6 @@ from crdtsync.errors import (
 )
 from crdtsync.ids import OWNER_DOCUMENT, Position
 from crdtsync.model.certificate import Certificate
-from crdtsync.model.signature import verify_with_purpose
 from crdtsync.protocol import heads as protocol_heads
 from crdtsync.protocol.messages import HeldRun, Hello
 from crdtsync.protocol.session import Session
@@ -33,6 +32,7 @@ from crdtsync.runtime.answer import answer, refused, supply_cut
 from crdtsync.runtime.commit_work import Outcome, Work
 from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import DocumentComparison, Reader
+from crdtsync.runtime.proof import check_proof
 from crdtsync.runtime.revoked import CUT_OFF, has_handed_over, who_only_takes
 from crdtsync.runtime.sockets import PromptSocket, Socket
 from crdtsync.runtime.tail import Tail
@@ -386,15 +386,7 @@ class Connection:
                 raise AccessDenied("the peer's certificate is not one of this shop")
             self.session.want_certificates()
             return
-        if pinned is not None and certificate.public != pinned:
-            raise WrongRelayKey("the relay is not the one that this register was paired with")
-        purpose, payload, signature = self.session.signed_by_peer()
-        if not verify_with_purpose(certificate.public, purpose, payload, signature):
-            if pinned is not None:
-                raise WrongRelayKey("the relay did not prove the key that this register was paired with")
-            raise AccessDenied("the peer did not prove that it has the key of its certificate")
-        if hello.is_relay != (certificate.role == "relay"):
-            raise AccessDenied("the peer claims a role that its certificate does not give it")
+        check_proof(self.session, hello, certificate, pinned)
         self.certificate = certificate
         self._log, self._tail = log, self.home.tail(hello.shop)
         me = self.home.me(hello)

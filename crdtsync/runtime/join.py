@@ -78,7 +78,7 @@ def join_shop(
         answer, relay_key = ask_for_certificate(
             url, parsed, request, key, random_bytes, tls_ca=tls_ca, connect=connect
         )
-        directory, entries = _believe(answer)
+        directory, entries = believe(answer)
         certificate = directory.certificate(request.device)
         if certificate is None or certificate.public != key.public:
             raise PairingRefused("the relay's answer holds no certificate for this register")
@@ -181,7 +181,7 @@ def _request(
     return EnrolRequest(secret, identity.device, name, key.public, chain, identity.shop, identity.series)
 
 
-def _believe(answer: EnrolAnswer) -> tuple[Directory, list[Entry]]:
+def believe(answer: EnrolAnswer) -> tuple[Directory, list[Entry]]:
     """The answer's certificates, each checked under the owner's key, which the shop's id follows from."""
     directory, entries = Directory(answer.shop), []
     for sealed in answer.sealed:

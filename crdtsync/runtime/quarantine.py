@@ -34,6 +34,8 @@ _ADVICE: Final = {
     "revoked": "its register was cut off before: a person decides with `crdtsync-relay hold approve`",
     "other-shop": "it belongs to another shop: nothing has to be done",
     "unknown-key": "it waits for the certificate of its register, which comes with the next synchronising",
+    "retired-key": "it was signed with an owner key that has been given up: if it is genuine, let the owner "
+    "sign it again",
     "no-owner": "it waits for the shop's owner entry, which comes with the next synchronising",
 }
 _NO_ADVICE: Final = "keep it, and show it to whoever looks after the software"

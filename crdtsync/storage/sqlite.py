@@ -22,6 +22,12 @@ from crdtsync.storage.sqlite_shelf import PackShelf
 BUSY_TIMEOUT_S = 5.0
 
 
+_OF_A_SHOP = (
+    *("chain", "document", "origin", "held_update", "cursor", "acknowledged", "refusal_given"),
+    *("refusal_received", "apart", "state", "request"),
+)
+
+
 class SqliteStore:
     """One file of logs. Use it from one thread at a time; open one per thread and per process.
 
@@ -99,6 +105,29 @@ class SqliteStore:
             self._db.write("INSERT INTO origin VALUES (NULL, ?, NULL, 0)", found)
             self._created.append(shop)
         return self.shop(shop)
+
+    def erase_shop(self, shop: bytes) -> None:
+        """Delete everything of a shop, inside a transaction, in a file that nobody else has open. Raises
+        ``KeyError`` for an unknown shop.
+        """
+        if not self._db.in_transaction:
+            raise RuntimeError("a shop is erased inside Store.transaction() only")
+        found = self._db.row("SELECT no FROM shop WHERE id = ?", (shop,))
+        if found is None:
+            raise KeyError(shop.hex())
+        self._logs.pop(shop, None)
+        [number] = found
+        for table, key in (("pack_chain", "chain"), ("pack_document", "document"), ("pack_origin", "origin")):
+            self._db.write(
+                f"DELETE FROM {table} WHERE {key} IN (SELECT no FROM {key} WHERE shop = ?)",  # noqa: S608
+                (number,),
+            )
+        for table in ("record", "stretch", "pack", "pack_hashes"):
+            sql = f"DELETE FROM {table} WHERE pos BETWEEN ? AND ?"  # noqa: S608
+            self._db.write(sql, (number << SEQ_BITS, (number << SEQ_BITS) + SEQ_MAX))
+        for table in _OF_A_SHOP:
+            self._db.write(f"DELETE FROM {table} WHERE shop = ?", (number,))  # noqa: S608
+        self._db.write("DELETE FROM shop WHERE no = ?", (number,))
 
     def transaction(self) -> AbstractContextManager[None]:
         """The only way to write; see ``Store.transaction``."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from crdtsync.model import owner_key
 from crdtsync.model.approval import KIND as APPROVE
 from crdtsync.model.approval import build_approve
 from crdtsync.model.certificate import Certificate, Directory, build_certify, build_revoke, start_owner
@@ -136,6 +137,7 @@ class MemoryOwner(MemoryChain):
         nonce = bytes_of("nonce", name)
         super().__init__(key, shop_id_of(key.public, nonce))
         self.shop = Shop(self.author, "Cave du Test")
+        self.by: dict[str, str] = {}
         self.seal(start_owner(key.public, self.shop.name, nonce=nonce, moment=self.moment))
 
     @property
@@ -146,6 +148,14 @@ class MemoryOwner(MemoryChain):
             directory = directory.with_entry(entry)
         return directory
 
+    def rotate(self, name: str = "next", heads: Sequence[Head] = ()) -> Entry:
+        """Hand over to the next key."""
+        key = PrivateKey.from_seed(f"{name} owner".encode())
+        payload = owner_key.build_owner_key(key, self.author, heads, reason="volée")
+        entry = self.append(owner_key.KIND, payload | self.by)
+        self.key, self.by = key, {"by": key.public.hex()}
+        return entry
+
     def enrol(self, name: str, *, role: str = "register", series: str = "01") -> MemoryTill:
         """Certify a new register and start its chain."""
         till = MemoryTill(name, shop=self.shop, series=series)
@@ -155,16 +165,16 @@ class MemoryOwner(MemoryChain):
     def certify(self, till: MemoryTill, *, role: str = "register", **fields: Any) -> Entry:
         """Certify a register; keywords as of ``Certificate``."""
         certificate = Certificate(till.author, till.name, role, till.key.public, self.author, **fields)
-        return self.append("certify", build_certify(certificate))
+        return self.append("certify", build_certify(certificate) | self.by)
 
     def revoke(self, till: MemoryTill, heads: Sequence[Head] = ()) -> Entry:
         """Cut a device off; ``heads`` are those of its chains that are known."""
-        return self.append("revoke", build_revoke(till.author, heads, reason="volée"))
+        return self.append("revoke", build_revoke(till.author, heads, reason="volée") | self.by)
 
     def approve(self, till: MemoryTill, *entries: Entry) -> Entry:
         """Let in entries that a revoked device made."""
         payload = build_approve(till.author, [entry.link for entry in entries], reason="retrouvée")
-        return self.append(APPROVE, payload)
+        return self.append(APPROVE, payload | self.by)
 
 
 def in_cash(due_minor: int) -> tuple[Payment, ...]:

@@ -28,10 +28,12 @@ from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.database import open_access_database
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.keys import KeyFolder, office_device_id, relay_device_id
+from crdtsync_server.moved import Moved
 from crdtsync_server.owner import OwnerChain, heads_of, owner_item, owner_moment
 from crdtsync_server.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
 from crdtsync_server.replacing import REASON, lost_device, name_for, replaced
 from crdtsync_server.restored import Place, begin_generation, generation_of
+from crdtsync_server.waiting import note_used, used_key, waiting, write_waiting
 
 SHOP_NAME_CHARACTERS_MAX = 64
 
@@ -77,11 +79,17 @@ class Access:
         self.keys = KeyFolder(folder.keys, random)
         self.relay_key = self.keys.relay_key()
         self.relay_device = relay_device_id(self.relay_key.public)
+        self.moved = Moved(self._database)
         self.codes = PairingCodes(self._database, clock=self._clock, random=random)
 
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
+
+    @property
+    def clock(self) -> Clock:
+        """The time that entries of the owner's chain are given."""
+        return self._clock
 
     # -- shops -----------------------------------------------------------------------------------------
 
@@ -193,13 +201,17 @@ class Access:
         """
         grant = self.codes.check(request.secret, address)
         log = store.shop(grant.shop)
+        if not self.keys.has_owner_key(grant.shop) and not grant.has_expired:
+            self._let_wait(store, log, grant, request)
         with store.transaction():
             chain = OwnerChain.read(log)
-            used = log.state(_used_key(grant))
+            used = log.state(used_key(grant.code_id))
             _refuse_second_chain(log, chain, request)
             if used is None:
                 link, chain = self._certify(log, chain, grant, request)
-                log.set_state(_used_key(grant), request.device + request.public_key + link)
+                note_used(log, grant.code_id, request.device, request.public_key, link)
+                if rows := waiting(log):
+                    write_waiting(log, [one for one in rows if one["code"] != grant.code_id])
             elif used[: ID_BYTES + PUBLIC_BYTES] != request.device + request.public_key:
                 raise PairingRefused("this pairing code was used already")
         self._place.note_signed(grant.shop, chain.entries[-1].facts.n)
@@ -229,7 +241,7 @@ class Access:
                 raise AccessDenied("the back office of this relay was revoked in this shop")
             if known is not None:
                 return known
-            series = _next_series(chain, generation_of(log))
+            series = _next_series(chain.series, generation_of(log))
             certificate = Certificate(device, OFFICE_NAME, "backoffice", public, shop, series)
             key = self.keys.owner_key(shop)
             entry = chain.next_entry("certify", build_certify(certificate), key, self._clock)
@@ -316,23 +328,63 @@ class Access:
             log.append(owner_item(chain.next_entry("certify", build_certify(relay), key, self._clock)))
         return shop
 
+    def note_signed(self, shop: bytes, store: Store) -> None:
+        """The owner's chain of a shop has grown."""
+        self._place.note_signed(shop, OwnerChain.read(store.shop(shop)).entries[-1].facts.n)
+
+    def _let_wait(self, store: Store, log: ShopLog, grant: Grant, request: EnrolRequest) -> None:
+        """Where the owner's key is kept elsewhere: write down what it is to sign. Raises ``PairingRefused``
+        until that came back.
+        """
+        with store.transaction():
+            if log.state(used_key(grant.code_id)) is not None:
+                return
+            chain, all_waiting = OwnerChain.read(log), waiting(log)
+            known = [one for one in all_waiting if one["code"] == grant.code_id]
+            if known and known[0]["device"] != request.device.hex():
+                raise PairingRefused("this pairing code was used already")
+            if not known:
+                _refuse_second_chain(log, chain, request)
+                taken = frozenset(str(one["payload"].get("series")) for one in all_waiting)
+                certificate = _asked_for(log, chain, grant, request, taken)
+                one = {
+                    "code": grant.code_id,
+                    "device": request.device.hex(),
+                    "public": request.public_key.hex(),
+                    "payload": build_certify(certificate),
+                }
+                write_waiting(log, [*all_waiting, one])
+        raise PairingRefused(
+            "the owner's key of this shop is kept elsewhere: the request waits for the owner's signature",
+            hint="join again with the same code once the owner has signed",
+        )
+
     def _certify(
         self, log: ShopLog, chain: OwnerChain, grant: Grant, request: EnrolRequest
     ) -> tuple[bytes, OwnerChain]:
         if grant.has_expired:
             raise PairingRefused("this pairing code has expired")
-        lost = None
-        if grant.replaces is not None:
-            lost = lost_device(chain.directory, grant.replaces, request)
-        certificate = _certificate(chain, grant, request, name_for(request, lost), generation_of(log))
-        if lost is not None:
-            certificate = replace(certificate, replaces=replaced(log, lost.device))
-            if not chain.directory.is_revoked(lost.device):
-                chain = self._revoke(log, chain, lost.device, REASON)
+        certificate = _asked_for(log, chain, grant, request)
+        if certificate.replaces is not None and not chain.directory.is_revoked(certificate.replaces.device):
+            chain = self._revoke(log, chain, certificate.replaces.device, REASON)
         key = self.keys.owner_key(grant.shop)
         entry: Entry = chain.next_entry("certify", build_certify(certificate), key, self._clock)
         log.append(owner_item(entry))
         return entry.link, chain.with_entry(entry)
+
+
+def _asked_for(
+    log: ShopLog,
+    chain: OwnerChain,
+    grant: Grant,
+    request: EnrolRequest,
+    promised: frozenset[str] = frozenset(),
+) -> Certificate:
+    """As ``_certificate``, also of a register that takes the place of a lost one."""
+    lost = lost_device(chain.directory, grant.replaces, request) if grant.replaces is not None else None
+    name, generation = name_for(request, lost), generation_of(log)
+    certificate = _certificate(chain, grant, request, name, generation, promised)
+    return certificate if lost is None else replace(certificate, replaces=replaced(log, lost.device))
 
 
 def _refuse_second_chain(log: ShopLog, chain: OwnerChain, request: EnrolRequest) -> None:
@@ -352,9 +404,14 @@ def _replaced_by(certificate: Certificate) -> tuple[bytes, ...]:
 
 
 def _certificate(
-    chain: OwnerChain, grant: Grant, request: EnrolRequest, name: str, generation: str
+    chain: OwnerChain,
+    grant: Grant,
+    request: EnrolRequest,
+    name: str,
+    generation: str,
+    promised: frozenset[str],
 ) -> Certificate:
-    """What the owner says of a device that presents this code."""
+    """What the owner says of a device that presents this code. ``promised``: series that wait for him."""
     known = chain.directory.certificate(request.device)
     if known is not None and known.public != request.public_key:
         # Whoever has a code may add a device, but not take the name of one that is there.
@@ -372,19 +429,18 @@ def _certificate(
         role=grant.role,
         public=request.public_key,
         shop=grant.shop,
-        series=_series(chain, grant, request, known, generation),
+        series=_series(chain.series | promised, grant, request, known, generation),
         chain=request.chain or None,
         original_shop=request.shop or None,
     )
 
 
 def _series(
-    chain: OwnerChain, grant: Grant, request: EnrolRequest, known: Certificate | None, generation: str
+    taken: frozenset[str], grant: Grant, request: EnrolRequest, known: Certificate | None, generation: str
 ) -> str | None:
     """The series that the device has, or the first that nobody ever had."""
     if known is not None and known.series is not None and request.series in ("", known.series):
         return known.series
-    taken = chain.series
     if request.series:
         if not is_series(request.series):
             raise InvalidName(f"{request.series!r} is no series: 1 to 12 capital letters and digits")
@@ -396,13 +452,8 @@ def _series(
         return request.series
     if grant.role not in WITH_SERIES:
         return None
-    return _next_series(chain, generation)
+    return _next_series(taken, generation)
 
 
-def _next_series(chain: OwnerChain, generation: str) -> str:
-    taken = chain.series
+def _next_series(taken: frozenset[str], generation: str) -> str:
     return next(series for number in count(1) if (series := f"{generation}{number:02}") not in taken)
-
-
-def _used_key(grant: Grant) -> str:
-    return f"pairing/{grant.code_id}"

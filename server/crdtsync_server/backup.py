@@ -193,6 +193,8 @@ def _relay_of(folder: DataFolder, random: RandomBytes) -> bytes | None:
 def _refuse_another_relay(before: BackupFile | None, relay: bytes | None) -> None:
     if before is None or before.manifest is None:
         return
+    if "shop" in before.manifest:
+        raise SetupError(f"{before.path} is the export of a shop", hint="name another file")
     other = before.manifest["relay"]
     if other is not None and relay is not None and other != relay:
         raise SetupError(

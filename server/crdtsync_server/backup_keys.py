@@ -15,11 +15,12 @@ import msgpack
 from crdtsync.errors import SetupError, UsageError
 from crdtsync.runtime.clock import RandomBytes
 from crdtsync_server.backup_file import Manifest, translated
-from crdtsync_server.keys import OWNER_SUFFIX, RELAY_KEY
+from crdtsync_server.keys import NEXT_SUFFIX, OWNER_SUFFIX, RELAY_KEY
 
 PASSPHRASE_BYTES_MIN: Final = 12
 
 _SCRYPT: Final = {"n": 1 << 15, "r": 8, "p": 1, "maxmem": 1 << 27, "dklen": 32}
+_SUFFIXES: Final = (OWNER_SUFFIX, NEXT_SUFFIX)
 _ABOUT: Final = b"crdtsync/backup-keys/v1\x00"
 
 
@@ -36,24 +37,32 @@ def read_passphrase(path: Path) -> bytes:
     return passphrase
 
 
-def key_files(folder: Path) -> dict[str, bytes]:
-    """The key files of a relay, by name."""
+def key_files(folder: Path, only: str = "") -> dict[str, bytes]:
+    """The key files of a relay, by name; of one shop, if ``only`` is its id in hexadecimal digits."""
     with translated(folder):
-        return {path.name: path.read_bytes() for path in sorted(folder.glob("*")) if is_key_name(path.name)}
+        found = {path.name: path for path in sorted(folder.glob(f"{only}*")) if is_key_name(path.name)}
+        return {name: path.read_bytes() for name, path in found.items()}
 
 
 def is_key_name(name: str) -> bool:
     """Whether a file of that name is one of a relay's keys."""
-    return "/" not in name and (name == RELAY_KEY or (name.endswith(OWNER_SUFFIX) and name[0] != "."))
+    return "/" not in name and (name == RELAY_KEY or (name.endswith(_SUFFIXES) and name[0] != "."))
 
 
 def sealed_keys(
-    folder: Path, passphrase: bytes | None, before: Manifest | None, random: RandomBytes
+    folder: Path,
+    passphrase: bytes | None,
+    before: Manifest | None,
+    random: RandomBytes,
+    *,
+    only: str = "",
 ) -> dict[str, Any] | None:
-    """The keys of a relay for a manifest; what ``before`` has is used again where it is the same."""
+    """The keys of a relay, or ``only`` of a shop, for a manifest; what ``before`` has is used again where it
+    is the same.
+    """
     if passphrase is None:
         return None
-    content = msgpack.packb(key_files(folder))
+    content = msgpack.packb(key_files(folder, only))
     known = before.get("keys") if before is not None else None
     if known is not None and _unsealed(known, passphrase) == content:
         return dict(known)

@@ -70,6 +70,10 @@ class RelayHome(ABC):
         """Whether a shop that the store does not know could be made again, for its registers to fill."""
         return False
 
+    def unknown_shop(self, shop: bytes) -> AccessDenied:
+        """What the devices of a shop are told that is not here."""
+        return AccessDenied("this relay does not know the shop")
+
     def was_restored(self, shop: bytes) -> None:
         """A device holds more of this shop's log than there is, or another one under the same id."""
         self.restored.add(shop)
@@ -111,7 +115,7 @@ class RelayHome(ABC):
             return self.store.shop(shop)
         except KeyError:
             if not self.find_lost_shop(shop):
-                raise AccessDenied("this relay does not know the shop") from None
+                raise self.unknown_shop(shop) from None
         self.restored.add(shop)
         return self.store.shop(shop)
 

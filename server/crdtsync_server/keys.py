@@ -1,13 +1,15 @@
 """The relay's private keys, each in a file of its own under ``DIR/keys``, for its owner's eyes only.
 
 ``relay.key`` proves to devices that this is the relay that their pairing code named. ``<shop>.owner`` signs
-the shop's certificates; while it lies here, whoever runs the relay can enrol devices in that shop.
-``<shop>.office`` is the key of the device as which the back office writes.
+the shop's certificates; while it lies here, whoever runs the relay can enrol devices in that shop. After a
+rotation the present one is the one with the highest number, ``<shop>.2.owner``; ``<shop>.next-owner`` is
+prepared and not in use yet. ``<shop>.office`` is the key of the device as which the back office writes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from pathlib import Path
 
@@ -16,10 +18,13 @@ from crdtsync.ids import ID_BYTES
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import RandomBytes
 from crdtsync.runtime.keyfile import read_key, write_key
+from crdtsync_server.backup_file import sync_folder, translated
 
 RELAY_KEY = "relay.key"
 OWNER_SUFFIX = ".owner"
 OFFICE_SUFFIX = ".office"
+NEXT_SUFFIX = ".next-owner"
+ERASED_SUFFIX = ".erased-owner"
 
 _DEVICE_PREFIX = b"crdtsync/relay-device/v1\x00"
 _OFFICE_PREFIX = b"crdtsync/office-device/v1\x00"
@@ -50,8 +55,8 @@ class KeyFolder:
 
     def owner_key(self, shop: bytes) -> PrivateKey:
         """The key that signs a shop's certificates. Raises ``SetupError`` if it is kept elsewhere."""
-        path = self._owner_path(shop)
-        return PrivateKey.from_bytes(_read(path, f"the owner key of shop {shop.hex()}"))
+        [*_, newest] = self._owner_paths(shop) or [self._owner_path(shop)]
+        return PrivateKey.from_bytes(_read(newest, f"the owner key of shop {shop.hex()}"))
 
     def office_key(self, shop: bytes) -> PrivateKey:
         """The key of a shop's back office; made, durably, the first time. Raises ``StorageError``."""
@@ -60,7 +65,40 @@ class KeyFolder:
 
     def has_owner_key(self, shop: bytes) -> bool:
         """Whether this relay is, or was, the one of that shop."""
-        return self._owner_path(shop).exists()
+        return bool(self._owner_paths(shop))
+
+    def prepare_owner_key(self, shop: bytes, key: PrivateKey) -> PrivateKey:
+        """Write the key that is to sign next, beside the present one; durable on return. If one was prepared
+        before, that one.
+        """
+        path = self._next_path(shop)
+        if not path.exists():
+            write_key(path, key.to_bytes())
+        return PrivateKey.from_bytes(_read(path, f"the next owner key of shop {shop.hex()}"))
+
+    def prepared_owner_key(self, shop: bytes) -> PrivateKey | None:
+        """The key that is to sign next, if one was prepared and not taken into use yet."""
+        path = self._next_path(shop)
+        return PrivateKey.from_bytes(_read(path, "the next owner key")) if path.exists() else None
+
+    def use_prepared_owner_key(self, shop: bytes) -> Path:
+        """From now on the prepared key signs; durable on return. Where the one before it is."""
+        [*_, before] = self._owner_paths(shop)
+        number = 2 + len(self._owner_paths(shop)[1:])
+        with translated(self.folder):
+            os.replace(self._next_path(shop), self.folder / f"{shop.hex()}.{number}{OWNER_SUFFIX}")
+            sync_folder(self.folder)
+        return before
+
+    def retire_owner_keys(self, shop: bytes) -> Path | None:
+        """Put a shop's owner keys aside: it is not here any more. Where the present one is, if any."""
+        aside: Path | None = None
+        with translated(self.folder):
+            for path in self._owner_paths(shop):
+                aside = path.with_name(path.name.removesuffix(OWNER_SUFFIX) + ERASED_SUFFIX)
+                os.replace(path, aside)
+            sync_folder(self.folder)
+        return aside
 
     def readable_by_others(self) -> list[Path]:
         """The key files whose rights let other users of this machine read them."""
@@ -79,6 +117,16 @@ class KeyFolder:
 
     def _owner_path(self, shop: bytes) -> Path:
         return self.folder / f"{shop.hex()}{OWNER_SUFFIX}"
+
+    def _owner_paths(self, shop: bytes) -> list[Path]:
+        """The key files of a shop that are here, the newest last."""
+        numbered = self.folder.glob(f"{shop.hex()}.*{OWNER_SUFFIX}")
+        later = sorted(numbered, key=lambda path: int(path.name.split(".")[1]))
+        first = self._owner_path(shop)
+        return [*([first] if first.exists() else []), *later]
+
+    def _next_path(self, shop: bytes) -> Path:
+        return self.folder / f"{shop.hex()}{NEXT_SUFFIX}"
 
 
 def relay_device_id(public_key: bytes) -> bytes:

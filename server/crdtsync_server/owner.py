@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from crdtsync.errors import DamagedStore
+from crdtsync.errors import DamagedStore, SetupError
 from crdtsync.ids import OWNER_DOCUMENT, Item, entry_record
+from crdtsync.model import owner_key
 from crdtsync.model.certificate import Directory
 from crdtsync.model.chain import ChainHead, Moment, next_body, rebuild
 from crdtsync.model.entry import Entry, Head, read_entry
@@ -46,19 +47,38 @@ class OwnerChain:
     def about(self, *devices: bytes) -> tuple[bytes, ...]:
         """The sealed entries that tell who these devices are: the first one, and those that name them."""
         names = {device.hex() for device in devices}
+        keys = self.directory.keys
+        named = [entry for entry in self.entries if entry.body.get("device") in names]
+        # What a key signed that was given up since is good for who can follow the chain from the rotation.
+        follows = any(owner_key.signed_by(entry.body) != keys.present for entry in named)
         return tuple(
             entry.sealed
             for entry in self.entries
-            if entry.kind == "owner" or entry.body.get("device") in names
+            if entry.kind in ("owner", owner_key.KIND) or entry in named or follows
         )
+
+    def branches(self) -> tuple[Head, ...]:
+        """The ends of all branches but the one that the next entry continues."""
+        followed = {entry.facts.prev for entry in self.entries} | {self._head().link}
+        ends = [entry for entry in self.entries if entry.link not in followed]
+        return tuple(Head(entry.facts.chain, entry.link, entry.facts.n) for entry in ends)
 
     def with_entry(self, entry: Entry) -> OwnerChain:
         """The chain with one more entry that was just made here."""
         return OwnerChain((*self.entries, entry), self.directory.with_entry(entry, admitted=True))
 
     def next_entry(self, kind: str, payload: Mapping[str, Any], key: PrivateKey, clock: Clock) -> Entry:
-        """Seal the entry that follows the newest one whose ancestors are all held here."""
+        """Seal the entry that follows the newest one whose ancestors are all held here. Raises ``SetupError``
+        for a key that is not the owner's present one.
+        """
         head = self._head()
+        if key.public != self.directory.owner_public:
+            raise SetupError(
+                "the owner's key that is here does not sign any more",
+                hint="`crdtsync-relay owner rotate` finishes a rotation that was interrupted",
+            )
+        if self.directory.keys.present != owner_key.FIRST:
+            payload = {**payload, "by": key.public.hex()}
         at = owner_moment(clock)
         # Order is the chain's: a clock that went back does not stop an enrolment.
         at = replace(at, ts_ms=max(at.ts_ms, head.ts_ms), bd=max(at.bd, head.bd))

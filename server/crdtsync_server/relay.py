@@ -17,7 +17,7 @@ from importlib.metadata import version
 from prometheus_client import Gauge
 from starlette.websockets import WebSocket
 
-from crdtsync.errors import CrdtsyncError, DamagedStore, LinkClosed, StorageError
+from crdtsync.errors import AccessDenied, CrdtsyncError, DamagedStore, LinkClosed, StorageError
 from crdtsync.ids import ENTRY
 from crdtsync.model.entry import read_entry
 from crdtsync.model.signature import sign_with_purpose
@@ -210,6 +210,13 @@ class Relay(RelayHome):
                 "restore_noticed", shop=shop, by="its key", hint="its registers fill it again"
             )
         return is_ours
+
+    def unknown_shop(self, shop: bytes) -> AccessDenied:
+        """See ``RelayHome``. A shop that went elsewhere says where."""
+        moved_to = self.access.moved.told(shop)
+        if moved_to is None:
+            return super().unknown_shop(shop)
+        return AccessDenied(f"the shop is not on this relay any more{moved_to and f': {moved_to}'}")
 
     def was_restored(self, shop: bytes) -> None:
         """See ``RelayHome``. Series of numbers are given out of a new generation from now on."""

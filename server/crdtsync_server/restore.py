@@ -34,6 +34,7 @@ from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS
 from crdtsync_server.folder import PLACE, DataFolder
 from crdtsync_server.keys import RELAY_KEY, KeyFolder, relay_device_id
 from crdtsync_server.open import opened
+from crdtsync_server.shop_moving import certify_relay
 
 RESTORED: Final = "restored"
 """State of a shop's log: when it was put back, and from what. See ``Restored``."""
@@ -116,6 +117,11 @@ def restore_from(
                 f"there is no whole backup in {path}", hint="it was interrupted, or cut off: use another"
             )
         manifest = backup.manifest
+        if "shop" in manifest:
+            raise SetupError(
+                f"{path} is the export of a shop, not the backup of a relay",
+                hint="`crdtsync-relay shop import` takes it in",
+            )
         folder = DataFolder.create(root)
         held.enter_context(folder.serving())
         if not replace and _has_shops(folder):
@@ -141,8 +147,10 @@ def restore_from(
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     # Another place: series and pairing codes begin anew, see ``restored``.
-    with opened(root):
-        pass
+    with opened(root) as (access, store):
+        if new_key:
+            for shop in store.shops():
+                certify_relay(access, store, shop)
     return RestoreReport(
         manifest["made_at_ms"], backup.torn_bytes, new_key, shops_held(manifest), damages, aside
     )

@@ -150,6 +150,7 @@ def test_a_register_of_a_shop(tmp_path):
         as_form_says(till, "resync", "--dry-run")
         as_form_says(till, "resync")
         assert as_form_says(till, "status")["state"] == "synced"
+        as_form_says(till, "move", relay.url)
     with closing(apsw.Connection(str(till.folder / STORE))) as store:
         store.execute("UPDATE document SET crc = crc + 1")
     as_form_says(till, "salvage")
@@ -214,8 +215,20 @@ def test_the_relay(tmp_path):
     facts("quarantine", "list", "Cave")
     facts("quarantine", "retry", "Cave")
     facts("restore", "Cave", "Caisse 1")
+    facts("owner", "rotate", "Cave")
+    request, answer = str(tmp_path / "request"), str(tmp_path / "answer")
+    facts("owner", "request", "Cave", request, "--revoke", "Caisse 1")
+    key = next((folder / "keys").glob("*.2.owner"))
+    signed = CliRunner().invoke(relay_main, ["owner", "sign", request, answer, "--key", str(key), "--json"])
+    held(RELAY_FORMS["owner sign"], json.loads(signed.stdout))
+    assert facts("owner", "answer", "Cave", answer)["taken"]
     facts("revoke", "Cave", "Caisse 1")
     facts("hold", "list", "Cave")  # What is on hold: `test_hold.py`.
+    export = str(tmp_path / "cave.shop")
+    assert facts("shop", "export", "Cave", export)["log_end"]
+    assert facts("shop", "import", export)["records"] == 0
+    facts("shop", "create", "Bar")
+    facts("shop", "erase", "Bar", "--confirm", "Bar")
     passphrase = tmp_path / "passphrase"
     passphrase.write_text("correct horse battery staple")
     backup = (str(tmp_path / "relay.backup"), "--with-keys", str(passphrase))

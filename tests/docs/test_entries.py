@@ -72,7 +72,7 @@ def test_ids_follow_from_keys_as_told():
 
 def test_the_kinds_of_the_owner_and_the_roles_are_told():
     text = chapter("The owner's chain")
-    assert names("The owner's chain") == ["owner", "certify", "revoke", "owner-approve"]
+    assert names("The owner's chain") == ["owner", "certify", "revoke", "owner-approve", "owner-key"]
     assert set(certificate.ROLES) <= words(text)
     told = words(text.split("| `certify` |")[1].split("\n")[0])
     certified = certificate.Certificate(
@@ -108,7 +108,7 @@ def test_the_kinds_are_told_and_no_other():
         for name in source
     }
     told = names("Kinds and their fields")
-    assert set(told) | {"register", "owner", "certify", "revoke", "owner-approve"} == frozen
+    assert set(told) | {"register", "owner", "certify", "revoke", "owner-approve", "owner-key"} == frozen
     assert set(form._KINDS) <= set(told)
 
 

@@ -8,7 +8,7 @@ from crdtsync.cli.lazy import LazyGroup
 
 COMMANDS = {
     "serve": ("serve", "Serve the shops of a data folder."),
-    "shop": ("shop", "Make shops and list them."),
+    "shop": ("shop", "Make shops, list them, bring them to another relay."),
     "pair": ("pair", "Print a pairing code for one more device of a shop."),
     "restore": ("restore", "Print a pairing code for the register that replaces a lost one."),
     "revoke": ("revoke", "Cut a device off; what it sold stays."),
@@ -20,6 +20,7 @@ COMMANDS = {
     "hold": ("hold", "Sales of devices that were cut off: show them, let them in."),
     "backup": ("backup", "Bring what is new into a backup, while the relay runs."),
     "restore-from": ("restore_from", "Put a relay back from a backup, into a new folder."),
+    "owner": ("owner", "The key that signs who belongs to a shop: hand it over, keep it elsewhere."),
     "missing": ("missing", "What registers recorded and nobody has any more."),
     "rescue": ("rescue", "Take what a register wrote into a rescue file."),
 }

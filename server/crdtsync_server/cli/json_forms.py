@@ -164,6 +164,14 @@ _MISSING = (
     value("last_contact_at", "utc", "when the device was last here", null="but for `untold`"),
 )
 
+_SIGNED = (
+    text("what", "`certify`, `revoke` or `owner-key`"),
+    value("device", "id", "the device", null="for `owner-key`"),
+    text("name", "its name; of a key the first digits"),
+    text("role", "what it is let in as", null="but for `certify`"),
+    text("series", "what its ticket numbers begin with", null="where it has none"),
+)
+
 FORMS: Final = (
     Form(
         "serve",
@@ -357,6 +365,57 @@ FORMS: Final = (
             value("restored_at", "utc", "when it was put back from a backup", null="if it never was"),
             value("backup_made_at", "utc", "when that backup was made", null="if it never was"),
             many("missing", "what is missing", _MISSING),
+        ),
+    ),
+    Form(
+        "owner rotate",
+        (
+            value("shop", "id", "the shop"),
+            value("before", "hex", "the public key before"),
+            value("key", "hex", "the public key now"),
+            text("file_before", "the file of the key before, which is of no use any more"),
+        ),
+    ),
+    Form(
+        "owner request",
+        (
+            value("shop", "id", "the shop"),
+            text("file", "the request"),
+            texts("certify", "names of devices to be let in"),
+            texts("revoke", "names of devices to be cut off"),
+        ),
+    ),
+    Form("owner sign", (text("answer", "the answer"), many("signed", "what was signed", _SIGNED))),
+    Form("owner answer", (value("shop", "id", "the shop"), many("taken", "what is new", _SIGNED))),
+    Form(
+        "shop export",
+        (
+            value("shop", "id", "the shop"),
+            text("name", "its name"),
+            text("file", "the file"),
+            number("log_end", "number of the newest record in it"),
+            number("apart", "records in it that are refused or held"),
+            truth("keys", "whether its owner key is inside, sealed with a passphrase"),
+            number("written_bytes", "what this export took", "bytes"),
+            number("file_bytes", "what the file takes now", "bytes"),
+        ),
+    ),
+    Form(
+        "shop import",
+        (
+            value("shop", "id", "the shop"),
+            text("name", "its name"),
+            number("records", "records that are new here"),
+            number("not_admitted", "records that are kept apart"),
+            truth("certified", "whether this relay is certified; otherwise that waits for the owner"),
+        ),
+    ),
+    Form(
+        "shop erase",
+        (
+            value("shop", "id", "the shop"),
+            text("name", "its name"),
+            text("owner_key", "where its owner key is now", null="where it was not here"),
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""`crdtsync-relay shop create` and `crdtsync-relay shop list`."""
+"""`crdtsync-relay shop`: a group of commands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ import click
 from crdtsync import errors
 from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import NO_RELAY, common_options, valid_minutes_option
+from crdtsync_server.cli.shop_moving import erase, export, take_in
 from crdtsync_server.cli.show import code_facts, print_code
 
 
 @click.group()
 def command() -> None:
-    """Make shops and list them."""
+    """Make shops, list them, and bring them to another relay."""
+
+
+command.add_command(export)
+command.add_command(take_in)
+command.add_command(erase)
 
 
 @command.command(

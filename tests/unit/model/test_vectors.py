@@ -17,9 +17,13 @@ from crdtsync.model.verify import verify_chain
 KEYS = {
     "till": PrivateKey.from_seed(b"crdtsync demo key - never use"),
     "owner": PrivateKey.from_seed(b"crdtsync demo owner key - never use"),
+    "next owner": PrivateKey.from_seed(b"crdtsync demo next owner key - never use"),
 }
 VECTORS = {path.stem: json.loads(path.read_text()) for path in Path(__file__).parent.glob("vectors/*.json")}
 OWNER = ["owner", "certify", "revoke", "owner-approve"]
+HANDED_OVER = [*OWNER[:3], "owner-key", "certify-by-the-next-key"]
+"""The owner's chain with a rotation of its key."""
+
 FIRST_DAY = ["register", "open", "sale", "refund", "close"]
 SECOND_DAY = [
     *("abandon", "cash", "move", "count", "print", "train", "jet", "clock-step"),
@@ -38,7 +42,7 @@ def entries(names: list[str]) -> list[Entry]:
 
 
 def test_the_frozen_vectors_are_all_here() -> None:
-    assert sorted(VECTORS) == sorted([*OWNER, *TILL, *DRAFTS])
+    assert sorted(VECTORS) == sorted({*OWNER, *HANDED_OVER, *TILL, *DRAFTS})
 
 
 def test_the_demo_key_has_the_published_point() -> None:
@@ -75,7 +79,7 @@ def test_a_vector_is_what_the_standards_say_without_any_code_of_ours(name: str) 
     assert (body, link) == (vector["body"].encode(), vector["link"])
 
 
-@pytest.mark.parametrize("names", [OWNER, TILL], ids=["owner", "till"])
+@pytest.mark.parametrize("names", [OWNER, HANDED_OVER, TILL], ids=["owner", "owner who handed over", "till"])
 def test_the_final_vectors_are_chains(names: list[str]) -> None:
     first, *others = chain = entries(names)
     assert [entry.facts.n for entry in chain] == list(range(1, len(names) + 1))
@@ -83,7 +87,7 @@ def test_the_final_vectors_are_chains(names: list[str]) -> None:
     assert {entry.facts.chain for entry in chain} == {first.link}
 
 
-@pytest.mark.parametrize("names", [OWNER, TILL], ids=["owner", "till"])
+@pytest.mark.parametrize("names", [OWNER, HANDED_OVER, TILL], ids=["owner", "owner who handed over", "till"])
 def test_the_final_vectors_have_no_defect(names: list[str]) -> None:
     chain = entries(names)
     head = rebuild(chain)

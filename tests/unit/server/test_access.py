@@ -1,6 +1,6 @@
 import pytest
 
-from crdtsync.errors import InvalidName, PairingRefused, SetupError, UnknownShop
+from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
 from crdtsync.ids import OWNER_DOCUMENT
 from crdtsync.model.certificate import Directory
 from crdtsync.model.chain import Moment, Shop, start
@@ -12,6 +12,7 @@ from crdtsync_server.access import Access
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import open_store
 from crdtsync_server.owner import OwnerChain, owner_item
+from crdtsync_server.waiting import waiting
 
 ADDRESS = "198.51.100.7"
 DAY_MS = 86_400_000
@@ -226,10 +227,12 @@ def test_without_the_owners_key_nobody_is_let_in_and_the_code_stays_good(access,
     issued = access.issue_code(shop.id, "register")
     key = folder.keys / f"{shop.id.hex()}.owner"
     elsewhere = key.rename(folder.root / "safe")
-    with pytest.raises(SetupError, match="owner key"):
+    with pytest.raises(PairingRefused, match="owner's signature"):
         access.enrol(store, ask(issued, device(1)), ADDRESS)
+    assert [one["payload"]["name"] for one in waiting(store.shop(shop.id))] == [device(1)["name"]]
     elsewhere.rename(key)
     assert access.enrol(store, ask(issued, device(1)), ADDRESS).is_new
+    assert waiting(store.shop(shop.id)) == []
 
 
 def test_a_device_that_is_revoked_is_told_with_what_is_known_of_it(access, store, shop):

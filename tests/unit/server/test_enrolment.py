@@ -141,6 +141,7 @@ async def test_a_key_that_the_device_does_not_have_is_not_certified(desk, code):
 async def test_the_relays_own_trouble_is_not_told_in_detail_and_the_code_stays_good(desk, code, folder, shop):
     key = folder.keys / f"{shop.id.hex()}.owner"
     elsewhere = key.rename(folder.root / "safe")
+    key.write_text("no key any more")
     result, answer, _ = await answered(desk, facts(code))
     assert (result, answer.refusal) == ("failed", "the relay could not write the certificate")
     elsewhere.rename(key)

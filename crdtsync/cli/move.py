@@ -1,0 +1,50 @@
+"""``crdtsync move``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crdtsync import errors
+from crdtsync.cli.options import common_options, epilog, open_register, settings_of
+from crdtsync.cli.output import print_json
+from crdtsync.cli.syncing import sync_on_the_way
+
+
+@click.command(
+    "move",
+    epilog=epilog(
+        "crdtsync move wss://new.example 4Q7RK-… --data /var/lib/till",
+        "it belongs to that relay",
+        errors.InvalidName,
+        (errors.SetupError, "it has no relay yet"),
+        errors.NoRegister,
+        errors.PairingRefused,
+        (errors.RoleTaken, "a process synchronises this register"),
+        errors.TooManyAttempts,
+        errors.RelayUnreachable,
+        errors.WrongRelayKey,
+    ),
+)
+@click.argument("url")
+@click.argument("code", required=False)
+@common_options
+def command(url: str, code: str | None, data: Path, as_json: bool) -> None:
+    """Let this register go over to another relay of its shop: by a pairing code of that relay, or, where only
+    the address of its relay has changed, without one.
+
+    It keeps its key, its numbers and everything that it has. What the old relay had confirmed counts as
+    pending until the new one has it.
+    """
+    from crdtsync.runtime.clock import system_random
+    from crdtsync.runtime.moving import move_register
+
+    identity = move_register(data, url, code, random_bytes=system_random, tls_ca=settings_of(data)["tls_ca"])
+    with open_register(data) as register:
+        outcome = sync_on_the_way(register)
+    if as_json:
+        print_json({"device": identity.device, "shop": identity.shop, "url": url, "sync": outcome})
+        return
+    click.echo(f"{identity.device_name} of {identity.shop_name} belongs to the relay at {url} now.")
+    click.echo(outcome)

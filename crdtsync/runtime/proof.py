@@ -1,0 +1,24 @@
+"""Whether the other end of a connection is who its hello says."""
+
+from __future__ import annotations
+
+from crdtsync.errors import AccessDenied, WrongRelayKey
+from crdtsync.model.certificate import Certificate
+from crdtsync.model.signature import verify_with_purpose
+from crdtsync.protocol.messages import Hello
+from crdtsync.protocol.session import Session
+
+
+def check_proof(session: Session, hello: Hello, certificate: Certificate, pinned: bytes | None) -> None:
+    """The peer has the key of its certificate and the role that it claims; a relay has the key that the
+    pairing code named (``pinned``). Raises ``WrongRelayKey``, ``AccessDenied``.
+    """
+    if pinned is not None and certificate.public != pinned:
+        raise WrongRelayKey("the relay is not the one that this register was paired with")
+    purpose, payload, signature = session.signed_by_peer()
+    if not verify_with_purpose(certificate.public, purpose, payload, signature):
+        if pinned is not None:
+            raise WrongRelayKey("the relay did not prove the key that this register was paired with")
+        raise AccessDenied("the peer did not prove that it has the key of its certificate")
+    if hello.is_relay != (certificate.role == "relay"):
+        raise AccessDenied("the peer claims a role that its certificate does not give it")

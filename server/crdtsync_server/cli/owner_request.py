@@ -1,0 +1,57 @@
+"""``crdtsync-relay owner request``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crdtsync import errors
+from crdtsync.cli.options import epilog
+from crdtsync_server.cli.options import NO_RELAY, common_options
+
+
+@click.command(
+    "request",
+    epilog=epilog(
+        "crdtsync-relay owner request 'Cave du Port' /media/stick/request.json --data /var/lib/crdtsync",
+        "written",
+        (errors.InvalidName, "no such device"),
+        errors.UnknownShop,
+        NO_RELAY,
+    ),
+)
+@click.argument("shop")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--revoke", multiple=True, metavar="DEVICE", help="Ask to cut this device off, too.")
+@click.option("--reason", default="", help="Why these devices are cut off.")
+@common_options
+def command(shop: str, file: Path, revoke: tuple[str, ...], reason: str, data: Path, as_json: bool) -> None:
+    """Write to FILE what waits for SHOP's owner key, and the owner's chain that it is to follow.
+
+    No secret is in it. Sign it with `crdtsync-relay owner sign` where the key is.
+    """
+    from crdtsync.cli.output import many, print_json
+    from crdtsync_server.backup_file import translated
+    from crdtsync_server.open import opened
+    from crdtsync_server.owner_keys import request_for
+    from crdtsync_server.waiting import waiting
+
+    with opened(data) as (access, store):
+        found = access.find_shop(shop)
+        devices = [access.find_device(store, found.id, text) for text in revoke]
+        request = request_for(access, store, found.id, [(one.device, reason) for one in devices])
+        rows = waiting(store.shop(found.id))
+    with translated(file):
+        file.write_bytes(request)
+    names = [row["payload"]["name"] for row in rows]
+    if as_json:
+        print_json(
+            {"shop": found.id, "file": str(file), "certify": names, "revoke": [one.name for one in devices]}
+        )
+        return
+    click.echo(f"{file}: {many(len(names), 'device')} to let in, {len(devices)} to cut off")
+    for name in names:
+        click.echo(f"  let in {name}")
+    for one in devices:
+        click.echo(f"  cut off {one.name}")

@@ -1,0 +1,203 @@
+"""A shop goes into a file and out of it: whole, verified, and without touching its neighbours."""
+
+from contextlib import closing, contextmanager
+
+import pytest
+
+from crdtsync.errors import DamagedStore, NotAStore, RoleTaken, SetupError, StillPending, UnknownShop
+from crdtsync.ids import entry_record
+from crdtsync.model.chain import Shop
+from crdtsync.model.entry import read_entry
+from crdtsync.model.sealed import join, split
+from crdtsync.protocol.enrolment import EnrolRequest
+from crdtsync.protocol.heads import root_digest
+from crdtsync.runtime.admission import entry_item
+from crdtsync.storage.log import Refusal
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.clock import seeded_bytes
+from crdtsync.testing.records import made_up_update
+from crdtsync.testing.till import MemoryTill
+from crdtsync_server.backup import back_up
+from crdtsync_server.backup_file import MAGIC
+from crdtsync_server.folder import DataFolder
+from crdtsync_server.open import opened
+from crdtsync_server.restore import restore_from
+from crdtsync_server.shop_moving import erase_shop, export_shop, import_shop
+from crdtsync_server.waiting import waiting
+
+PASSPHRASE = b"correct horse battery staple"
+
+
+class Relay:
+    """A relay's folder with two shops, each with a till that has sold."""
+
+    def __init__(self, root):
+        self.root, self.folder = root, DataFolder(root)
+        self.shops, self.tills = {}, {}
+        with opened(root, create=True) as (access, store):
+            for name in ("Cave", "Bar"):
+                shop = self.shops[name] = access.create_shop(store, name).id
+                till = self.tills[name] = MemoryTill(f"till of {name}", shop=Shop(shop, name))
+                secret = access.issue_code(shop, "register").code.secret
+                access.enrol(store, EnrolRequest(secret, till.author, till.name, till.key.public), "::1")
+        for name in self.shops:
+            self.sell(name, 300)
+
+    def sell(self, name, count):
+        till = self.tills[name]
+        new = [*(till.entries if len(till.entries) == 1 else []), *(till.sell() for _ in range(count))]
+        self.append(name, new)
+
+    def append(self, name, entries):
+        with opened(self.root) as (_, store), store.transaction():
+            for entry in entries:
+                store.shop(self.shops[name]).append(entry_item(entry, entry_record(entry.sealed)))
+
+    @contextmanager
+    def log(self, name):
+        with closing(SqliteStore(self.folder.store, create=False)) as store:
+            yield store.shop(self.shops[name])
+
+    def digest(self, name):
+        with self.log(name) as log:
+            return root_digest(log.runs())
+
+    def export(self, path, name="Cave", **more):
+        return export_shop(self.folder, self.shops[name], path, random=seeded_bytes(4), **more)
+
+    def erase(self, name="Cave", **more):
+        with opened(self.root) as (access, _):
+            return erase_shop(access, self.folder, self.shops[name], **{"exported": None, "told": ""} | more)
+
+
+@pytest.fixture
+def relay(tmp_path):
+    return Relay(tmp_path / "relay")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "cave.shop"
+
+
+def take_in(root, path, passphrase=PASSPHRASE):
+    with opened(root, create=True) as (access, store):
+        return import_shop(access, store, path, passphrase=passphrase)
+
+
+def test_a_shop_arrives_whole_with_what_was_kept_apart(relay, path, tmp_path):
+    with opened(relay.root) as (_, store), store.transaction():
+        log = store.shop(relay.shops["Cave"])
+        log.append(made_up_update("x/a", b"a note"))
+        stranger = MemoryTill("a stranger").entries[0]
+        refusal = Refusal(7, stranger.link, "unknown-device", "nobody", True)
+        log.refuse(b"a stranger's log", refusal, entry_record(stranger.sealed), 5)
+        assert log.pack(100, 100)
+    assert relay.export(path, passphrase=PASSPHRASE).apart == 1
+    found = take_in(tmp_path / "new", path)
+    assert (found.name, found.not_admitted, found.is_certified) == ("Cave", 2, True)
+    with opened(tmp_path / "new") as (access, store):
+        log = store.shop(relay.shops["Cave"])
+        assert root_digest(log.runs()) != b""
+        assert [row.code for row in log.apart()] == ["unsafe-update", "unknown-device"]
+        assert access.keys.owner_key(relay.shops["Cave"])
+        assert [one.name for one in access.shops()] == ["Cave"]
+        assert not list(store.check())
+
+
+def test_only_what_is_new_travels(relay, path, tmp_path):
+    first = relay.export(path)
+    take_in(tmp_path / "new", path, None)
+    relay.sell("Cave", 3)
+    second = relay.export(path)
+    assert second.written_bytes * 2 < first.written_bytes
+    assert take_in(tmp_path / "new", path, None).records == 3
+    assert take_in(tmp_path / "new", path, None).records == 0
+
+
+def test_a_forged_sale_in_an_export_is_kept_apart(relay, path, tmp_path):
+    """Nobody has to trust the file."""
+    entry = relay.tills["Cave"].sell()
+    body, text = split(entry.sealed)
+    forged = read_entry(join(body.replace(b"1850", b"9850"), text))
+    relay.append("Cave", [forged])
+    relay.export(path)
+    assert take_in(tmp_path / "new", path, None).not_admitted == 1
+    with opened(tmp_path / "new") as (_, store):
+        assert [row.code for row in store.shop(relay.shops["Cave"]).apart()] == ["bad-signature"]
+
+
+def test_without_the_owners_key_the_new_relay_waits_for_its_certificate(relay, path, tmp_path):
+    relay.export(path)
+    assert not take_in(tmp_path / "new", path, None).is_certified
+    with opened(tmp_path / "new") as (access, store):
+        [one] = waiting(store.shop(relay.shops["Cave"]))
+        assert (one["payload"]["role"], one["device"]) == ("relay", access.relay_device.hex())
+    with pytest.raises(SetupError, match="no keys"):
+        take_in(tmp_path / "another", path)
+
+
+def test_erasing_a_shop_leaves_its_neighbour_as_it_is(relay, path):
+    before = relay.digest("Bar")
+    kept = relay.erase()
+    assert kept.name.endswith(".erased-owner")
+    assert relay.digest("Bar") == before
+    with closing(SqliteStore(relay.folder.store, create=False)) as store:
+        assert store.shops() == [relay.shops["Bar"]]
+        assert list(store.check()) == []
+        left = store.connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        counts = {
+            name: store.connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for (name,) in left
+        }
+        assert counts["shop"] == 1
+        with pytest.raises(RuntimeError):
+            store.erase_shop(relay.shops["Bar"])
+        with pytest.raises(KeyError), store.transaction():
+            store.erase_shop(relay.shops["Cave"])
+    with opened(relay.root) as (access, store):
+        with pytest.raises(UnknownShop):
+            access.find_shop("Cave")
+        assert access.moved.told(relay.shops["Cave"]) == ""
+        assert access.moved.told(relay.shops["Bar"]) is None
+        assert not access.make_lost_shop(store, relay.shops["Cave"])
+
+
+def test_an_export_that_lacks_something_is_no_reason_to_erase(relay, path):
+    relay.export(path)
+    relay.sell("Cave", 1)
+    with pytest.raises(StillPending):
+        relay.erase(exported=path)
+    assert relay.digest("Cave")
+    relay.export(path)
+    relay.erase(exported=path)
+
+
+def test_a_shop_that_is_served_is_not_erased(relay, path):
+    with relay.folder.serving(), pytest.raises(RoleTaken):
+        relay.erase()
+
+
+def test_files_are_not_mixed_up(relay, path, tmp_path):
+    relay.export(path)
+    with pytest.raises(SetupError, match="another shop"):
+        relay.export(path, "Bar")
+    with pytest.raises(SetupError, match="another shop"):
+        relay.erase("Bar", exported=path)
+    with pytest.raises(SetupError, match="export of a shop"):
+        back_up(relay.folder, path)
+    with pytest.raises(SetupError, match="export of a shop"):
+        restore_from(path, tmp_path / "new", new_key=True)
+    back_up(relay.folder, tmp_path / "backup")
+    with pytest.raises(NotAStore):
+        take_in(tmp_path / "new", tmp_path / "backup", None)
+    (tmp_path / "empty").write_bytes(MAGIC)
+    with pytest.raises(DamagedStore):
+        take_in(tmp_path / "new", tmp_path / "empty", None)
+
+
+def test_a_relay_put_back_without_its_key_is_certified_by_the_owner_anew(relay, tmp_path):
+    back_up(relay.folder, tmp_path / "backup")
+    restore_from(tmp_path / "backup", tmp_path / "new", new_key=True)
+    with opened(tmp_path / "new") as (access, store):
+        assert [one["payload"]["role"] for one in waiting(store.shop(relay.shops["Cave"]))] == ["relay"]
+        assert not access.keys.has_owner_key(relay.shops["Cave"])
