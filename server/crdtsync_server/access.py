@@ -11,14 +11,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 
 from crdtsync.errors import AccessDenied, InvalidName, PairingRefused, UnknownShop
 from crdtsync.ids import ID_BYTES, LINK_BYTES
 from crdtsync.model.approval import KIND as APPROVE
 from crdtsync.model.approval import LINKS_MAX, build_approve
 from crdtsync.model.certificate import Certificate, build_certify, build_revoke, start_owner
-from crdtsync.model.entry import Entry, is_series, read_entry, shop_id_of
+from crdtsync.model.entry import Entry, read_entry, shop_id_of
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PUBLIC_BYTES
 from crdtsync.protocol.enrolment import EnrolRequest
@@ -33,14 +32,12 @@ from crdtsync_server.owner import OwnerChain, heads_of, owner_item, owner_moment
 from crdtsync_server.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
 from crdtsync_server.replacing import REASON, lost_device, name_for, replaced
 from crdtsync_server.restored import Place, begin_generation, generation_of
+from crdtsync_server.series import next_series, series_for
 from crdtsync_server.waiting import note_used, used_key, waiting, write_waiting
 
 SHOP_NAME_CHARACTERS_MAX = 64
 
 OFFICE_NAME = "Back office"
-
-WITH_SERIES = ("register", "backoffice")
-"""Roles that make entries of their own, and so need a series of numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +238,7 @@ class Access:
                 raise AccessDenied("the back office of this relay was revoked in this shop")
             if known is not None:
                 return known
-            series = _next_series(chain.series, generation_of(log))
+            series = next_series(chain.series, generation_of(log))
             certificate = Certificate(device, OFFICE_NAME, "backoffice", public, shop, series)
             key = self.keys.owner_key(shop)
             entry = chain.next_entry("certify", build_certify(certificate), key, self._clock)
@@ -429,31 +426,7 @@ def _certificate(
         role=grant.role,
         public=request.public_key,
         shop=grant.shop,
-        series=_series(chain.series | promised, grant, request, known, generation),
+        series=series_for(chain.series | promised, grant, request, known, generation),
         chain=request.chain or None,
         original_shop=request.shop or None,
     )
-
-
-def _series(
-    taken: frozenset[str], grant: Grant, request: EnrolRequest, known: Certificate | None, generation: str
-) -> str | None:
-    """The series that the device has, or the first that nobody ever had."""
-    if known is not None and known.series is not None and request.series in ("", known.series):
-        return known.series
-    if request.series:
-        if not is_series(request.series):
-            raise InvalidName(f"{request.series!r} is no series: 1 to 12 capital letters and digits")
-        if request.series in taken:
-            raise PairingRefused(
-                f"another device of this shop numbers its tickets with {request.series!r}",
-                hint="set the device up in an empty folder: it gets a series of its own",
-            )
-        return request.series
-    if grant.role not in WITH_SERIES:
-        return None
-    return _next_series(taken, generation)
-
-
-def _next_series(taken: frozenset[str], generation: str) -> str:
-    return next(series for number in count(1) if (series := f"{generation}{number:02}") not in taken)
