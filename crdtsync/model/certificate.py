@@ -165,7 +165,8 @@ class Directory:
     """Who belongs to the shop ``shop_id``: a fold of its owner's chain. Immutable.
 
     ``Directory(shop_id)`` is empty. As the shop's id follows from the owner's key, only the genuine
-    ``owner`` entry fits, and only entries signed by its key count.
+    ``owner`` entry fits, and only entries signed by its key count. Of the body of ``genesis`` there is what
+    names the shop, its key and its beginning.
     """
 
     shop_id: bytes
@@ -211,7 +212,9 @@ class Directory:
             return replace(self, _approved=self._approved | approval.read_approve(entry.body))
         if self.genesis is not None and self.genesis.link >= entry.link:
             return self
-        return replace(self, genesis=entry)
+        # A relay keeps this several times for each shop with a device connected: only what is asked for.
+        asked_for = {name: entry.body[name] for name in ("kind", "till", "key", "shop", "ts")}
+        return replace(self, genesis=replace(entry, body=asked_for))
 
     def certificate(self, device: bytes) -> Certificate | None:
         """The newest certificate of a device, whether or not it was revoked."""

@@ -14,6 +14,9 @@ PACKED_BYTES_MIN, PACKED_BYTES_MAX = 16 << 10, 512 << 10
 time, which must not keep others waiting. What is new goes to many peers at once, in a frame made once.
 """
 
+LIVE_FRAMES = 4
+"""Who lags by no more keeps up: two hundred busy registers bring more than one frame with a commit."""
+
 PACK_LEVEL = 3
 """Quick: such a pack is sent once and not kept."""
 
@@ -29,8 +32,12 @@ def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | No
     batch = None
     if tail is not None and request.covered is None and request.until is None:
         batch = tail.read(request.after, bytes_max=request.bytes_max, skip_origin=skip)
-    # All that is new fits in one frame: no pack has it, and the disk is not asked once for every peer.
-    is_live = batch is not None and tail is not None and batch.to.seq == tail.end.seq
+    # What is new fits in a few frames: no pack has it, and the disk is not asked once for every peer.
+    is_live = (
+        batch is not None
+        and tail is not None
+        and tail.bytes_after(request.after) <= LIVE_FRAMES * request.bytes_max
+    )
     if request.packs and not is_live and not session.outbound.in_small_pieces:
         pack = log.pack_at(request.after + 1)
         if pack is not None and (

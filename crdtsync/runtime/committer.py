@@ -11,54 +11,26 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Protocol
 from weakref import WeakSet
 
 from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
-from crdtsync.ids import START, Item, Origin, Position, next_hash
+from crdtsync.ids import START, Item, Origin, next_hash
 from crdtsync.protocol.intervals import subtract
-from crdtsync.protocol.messages import Refused, RefusedRecord
+from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission, Rejection
 from crdtsync.runtime.batches import bounded, by_peer, is_history, rows_of
+from crdtsync.runtime.commit_work import Outcome, Work
 from crdtsync.runtime.revoked import in_log, other_version
 from crdtsync.runtime.tail import Growth, Row, read_on
 from crdtsync.runtime.upkeep import UpkeepThread
 from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
 
+__all__ = ["NEW_LOG", "OUT_OF_STEP", "CommitObserver", "Committer", "Outcome", "Work"]
+
 OUT_OF_STEP, NEW_LOG = 4513, 4512
 """Close codes: a connection's hello was overtaken, or said another log id than there is. Connect again."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of a piece of work: the deliveries now on disk with what was refused of them, or the error
-    that kept all of it from being stored.
-    """
-
-    stored: list[tuple[int, tuple[RefusedRecord, ...]]] = field(default_factory=list)
-    error: CrdtsyncError | None = None
-
-
-@dataclass(slots=True)
-class Work:
-    """What one connection wants on disk. ``role`` is the peer's, by its certificate. ``also`` runs inside the
-    transaction, for small state. ``done`` is called on the event loop. ``our_log``: the id that our hello
-    said; nothing of the connection counts once the log has another (None: whatever it is). ``sender``: whose
-    work it is; when some of it was not stored, nothing that was submitted after it is.
-    """
-
-    shop: bytes
-    peer_log: bytes
-    role: str
-    done: Callable[[Outcome], None]
-    deliveries: list[Delivery] = field(default_factory=list)
-    acknowledged: Position | None = None
-    refused: list[Refused] = field(default_factory=list)
-    also: Callable[[ShopLog], object] | None = None
-    our_log: bytes | None = None
-    sender: object | None = None
 
 
 class CommitObserver(Protocol):
@@ -85,6 +57,7 @@ class Committer:
         self._observer = observer
         self._now_ms = now_ms
         self._monotonic_s = monotonic_s
+        self._gathered: list[Work] = []
         self._queue: list[Work] = []
         self._failed: WeakSet[object] = WeakSet()
         self._signal = threading.Condition()
@@ -92,25 +65,41 @@ class Committer:
         self._thread: threading.Thread | None = None
         self._upkeep: UpkeepThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread = 0
+        self._was_alone = True
 
     def start(self) -> None:
         """Begin to take work. Call on the event loop."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
         self._upkeep = UpkeepThread(self._open_store, self._submit_change)
         self._upkeep.start()
 
     def submit(self, work: Work) -> None:
-        """Hand over work; ``work.done`` follows."""
+        """Hand over work; ``work.done`` follows. May be called from any thread."""
+        is_gathering = self._gathered or not self._was_alone
+        if is_gathering and self._loop is not None and threading.get_ident() == self._loop_thread:
+            # More than one comes at a time: what else this turn of the loop brings joins the same commit.
+            if not self._gathered:
+                self._loop.call_soon(self._hand_over)
+            self._gathered.append(work)
+            return
         with self._signal:
             self._queue.append(work)
+            self._signal.notify()
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        with self._signal:
+            self._queue += gathered
             self._signal.notify()
 
     async def stop(self) -> None:
         """Commit what was submitted, then end the threads."""
         if self._upkeep is not None:
             await asyncio.to_thread(self._upkeep.stop)
+        self._hand_over()
         with self._signal:
             self._stopping = True
             self._signal.notify()
@@ -134,6 +123,7 @@ class Committer:
                     batch, self._queue = self._queue, []
                 if not batch:
                     return
+                self._was_alone = len(batch) == 1
                 try:
                     store = store or self._open_store()
                 except Exception as error:  # Whoever submitted is told, and the next work tries again.
@@ -180,10 +170,13 @@ class Committer:
     ) -> None:
         def tell() -> None:
             for work, outcome in zip(batch, outcomes, strict=True):
-                work.done(outcome)
+                self._report(work, outcome)
             self._observer.committed(growths, seconds, error)
 
         self._call(tell)
+
+    def _report(self, work: Work, outcome: Outcome) -> None:
+        work.done(outcome)
 
     def _call(self, tell: Callable[[], None]) -> None:
         loop = self._loop

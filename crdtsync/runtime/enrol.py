@@ -21,8 +21,8 @@ from crdtsync.protocol.messages import Enrolled, Offer
 from crdtsync.protocol.pairing import PairingCode
 from crdtsync.runtime.address import ENROL_PATH
 from crdtsync.runtime.clock import RandomBytes
-from crdtsync.runtime.connection import Socket
 from crdtsync.runtime.link import open_link
+from crdtsync.runtime.socket import Socket
 
 ANSWER_TIMEOUT_S = 20
 
