@@ -296,17 +296,14 @@ class Session:
         if self.is_live:
             has_room = queued_bytes < limits.ROOM_BYTES
             self.comparing.collect(ready, has_room=has_room)
-            ready.to_send += self._take_to_send()
-            ready.to_read = self.outbound.next_read()
+            to_send, ready.to_read = self.take_answer()
+            ready.to_send += to_send
         return ready
 
     def take_answer(self) -> tuple[list[bytes], ReadRequest | None]:
         """What came of ``supply``, and nothing else does: frames to send, and what is to be read next."""
-        return self._take_to_send(), self.outbound.next_read()
-
-    def _take_to_send(self) -> list[bytes]:
-        frames, self._ready.to_send = self._ready.to_send, []
-        return frames
+        to_send, self._ready.to_send = self._ready.to_send, []
+        return to_send, self.outbound.next_read()
 
     def signed_by_peer(self) -> tuple[str, bytes, bytes]:
         """(purpose, payload, signature) that must verify under the key that the peer's certificate names."""
