@@ -92,7 +92,7 @@ class RelayApp(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        if scope["type"] == "websocket" and scope["path"].removeprefix(scope["root_path"]) == SYNC_PATH:
+        if scope["type"] == "websocket" and _route(scope) == SYNC_PATH:
             await self._sync(WebSocket(scope, receive, send))
         else:
             await super().__call__(scope, receive, send)
@@ -159,6 +159,12 @@ def create_app(relay: SyncRelay) -> Starlette:
         ],
         lifespan=lifespan,
     )
+
+
+def _route(scope: Scope) -> str:
+    """The path within this application, which may be mounted in another one."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _hexadecimal(text: str) -> bytes:
