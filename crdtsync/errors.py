@@ -14,7 +14,8 @@
     │   ├─ InvalidSale       17
     │   ├─ InvalidImport     18
     │   │   └─ LinesRefused   3   the other lines are imported
-    │   └─ UnknownShop       19
+    │   ├─ UnknownShop       19
+    │   └─ InvalidRescue     36   no rescue file, or not a whole one
     ├─ SetupError            20
     │   ├─ NoRegister        21   nothing in this folder yet
     │   ├─ AlreadyARegister  22
@@ -153,6 +154,12 @@ class UnknownShop(UsageError):
     hint = "`crdtsync-relay shop list` shows what there is"
 
 
+class InvalidRescue(UsageError):
+    """A file is no rescue file, or is not whole, or may not be written under that name."""
+
+    exit_code = 36
+
+
 class SetupError(CrdtsyncError):
     """A register cannot be made, opened, joined or left as things are."""
 
@@ -184,7 +191,7 @@ class StillPending(SetupError):
     """Something that only this device has would be lost."""
 
     exit_code = 24
-    hint = "run `crdtsync sync` first"
+    hint = "run `crdtsync sync` first, or write it into a file with `crdtsync rescue FILE`"
 
 
 class RoleTaken(SetupError):
@@ -282,7 +289,6 @@ class MalformedMessage(RemoteProtocolError):
     """Bytes that are no message."""
 
     exit_code = 41
-    hint = "update the older of the two ends; unsent sales stay where they are"
 
 
 class UnexpectedMessage(RemoteProtocolError):
@@ -290,7 +296,6 @@ class UnexpectedMessage(RemoteProtocolError):
 
     exit_code = 42
     close_code = 4402
-    hint = "update the older of the two ends; unsent sales stay where they are"
 
 
 class MessageTooBig(RemoteProtocolError):
@@ -298,7 +303,6 @@ class MessageTooBig(RemoteProtocolError):
 
     exit_code = 43
     close_code = 4413
-    hint = "update the older of the two ends; unsent sales stay where they are"
 
 
 class UnsupportedVersion(RemoteProtocolError):
@@ -322,7 +326,6 @@ class MalformedRecord(RecordError):
 
     exit_code = 51
     code = "malformed"
-    hint = "the record is kept apart: `crdtsync quarantine list` shows it"
 
 
 class RecordTooBig(RecordError):
@@ -338,7 +341,6 @@ class BadSignature(RecordError):
 
     exit_code = 53
     code = "bad-signature"
-    hint = "the record is kept apart: `crdtsync quarantine list` shows it"
 
 
 class UnsafeUpdate(RecordError):

@@ -27,6 +27,8 @@ COMMANDS = {
     "resync": ("resync", "Compare with the relay and fetch or send what differs."),
     "salvage": ("salvage", "Make a store that does not open anew."),
     "verify": ("verify", "Check every checksum, link, number, total and signature."),
+    "rescue": ("rescue", "Write what only this register has into a file."),
+    "leave": ("leave", "Leave the shop; nothing is deleted."),
 }
 """Command: its module in ``crdtsync.cli``, and its one line in `crdtsync --help`."""
 
@@ -39,8 +41,8 @@ COMMANDS = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Example: crdtsync status --json\n\n"
     "Exit codes: 0 done, 2 wrong command line, 3 lines refused, 10-19 what was asked for, 20-28 set-up, "
-    "30-35 network, 40-44 protocol, 50-55 records, 60-67 disk, 70 output lost, 130 interrupted. Each is "
-    "explained in docs/reference/errors.md.",
+    "30-35 network, 36 a rescue file, 40-44 protocol, 50-55 records, 60-67 disk, 70 output lost, "
+    "130 interrupted. Each is explained in docs/reference/errors.md.",
 )
 @click.version_option(package_name="crdtsync", prog_name="crdtsync")
 def main() -> None:

@@ -19,6 +19,7 @@ from crdtsync.cli.output import many, print_json
         "enrolled",
         errors.InvalidName,
         errors.AlreadyARegister,
+        (errors.StillPending, "only this register has something of the shop that it is in"),
         errors.PairingRefused,
         errors.TooManyAttempts,
         errors.RelayUnreachable,

@@ -246,4 +246,30 @@ FORMS: Final = (
             many("notes", "what is odd and no defect", FINDING),
         ),
     ),
+    Form(
+        "rescue",
+        (
+            text("file", "the file that was written"),
+            number("bytes", "its size", "bytes"),
+            number("records", "records in it that the relay has not acknowledged"),
+            number("tickets", "sales and refunds among them"),
+            amount("amount_minor", "what these come to"),
+            number("certificates", "certificates of the shop in it"),
+            truth("signed", "whether this register's key signed it"),
+            texts("unreadable", "what could not be read; with any, the command ends with exit code 64"),
+        ),
+    ),
+    Form(
+        "leave",
+        (
+            value("device", "id", "the register that has left"),
+            text("name", "its name"),
+            value("shop", "id", "the shop that it has left"),
+            text("shop_name", "its name"),
+            text("moved_to", "the folder in which everything is now"),
+            number("rescued_tickets", "sales and refunds that are in the rescue file and at no relay"),
+            amount("rescued_amount_minor", "what these come to"),
+            number("rescued_records", "all such records"),
+        ),
+    ),
 )

@@ -21,7 +21,7 @@ from crdtsync.model.entry import Entry, is_owner_kind, read_entry
 from crdtsync.model.signature import verify
 
 CUT_OFF_ROLE: Final = "revoked"
-"""In the place of the role of a device that was revoked: it writes no document any more."""
+"""In the place of the role of a device that was revoked, or of somebody unknown: they write no document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,9 @@ def judge_update(document: str, role: str) -> None:
     that was revoked writes nothing.
     """
     if role == CUT_OFF_ROLE:
-        raise NotPermitted(f"a device that was revoked does not write {document}")
+        raise NotPermitted(
+            f"nobody vouches for this change of {document}: its device was cut off, or unknown"
+        )
     if document.startswith("x/") or (document == CATALOGUE_DOCUMENT and role in ("register", "backoffice")):
         return
     if document == CATALOGUE_DOCUMENT:

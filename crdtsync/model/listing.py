@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -26,6 +27,8 @@ from crdtsync.model.views import Row, Value
 
 BARCODE: Final = "barcode/"
 PRICE: Final = "price/"
+
+_REPEATED_CHARACTERS_MAX: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,15 @@ def _read_field(name: str, plain: Any, problems: list[str], sku: str) -> Any:
     if plain is None and name in OPTIONAL:
         return None
     try:
+        if type(plain) is str and len(plain) <= _REPEATED_CHARACTERS_MAX:
+            return _read_text(name, plain)
         return check_field(name, decode_value(plain, field=name))
     except UsageError as error:
         problems.append(f"{sku}: {error}")
         return None
+
+
+@lru_cache(maxsize=4096)
+def _read_text(name: str, plain: str) -> Any:
+    """As above, once for the regions, colours and categories that thousands of products share."""
+    return check_field(name, decode_value(plain, field=name))

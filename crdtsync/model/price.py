@@ -22,7 +22,7 @@ from typing import Any, Final
 from crdtsync.errors import InvalidProduct, UsageError
 from crdtsync.model.money import shown
 from crdtsync.model.product import check_price
-from crdtsync.model.values import decode_value, encode_value
+from crdtsync.model.values import decode_to_compare, encode_value
 
 TIME_MS_MAX: Final = 253_402_300_799_999
 """The end of the year 9999."""
@@ -152,7 +152,7 @@ def read_change(sku: str, name: str, plain: Any) -> PriceChange:
     the one of that name: nobody can alter a change in place.
     """
     try:
-        content = decode_value(plain, field="a price change")
+        content = decode_to_compare(plain, field="a price change")
         change = PriceChange(
             sku,
             content["amount"],
@@ -193,6 +193,10 @@ class PriceHistory:
 
     def timeline(self) -> Iterator[Price]:
         """The price from each moment on at which it becomes another, oldest first."""
+        if len(self.changes) == 1:  # Of most products, one of thousands that a new register reads.
+            (change,) = self.changes.values()
+            yield Price(change.valid_from_ms, change)
+            return
         before: Price | None = None
         for moment, heads in self.sweep():
             price = _price(moment, reversed(heads))

@@ -71,6 +71,19 @@ def decode_value(plain: Any, *, field: str = "value") -> Any:
     return value
 
 
+def decode_to_compare(plain: Any, *, field: str = "value") -> Any:
+    """The value of JSON text, for whoever makes that text again and compares it: whether it is canonical is
+    not asked. Raises ``UsageError`` naming ``field`` for what is no JSON text.
+    """
+    if type(plain) is not str or not plain.startswith(MARK):
+        raise UsageError(f"{field} is no JSON")
+    try:
+        # Integers beyond 64 bits become floats, which are not made again as they were.
+        return orjson.loads(plain[len(MARK) :])
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{field} is not JSON: {error}") from error
+
+
 def _text(value: str, field: str) -> str:
     if not value.isascii() and _SURROGATE.search(value):
         raise UsageError(f"{field} has half a character in it: {value!r}")

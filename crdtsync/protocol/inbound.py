@@ -32,7 +32,7 @@ class Inbound:
         self._deliver = deliver
         self.got = self.stored = START
         self.wanted: list[Interval] = []
-        self._first: list[Interval] = []
+        self._urgent: list[Interval] = []
         self.acknowledge_at_once = False
         self._acked_seq = 0
         self._unacked_bytes = 0
@@ -46,12 +46,11 @@ class Inbound:
         """The peer's log is held up to ``position`` here, except ``wanted``."""
         self.got = self.stored = position
         self._acked_seq = position.seq
-        self.wanted = list(wanted)
+        self.wanted, self._urgent = list(wanted), []
 
     def restart(self) -> None:
         """The peer's log is not the one that we knew: begin again, once that is on disk."""
-        self.wanted = []
-        self._first = []
+        self.wanted, self._urgent = [], []
         self._acked_seq = 0
         self._take(START, restart=True)
 
@@ -64,7 +63,7 @@ class Inbound:
         """How many rows of what matters at once, as a cut on this connection said, are still to come of a log
         up to ``end``: all of them, as long as nothing of it is here.
         """
-        return count(common(self.wanted, self._first)) if self.stored.seq else end.seq
+        return count(self._urgent) if self.stored.seq else end.seq
 
     @property
     def is_restarting(self) -> bool:
@@ -115,8 +114,8 @@ class Inbound:
             raise UnexpectedMessage("records do not lie where their frame says")
         missing = difference([(1, message.to.seq)], [(seq, seq) for seq in message.seqs])
         urgent = joined(message.first, limits.FIRST_INTERVALS_MAX)
-        self._first = urgent
-        self.wanted = common(missing, urgent) + difference(missing, urgent)[::-1]
+        self._urgent = common(missing, urgent)
+        self.wanted = self._urgent + difference(missing, urgent)[::-1]
         records = tuple(zip(message.seqs, message.records, strict=True))
         self._take(message.to, records=records, cut=tuple(self.wanted), size=sum(map(len, message.records)))
         self.want_more()
@@ -131,6 +130,7 @@ class Inbound:
         self._unacked_bytes += delivery.size
         if delivery.fills is not None:
             self.wanted = subtract(self.wanted, delivery.fills)
+            self._urgent = subtract(self._urgent, delivery.fills)
             self._asked = [asked for asked in self._asked if overlaps(self.wanted, asked)]
             self.want_more()
         self._may_acknowledge = True
@@ -149,8 +149,11 @@ class Inbound:
             self._send(Ack(self.stored))
 
     def want_more(self) -> None:
-        """Ask for the next intervals that are wanted, a bounded number of them and of rows at a time."""
-        for lo, hi in self.wanted:
+        """Ask for the next intervals that are wanted, a bounded number of them and of rows at a time. As long
+        as urgent ones are not stored, for nothing else: history would take the time that they need, and part
+        of it comes with them, in the same packs.
+        """
+        for lo, hi in self._urgent or self.wanted:
             start = lo
             while start <= hi:
                 if self._asks_enough():

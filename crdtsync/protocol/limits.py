@@ -133,8 +133,12 @@ STALLED_AFTER_MS = 60_000
 """How long records may stay unacknowledged with nothing at all coming from the peer."""
 
 ANSWER_WITHIN_MS = 1_800_000
-"""How long they may stay so although something comes, pings or parts of a message: 1 KB/s carries all that
-may be under way in that time."""
+"""How long they may stay so although something comes, pings or parts of a message, after what was sent would
+have come at ``SLOWEST_BYTES_PER_S``: at most one message of any size and what may be in flight.
+"""
+
+SLOWEST_BYTES_PER_S = 1_000
+"""The slowest line that carries everything: a pack of 4 MB takes it more than an hour."""
 
 HEADS_ROWS_MIN = 512
 """Two replicas that do not know each other and have more rows than this compare heads before they send; less

@@ -143,12 +143,14 @@ class Outbound:
         elif self.advance_since_ms is None:
             self.advance_since_ms = now_ms
 
-    def supply_pack(self, to: Position, blob: bytes) -> None:
-        """The pack that holds the row asked for, with all rows up to ``to``."""
+    def supply_pack(self, to: Position, blob: bytes, *, first: int | None = None) -> None:
+        """The pack that holds the row asked for, with all rows up to ``to``; ``first``: its first row, where
+        that lies before the one asked for.
+        """
         purpose, _ = self._take_reading()
         self._small_pieces = max(0, self._small_pieces - 1)
         if purpose is Purpose.FILL:
-            self._send(Pack(self.told, self.told, blob, self._take_fill(to.seq)))
+            self._send(Pack(self.told, self.told, blob, self._take_fill(to.seq, first)))
         else:
             self.sent = to
             self._send(Pack(self._advance(to, len(blob)), to, blob))
@@ -218,15 +220,17 @@ class Outbound:
         reading, self._reading = self._reading, None
         return reading
 
-    def _take_fill(self, to_seq: int) -> Interval:
-        lo = self._fills[0][0]
+    def _take_fill(self, to_seq: int, first: int | None = None) -> Interval:
+        lo = min(self._fills[0][0], first or to_seq)
         self.served = [*self.served[1 - limits.WANTS_UNDER_WAY_MAX :], (lo, to_seq)]
         for fill in list(self._fills):
-            # A pack may reach into other intervals that were asked for, but only upwards from this one.
+            # A pack may reach into other intervals that were asked for. One that it divides is left whole.
             if lo <= fill[0] and fill[1] <= to_seq:
                 self._fills.remove(fill)
             elif lo <= fill[0] <= to_seq:
                 fill[0] = to_seq + 1
+            elif lo <= fill[1] <= to_seq:
+                fill[1] = lo - 1
         if to_seq > self.told.seq:
             raise AssertionError("an interval was answered beyond what the peer was told of")
         return lo, to_seq

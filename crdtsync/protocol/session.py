@@ -240,9 +240,9 @@ class Session:
         """The answer to a ``ReadRequest``: my rows up to ``to``; those that the peer holds are left out."""
         self.outbound.supply(to, records, size, self._now_ms)
 
-    def supply_pack(self, to: Position, blob: bytes) -> None:
-        """As ``supply``: the pack that holds the first row asked for, and its last position."""
-        self.outbound.supply_pack(to, blob)
+    def supply_pack(self, to: Position, blob: bytes, *, first: int | None = None) -> None:
+        """As ``supply``: the pack with the first row asked for, its last position, and its ``first`` row."""
+        self.outbound.supply_pack(to, blob, first=first)
 
     def supply_heads(self, runs: Iterable[HeldRun]) -> None:
         """The answer to ``Ready.heads_wanted``. They are taken from ``runs`` as there is room for them."""
@@ -360,10 +360,10 @@ class Session:
     # -- plumbing ------------------------------------------------------------------------------------------
 
     def _send(self, message: Message) -> None:
-        before = len(self._ready.to_send)
-        self._ready.to_send.extend(frames(message))
-        size = sum(map(len, self._ready.to_send[before:]))
+        self._ready.to_send += (made := list(frames(message)))
+        size = sum(map(len, made))
         self._largest_bytes = max(self._largest_bytes, size)
+        self.silence.sent(size, self._now_ms)
 
     def _deliver(self, delivery: Delivery) -> None:
         self._ready.to_persist.append(delivery)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from crdtsync.errors import CrdtsyncError, RecordError
-from crdtsync.ids import ENTRY, OWNER_DOCUMENT, STATE, Item, record_digest, split_update_record
+from crdtsync.ids import ENTRY, OWNER_DOCUMENT, Item, record_digest, split_update_record
 from crdtsync.model.admission import Verdict, judge_run, judge_update, signature_holds
 from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.entry import Entry, read_entry
-from crdtsync.protocol.scanner import scan_document
+from crdtsync.runtime.scans import scan_record
 from crdtsync.storage.log import ShopLog
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ class Admission:
             part = places[first : first + ENTRIES_AT_ONCE]
             verdicts = judge_run([records[place][1:] for place in part], directory)
             for place, verdict in zip(part, verdicts, strict=True):
-                if verdict.admitted and verdict.entry is not None:
-                    directory = directory.with_entry(verdict.entry, admitted=True)
+                entry = verdict.entry
+                if entry is not None and entry.facts.document == OWNER_DOCUMENT and verdict.admitted:
+                    directory = directory.with_entry(entry, admitted=True)
                 judged[place] = _entry(records[place], verdict, directory, unchecked)
         return [
             self._update(record, role) if found is None else found
@@ -116,14 +117,15 @@ class Admission:
         return self.directory.is_revoked(device)
 
     def _update(self, record: bytes, role: str) -> Item | Rejection:
+        digest = record_digest(record)
         try:
-            document, update = split_update_record(record)
+            document, _ = split_update_record(record)
             if role != "relay":
                 judge_update(document, role)
-            scan_document(document, update, state=record[:1] == STATE)
+            scan_record(record, digest)
         except RecordError as error:
-            return Rejection(record_digest(record), error.code, str(error), held=False)
-        return Item(record, document, record_digest(record))
+            return Rejection(digest, error.code, str(error), held=False)
+        return Item(record, document, digest)
 
 
 def _entry(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from crdtsync.ids import OWNER_DOCUMENT, Origin, Position
+from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import ReadRequest
 from crdtsync.runtime.tail import Tail
-from crdtsync.storage.log import Batch, ShopLog
+from crdtsync.storage.log import Batch, Refusal, ShopLog
 from crdtsync.storage.pack import ROWS_MAX, encode_pack
 
 PACKED_BYTES_MIN, PACKED_BYTES_MAX = 16 << 10, 512 << 10
 """What is read from disk for one peer is packed between these sizes: a fifth of the bytes for some processor
 time, which must not keep others waiting. What is new goes to many peers at once, in a frame made once.
+"""
+
+PACKED_BATCHES = 4
+"""So many times what a frame aims at is read for one such pack: packed, it is smaller than that, and larger
+ones compress better and make fewer commits.
 """
 
 LIVE_FRAMES = 4
@@ -38,21 +44,21 @@ def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | No
         and tail is not None
         and tail.bytes_after(request.after) <= LIVE_FRAMES * request.bytes_max
     )
-    if request.packs and not is_live and not session.outbound.in_small_pieces:
-        pack = log.pack_at(request.after + 1)
+    in_large_pieces = request.packs and not is_live and not session.outbound.in_small_pieces
+    if in_large_pieces:
+        pack = log.pack_at(request.after + 1, skip_origin=skip)
         if pack is not None and (
             # Of an interval: the peer has no place yet for rows beyond what it was told of.
             pack.to.seq <= session.outbound.told.seq
             if request.until is not None
             else pack.to.seq - request.after > pack.rows // 2
         ):
-            session.supply_pack(pack.to, pack.blob)
+            session.supply_pack(pack.to, pack.blob, first=pack.start.seq + 1)
             return
     from_disk = batch is None
     if batch is None:
-        batch = log.read(
-            request.after, bytes_max=request.bytes_max, skip_origin=skip, covered=request.covered
-        )
+        bytes_max = request.bytes_max * (PACKED_BATCHES if in_large_pieces else 1)
+        batch = log.read(request.after, bytes_max=bytes_max, skip_origin=skip, covered=request.covered)
     if request.until is not None and batch.to.seq > request.until:
         batch = _until(batch, request.until, log)
     if request.packs and from_disk and _is_worth_packing(batch):
@@ -62,6 +68,11 @@ def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | No
         )
         return
     session.supply(batch.to, batch.records, batch.records_bytes)
+
+
+def refused(refusal: Refusal) -> RefusedRecord:
+    """A refusal as it is told to a peer."""
+    return RefusedRecord(refusal.seq, refusal.digest, refusal.code, refusal.reason, refusal.held)
 
 
 def supply_cut(session: Session, log: ShopLog) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from crdtsync.protocol.limits import PACK_UNPACKED_BYTES_MAX, UNPACKED_AT_ONCE_BYTES_MAX
 from crdtsync.protocol.work import Delivery
-from crdtsync.storage.pack import decode_pack, unpacked_cost
+from crdtsync.storage.pack import PACK_BYTES_MAX, decode_pack, unpacked_cost, unpacked_size
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.committer import Work
+    from crdtsync.runtime.commit_work import Work
+
+
+KEPT_ROWS_MIN: Final = 1024
+KEPT_BYTES_MIN: Final = 1 << 20
+"""Packs of the past that have so many rows or bytes are stored as they came."""
 
 
 def rows_of(delivery: Delivery) -> list[tuple[int, bytes]]:
@@ -26,6 +31,14 @@ def is_history(work: Work) -> bool:
     return (
         len(work.deliveries) == 1 and work.deliveries[0].fills is not None and bool(work.deliveries[0].blob)
     )
+
+
+def is_kept_as_pack(blob: bytes) -> bool:
+    """Whether a pack of the past is stored as it came, where it can be: a small one is not worth that what is
+    loose before it is packed too, and a log makes none that is much larger than this.
+    """
+    rows, size = unpacked_size(blob)
+    return (rows >= KEPT_ROWS_MIN or size >= KEPT_BYTES_MIN) and size <= 2 * PACK_BYTES_MAX
 
 
 def by_peer(batch: list[Work]) -> list[list[Work]]:

@@ -1,15 +1,20 @@
-"""What connections hand to the committer, and what it hands back. Values only."""
+"""What connections ask a committer to bring to disk, and what became of it. Values only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from crdtsync.errors import CrdtsyncError
 from crdtsync.ids import Position
 from crdtsync.protocol.messages import Refused, RefusedRecord
 from crdtsync.protocol.work import Delivery
+from crdtsync.runtime.tail import Growth
 from crdtsync.storage.log import ShopLog
+
+OUT_OF_STEP, NEW_LOG = 4513, 4512
+"""Close codes: a connection's hello was overtaken, or said another log id than there is. Connect again."""
 
 
 @dataclass(slots=True)
@@ -40,3 +45,11 @@ class Work:
     also: Callable[[ShopLog], object] | None = None
     our_log: bytes | None = None
     sender: object | None = None
+
+
+class CommitObserver(Protocol):
+    """Told of every commit, on the event loop, after the outcomes were handed back: a session that knows how
+    far its peer's log is stored does not send the peer's own records back to it.
+    """
+
+    def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None: ...

@@ -11,34 +11,21 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from dataclasses import replace
 from weakref import WeakSet
 
-from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
+from crdtsync.errors import CrdtsyncError, DamagedStore, LinkClosed, StorageError
 from crdtsync.ids import START, Item, Origin, next_hash
 from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission, Rejection
-from crdtsync.runtime.batches import bounded, by_peer, is_history, rows_of
-from crdtsync.runtime.commit_work import Outcome, Work
+from crdtsync.runtime.batches import bounded, by_peer, is_history, is_kept_as_pack, rows_of
+from crdtsync.runtime.commit_work import NEW_LOG, OUT_OF_STEP, CommitObserver, Outcome, Work
 from crdtsync.runtime.revoked import in_log, other_version
 from crdtsync.runtime.tail import Growth, Row, read_on
-from crdtsync.runtime.upkeep import UpkeepThread
-from crdtsync.storage.log import Cursor, Refusal, ShopLog, Store
-
-__all__ = ["NEW_LOG", "OUT_OF_STEP", "CommitObserver", "Committer", "Outcome", "Work"]
-
-OUT_OF_STEP, NEW_LOG = 4513, 4512
-"""Close codes: a connection's hello was overtaken, or said another log id than there is. Connect again."""
-
-
-class CommitObserver(Protocol):
-    """Told of every commit, on the event loop, after the outcomes were handed back: a session that knows how
-    far its peer's log is stored does not send the peer's own records back to it.
-    """
-
-    def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None: ...
+from crdtsync.runtime.upkeep import PACK_ROWS, UpkeepThread
+from crdtsync.storage.log import LOOSE_BEFORE_PACK_MAX, Cursor, Refusal, ShopLog, Store
 
 
 class Committer:
@@ -52,6 +39,8 @@ class Committer:
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
     ) -> None:
+        self.before_history: Callable[[], object] = lambda: None
+        """Called on the committer's thread before each pack of the past; may take its time."""
         self._open_store = open_store
         self._admissions = admissions
         self._observer = observer
@@ -196,6 +185,7 @@ class Committer:
         for works in by_peer(batch):
             commit = commits[works[0].shop]
             if is_history(works[0]):
+                self.before_history()
                 growths += commit.append_ahead(store, works[0])
             else:
                 commit.judge(works)
@@ -249,6 +239,7 @@ class ShopCommit:
         self._awaiting: set[bytes] = set()
         self._unchecked: list[int] = []
         self._documents: set[str] = set()
+        self._tops: dict[bytes, int] = {}
         self._cursors: dict[bytes, Cursor] = {}
         self._moved: set[bytes] = set()
         self._rows: list[Row] = []
@@ -270,18 +261,24 @@ class ShopCommit:
             ]
 
     def append_ahead(self, store: Store, work: Work) -> list[Growth]:
-        """Judge a pack of the past and store all but its last rows, some hundred in a transaction, so that no
-        sale waits for thousands. That the interval is filled is stored with the last: after a crash the
-        others come again, and are dropped because they are held.
+        """Judge a pack of the past and store it as it came, if that can be said of all its rows. Else store
+        all but its last rows singly, some hundred in a transaction, so that no sale waits for thousands. That
+        the interval is filled is stored with the last: after a crash the others come again, and are dropped.
         """
         self._admission.refresh(self._log)
-        growths: list[Growth] = []
-        rows, kept = rows_of(work.deliveries[0]), Judged()
+        growths, judged_ahead, kept = list[Growth](), Judged(), Judged()
+        rows, self._judged[id(work)] = rows_of(work.deliveries[0]), [kept]
+        if self._bounds is None and is_kept_as_pack(work.deliveries[0].blob):
+            judged_ahead = self._judge_rows(rows, work.role)
+            with suppress(DamagedStore):  # What is damaged is not packed; the past comes in all the same.
+                growths += self._append_pack(store, work, judged_ahead)
+            if growths:
+                self._awaiting.clear()
+                return growths
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
-            part = rows[first : first + ROWS_PER_TRANSACTION]
-            verdicts = self._admission.judge([record for _, record in part], work.role, self._awaiting)
-            judged = [(seq, record, verdict) for (seq, record), verdict in zip(part, verdicts, strict=True)]
-            if first + ROWS_PER_TRANSACTION >= len(rows):
+            last = first + ROWS_PER_TRANSACTION
+            judged = judged_ahead[first:last] or self._judge_rows(rows[first:last], work.role)
+            if last >= len(rows):
                 kept += judged
                 break
             with store.transaction():
@@ -296,16 +293,45 @@ class ShopCommit:
                     else:
                         kept.append((seq, record, verdict))
                 growths.append(self.finish(is_all=False))
-            self._awaiting.clear()
-        self._judged[id(work)] = [kept]
+            if not judged_ahead:
+                self._awaiting.clear()
         return growths
+
+    def _judge_rows(self, rows: list[tuple[int, bytes]], role: str) -> Judged:
+        verdicts = self._admission.judge([record for _, record in rows], role, self._awaiting)
+        return [(seq, record, verdict) for (seq, record), verdict in zip(rows, verdicts, strict=True)]
+
+    def _append_pack(self, store: Store, work: Work, judged: Judged) -> list[Growth]:
+        """Store a whole pack of the past; nothing where its rows have to be stored singly, or not at all."""
+        items = []
+        for seq, _, verdict in judged:
+            if isinstance(verdict, Rejection):
+                return []
+            items.append(replace(verdict, origin=Origin(work.peer_log, seq)))
+        # What lies before it is packed first, most of it while nobody waits: packs are the log's beginning.
+        while prepared := self._log.prepare_pack(
+            PACK_ROWS, self._log.end.seq, rows_min=LOOSE_BEFORE_PACK_MAX // 2
+        ):
+            with store.transaction():
+                if not self._log.store_pack(prepared):
+                    return []
+        with store.transaction():
+            self.begin()
+            if self._misfit(work):
+                return []
+            positions = self._log.append_pack(work.deliveries[0].blob, items)
+            if positions is None:
+                return []
+            for item, position in zip(items, positions, strict=True):
+                self._appended(item, position.seq, position.h, item.origin)
+            return [self.finish(is_all=False)]
 
     def begin(self) -> None:
         """Inside a transaction: where the log ends before it."""
         self._start = self._log.end
         self._h = self._start.h
         self._cursors.clear()
-        self._rows, self._unchecked, self._anew, self._documents = [], [], set(), set()
+        self._rows, self._unchecked, self._anew, self._documents, self._tops = [], [], set(), set(), {}
         if self._bounds is not None:
             self._bounds.begin(self._log)
 
@@ -411,20 +437,23 @@ class ShopCommit:
         if seq is None:
             return False
         self._h = next_hash(self._h, item.record)
-        self._rows.append(Row(seq, self._h, item.record, origin))
+        self._appended(item, seq, self._h, origin)
+        if self._bounds is not None:
+            self._bounds.appended(self._log, item)
+        return True
+
+    def _appended(self, item: Item, seq: int, h: bytes, origin: Origin | None) -> None:
+        self._rows.append(Row(seq, h, item.record, origin))
         if item.entry is None:
             self._documents.add(item.document)
         if item.digest in self._awaiting:
             self._unchecked.append(seq)
         self._admission.appended(item)
-        if self._bounds is not None:
-            self._bounds.appended(self._log, item)
-        return True
 
     def _within_bounds(self, verdict: Item | Rejection, record: bytes) -> Item | Rejection:
         if isinstance(verdict, Rejection):
             return in_log(self._log, record, verdict) or verdict
-        held = other_version(self._log, verdict, self._admission.directory)
+        held = other_version(self._log, verdict, self._admission.directory, self._tops)
         if held is None and self._bounds is not None:
             held = self._bounds.judge(self._log, verdict)
         return held or verdict

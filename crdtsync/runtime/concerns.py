@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from crdtsync.runtime.copies import CopiedTold, copied_registers, copied_says, left_for_another
+from crdtsync.runtime.identity import has_left
 from crdtsync.runtime.replica import Replica
 from crdtsync.runtime.signature_checks import bad_signatures
 from crdtsync.runtime.writer import read_head
-from crdtsync.storage.log import ShopLog
+from crdtsync.storage.log import Refusal, ShopLog
 from crdtsync.storage.view_queries import ChainRow, DeviceRow, FlagRow
 
 if TYPE_CHECKING:
@@ -26,6 +27,16 @@ def apart_concerns(apart: int, held: int) -> Iterable[str]:
         yield f"{apart - held} records were set apart as refused or damaged: `crdtsync quarantine list`"
 
 
+def refused_concerns(refused: Sequence[Refusal]) -> Iterable[str]:
+    """What the relay did not admit of this register's log."""
+    on_hold = [one for one in refused if one.code == "revoked"]
+    others = [one for one in refused if one.code != "revoked"]
+    if on_hold:
+        yield f"the relay keeps {len(on_hold)} records on hold until a person decides: {on_hold[0].reason}"
+    if others:
+        yield f"the relay did not take {len(others)} records: {others[0].reason}"
+
+
 def signature_concerns(log: ShopLog) -> Iterable[str]:
     """Stored entries that their author did not sign."""
     bad = bad_signatures(log)
@@ -36,13 +47,17 @@ def signature_concerns(log: ShopLog) -> Iterable[str]:
 def entry_concerns(replica: Replica) -> Iterable[str]:
     """What is strange about the entries that are here: holes, versions, series, flags of the running day."""
     # Not by way of `replica.writer`: a status needs neither cryptography nor the device's key.
-    head = None if replica.identity.role == "display" else read_head(replica.log)
+    head = None if _makes_no_entries(replica) else read_head(replica.log)
     if head is not None:
         yield from _hole_concerns(replica, head)
     yield from _chain_concerns(replica)
     yield from _series_concerns(replica)
     newest = max((chain.day for chain in replica.queries.chains()), default="")
     yield from _flag_concerns(replica, newest if head is None else head.bd)
+
+
+def _makes_no_entries(replica: Replica) -> bool:
+    return replica.identity.role == "display" or has_left(replica.log)
 
 
 def _hole_concerns(replica: Replica, head: ChainHead) -> Iterable[str]:
@@ -64,7 +79,7 @@ def copied_told(replica: Replica) -> tuple[CopiedTold, ...]:
     if len(devices) == len(set(devices)):
         return ()
     known = {device.device: device for device in replica.queries.devices()}
-    own = None if replica.identity.role == "display" else read_head(replica.log).chain
+    own = None if _makes_no_entries(replica) else read_head(replica.log).chain
     return tuple(
         copied_says(_name(known.get(one.device), one.device), one, is_own=one.goes_on == own)
         for one in copied_registers(replica.log)

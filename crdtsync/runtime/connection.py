@@ -24,17 +24,17 @@ from crdtsync.ids import OWNER_DOCUMENT, Position
 from crdtsync.model.certificate import Certificate
 from crdtsync.model.signature import verify_with_purpose
 from crdtsync.protocol import heads as protocol_heads
-from crdtsync.protocol.messages import HeldRun, Hello, RefusedRecord
+from crdtsync.protocol.messages import HeldRun, Hello
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import ReadRequest, Ready, Standing
-from crdtsync.runtime.answer import answer, supply_cut
-from crdtsync.runtime.committer import Outcome, Work
+from crdtsync.runtime.answer import answer, refused, supply_cut
+from crdtsync.runtime.commit_work import Outcome, Work
 from crdtsync.runtime.comparison import DocumentComparison
 from crdtsync.runtime.home import Home
 from crdtsync.runtime.revoked import CUT_OFF, has_handed_over, who_only_takes
-from crdtsync.runtime.socket import PromptSocket, Socket
+from crdtsync.runtime.sockets import PromptSocket, Socket
 from crdtsync.runtime.tail import Tail
-from crdtsync.storage.log import Refusal, ShopLog
+from crdtsync.storage.log import ShopLog
 
 OUTBOX_BYTES_MAX = 512 << 10
 """Frames waiting for the socket; beyond it nothing more is read for this peer."""
@@ -328,8 +328,8 @@ class Connection:
             self._tail.clear()
         if self._is_listening and self._ended is not None and self.session.inbound.is_flooded:
             self._ended.get_loop().call_soon(self._came)
-        for number, refused in outcome.stored:
-            self.session.stored(number, refused)
+        for number, told in outcome.stored:
+            self.session.stored(number, told)
         if self._was_stored is not None and not self._was_stored.done():
             self._was_stored.set_result(None)
         self._is_busy()
@@ -363,21 +363,15 @@ class Connection:
         return self._the_log().links_at(chain, n)
 
     def _rotate(self) -> None:
-        fresh = self.home.rotated_log_id()
         peer = self.session.peer
         if peer is None:
             raise AssertionError("a log id is rotated for a peer")
-
-        def also(log: ShopLog) -> None:
-            log.rotate_log_id(fresh)
-            self.home.was_copied(log)
-
         again = LinkClosed(
             "this register's log goes on under a new id: its disk was restored or copied", code=4512
         )
         done: Callable[[Outcome], None] = lambda outcome: self._fail(outcome.error or again)  # noqa: E731
         role = self.certificate.role if self.certificate else ""
-        self.home.committer.submit(Work(peer.shop, peer.log_id, role, done, also=also))
+        self.home.committer.submit(Work(peer.shop, peer.log_id, role, done, also=self.home.was_copied))
 
     # -- hello ---------------------------------------------------------------------------------------------
 
@@ -411,8 +405,6 @@ class Connection:
         me = self.home.me(hello)
         self.our_log = me.log_id
         self.takes_only = admission.is_revoked(hello.device)
-        if self.takes_only and pinned is not None:
-            raise AccessDenied("the relay was revoked")
         if self.takes_only:
             self.certificate, me = who_only_takes(certificate, me)
         if self._tail is not None:
@@ -431,11 +423,6 @@ class Connection:
         if self._log is None:
             raise AssertionError("no log is read before the peer is known")
         return self._log
-
-
-def refused(refusal: Refusal) -> RefusedRecord:
-    """A refusal as it is told to a peer."""
-    return RefusedRecord(refusal.seq, refusal.digest, refusal.code, refusal.reason, refusal.held)
 
 
 def _nothing() -> bytes | None:

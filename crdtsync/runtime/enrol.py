@@ -22,7 +22,7 @@ from crdtsync.protocol.pairing import PairingCode
 from crdtsync.runtime.address import ENROL_PATH
 from crdtsync.runtime.clock import RandomBytes
 from crdtsync.runtime.link import open_link
-from crdtsync.runtime.socket import Socket
+from crdtsync.runtime.sockets import Socket
 
 ANSWER_TIMEOUT_S = 20
 

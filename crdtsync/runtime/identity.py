@@ -7,6 +7,8 @@ state key      value
                shop that the register works for is the one whose log has this key.
 ``relay``      ``Relay``, as JSON; absent while the register never met one
 ``head``       the head of the register's own chain, written by ``runtime.writer`` with every entry
+``left``       the head as it was when the register left the shop, in the place of ``head``: it records
+               nothing more
 ``owner-head`` the head of the owner's chain, where the owner's key lies with this register
 ``clock``      ``ClockOffset``, as JSON: how far the wall clock is from the relay's
 =============  ======================================================================================
@@ -27,6 +29,7 @@ from crdtsync.storage.database import SALVAGE
 from crdtsync.storage.log import ShopLog, Store
 
 IDENTITY, RELAY, HEAD, OWNER_HEAD, CLOCK = "identity", "relay", "head", "owner-head", "clock"
+LEFT = "left"
 
 Role = Literal["register", "backoffice", "display"]
 
@@ -69,6 +72,11 @@ def load_identity(log: ShopLog) -> Identity | None:
     return _load(log, IDENTITY, Identity)
 
 
+def read_identity(data: bytes) -> Identity:
+    """What the state ``identity`` says. Raises ``DamagedStore``."""
+    return _read(data, IDENTITY, Identity)
+
+
 def save_identity(log: ShopLog, identity: Identity | None) -> None:
     """Inside a transaction. None: the register works for this shop no longer."""
     _save(log, IDENTITY, identity)
@@ -93,6 +101,20 @@ def load_clock_offset(log: ShopLog) -> ClockOffset | None:
 def save_clock_offset(log: ShopLog, offset: ClockOffset | None) -> None:
     """Inside a transaction."""
     _save(log, CLOCK, offset)
+
+
+def has_left(log: ShopLog) -> bool:
+    """Whether the register has left the shop of that log: then it writes nothing into it any more."""
+    return log.state(LEFT) is not None
+
+
+def refuse_left(log: ShopLog) -> None:
+    """Raise ``NoRegister`` where the register has left the shop of that log."""
+    if has_left(log):
+        raise NoRegister(
+            "this register has left its shop, and records nothing more",
+            hint="make one with `crdtsync init`, or enrol it with `crdtsync join`; what it recorded is here",
+        )
 
 
 def present_shop(store: Store) -> tuple[ShopLog, Identity]:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from crdtsync.errors import AlreadyARegister, InvalidName, NoRegister, PairingRefused
+from crdtsync.errors import AlreadyARegister, InvalidName, NoRegister, PairingRefused, StillPending
 from crdtsync.ids import ID_BYTES
 from crdtsync.model import chain as chains
 from crdtsync.model.certificate import Certificate, Directory
@@ -151,11 +151,22 @@ def _register_before(store: Store, folder: Path) -> tuple[ShopLog, Identity] | N
     except NoRegister:
         return None
     if load_relay(log) is not None:
-        raise AlreadyARegister(
-            f"{folder} holds the register {identity.device_name!r} of the shop {identity.shop_name!r}",
-            hint="join another shop from an empty folder; this register's sales stay where they are",
-        )
+        _refuse_second_shop(log, identity, folder)
     return log, identity
+
+
+def _refuse_second_shop(log: ShopLog, identity: Identity, folder: Path) -> None:
+    """A register works for one shop: raise what is in the way of another, and what to do."""
+    from crdtsync.runtime.leaving import in_words, pending_of  # Late: joining seldom needs it.
+
+    pending = pending_of(log)
+    holds = f"{folder} holds the register {identity.device_name!r} of the shop {identity.shop_name!r}"
+    if pending.records:
+        raise StillPending(f"{holds}, and only it has {in_words(pending)}")
+    raise AlreadyARegister(
+        holds,
+        hint="join from an empty folder, or leave that shop first with `crdtsync leave`: nothing is pending",
+    )
 
 
 def _request(

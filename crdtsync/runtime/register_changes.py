@@ -53,9 +53,19 @@ class Changes:
             self._arrived.wait(min(left_s, LOOK_EVERY_S))
             self._arrived.clear()
         while (change := self._next()) is not None:
-            for observer in tuple(self._observers):
-                observer(change)
+            self._tell(change)
         return True
+
+    def _tell(self, change: Change) -> None:
+        """Every observer is told, whatever one of them does with it; then its error is raised."""
+        errors: list[Exception] = []
+        for observer in tuple(self._observers):
+            try:
+                observer(change)
+            except Exception as error:  # Whatever it is: it is the caller's, and the others come first.
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _next(self) -> Change | None:
         batch = self._replica.log.read(self._seq, bytes_max=BATCH_BYTES_MAX)

@@ -28,7 +28,9 @@ from crdtsync.model.engine import follow
 from crdtsync.protocol.causal import CausalOrder
 from crdtsync.protocol.fingerprint import content_fingerprint, records_fingerprint
 from crdtsync.protocol.scanner import scan_document
+from crdtsync.runtime.identity import refuse_left
 from crdtsync.runtime.replica import Replica
+from crdtsync.runtime.scans import scan_record
 
 CLIENT_ID_BITS = 53
 BATCH_BYTES_MAX = 1 << 20
@@ -93,6 +95,7 @@ class Document:
         items = [self._item(update) for update in self._unsaved]
         if items:
             with self._replica.store.transaction():
+                refuse_left(self._replica.log)
                 for item in items:
                     self._replica.log.append(item)
             self._replica.wrote()
@@ -140,13 +143,13 @@ class Document:
         """Take a record; whether anything was applied. What comes before others that it builds on waits."""
         if record[:1] == ENTRY:
             return False
-        name, update = split_update_record(record)
-        if name != self.name or record_digest(record) in self.refused:
+        (name, update), digest = split_update_record(record), record_digest(record)
+        if name != self.name or digest in self.refused:
             return False
         try:
-            scan = scan_document(name, update, state=record[:1] == STATE)
+            scan = scan_record(record, digest)
         except RecordError:
-            self.refused.append(record_digest(record))
+            self.refused.append(digest)
             return False
         ready = self._order.take(update, scan)
         self._applying = True

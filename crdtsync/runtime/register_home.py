@@ -17,10 +17,12 @@ from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.answer import refused
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.committer import Committer, Outcome, Work
+from crdtsync.runtime.commit_work import Outcome, Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import DocumentReader, Reader
-from crdtsync.runtime.connection import Connection, refused
+from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.copies import begin_own_chain, has_other_writer
 from crdtsync.runtime.identity import (
     ClockOffset,
@@ -261,21 +263,21 @@ class RegisterHome:
         return time.monotonic_ns() // 1_000_000
 
     def was_copied(self, log: ShopLog) -> None:
-        """From now on this register writes a chain of its own. See ``runtime.copies``."""
+        """See ``Home``: the log goes on under a new id, and the register in a chain of its own."""
+        log.rotate_log_id(self._random(ID_BYTES))
+        self._leave_chain(log)
+
+    def _leave_chain(self, log: ShopLog) -> None:
         begin_own_chain(log, self._identity, self.key, self._clock, self._random)
 
     def _leave_to_other_writer(self, log: ShopLog) -> None:
         if has_other_writer(log, read_head(log)):
-            self.was_copied(log)
+            self._leave_chain(log)
 
     def has_closing(self, after: int) -> bool:
         """Whether there is a closing among the rows after that number."""
         news = self._log.read(after, bytes_max=NEWS_BYTES_MAX)
         return any(is_closing(record) for _, record in news.records)
-
-    def rotated_log_id(self) -> bytes:
-        """A fresh log id."""
-        return self._random(ID_BYTES)
 
 
 def is_closing(record: bytes) -> bool:

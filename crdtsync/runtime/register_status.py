@@ -22,6 +22,7 @@ from crdtsync.runtime.concerns import (
     clock_concerns,
     copied_told,
     entry_concerns,
+    refused_concerns,
     signature_concerns,
 )
 from crdtsync.runtime.identity import load_clock_offset, load_relay
@@ -173,7 +174,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     copied = copied_told(replica)
     concerns = (
         *apart_concerns(len(apart), sum(row.held for row in apart)),
-        *([f"the relay did not take {len(refused)} records: {refused[0].reason}"] if refused else []),
+        *refused_concerns(refused),
         *signature_concerns(log),
         *(one.says for one in copied),
         *entry_concerns(replica),

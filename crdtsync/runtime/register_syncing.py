@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crdtsync.runtime.register_status import presence_of
-from crdtsync.runtime.replica import STORE, Replica
+from crdtsync.runtime.replica import STORE, Replica, let_products_be_filed
 from crdtsync.runtime.syncer import Syncer
 from crdtsync.storage.sqlite import SqliteStore
 
@@ -15,7 +15,7 @@ def make_syncer(replica: Replica, changed: Callable[[], None]) -> Syncer:
     each commit of records from elsewhere.
     """
     identity, store_file = replica.identity, replica.folder / STORE
-    return Syncer(
+    syncer = Syncer(
         open_store=lambda: SqliteStore(store_file, create=False),
         store_file=store_file,
         identity=identity,
@@ -27,3 +27,5 @@ def make_syncer(replica: Replica, changed: Callable[[], None]) -> Syncer:
         mend=replica.mend_beside,
         tls_ca=replica.config.tls_ca,
     )
+    syncer.committer.before_history = lambda: let_products_be_filed(replica.folder)
+    return syncer

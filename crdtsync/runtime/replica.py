@@ -61,6 +61,19 @@ _FILING: WeakValueDictionary[Path, Lock] = WeakValueDictionary()
 """By folder: two threads of a process that file one catalogue would each load all of it, at half the pace."""
 
 
+PRODUCTS_FIRST_S = 3.0
+"""How long a pack of the past waits for products that are being filed: 20,000 take so long."""
+
+
+def let_products_be_filed(folder: Path) -> None:
+    """Wait while a thread of this process files the products of that folder, but not for ever. In CPython one
+    thread computes at a time, and what somebody waits for goes first.
+    """
+    filing = _FILING.get(folder.absolute())
+    if filing is not None and filing.acquire(timeout=PRODUCTS_FIRST_S):
+        filing.release()
+
+
 class ViewStore(Store, Protocol):
     """A store that has room for views beside its logs."""
 
@@ -184,6 +197,8 @@ class Replica:
             read_head(self.log)
         except DamagedStore:
             return True
+        except NoRegister:  # It has left the shop; what it recorded can be looked at.
+            return False
         return False
 
     def _rebuilt_head(self) -> ChainHead | None:

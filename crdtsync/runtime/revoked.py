@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from crdtsync.errors import RecordError
+from crdtsync.errors import AccessDenied, RecordError
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, START, EntryFacts, Item, record_digest, split_update_record
 from crdtsync.model.admission import CUT_OFF_ROLE
 from crdtsync.model.certificate import Certificate, Directory
@@ -32,12 +32,18 @@ from crdtsync.storage.log import Run, ShopLog
 CUT_OFF: Final = "this device was revoked: what it had not sent is kept until a person decides"
 """What a revoked device is told when it has handed over what it had."""
 
+N_MAX: Final = 1 << 62
+
 HAND_OVER: Final = "this device was revoked: what it has not sent is still taken"
 """What it is told when it was connected meanwhile, so that it comes once more."""
 
 
 def who_only_takes(certificate: Certificate, me: Me) -> tuple[Certificate, Me]:
-    """Who a revoked device is here, and who we are to it: a log in which there is nothing for it to fetch."""
+    """Who a revoked device is here, and who we are to it: a log in which there is nothing for it to fetch.
+    Raises ``AccessDenied`` for a relay: a register gives nothing to one that was revoked.
+    """
+    if certificate.role == "relay":
+        raise AccessDenied("the relay was revoked")
     bare = replace(me, end=START, digest=root_digest([]), capabilities=(*me.capabilities, TAKES_ONLY))
     return replace(certificate, role=CUT_OFF_ROLE), bare
 
@@ -72,9 +78,14 @@ def in_log(log: ShopLog, record: bytes, rejection: Rejection) -> Item | None:
     return Item(record, document, digest) if log.holds(digest) else None
 
 
-def other_version(log: ShopLog, item: Item, directory: Directory) -> Rejection | None:
+def other_version(
+    log: ShopLog, item: Item, directory: Directory, tops: dict[bytes, int] | None = None
+) -> Rejection | None:
     """Why an admitted entry of a revoked device is held all the same: each head known at the revocation that
     could follow from it follows from other entries, which are here. None if it may be stored.
+
+    ``tops``: for one transaction, up to which number there may be entries of a chain. Beyond it nothing is to
+    be looked up: a whole history comes in its turn.
     """
     entry = item.entry
     if entry is None or not directory.has_revoked or item.document == OWNER_DOCUMENT:
@@ -82,9 +93,14 @@ def other_version(log: ShopLog, item: Item, directory: Directory) -> Rejection |
     device = bytes.fromhex(item.document.split("/")[1])
     if not directory.is_revoked(device) or directory.is_approved(entry.link):
         return None
+    if tops is not None and entry.n > tops.get(entry.chain, N_MAX):
+        tops[entry.chain] = entry.n
+        return None
     runs = log.runs(entry.chain)
+    if tops is not None:
+        tops[entry.chain] = max([entry.n, *(run.hi for run in runs)])
     if not any(run.lo <= entry.n <= run.hi for run in runs):
-        return None  # Nothing of that number is here: most often, it comes in its turn.
+        return None
     heads = [head for head in directory.heads_at_revocation(device) if head.chain == entry.chain]
     if any(head.link == entry.link for head in heads) or log.holds(entry.link, entry.chain, entry.n):
         return None

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from crdtsync.config import RegisterConfig
 from crdtsync.errors import DamagedStore, NoRegister, RecordError, StorageError, UsageError
 from crdtsync.ids import ENTRY, ID_BYTES, OWNER_DOCUMENT, Item, record_digest, split_update_record
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import read_entry
+from crdtsync.model.jet import INTEGRITY_DEFECT, build_jet
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.address import socket_url
 from crdtsync.runtime.admission import entry_item
@@ -34,7 +36,7 @@ from crdtsync.runtime.identity import (
 )
 from crdtsync.runtime.join import BEFORE, identity_of
 from crdtsync.runtime.keyfile import DEVICE_KEY, private_key
-from crdtsync.runtime.replica import STORE
+from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, hold_role
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.salvage import Wreck
@@ -82,7 +84,17 @@ def salvage(
         with closing(Wreck(path)) as wreck, closing(SqliteStore(new)) as store:
             made = _fill(store, wreck, key, random_bytes, relay_url)
         kept_as = _exchange(path, new, clock.now_ms())
+    _note(folder, clock, random_bytes, made)
     return replace(made, kept_as=kept_as)
+
+
+def _note(folder: Path, clock: Clock, random_bytes: RandomBytes, made: Salvaged) -> None:
+    """That it happened stands in the register's own chain, where that can go on."""
+    with closing(Replica(RegisterConfig(folder), clock, random_bytes)) as replica:
+        if replica.identity.role != "display":
+            with suppress(StorageError):
+                facts = {"salvaged": made.records, "lost": made.lost}
+                replica.writer.write("jet", build_jet(INTEGRITY_DEFECT, facts))
 
 
 def _refuse_what_is_whole(path: Path) -> None:

@@ -22,7 +22,7 @@ from crdtsync.protocol.intervals import count
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.commit_watch import CommitWatch
-from crdtsync.runtime.committer import NEW_LOG
+from crdtsync.runtime.commit_work import NEW_LOG
 from crdtsync.runtime.comparison import DocumentDigests
 from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.identity import Identity, load_relay
@@ -37,7 +37,7 @@ from crdtsync.runtime.progress import PendingCount, Progress, Speedometer
 from crdtsync.runtime.reconnecting import AT_ONCE, Reconnecting, meaning, needs_person
 from crdtsync.runtime.register_home import RegisterHome
 from crdtsync.runtime.role import SYNC_LOCK, hold_role
-from crdtsync.runtime.socket import RelaySocket
+from crdtsync.runtime.sockets import RelaySocket
 from crdtsync.storage.log import ShopLog, Store
 
 __all__ = ["Progress", "Syncer", "sync_role"]

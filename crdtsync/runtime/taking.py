@@ -11,7 +11,8 @@ from crdtsync.ids import START, record_digest
 from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.committer import Outcome, ShopCommit, Work
+from crdtsync.runtime.commit_work import Outcome, Work
+from crdtsync.runtime.committer import ShopCommit
 from crdtsync.storage.log import Store
 
 

@@ -21,7 +21,7 @@ from crdtsync.model.chain import ChainHead, Moment
 from crdtsync.model.closing import build_close, closing_due
 from crdtsync.model.entry import Entry, read_entry, seal_entry
 from crdtsync.runtime.clock import Clock
-from crdtsync.runtime.identity import HEAD, load_clock_offset
+from crdtsync.runtime.identity import HEAD, load_clock_offset, refuse_left
 from crdtsync.storage.log import ShopLog, Store
 
 if TYPE_CHECKING:
@@ -271,9 +271,10 @@ class Session:
 
 
 def read_head(log: ShopLog) -> ChainHead:
-    """The end of the register's own chain. Raises ``DamagedStore``."""
+    """The end of the register's own chain. Raises ``DamagedStore``, and ``NoRegister`` where it has left."""
     data = log.state(HEAD)
     if data is None:
+        refuse_left(log)
         raise DamagedStore("the head of the register's chain is missing")
     return ChainHead.from_bytes(data)
 

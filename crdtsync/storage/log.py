@@ -25,6 +25,9 @@ from crdtsync.ids import ID_BYTES, Item, Origin, Position
 Interval = tuple[int, int]
 """Both ends included."""
 
+LOOSE_BEFORE_PACK_MAX = 256
+"""How many rows ``append_pack`` packs beforehand, in the same transaction: some milliseconds."""
+
 ROWS_SCANNED_MAX = 4096
 """How many rows one ``read`` looks at, skipped ones included."""
 
@@ -177,8 +180,10 @@ class ShopLog(Protocol):
         """
         ...
 
-    def pack_at(self, seq: int) -> PackRow | None:
-        """The pack that holds row ``seq``, as it lies on disk; None where the row is not packed."""
+    def pack_at(self, seq: int, *, skip_origin: Origin | None = None) -> PackRow | None:
+        """The pack that holds row ``seq``, as it lies on disk; None where the row is not packed, and where
+        ``read`` with that ``skip_origin`` would skip all rows of the pack.
+        """
         ...
 
     def holds(self, digest: bytes, chain: bytes | None = None, n: int | None = None) -> bool:
@@ -306,14 +311,27 @@ class ShopLog(Protocol):
         """
         ...
 
-    def prepare_pack(self, rows_max: int, keep_after: int) -> PreparedPack | None:
+    def prepare_pack(
+        self, rows_max: int, keep_after: int, *, rows_min: int | None = None
+    ) -> PreparedPack | None:
         """The slow half of ``pack`` (compressing and comparing), for outside a transaction, so that nobody
-        waits for it. None when there are not enough rows.
+        waits for it. None when there are not enough rows: ``rows_max``, or ``rows_min`` where that is given.
         """
         ...
 
     def store_pack(self, prepared: PreparedPack) -> bool:
         """The quick half of ``pack``, inside a transaction. False if the rows changed since."""
+        ...
+
+    def append_pack(self, blob: bytes, items: Sequence[Item]) -> list[Position] | None:
+        """Append the records of a pack that was received, and keep them as that pack, under numbers of this
+        log; the position after each. ``items`` are what ``blob`` unpacks to, all of it, in its order.
+
+        None, and nothing is changed, where rows have to be looked at singly: the pack lacks the bytes of
+        some, one is held already, an entry has the number of another in its chain, or an update comes twice.
+        So it is where more than ``LOOSE_BEFORE_PACK_MAX`` rows, or more bytes than a pack has, are not packed
+        yet: packs are the beginning of a log, and what lies before this one is packed with it.
+        """
         ...
 
     def set_damaged_apart(self, seq: int, at_ms: int) -> bool:

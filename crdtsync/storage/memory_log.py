@@ -9,6 +9,7 @@ from typing import Final
 
 from crdtsync.ids import ZERO_HASH, EntryFacts, Item, Origin, Position, next_hash, record_digest
 from crdtsync.storage.log import (
+    LOOSE_BEFORE_PACK_MAX,
     ROWS_SCANNED_MAX,
     Apart,
     Batch,
@@ -21,8 +22,25 @@ from crdtsync.storage.log import (
 )
 from crdtsync.storage.memory_peers import MemoryPeers
 from crdtsync.storage.memory_tables import Head, MemoryRow, OriginKey
-from crdtsync.storage.pack import PACK_BYTES_MAX, ROWS_MAX, decode_pack, encode_pack
-from crdtsync.storage.runs import add_entry, by_place, continued, covers, inside, merged, runs_of
+from crdtsync.storage.pack import (
+    PACK_BYTES_MAX,
+    ROWS_MAX,
+    decode_pack,
+    encode_pack,
+    pack_interval,
+    renumbered,
+)
+from crdtsync.storage.runs import (
+    add_entry,
+    arrivals,
+    by_place,
+    continued,
+    covers,
+    inside,
+    merged,
+    runs_of,
+    with_arrivals,
+)
 
 _UNPACKED_BYTES_MAX: Final = 256 << 20
 _OWN: Final[OriginKey] = (None, 0)
@@ -76,12 +94,18 @@ class MemoryLog(MemoryPeers):
             to = Position(seq, row.h)
         return Batch(start, to, tuple(records), size)
 
-    def pack_at(self, seq: int) -> PackRow | None:
+    def pack_at(self, seq: int, *, skip_origin: Origin | None = None) -> PackRow | None:
         """See ``ShopLog.pack_at``."""
         if not 1 <= seq <= self._head().packed:
             return None
         firsts = sorted(first for first, _ in self._tables.packs.items(self._inside))
-        return self._tables.packs.get(firsts[bisect_right(firsts, seq) - 1], self._inside)
+        pack = self._tables.packs.get(firsts[bisect_right(firsts, seq) - 1], self._inside)
+        if pack is not None and skip_origin is not None:
+            origin = self._origin(skip_origin.log_id)
+            rows = map(self._row_or_none, range(pack.start.seq + 1, pack.to.seq + 1))
+            if all(row and row.origin == origin and row.origin_seq <= skip_origin.seq for row in rows):
+                return None
+        return pack
 
     def holds(self, digest: bytes, chain: bytes | None = None, n: int | None = None) -> bool:
         """See ``ShopLog.holds``."""
@@ -169,7 +193,9 @@ class MemoryLog(MemoryPeers):
         prepared = self.prepare_pack(rows_max, keep_after)
         return prepared is not None and self.store_pack(prepared)
 
-    def prepare_pack(self, rows_max: int, keep_after: int) -> PreparedPack | None:
+    def prepare_pack(
+        self, rows_max: int, keep_after: int, *, rows_min: int | None = None
+    ) -> PreparedPack | None:
         """See ``ShopLog.prepare_pack``."""
         if not 1 <= rows_max <= ROWS_MAX:
             raise ValueError(f"a pack has 1 to {ROWS_MAX} rows, not {rows_max}")
@@ -183,7 +209,7 @@ class MemoryLog(MemoryPeers):
             if rows and size > PACK_BYTES_MAX:
                 break
             rows.append((seq, record))
-        if not rows or (len(rows) < rows_max and size <= PACK_BYTES_MAX):
+        if not rows or (len(rows) < (rows_min or rows_max) and size <= PACK_BYTES_MAX):
             return None
         records = [(seq, record) for seq, record in rows if record is not None]
         blob = encode_pack(records, first=first, last=rows[-1][0])
@@ -203,6 +229,31 @@ class MemoryLog(MemoryPeers):
         self._put_pack(prepared.first, prepared.last, prepared.blob)
         self._tables.head.put("", head._replace(packed=prepared.last))
         return True
+
+    def append_pack(self, blob: bytes, items: Sequence[Item]) -> list[Position] | None:
+        """See ``ShopLog.append_pack``."""
+        self._begin_writing()
+        first, last = pack_interval(blob)
+        updates = [item.digest for item in items if item.entry is None]
+        if not items or last - first + 1 != len(items) or len(set(updates)) < len(updates):
+            return None
+        arrived = arrivals(item.entry for item in items if item.entry is not None)
+        if any(with_arrivals(self._runs(chain), runs) is None for chain, runs in arrived.items()):
+            return None
+        if any(self._tables.updates.get(digest, True) is not None for digest in updates):
+            return None
+        head = self._head()
+        loose = [self._row(seq).record or b"" for seq in range(head.packed + 1, head.seq + 1)]
+        if len(loose) > LOOSE_BEFORE_PACK_MAX or (len(loose) > 1 and sum(map(len, loose)) > PACK_BYTES_MAX):
+            return None
+        if loose:
+            self._put_pack(head.packed + 1, head.seq, self._packed(head.packed + 1, head.seq))
+        for item in items:
+            self.append(item)
+        end = self._head()
+        self._put_pack(head.seq + 1, end.seq, renumbered(blob, head.seq + 1))
+        self._tables.head.put("", end._replace(packed=end.seq))
+        return [Position(seq, self._row(seq).h) for seq in range(head.seq + 1, end.seq + 1)]
 
     def set_damaged_apart(self, seq: int, at_ms: int) -> bool:
         """See ``ShopLog.set_damaged_apart``. Of a pack, the rows that are damaged are set apart here."""

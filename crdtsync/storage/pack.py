@@ -109,6 +109,15 @@ def pack_interval(blob: bytes) -> tuple[int, int]:
     return first, last
 
 
+def renumbered(blob: bytes, first: int) -> bytes:
+    """The same pack, of rows that begin with seq ``first``. Raises ``MalformedRecord``."""
+    was_first, was_last, count, plain_size, size, _ = _read_header(blob)
+    last = first + was_last - was_first
+    head = _HEADER.pack(MAGIC, VERSION, first, last, count, plain_size, size, bytes(32))[:-32]
+    content = memoryview(blob)[_HEADER.size :]
+    return b"".join((head, hashlib.sha256(head + content).digest(), content))
+
+
 def unpacked_size(blob: bytes) -> tuple[int, int]:
     """Rows and bytes that a pack says to hold, to which ``decode_pack`` holds it. Of bytes that are no pack,
     none and their own size. Raises nothing.

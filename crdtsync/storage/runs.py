@@ -70,6 +70,45 @@ def runs_of(entries: Iterable[EntryFacts]) -> list[Run]:
     return runs
 
 
+def arrivals(entries: Iterable[EntryFacts]) -> dict[bytes, list[Run]]:
+    """Per chain the entries as unbroken runs, in the order in which they come."""
+    arrived: dict[bytes, list[Run]] = {}
+    open_runs: dict[bytes, tuple[int, bytes, int, bytes]] = {}
+    for entry in entries:
+        chain, n = entry.chain, entry.n
+        run = open_runs.get(chain)
+        if run is not None and run[2] == n - 1 and run[3] == entry.prev:
+            open_runs[chain] = (run[0], run[1], n, entry.link)
+            continue
+        if run is not None:
+            arrived.setdefault(chain, []).append(Run(chain, *run))
+        open_runs[chain] = (n, entry.prev, n, entry.link)
+    for chain, run in open_runs.items():
+        arrived.setdefault(chain, []).append(Run(chain, *run))
+    return arrived
+
+
+def with_arrivals(runs: Sequence[Run], arrived: Iterable[Run]) -> list[Run] | None:
+    """The runs of a chain once these come to it; None where they have a number that is held, or that two of
+    them have: then it takes looking at each entry (``add_entry``).
+    """
+    found = list(runs)
+    for run in arrived:
+        if any(run.lo <= other.hi and other.lo <= run.hi for other in found):
+            return None
+        before = [other for other in found if other.hi == run.lo - 1 and other.hi_link == run.lo_prev]
+        after = _followers(found, run.hi + 1, run.hi_link)
+        lo, lo_prev, hi, hi_link = run.lo, run.lo_prev, run.hi, run.hi_link
+        for other in before:
+            found.remove(other)
+            lo, lo_prev = other.lo, other.lo_prev
+        if len(after) == 1:
+            found.remove(after[0])
+            hi, hi_link = after[0].hi, after[0].hi_link
+        found.append(Run(run.chain, lo, lo_prev, hi, hi_link))
+    return found
+
+
 def covers(runs: Sequence[Run], n: int) -> bool:
     """Whether an entry with number ``n`` is held."""
     return any(run.lo <= n <= run.hi for run in runs)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from crdtsync.ids import Item
+from crdtsync.ids import Item, Position, next_hash
 from crdtsync.storage import pack_columns
 from crdtsync.storage.checksums import row_crc
 from crdtsync.storage.database import Row
-from crdtsync.storage.log import PreparedPack
-from crdtsync.storage.pack import PACK_BYTES_MAX, ROWS_MAX, decode_pack, encode_pack
-from crdtsync.storage.pack_columns import PackedRow
+from crdtsync.storage.log import LOOSE_BEFORE_PACK_MAX, PreparedPack, Run
+from crdtsync.storage.pack import (
+    PACK_BYTES_MAX,
+    ROWS_MAX,
+    decode_pack,
+    encode_pack,
+    pack_interval,
+    renumbered,
+)
+from crdtsync.storage.pack_columns import PackColumns, PackedRow
+from crdtsync.storage.runs import arrivals, with_arrivals
+from crdtsync.storage.schema import SEQ_BITS
 from crdtsync.storage.sqlite_check import Checking
 from crdtsync.storage.sqlite_heads import RECOUNTED, Totals
 from crdtsync.storage.sqlite_mending import Mending
@@ -31,7 +40,7 @@ class SqliteLog(Writing, Mending, Checking):
         new = self.prepare_pack(rows_max, keep_after)
         return new is not None and self.store_pack(new)
 
-    def prepare_pack(self, rows_max: int, keep_after: int) -> NewPack | None:
+    def prepare_pack(self, rows_max: int, keep_after: int, *, rows_min: int | None = None) -> NewPack | None:
         """The slow half of ``pack``, which needs no transaction: compress, unpack again, compare."""
         if not 1 <= rows_max <= ROWS_MAX:
             raise ValueError(f"a pack has 1 to {ROWS_MAX} rows, not {rows_max}")
@@ -45,7 +54,7 @@ class SqliteLog(Writing, Mending, Checking):
             h_before = self.hash_at(first - 1) or b""
             filled = len(rows) < last - first + 1
             last = first + len(rows) - 1
-            if len(rows) < rows_max and not filled:
+            if len(rows) < (rows_min or rows_max) and not filled:
                 return None
             fingerprint = self._fingerprint(first, last)
         records = [(row[0] - self._base, row[10]) for row in rows if row[10] is not None]
@@ -76,6 +85,102 @@ class SqliteLog(Writing, Mending, Checking):
         )
         self._cut_stretches(new.last)
         return True
+
+    def append_pack(self, blob: bytes, items: Sequence[Item]) -> list[Position] | None:
+        """See ``ShopLog.append_pack``. Raises ``MalformedRecord`` for bytes that are no pack."""
+        self._begin_writing()
+        first, last = pack_interval(blob)
+        arrived = arrivals(item.entry for item in items if item.entry is not None)
+        if not items or last - first + 1 != len(items) or not self._are_new(items, arrived):
+            return None
+        if not self._pack_all_loose():
+            return None
+        self._take_runs(arrived)
+        positions = self._count_items(items)
+        first, last = positions[0].seq, positions[-1].seq
+        columns = self._columns_of(items)
+        packed, hashes = pack_columns.encode(columns), b"".join([position.h for position in positions])
+        new = NewPack(first, last, renumbered(blob, first), columns, packed, hashes, self._h, (0, 0, 0))
+        self._seq, self._h = last, positions[-1].h
+        self._open = None
+        self._write_head()
+        self._shelf.put(self._no, new)
+        return positions
+
+    def _are_new(self, items: Sequence[Item], arrived: Mapping[bytes, Sequence[Run]]) -> bool:
+        updates = [item.digest for item in items if item.entry is None]
+        if len(set(updates)) < len(updates) or any(self._update_seq(one) is not None for one in updates):
+            return False
+        for link, runs in arrived.items():
+            number = self._chain_no(link)
+            if with_arrivals(self._runs[number] if number is not None else (), runs) is None:
+                return False
+        return True
+
+    def _pack_all_loose(self) -> bool:
+        """Pack what is not packed yet; False where that is too much to be done within a transaction."""
+        count = self._seq - self._shelf.last(self._no)
+        if count > LOOSE_BEFORE_PACK_MAX:
+            return False
+        if count:
+            new = self.prepare_pack(count, self._seq)
+            if new is None or new.last != self._seq or not self.store_pack(new):
+                return False
+        return True
+
+    def _take_runs(self, arrived: Mapping[bytes, Sequence[Run]]) -> None:
+        for link, arriving in arrived.items():
+            number = self._add_chain(link)
+            runs = with_arrivals(self._runs[number], arriving)
+            if runs is None:
+                raise AssertionError("these entries were found to be new")
+            self._runs[number] = runs
+            self._changed_runs.add(link)
+
+    def _count_items(self, items: Sequence[Item]) -> list[Position]:
+        """Count appended records in the totals of their documents; the position after each."""
+        h = self._h
+        if self._seq + len(items) >> SEQ_BITS:
+            raise OverflowError("a log of 2^40 records is full")
+        positions = []
+        documents: dict[str, list[int]] = {}
+        for seq, item in enumerate(items, self._seq + 1):
+            record = item.record
+            h = next_hash(h, record)
+            positions.append(Position(seq, h))
+            counted = documents.setdefault(item.document, [0, 0, 0])
+            counted[0] += 1
+            counted[1] += len(record)
+            counted[2] = seq
+        for name, (records, size, last_seq) in documents.items():
+            totals = self._add_document(name)
+            totals.records += records
+            totals.records_bytes += size
+            totals.last_seq = last_seq
+            self._changed_documents.add(name)
+        updates = [
+            (self._no, item.digest, position.seq)
+            for item, position in zip(items, positions, strict=True)
+            if item.entry is None
+        ]
+        if updates:
+            self._db.insert_many("INSERT INTO held_update", updates)
+        return positions
+
+    def _columns_of(self, items: Sequence[Item]) -> PackColumns:
+        return pack_columns.from_rows(
+            (
+                PackedRow(
+                    self._add_document(item.document).no,
+                    self._chains[item.entry.chain] if item.entry is not None else 0,
+                    item.entry.n if item.entry is not None else 0,
+                    *self._filed_under(item),
+                    item.entry.prev if item.entry is not None else None,
+                ),
+                item.digest,
+            )
+            for item in items
+        )
 
     def compact(self, state: Item, replaces: Sequence[int]) -> int:
         """Append a compacted state of a document and drop the bytes of the rows that it replaces.

@@ -48,7 +48,12 @@ class Reading(Rows):
             start = to = Position(after, self._h if after == self._seq else self._hash(after))
             records: list[tuple[int, bytes]] = []
             size = 0
-            for seq, chain, n, origin, origin_seq, h, record in self._rows_after(after):
+            last = after + ROWS_SCANNED_MAX
+            while skipped and (past := self._skipped_packed(to.seq, last, skipped, skipped_to)) is not None:
+                to = past
+            if to.seq == last:
+                return Batch(start, to, (), 0)
+            for seq, chain, n, origin, origin_seq, h, record in self._rows_after(to.seq):
                 skip = (
                     record is None
                     or (origin == skipped and origin_seq <= skipped_to)
@@ -60,15 +65,20 @@ class Reading(Rows):
                     records.append((seq, record))
                     size += len(record)
                 to = Position(seq, h)
-                if seq - after == ROWS_SCANNED_MAX:
+                if seq == last:
                     break
             return Batch(start, to, tuple(records), size)
 
-    def pack_at(self, seq: int) -> PackRow | None:
-        """The pack that holds row ``seq``, as it lies on disk; None where the row is not packed."""
+    def pack_at(self, seq: int, *, skip_origin: Origin | None = None) -> PackRow | None:
+        """See ``ShopLog.pack_at``. Raises ``DamagedStore``."""
         with self._db.snapshot():
             place = self._shelf.find(self._no, seq)
-            return self._shelf.blob(place) if place else None
+            if place is None:
+                return None
+            origin = self._origin_no(skip_origin.log_id) if skip_origin is not None else 0
+            if origin and skip_origin is not None and self._came_whole(place, origin, skip_origin.seq):
+                return None
+            return self._shelf.blob(place)
 
     def holds(self, digest: bytes, chain: bytes | None = None, n: int | None = None) -> bool:
         """Whether exactly this record is held in the log. For an entry give its chain and number."""
@@ -224,6 +234,26 @@ class Reading(Rows):
                 hashes[number * LINK_BYTES : (number + 1) * LINK_BYTES],
                 records[number],
             )
+
+    def _skipped_packed(self, after: int, last: int, origin: int, origin_seq_max: int) -> Position | None:
+        """How far packed rows after that seq, up to ``last``, are skipped because their whole pack came from
+        that origin, up to that seq. Nothing is unpacked for it: of history that comes in, each row would be.
+        """
+        place = self._shelf.find(self._no, after + 1) if after < last else None
+        if place is None:
+            return None
+        if not self._came_whole(place, origin, origin_seq_max):
+            return None
+        seq = min(place.last, last)
+        return Position(seq, self._shelf.hash_at(place, seq))
+
+    def _came_whole(self, place: PackPlace, origin: int, origin_seq_max: int) -> bool:
+        """Whether all rows of a pack came from that origin, up to that seq."""
+        columns = self._shelf.columns(place)
+        return (
+            min(columns.origins) == max(columns.origins) == origin
+            and max(columns.origin_seqs) <= origin_seq_max
+        )
 
     def _cover(self, covered: Mapping[bytes, Sequence[Interval]]) -> dict[int, list[Interval]]:
         cover = {}

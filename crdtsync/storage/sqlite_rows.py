@@ -289,12 +289,23 @@ class Rows(Heads):
         found: list[tuple[int, bytes, bytes]] = []
         for place in self._shelf.with_chain(chain, n, n):
             columns = self._shelf.columns(place)
-            for number, held in enumerate(columns.ns):
+            for number in _places_of(n, columns.ns):
                 record = None
-                if held == n and columns.chains[number] == chain:
+                if columns.chains[number] == chain:
                     record = self._shelf.records(place)[number]
                 if record is not None:
                     found.append(
                         (place.first + number, record_digest(record), self._shelf.prev(place, number))
                     )
         return found
+
+
+def _places_of(value: int, column: array[int]) -> Iterator[int]:
+    """Where a column has a value. Searched in C: whole packs that are held are asked for row by row."""
+    place = -1
+    while True:
+        try:
+            place = column.index(value, place + 1)
+        except ValueError:
+            return
+        yield place

@@ -15,9 +15,11 @@ from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.answer import refused
+from crdtsync.runtime.commit_work import Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import DocumentDigests
-from crdtsync.runtime.connection import Connection, refused
+from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
@@ -191,12 +193,9 @@ class Process:
         """See ``Home.now_ms``."""
         return self.replica.shop.now_ms
 
-    def rotated_log_id(self) -> bytes:
-        """See ``Home.rotated_log_id``."""
-        return self.replica.shop.chance.randbytes(16)
-
     def was_copied(self, log: ShopLog) -> None:
         """See ``Home.was_copied``. Here a chain may have two writers: forks are met again and again."""
+        log.rotate_log_id(self.replica.shop.chance.randbytes(16))
 
     def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
         """See ``CommitObserver.committed``."""

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.committer import CommitObserver, Committer, Outcome, Work
+from crdtsync.runtime.commit_work import CommitObserver, Outcome, Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.storage.log import Store
 from crdtsync_server.metrics import RelayMetrics
 

@@ -24,7 +24,7 @@ from crdtsync.protocol.enrolment import REQUEST_PURPOSE, EnrolAnswer, EnrolReque
 from crdtsync.protocol.limits import HELLO_TIMEOUT_MS
 from crdtsync.protocol.messages import Enrol
 from crdtsync.runtime.clock import Clock, RandomBytes, system_random
-from crdtsync.runtime.socket import Socket
+from crdtsync.runtime.sockets import Socket
 from crdtsync_server.access import Access, Enrolment
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.home import mend

@@ -18,11 +18,13 @@ from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.answer import refused
 from crdtsync.runtime.bounds import Bounds
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.committer import OUT_OF_STEP, Committer
+from crdtsync.runtime.commit_work import OUT_OF_STEP
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import Reader
-from crdtsync.runtime.connection import Connection, refused
+from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.quota import Quota
 from crdtsync.runtime.reconnecting import AT_ONCE
 from crdtsync.runtime.revoked import HAND_OVER
@@ -163,12 +165,9 @@ class RelayHome(ABC):
     def presence(self, connection: Connection, facts: dict[str, Any]) -> None:  # noqa: B027  # Not abstract.
         """Kept with the connection."""
 
-    def rotated_log_id(self) -> bytes:
+    def was_copied(self, log: ShopLog) -> None:
         """A relay never changes its log id on one device's claim; the session does not ask for it."""
-        return self.random(ID_BYTES)
-
-    def was_copied(self, log: ShopLog) -> None:  # noqa: B027  # Not abstract.
-        """As above."""
+        log.rotate_log_id(self.random(ID_BYTES))
 
     # -- commits -------------------------------------------------------------------------------------------
 

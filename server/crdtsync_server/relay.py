@@ -25,7 +25,8 @@ from crdtsync.protocol import limits
 from crdtsync.protocol.about import ABOUT_PURPOSE, About, about_payload
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.commit_work import Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import DocumentReader
 from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.copies import copied_registers

@@ -126,6 +126,11 @@ def test_what_was_damaged(till):
     held(FORMS["status"], till.json("status"))
 
 
+def test_what_is_rescued_and_left(till, tmp_path):
+    as_form_says(till, "rescue", str(tmp_path / "till.rescue"))
+    as_form_says(till, "leave", "--rescued", str(tmp_path / "till.rescue"))
+
+
 def test_errors(till):
     for arguments in (("sell", "NOPE", "--pay", "card"), ("nonsense",), ("verify", "--nonsense")):
         held(json_forms.ERROR, json.loads(till.run(*arguments, "--json").stderr))

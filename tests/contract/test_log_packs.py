@@ -2,9 +2,10 @@
 
 import pytest
 
+from crdtsync.errors import MalformedRecord
 from crdtsync.ids import Origin, Position
-from crdtsync.storage.log import DocumentRow
-from crdtsync.storage.pack import decode_pack, pack_interval
+from crdtsync.storage.log import LOOSE_BEFORE_PACK_MAX, DocumentRow
+from crdtsync.storage.pack import decode_pack, encode_pack, pack_interval
 from crdtsync.testing.records import MadeUpChain, made_up_update
 
 PEER = b"the-peer's-logid"
@@ -137,6 +138,142 @@ def test_a_prepared_pack_whose_rows_changed_is_not_stored(world):
         log.compact(made_up_update("x/a", b"both", state=True), [1])
         assert not log.store_pack(prepared)
     assert [seq for seq, _ in world.log.document_records("x/a")] == [2, 3]
+
+
+def received(items, first=40):
+    """These items as a peer's pack, under its numbers."""
+    return encode_pack([(seq, item.record) for seq, item in enumerate(items, start=first)])
+
+
+def test_a_pack_that_is_appended_reads_as_its_rows_would(world):
+    till, other = MadeUpChain(1), MadeUpChain(2)
+    sales = till.entries(9)
+    before = [*sales[5:7], made_up_update("catalogue", b"tea"), other.entry()]
+    pack = [*sales[2:5], made_up_update("x/a", b"note", origin=Origin(PEER, 43)), other.entry(), sales[7]]
+    world.append(*before)
+    with world.transaction() as log:
+        positions = log.append_pack(received(pack), pack)
+    assert [position.seq for position in positions] == [5, 6, 7, 8, 9, 10]
+    assert [position.h for position in positions] == [world.log.hash_at(seq) for seq in range(5, 11)]
+    world.append(sales[1], sales[8])
+    found = all_that_is_read(world.log, before + pack + [sales[1], sales[8]])
+    assert [(run.lo, run.hi) for run in world.log.runs(sales[0].entry.chain)] == [(2, 9)]
+    assert found["holds"] == [True] * 12
+    assert [seq for seq, _ in world.log.unacknowledged(PEER)] == [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
+    kept = world.log.pack_at(7)
+    assert (kept.start, kept.to) == (Position(4, world.log.hash_at(4)), positions[-1])
+    assert decode_pack(kept.blob, bytes_max=10_000) == [
+        (seq, item.record) for seq, item in enumerate(pack, start=5)
+    ]
+    assert (world.log.pack_at(1).to.seq, world.log.pack_at(11)) == (4, None)
+    assert world.append(*pack) == [None] * 6
+
+
+def test_a_pack_that_came_from_a_peer_as_a_whole_is_no_pack_for_that_peer(world):
+    till = MadeUpChain(1)
+    theirs = [till.entry(Origin(PEER, seq)) for seq in range(11, 17)]
+    world.append(*theirs, till.entry(), till.entry(Origin(PEER, 18)))
+    for rows in (3, 3, 2):
+        with world.transaction() as log:
+            log.pack(rows, 8)
+    log = world.log
+    assert log.pack_at(2)
+    assert log.pack_at(5)
+    assert log.pack_at(2, skip_origin=Origin(PEER, 13)) is None
+    assert log.pack_at(5, skip_origin=Origin(PEER, 16)) is None
+    assert log.pack_at(5, skip_origin=Origin(PEER, 15)) == log.pack_at(5)
+    assert log.pack_at(7, skip_origin=Origin(PEER, 99)) == log.pack_at(7)
+    assert log.pack_at(2, skip_origin=Origin(b"nobody's-log-id.", 99)) == log.pack_at(2)
+
+
+def test_rows_of_packs_that_are_skipped_are_passed_over_as_others_are(world):
+    till = MadeUpChain(1)
+    theirs = [till.entry(Origin(PEER, seq)) for seq in range(1, 8)]
+    world.append(*theirs, *MadeUpChain(2).entries(2))
+    skip = [Origin(PEER, 99), Origin(PEER, 5), Origin(b"nobody's-log-id.", 99)]
+    before = [world.log.read(after, bytes_max=1 << 20, skip_origin=one) for one in skip for after in range(9)]
+    for rows in (2, 3, 2):
+        with world.transaction() as log:
+            log.pack(rows, 9)
+    assert before == [
+        world.log.read(after, bytes_max=1 << 20, skip_origin=one) for one in skip for after in range(9)
+    ]
+
+
+def test_packs_may_come_newest_first(world):
+    sales = MadeUpChain(1).entries(12)
+    for part in (sales[8:], sales[4:8], sales[:4]):
+        with world.transaction() as log:
+            assert log.append_pack(received(part), part)
+    assert [(run.lo, run.hi) for run in world.log.runs()] == [(1, 12)]
+    assert [world.log.links_at(sales[0].entry.chain, n) for n in range(1, 13)] == [[s.digest] for s in sales]
+
+
+@pytest.mark.parametrize(
+    "case", ["an entry is held", "an update is held", "a fork", "a fork inside", "an update twice", "a hole"]
+)
+def test_a_pack_whose_rows_have_to_be_looked_at_singly_is_not_appended(world, case):
+    till = MadeUpChain(1)
+    sales, note = till.entries(6), made_up_update("x/a", b"note")
+    fork = till.after(sales[2].digest, n=4)
+    world.append(sales[0], *([note] if case == "an update is held" else []), sales[3])
+    pack, last = [sales[1], note, sales[2]], None
+    if case == "an entry is held":
+        pack.append(sales[3])
+    if case == "a fork":
+        pack.append(fork)
+    if case == "a fork inside":
+        pack += [sales[4], till.after(sales[3].digest, n=5)]
+    if case == "an update twice":
+        pack.append(note)
+    if case == "a hole":
+        last = 50
+    before = all_that_is_read(world.log, pack)
+    blob = encode_pack([(seq, item.record) for seq, item in enumerate(pack, start=40)], last=last)
+    with world.transaction() as log:
+        assert log.append_pack(blob, pack) is None
+    assert all_that_is_read(world.log, pack) == before
+    assert world.log.pack_at(1) is None
+
+
+def test_a_pack_is_not_appended_after_more_loose_rows_than_a_transaction_may_pack(world):
+    till = MadeUpChain(1)
+    sales = till.entries(LOOSE_BEFORE_PACK_MAX + 3)
+    world.append(*sales[: LOOSE_BEFORE_PACK_MAX + 1])
+    pack = sales[LOOSE_BEFORE_PACK_MAX + 1 :]
+    with world.transaction() as log:
+        assert log.append_pack(received(pack), pack) is None
+    prepared = world.log.prepare_pack(4096, world.log.end.seq, rows_min=1)
+    with world.transaction() as log:
+        assert log.store_pack(prepared)
+        assert log.append_pack(received(pack), pack)
+    assert world.log.pack_at(1).to.seq == LOOSE_BEFORE_PACK_MAX + 1
+    assert [(run.lo, run.hi) for run in world.log.runs()] == [(1, LOOSE_BEFORE_PACK_MAX + 3)]
+
+
+def test_a_pack_is_not_appended_after_more_loose_bytes_than_a_pack_has(world):
+    world.append(*[made_up_update("x/a", bytes([number]) * 1_500_000) for number in range(3)])
+    pack = MadeUpChain(1).entries(2)
+    with world.transaction() as log:
+        assert log.append_pack(received(pack), pack) is None
+    assert world.log.pack_at(1) is None
+
+
+def test_bytes_that_are_no_pack_are_not_appended(world):
+    with pytest.raises(MalformedRecord), world.transaction() as log:
+        log.append_pack(b"no pack", MadeUpChain(1).entries(2))
+    assert world.log.end.seq == 0
+
+
+def test_an_appended_pack_is_undone_with_its_transaction(world):
+    items = shop_day(world)
+    before = all_that_is_read(world.log, items)
+    pack = MadeUpChain(7).entries(3)
+    with pytest.raises(ZeroDivisionError), world.transaction() as log:
+        assert log.append_pack(received(pack), pack)
+        raise ZeroDivisionError
+    assert all_that_is_read(world.log, items) == before
+    assert world.append(*pack) == [13, 14, 15]
 
 
 def test_packing_is_undone_with_its_transaction(world):

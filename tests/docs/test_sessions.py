@@ -20,6 +20,11 @@ def test_the_tutorial_is_true(session):
     session.run((ROOT / "docs/tutorial/first-shop.md").read_text())
 
 
+@pytest.mark.slow
+def test_the_page_on_cutting_off_and_rescuing_is_true(session):
+    session.run((ROOT / "docs/how-to/revoke-and-rescue.md").read_text())
+
+
 def test_a_page_that_is_true_passes(session):
     session.run(page("$ echo one; echo two", "one", "two", "$ false", "$ echo $?", "1"))
 

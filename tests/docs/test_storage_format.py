@@ -11,7 +11,7 @@ import zstandard
 
 from crdtsync import Register
 from crdtsync.ids import ZERO_HASH, EntryFacts, Item, Origin, next_hash, record_digest, update_record
-from crdtsync.runtime.identity import CLOCK, HEAD, IDENTITY, OWNER_HEAD, RELAY
+from crdtsync.runtime.identity import CLOCK, HEAD, IDENTITY, LEFT, OWNER_HEAD, RELAY
 from crdtsync.storage import pack_columns, schema
 from crdtsync.storage.checksums import checksum
 from crdtsync.storage.log import Cursor
@@ -264,7 +264,7 @@ def states_of(source):
     for name in set(re.findall(r"\.set_state\((\w+)", source)) - {"key"}:
         constant = re.search(rf'^{name}(?:: Final)? = "([\w-]+)"', source, re.MULTILINE)
         function = re.search(rf'^def {name}\(.*?return f"(\w+/)', source, re.MULTILINE | re.DOTALL)
-        imported = {"HEAD": HEAD, "OWNER_HEAD": OWNER_HEAD}.get(name)
+        imported = {"HEAD": HEAD, "OWNER_HEAD": OWNER_HEAD, "LEFT": LEFT}.get(name)
         found = constant or function
         assert found or imported, f"where is {name}?"
         yield found[1] if found else imported

@@ -1,4 +1,6 @@
-"""The relay of five hundred registers is killed and comes back, and all of them come at the same moment."""
+"""The relay of five hundred registers, of as many shops or of one, is killed and comes back, and all of them
+come at the same moment.
+"""
 
 import asyncio
 import resource
@@ -8,7 +10,7 @@ import pytest
 from benchmarks.driver.chains import sealed_sales
 from benchmarks.driver.light import Crowd, LightRegister
 from benchmarks.driver.processes import peak_mib, relay_process, rss_mib
-from benchmarks.driver.shop import make_shops
+from benchmarks.driver.shop import make_shop, make_shops
 from benchmarks.driver.socket import Closed
 from crdtsync.protocol.backoff import delay_ms
 from crdtsync.storage.sqlite import SqliteStore
@@ -47,11 +49,20 @@ async def all_served(crowd, registers, *, sold):
             await asyncio.sleep(0.02)
 
 
-def registers_of(crowd, shops, sealed, **facts):
+def registers_of(crowd, devices, sealed, **facts):
     return [
-        Punctual(crowd, shop, shop.devices[0], own, **{name: value(number) for name, value in facts.items()})
-        for number, (shop, own) in enumerate(zip(shops, sealed, strict=True))
+        Punctual(crowd, shop, device, own, **{name: value(number) for name, value in facts.items()})
+        for number, ((shop, device), own) in enumerate(zip(devices, sealed, strict=True))
     ]
+
+
+def devices_of_many_shops(folder):
+    return [(shop, shop.devices[0]) for shop in make_shops(folder, REGISTERS, SEED)]
+
+
+def devices_of_one_shop(folder):
+    shop = make_shop(folder, REGISTERS, SEED)
+    return [(shop, device) for device in shop.devices]
 
 
 async def come(register, port):
@@ -66,12 +77,14 @@ async def come(register, port):
     raise AssertionError("a register was never let in")
 
 
-async def test_all_registers_are_served_and_their_sales_stored_and_the_relay_stays_small(tmp_path):
-    shops = make_shops(tmp_path / "relay", REGISTERS, SEED)
-    sealed = sealed_sales([shop.devices[0] for shop in shops], 2)
+@pytest.mark.parametrize("make", [devices_of_many_shops, devices_of_one_shop])
+async def test_all_registers_are_served_and_their_sales_stored_and_the_relay_stays_small(tmp_path, make):
+    devices = make(tmp_path / "relay")
+    folder = devices[0][0].folder
+    sealed = sealed_sales([device for _, device in devices], 2)
     crowd = Crowd()
-    async with relay_process(shops[0].folder, tmp_path / "relay.log") as relay:
-        first = registers_of(crowd, shops, sealed)
+    async with relay_process(folder, tmp_path / "relay.log") as relay:
+        first = registers_of(crowd, devices, sealed)
         crowd.clients = list(first)
         for one in first:
             await one.connect(relay.port)
@@ -83,7 +96,7 @@ async def test_all_registers_are_served_and_their_sales_stored_and_the_relay_sta
         # Each sells while nobody is there to take it, and all of them want to be first.
         again = registers_of(
             crowd,
-            shops,
+            devices,
             sealed,
             known=lambda number: 2,
             cursor=lambda number: first[number].session.inbound.stored,
@@ -103,13 +116,17 @@ async def test_all_registers_are_served_and_their_sales_stored_and_the_relay_sta
         assert grown_mib < MEMORY_MIB_MAX
         for one in again:
             one.close()
-    store = SqliteStore(DataFolder(shops[0].folder).store)
+    store = SqliteStore(DataFolder(folder).store)
     try:
-        for shop, own in zip(shops, sealed, strict=True):
-            held = {record[1:] for _, record in store.shop(shop.shop.id).read(0, bytes_max=1 << 20).records}
-            assert set(own[:2]) <= held
+        held = {shop: held_in(store.shop(shop)) for shop in store.shops()}
+        for (shop, _), own in zip(devices, sealed, strict=True):
+            assert set(own[:2]) <= held[shop.shop.id]
     finally:
         store.close()
+
+
+def held_in(log):
+    return {record[1:] for _, record in log.read(0, bytes_max=1 << 30).records}
 
 
 def is_served(register, *, sold):

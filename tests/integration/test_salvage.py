@@ -17,11 +17,13 @@ from crdtsync.errors import (
     UsageError,
 )
 from crdtsync.ids import record_digest
+from crdtsync.model.entry import read_entry
 from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.register import Register
 from crdtsync.runtime.replica import STORE
 from crdtsync.runtime.salvage import salvage
 from crdtsync.runtime.syncer import sync_role
+from crdtsync.runtime.writer import read_head
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay
@@ -73,6 +75,11 @@ def salvaged(folder, **options):
     return salvage(folder, SystemClock(), system_random, **options)
 
 
+def entries_of(till):
+    chain = read_head(till.replica.log).chain
+    return [read_entry(sealed) for _, sealed in till.replica.log.chain_entries(chain, 1, 1 << 20)]
+
+
 def numbers(till):
     return sorted(row.number for row in till.sales())
 
@@ -95,9 +102,7 @@ def test_no_ticket_is_lost_whatever_they_were_found_by_is_damaged(shop, folder, 
         assert (status.pending.sales, status.pending.amount_minor) == (4, 7400)
         assert status.concerns == ()
         assert till.sell(["CM-19"], ["card"], request_id="fourth").number == numbers(till)[-1]
-        till.sync()
-        assert till.status().state == "synced"
-        # From here on for this copy alone: to the relay, other copies that sell would be forks.
+        # Not sent: to the relay, all these copies that go on would be forks.
         sold = till.sell(["CM-19"], ["card"]).number
         assert numbers(till) == [f"{sold[:-1]}{n}" for n in range(1, 6)]
     assert made.kept_as.exists()
@@ -140,6 +145,10 @@ def test_what_is_on_a_page_that_cannot_be_read_comes_back_from_the_relay(relay, 
         assert numbers(till) == before
         assert till.sell(["TER-01"], ["card"]).number > before[-1]
         assert not till.verify().findings
+        till.sync()
+        assert till.status().state == "synced"
+        noted = [entry for entry in entries_of(till) if entry.kind == "jet"]
+        assert [(entry.body["code"], entry.body["data"]["lost"]) for entry in noted] == [(90, made.lost)]
 
 
 def test_what_was_set_apart_is_carried_over(folder):

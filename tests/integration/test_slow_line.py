@@ -13,7 +13,7 @@ from pycrdt import Map
 from crdtsync import Register
 from crdtsync.errors import LinkError
 from crdtsync.protocol import limits
-from crdtsync.runtime import link, upkeep
+from crdtsync.runtime import batches, link, upkeep
 from crdtsync.runtime.upkeep import UpkeepLimits
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.line import FaultyLine
@@ -46,6 +46,7 @@ def small_packs(monkeypatch):
     """A past of an hour is packed as one of months is."""
     small = UpkeepLimits(pack_rows=PACK_ROWS, loose_rows=40)
     monkeypatch.setattr(upkeep, "UpkeepLimits", lambda: small)
+    monkeypatch.setattr(batches, "KEPT_ROWS_MIN", PACK_ROWS // 2)
 
 
 @pytest.fixture

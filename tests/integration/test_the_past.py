@@ -1,9 +1,12 @@
 """A shop with a past, over real sockets: what a new register gets is short, and whole."""
 
+from contextlib import closing
+
 import pytest
 
 from crdtsync import Register
-from crdtsync.runtime import upkeep
+from crdtsync.protocol import limits
+from crdtsync.runtime import batches, upkeep
 from crdtsync.runtime.upkeep import UpkeepLimits
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay
@@ -15,8 +18,9 @@ NAMES = [f"Crozes-Hermitage {1990 + year}" for year in range(30)]
 @pytest.fixture
 def small_limits(monkeypatch):
     """Packs of fifty rows, states of twenty updates: a short past is treated as a long one is."""
-    limits = UpkeepLimits(pack_rows=50, loose_rows=40, compact_records=20)
-    monkeypatch.setattr(upkeep, "UpkeepLimits", lambda: limits)
+    small = UpkeepLimits(pack_rows=50, loose_rows=40, compact_records=20)
+    monkeypatch.setattr(upkeep, "UpkeepLimits", lambda: small)
+    monkeypatch.setattr(batches, "KEPT_ROWS_MIN", 25)
 
 
 def wait_for_packs(path, shop):
@@ -28,7 +32,11 @@ def wait_for_packs(path, shop):
 
 
 @pytest.mark.slow
-def test_a_new_register_gets_packs_and_one_state_and_nothing_is_missing(small_limits, tmp_path):
+@pytest.mark.parametrize("today_first", [False, True])
+def test_a_new_register_gets_packs_and_one_state_and_nothing_is_missing(
+    small_limits, tmp_path, monkeypatch, today_first
+):
+    monkeypatch.setattr(limits, "CUT_ROWS_MIN", 100 if today_first else 1 << 20)
     with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
         with Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1") as old:
             old.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
@@ -41,6 +49,9 @@ def test_a_new_register_gets_packs_and_one_state_and_nothing_is_missing(small_li
         wait_for_packs(tmp_path / "relay" / "relay.sqlite", shop)
         with Register.join(tmp_path / "b", relay.url, relay.pairing_code(), name="Caisse 2") as new:
             new.sync()
+            with closing(SqliteStore(tmp_path / "b" / "register.sqlite")) as store:
+                assert bool(store.shop(shop).pack_at(100)) == today_first
+                assert list(store.check()) == []
             assert new.products.get("CM-19").name == NAMES[-1]
             assert new.replica.log.document("catalogue").records == 1
             assert len(new.sales(rows_max=1000)) == 200

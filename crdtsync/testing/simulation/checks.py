@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from crdtsync.errors import StorageError
+from crdtsync.ids import START
 from crdtsync.protocol import limits
+from crdtsync.protocol.messages import TAKES_ONLY
 from crdtsync.runtime.register_status import Pending
 from crdtsync.storage.log import ShopLog
 from crdtsync.testing.simulation import reading
@@ -37,6 +39,7 @@ def at_every_moment(shop: Shop) -> None:
     for register in shop.registers:
         pending_is_no_less_than_the_truth(shop, register, on_relay)
     nobody_queues_without_end(shop)
+    nothing_is_given_to_who_was_cut_off(shop)
 
 
 def pending_is_no_less_than_the_truth(
@@ -121,6 +124,7 @@ def at_rest(shop: Shop) -> None:
     present = [register for register in shop.registers if not is_revoked(shop, register)]
     held = {machine.name: machine.records() for machine in (shop.relay, *present)}
     every_ticket_exists(shop, present)
+    who_was_cut_off_has_handed_over(shop)
     apart = {machine.name: _apart_on(shop, machine) for machine in (shop.relay, *present)}
     every_copy_is_the_same(held, apart)
     notes_are_kept(shop, held)
@@ -142,7 +146,9 @@ def in_step(shop: Shop) -> None:
     """
     for register in shop.registers:
         connection = register.syncer.connection if register.syncer is not None else None
-        is_served = connection is not None and connection.session.is_live
+        peer = connection.session.peer if connection is not None else None
+        is_live = connection is not None and connection.session.is_live
+        is_served = is_live and peer is not None and TAKES_ONLY not in peer.capabilities
         require(
             not (is_served and is_revoked(shop, register)), "nobody serves a revoked device", register.name
         )
@@ -171,6 +177,38 @@ def every_ticket_exists(shop: Shop, present: Iterable[RegisterMachine]) -> None:
         if register.name in shop.notebook.forked or register.losses:
             gone -= shop.links_held()
         require(not gone, "a register keeps its tickets", register.name, len(gone))
+
+
+def who_was_cut_off_has_handed_over(shop: Shop) -> None:
+    """What a revoked register has sold is at the relay, in its log or on hold."""
+    there = links_on(shop.relay) | _apart_on(shop, shop.relay)
+    for register in shop.registers:
+        if is_revoked(shop, register) and not _is_damaged(shop, register):
+            tickets = [one for one in reading.entries_of(register.records()) if one.is_ticket]
+            missing = [one.body["num"] for one in tickets if one.link not in there]
+            require(not missing, "who was cut off has handed over", register.name, missing)
+
+
+def has_handed_over(shop: Shop, register: RegisterMachine) -> bool:
+    """Whether the relay has acknowledged all that a register has, or said that it does not admit it."""
+    log, relay_log = _log(shop, register), _log(shop, shop.relay)
+    if log is None or relay_log is None:
+        return True
+    try:
+        refused = {one.seq for one in log.refusals_received(relay_log.log_id)}
+        return all(seq in refused for seq, _ in log.unacknowledged(relay_log.log_id))
+    except StorageError:
+        return True
+
+
+def nothing_is_given_to_who_was_cut_off(shop: Shop) -> None:
+    """The relay has nothing to tell a revoked device, and tells nothing."""
+    home = shop.relay.home
+    for connection in [one for live in home.connections.values() for one in live] if home else ():
+        outbound = connection.session.outbound
+        is_silent = outbound.end == START and not outbound.is_stalled and not outbound.served
+        name = connection.certificate.name if connection.certificate else "?"
+        require(not connection.takes_only or is_silent, "who was cut off gets nothing", name)
 
 
 def every_copy_is_the_same(held: dict[str, list[bytes]], apart: dict[str, set[str]]) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from crdtsync.errors import CrdtsyncError, DamagedStore
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.committer import CommitObserver, Committer, Work
+from crdtsync.runtime.commit_work import CommitObserver, Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import DocumentDigests
 from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.upkeep import Upkeep

@@ -14,7 +14,8 @@ from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.committer import NEW_LOG, Committer
+from crdtsync.runtime.commit_work import NEW_LOG
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import Reader
 from crdtsync.runtime.connection import Connection
 from crdtsync.runtime.identity import Identity

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from crdtsync.errors import CrdtsyncError, DamagedStore
 from crdtsync.ids import Item, entry_record
+from crdtsync.model.approval import KIND as APPROVE
+from crdtsync.model.approval import build_approve
 from crdtsync.model.certificate import Certificate, Directory, build_certify, build_revoke, start_owner
-from crdtsync.model.entry import Entry, Head, shop_id_of
+from crdtsync.model.entry import Entry, Head, read_entry, shop_id_of
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.connection import Connection
+from crdtsync.runtime.quarantine import judge_again
 from crdtsync.runtime.tail import Growth
 from crdtsync.testing.simulation.machine import Machine, SimulatedCommitter, SimulatedReader, read_all
 from crdtsync.testing.simulation.network import SimulatedConnection
@@ -44,6 +47,10 @@ class Owner(MemoryChain):
     def revoke(self, device: bytes, heads: tuple[Head, ...]) -> Entry:
         """Cut a device off."""
         return self.append("revoke", build_revoke(device, heads, reason="stolen"))
+
+    def approve(self, device: bytes, links: list[bytes]) -> Entry:
+        """Let in what a revoked device made."""
+        return self.append(APPROVE, build_approve(device, links, reason="found again"))
 
     @property
     def directory(self) -> Directory:
@@ -123,6 +130,29 @@ class RelayMachine(Machine):
                 facts = entry.facts
                 log.append(Item(entry_record(entry.sealed), facts.document, entry.link, facts))
         store.close()
+        self.look_later()
+
+    def on_hold(self, device: bytes) -> list[bytes]:
+        """The links of what a revoked device made and the relay holds apart."""
+        store = self.plate.open()
+        try:
+            apart = [one for one in store.shop(self.shop.shop_id).apart() if one.code == "revoked"]
+        finally:
+            store.close()
+        entries = [read_entry(one.record[1:]) for one in apart]
+        return [entry.link for entry in entries if entry.author == device]
+
+    def approve(self, approval: Entry) -> None:
+        """Another process writes an approval into the log, and what it lets in, as `hold approve` does."""
+        store = self.plate.open()
+        try:
+            with store.transaction():
+                log = store.shop(self.shop.shop_id)
+                facts = approval.facts
+                log.append(Item(entry_record(approval.sealed), facts.document, approval.link, facts))
+                judge_again(log)
+        finally:
+            store.close()
         self.look_later()
 
     def scrub(self) -> None:

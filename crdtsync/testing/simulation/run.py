@@ -12,7 +12,7 @@ from time import perf_counter
 from unittest import mock
 
 from crdtsync.protocol import limits
-from crdtsync.runtime import answer, connection
+from crdtsync.runtime import answer, batches, connection
 from crdtsync.runtime.upkeep import UpkeepLimits
 from crdtsync.testing.signatures import fast_signatures
 from crdtsync.testing.simulation.broken import Broken, require
@@ -118,6 +118,7 @@ def small_bounds() -> Iterator[None]:
             stack.enter_context(mock.patch.object(limits, name, value))
         stack.enter_context(mock.patch.object(connection, "OUTBOX_BYTES_MAX", 4_000))
         stack.enter_context(mock.patch.object(answer, "PACKED_BYTES_MIN", 1_500))
+        stack.enter_context(mock.patch.object(batches, "KEPT_ROWS_MIN", 3))
         yield
 
 

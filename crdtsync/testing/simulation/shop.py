@@ -188,6 +188,14 @@ class Shop:
         self.relay.append(self.owner.entries[-1:])
         self.story.tell("owner", f"revokes {register.name}")
 
+    def approve(self, register: RegisterMachine) -> int:
+        """A person lets in all that the relay has on hold of a revoked device; how many entries."""
+        links = self.relay.on_hold(register.identity.device)
+        if links:
+            self.relay.approve(self.owner.approve(register.identity.device, links))
+            self.story.tell("owner", f"lets in {len(links)} entries of {register.name}")
+        return len(links)
+
     def lose(self, register: RegisterMachine) -> None:
         """A register is gone for ever, with its disk and what only that held."""
         self.story.tell(register.name, "is stolen, with its disk")
@@ -319,7 +327,7 @@ class Shop:
             register.software_version = None
             register.start_sync()
             syncer = register.syncer
-            if syncer is not None and not checks.is_revoked(self, register):
+            if syncer is not None:
                 register.later(0, syncer.try_now)
 
     def is_at_rest(self) -> bool:
@@ -334,6 +342,8 @@ class Shop:
         reasons = ["the relay is at work"] if home.steps.is_at_work else []
         for register in self.registers:
             if checks.is_revoked(self, register):
+                if not checks.has_handed_over(self, register):
+                    reasons.append(f"{register.name} has not handed over what it has")
                 continue
             connection = register.syncer.connection if register.syncer is not None else None
             if connection is None or not connection.session.is_live:

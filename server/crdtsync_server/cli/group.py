@@ -20,6 +20,7 @@ COMMANDS = {
     "backup": ("backup", "Bring what is new into a backup, while the relay runs."),
     "restore-from": ("restore_from", "Put a relay back from a backup, into a new folder."),
     "missing": ("missing", "What registers recorded and nobody has any more."),
+    "rescue": ("rescue", "Take what a register wrote into a rescue file."),
 }
 """Command: its module in ``crdtsync_server.cli``, and its one line in `crdtsync-relay --help`."""
 
@@ -31,8 +32,8 @@ COMMANDS = {
     modules=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Example: crdtsync-relay shop create 'Cave du Port' --data /var/lib/crdtsync\n\n"
-    "Exit codes: 0 done, 2 wrong command line, 10-19 what was asked for, 20-28 set-up, 60-67 disk, "
-    "70 output lost, 130 interrupted. Each is explained in docs/reference/errors.md.",
+    "Exit codes: 0 done, 2 wrong command line, 10-19 what was asked for, 20-28 set-up, 36 a rescue file, "
+    "50 records, 60-67 disk, 70 output lost, 130 interrupted. Each is explained in docs/reference/errors.md.",
 )
 @click.version_option(package_name="crdtsync", prog_name="crdtsync-relay")
 def main() -> None:

@@ -49,7 +49,7 @@ def command(shop: str, data: Path, as_json: bool) -> None:
         [
             [
                 hold.name or "unknown",
-                hold.device.hex()[:8],
+                hold.device.hex(),
                 str(hold.pending.sales),
                 money(hold.pending.amount_minor),
                 str(len(hold.entries)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from crdtsync.cli.json_fields import DIAGNOSIS, FINDING, JUDGED_AGAIN, QUARANTINED, QUARANTINED_WHOLE
-from crdtsync.cli.json_form import Form, amount, many, number, text, texts, time, truth, value
+from crdtsync.cli.json_form import Form, amount, many, number, one, text, texts, time, truth, value
 
 _CODE = (
     text("code", "the pairing code; it lets one device in, once"),
@@ -73,6 +73,12 @@ _ON_HOLD = (
     truth("signed", "whether its device signed it"),
     truth("approvable", "whether a person may let it in"),
     value("came_at", "utc", "when it came here"),
+)
+
+_COUNTED = (
+    number("tickets", "sales and refunds among them"),
+    amount("amount_minor", "what these come to"),
+    number("records", "all of them"),
 )
 
 _SHOP = (
@@ -230,6 +236,34 @@ FORMS: Final = (
             value("links", "digest", "these entries", is_list=True),
             value("left", "digest", "entries that a person cannot let in", is_list=True),
         ),
+    ),
+    Form(
+        "rescue",
+        (
+            text("file", "the file"),
+            value("shop", "id", "the shop"),
+            text("shop_name", "its name"),
+            value("device", "hex", "the device that it says it is from; empty if it says none"),
+            text("name", "what it says that device is called"),
+            truth("signed", "whether that device signed the file"),
+            one("new", "records that were not here", _COUNTED),
+            one("known", "records that were here already", _COUNTED),
+            one("held", "records that are on hold", _COUNTED),
+            one("refused", "records that were refused", _COUNTED),
+            number("certificates", "certificates of the shop that were not here"),
+            many(
+                "why",
+                "why records were held or refused",
+                (
+                    truth("held", "whether they are on hold, not refused"),
+                    text("code", "why, in one word"),
+                    text("reason", "why, for a person"),
+                    number("records", "how many"),
+                ),
+            ),
+            text("stopped", "why not all of the file was taken", null="if all was"),
+        ),
+        says="If records were refused, or not all was taken, the command ends with exit code 50.",
     ),
     Form("quarantine list", QUARANTINED, "list"),
     Form("quarantine show", QUARANTINED_WHOLE),

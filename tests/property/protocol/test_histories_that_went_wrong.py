@@ -3,6 +3,7 @@
 import pytest
 
 from crdtsync.protocol import limits
+from crdtsync.runtime import batches
 from crdtsync.testing.stepped import SteppedShop
 from crdtsync.testing.stepped_truth import Truth
 
@@ -19,6 +20,7 @@ SMALL = {
 def shop(monkeypatch):
     for name, value in SMALL.items():
         monkeypatch.setattr(limits, name, value)
+    monkeypatch.setattr(batches, "KEPT_ROWS_MIN", 2)
     shop = SteppedShop(registers=2)
     shop.settle()
     return shop

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from crdtsync.protocol import limits
-from crdtsync.runtime import answer, connection
+from crdtsync.runtime import answer, batches, connection
 from crdtsync.testing.stepped import SHOP, SteppedShop
 from crdtsync.testing.stepped_truth import DOCUMENTS, Truth
 
@@ -39,6 +39,7 @@ SMALL = {
 
 OUTBOX_BYTES_MAX = 1200
 PACKED_BYTES_MIN = 400
+KEPT_ROWS_MIN = 2
 REGISTERS_MAX = 4
 
 
@@ -55,6 +56,7 @@ class AnyShop(RuleBasedStateMachine):
             self.patch.setattr(limits, name, value)
         self.patch.setattr(connection, "OUTBOX_BYTES_MAX", OUTBOX_BYTES_MAX)
         self.patch.setattr(answer, "PACKED_BYTES_MIN", PACKED_BYTES_MIN)
+        self.patch.setattr(batches, "KEPT_ROWS_MIN", KEPT_ROWS_MIN)
 
     def teardown(self) -> None:
         try:

@@ -82,10 +82,10 @@ def sell(register, count):
 def a_pack_is_one_entry_short(patch):
     supply = Outbound.supply_pack
 
-    def supply_short(outbound, to, blob):
+    def supply_short(outbound, to, blob, **more):
         first, last = pack_interval(blob)
         short = decode_pack(blob, bytes_max=1 << 20)[:-1]
-        supply(outbound, to, encode_pack(short, first=first, last=last))
+        supply(outbound, to, encode_pack(short, first=first, last=last), **more)
 
     patch.setattr(Outbound, "supply_pack", supply_short)
 

@@ -273,3 +273,19 @@ def test_the_counter_goes_on_over_new_year() -> None:
     till = MemoryTill()
     numbers: list[Any] = [till.sell(bd=day).body["num"] for day in ("2026-12-31", "2027-01-01")]
     assert numbers == ["01-26-000001", "01-27-000002"]
+
+
+def test_a_register_that_leaves_a_chain_says_where() -> None:
+    left = MemoryTill().end.known
+    till = MemoryTill("till 2")
+    plain = till.entries[0].body
+    body = start(
+        till.author,
+        till.key.public,
+        Shop(bytes.fromhex(plain["shop"]["id"]), plain["shop"]["name"]),
+        series=plain["series"],
+        nonce=bytes.fromhex(plain["nonce"]),
+        moment=Moment(plain["ts"], plain["tz"], plain["bd"], plain["op"]),
+        follows=left,
+    )
+    assert body == plain | {"follows": left.to_json()}

@@ -196,7 +196,30 @@ def test_a_cut_is_stored_with_everything_that_is_still_wanted():
 def test_what_matters_at_once_is_asked_for_first():
     shelf = Shelf(at_once=False)
     shelf.inbound.on_cut(Cut(at(100), ((90, 100), (20, 30))))
-    assert shelf.told() == [Want(20, 30), Want(90, 100), Want(31, 89), Want(1, 19)]
+    assert shelf.told() == [Want(20, 30), Want(90, 100)]
+
+
+def test_history_is_asked_for_when_all_that_matters_at_once_is_stored_and_not_what_came_with_it():
+    shelf = Shelf(at_once=False)
+    shelf.inbound.on_cut(Cut(at(100), ((90, 100), (20, 30))))
+    shelf.store()
+    shelf.inbound.on_pack(Pack(at(100), at(100), b"packed", (10, 40)))
+    shelf.inbound.on_records(records(100, 100, 91, fills=(90, 100)))
+    shelf.told()
+    shelf.inbound.on_stored(2)
+    assert shelf.told() == []
+    shelf.store()
+    assert shelf.told() == [Want(41, 89), Want(1, 9)]
+
+
+def test_after_a_new_beginning_nothing_of_a_cut_before_comes_first():
+    shelf = Shelf(at_once=False)
+    shelf.inbound.on_cut(Cut(at(100), ((90, 100),)))
+    shelf.inbound.start(at(100), ((1, 50), (90, 100)))
+    shelf.told()
+    shelf.inbound._asked.clear()
+    shelf.inbound.want_more()
+    assert shelf.told() == [Want(1, 50), Want(90, 100)]
 
 
 def test_how_much_of_what_matters_at_once_is_left_is_known():

@@ -251,14 +251,36 @@ def test_a_pack_answers_all_intervals_that_it_reaches_into():
     assert desk.out.next_read() == ReadRequest(33, limits.BATCH_BYTES, 40, skip_origin=False, packs=True)
 
 
-@pytest.mark.parametrize(("lo", "hi", "after"), [(5, 15, 4), (20, 30, 20)])
-def test_of_an_interval_that_overlaps_an_answer_the_rest_is_read(lo, hi, after):
+@pytest.mark.parametrize(
+    ("lo", "hi", "after", "until"), [(5, 15, 4, 10), (20, 30, 20, 30), (5, 30, 4, 30), (5, 11, 4, 10)]
+)
+def test_of_an_interval_that_overlaps_an_answer_the_rest_is_read(lo, hi, after, until):
     desk = offering()
     desk.out.on_want(Want(11, 20))
     desk.out.on_want(Want(lo, hi))
     desk.out.next_read()
     desk.supply(20, 20)
-    assert desk.out.next_read() == ReadRequest(after, limits.BATCH_BYTES, hi, skip_origin=False, packs=True)
+    assert desk.out.next_read() == ReadRequest(
+        after, limits.BATCH_BYTES, until, skip_origin=False, packs=True
+    )
+
+
+def test_a_pack_that_begins_before_what_was_asked_for_answers_that_too():
+    desk = offering()
+    for lo, hi in ((11, 20), (3, 5), (1, 2)):
+        desk.out.on_want(Want(lo, hi))
+    desk.out.next_read()
+    desk.out.supply_pack(at(33), b"packed", first=3)
+    assert desk.told() == [Pack(at(100), at(100), b"packed", (3, 33))]
+    assert desk.out.next_read() == ReadRequest(0, limits.BATCH_BYTES, 2, skip_origin=False, packs=True)
+
+
+def test_a_pack_never_answers_less_than_was_asked_for():
+    desk = offering()
+    desk.out.on_want(Want(11, 20))
+    desk.out.next_read()
+    desk.out.supply_pack(at(33), b"packed", first=15)
+    assert desk.told() == [Pack(at(100), at(100), b"packed", (11, 33))]
 
 
 def test_an_interval_is_not_answered_with_rows_that_the_peer_was_never_told_of():

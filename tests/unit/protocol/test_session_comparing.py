@@ -4,6 +4,8 @@ import pytest
 
 from crdtsync.protocol import limits
 from crdtsync.protocol.messages import (
+    DOCUMENTS,
+    TAKES_ONLY,
     Digest,
     Heads,
     HeadsWanted,
@@ -12,7 +14,7 @@ from crdtsync.protocol.messages import (
 )
 from crdtsync.protocol.session import State
 from crdtsync.protocol.work import ReadRequest
-from crdtsync.testing.talk import at
+from crdtsync.testing.talk import at, hello, live, me
 
 RUN = HeldRun(b"c" * 32, 1, 5, ((5, b"l" * 32),))
 
@@ -69,6 +71,13 @@ def test_nothing_is_repaired_before_hello(in_state):
 
 def test_empty_logs_are_in_step(register):
     assert register().session.is_in_step
+
+
+def test_who_is_only_taken_from_is_never_in_step():
+    """A register that was cut off is told so in the hello: it waits for the relay to hang up."""
+    for capabilities, is_in_step in (((DOCUMENTS,), True), ((DOCUMENTS, TAKES_ONLY), False)):
+        talk = live(me=me(), peer=hello(capabilities=capabilities))
+        assert talk.session.is_in_step == is_in_step
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_a_cut_is_taken_by_a_register_that_starts(register):
     talk.hear(Cut(at(100), ((90, 100),)))
     ready = talk.ready()
     assert ready.to_persist[0].cut == ((90, 100), (1, 89))
-    assert [decode(frame) for frame in ready.to_send] == [Want(90, 100), Want(1, 89)]
+    assert [decode(frame) for frame in ready.to_send] == [Want(90, 100)]
 
 
 def test_a_relay_refuses_a_cut(relay):

@@ -20,7 +20,7 @@ class Asked(Exception):
 
 
 class Disk:
-    def pack_at(self, seq):
+    def pack_at(self, seq, *, skip_origin=None):
         raise Asked
 
     def read(self, after, **_):
@@ -39,7 +39,7 @@ class Peer:
     def supply(self, to, records, size):
         self.supplied.append((to.seq, records if isinstance(records, Portion) else tuple(records)))
 
-    def supply_pack(self, to, blob):
+    def supply_pack(self, to, blob, *, first=None):
         self.supplied.append((to.seq, blob))
 
 
@@ -52,7 +52,7 @@ class Past:
             Position(2, bytes(32)), Position(last or 6, bytes(32)), rows, sum(map(len, records))
         )
 
-    def pack_at(self, seq):
+    def pack_at(self, seq, *, skip_origin=None):
         return None
 
     def read(self, after, **_):
@@ -92,6 +92,15 @@ def test_every_device_is_supplied_with_the_same_rows(tail):
 
 def sales(size):
     return [b"E%d" % number + b"x" * (size // 3) for number in range(3)]
+
+
+@pytest.mark.parametrize(("packs", "broke", "times"), [(True, False, 4), (True, True, 1), (False, False, 1)])
+def test_for_a_pack_more_is_read_unless_the_line_breaks(packs, broke, times, monkeypatch):
+    peer, past, asked = Peer(), Past(sales(PACKED_BYTES_MIN)), []
+    monkeypatch.setattr(peer, "outbound", SimpleNamespace(in_small_pieces=broke), raising=False)
+    monkeypatch.setattr(past, "read", lambda after, *, bytes_max, **_: asked.append(bytes_max) or past.batch)
+    answer(peer, ReadRequest(2, 1 << 17, packs=packs), past, None)
+    assert asked == [times << 17]
 
 
 def test_what_is_old_is_packed_for_who_was_away():

@@ -11,7 +11,8 @@ from crdtsync.protocol import limits
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.batches import bounded, rows_of
-from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.commit_work import Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.storage.pack import encode_pack, unpacked_cost
 from crdtsync.storage.sqlite import SqliteStore
 

@@ -13,7 +13,8 @@ from crdtsync.protocol.work import Delivery
 from crdtsync.runtime import bounds as bounding
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.bounds import CHAINS_PER_DEVICE_MAX, RUNS_PER_CHAIN_MAX, Bounds
-from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.commit_work import Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.quota import Quota
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.runs import merged

@@ -2,19 +2,23 @@
 
 import asyncio
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from crdtsync.errors import StoreBusy
-from crdtsync.ids import ENTRY, START, Position
+from crdtsync.ids import ENTRY, START, Position, update_record
 from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
+from crdtsync.runtime import batches
 from crdtsync.runtime import committer as committing
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.commit_work import Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.register import Register
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.faulty_store import damage_record
 from crdtsync.testing.records import made_up_update
 
 PEER = b"p" * 16
@@ -184,6 +188,152 @@ async def test_a_pack_of_which_a_failure_left_the_beginning_is_still_wanted_and_
         await commit_to(path, shop, growths, admission, [pack])
     begun, wanted = held(path, shop)
     assert (bool(begun), wanted) == (True, ((1, len(owners + own)),))
+    await commit(path, shop, [pack])
+    assert held(path, shop) == ([record for _, record in owners + own], ())
+
+
+@pytest.fixture
+def keeps_packs(monkeypatch):
+    """However small a pack of the past is, it is kept as it came."""
+    monkeypatch.setattr(batches, "KEPT_ROWS_MIN", 1)
+
+
+def packs(path, shop):
+    """First and last seq of the packs on this disk."""
+    with closing(SqliteStore(path)) as store:
+        log, found = store.shop(shop), []
+        while pack := log.pack_at(found[-1][1] + 1 if found else 1):
+            found.append((pack.start.seq + 1, pack.to.seq))
+        assert list(store.check()) == []
+        return found
+
+
+async def test_a_pack_of_the_past_is_kept_as_it_came(sold, path, keeps_packs):
+    shop, owners, own = sold
+    cut, pack = past(owners + own)
+    outcomes, growths = await commit(path, shop, [cut], [pack])
+    assert outcomes[1].stored == [(2, ())]
+    assert held(path, shop) == ([record for _, record in owners + own], ())
+    assert packs(path, shop) == [(1, len(owners + own))]
+    (growth,) = growths
+    with closing(SqliteStore(path)) as store:
+        log = store.shop(shop)
+        assert [(row.seq, row.h) for row in growth.rows] == [
+            (seq, log.hash_at(seq)) for seq in range(1, log.end.seq + 1)
+        ]
+        assert list(log.unacknowledged(PEER)) == []
+
+
+async def test_before_each_pack_of_the_past_somebody_may_take_their_time(sold, path, keeps_packs):
+    shop, owners, own = sold
+    growths, asked, loop = Growths(), [], asyncio.get_running_loop()
+    admission = Admission(shop)
+    committer = Committer(lambda: SqliteStore(path), lambda _: admission, growths, lambda: 0, lambda: 0.0)
+    committer.before_history = lambda: asked.append(len(growths))
+    committer.start()
+    for one in past(owners + own):
+        done = loop.create_future()
+        committer.submit(Work(shop, PEER, "relay", done.set_result, [one]))
+        await done
+    await committer.stop()
+    assert asked == [0]
+    assert growths
+
+
+async def test_what_lies_before_a_pack_that_is_kept_is_packed_too(sold, path, keeps_packs):
+    shop, owners, own = sold
+    end = Position(len(owners + own), b"e" * 32)
+    wanted = (len(owners) + 1, end.seq)
+    cut = Delivery(1, START, end, tuple(enumerate((r for _, r in owners), start=1)), cut=(wanted,))
+    blob = encode_pack(list(enumerate((r for _, r in own), start=wanted[0])))
+    await commit(path, shop, [cut], [Delivery(2, end, end, blob=blob, fills=wanted)])
+    assert held(path, shop) == ([record for _, record in owners + own], ())
+    assert packs(path, shop) == [(1, len(owners)), (len(owners) + 1, len(owners + own))]
+
+
+async def test_a_damaged_row_before_a_pack_keeps_none_of_the_past_from_the_disk(sold, path, keeps_packs):
+    shop, owners, own = sold
+    end = Position(len(owners + own), b"e" * 32)
+    wanted = (len(owners) + 1, end.seq)
+    cut = Delivery(1, START, end, tuple(enumerate((r for _, r in owners), start=1)), cut=(wanted,))
+    blob = encode_pack(list(enumerate((r for _, r in own), start=wanted[0])))
+    note = update_record("x/notes", bytes(2))
+    await commit(path, shop, [replace(cut, records=(*cut.records, (len(owners) + 1, note)))])
+    with closing(SqliteStore(path)) as store:
+        damage_record(store, shop, len(owners) + 1)
+    outcomes, _ = await commit(path, shop, [Delivery(2, end, end, blob=blob, fills=wanted)])
+    assert outcomes[0].error is None
+    with closing(SqliteStore(path)) as store:
+        log = store.shop(shop)
+        assert sum(run.hi - run.lo + 1 for run in log.runs()) == len(owners + own)
+        assert log.cursor(PEER).wanted == ()
+
+
+async def test_of_a_pack_with_something_held_already_the_rest_comes_in_singly(sold, path, keeps_packs):
+    shop, owners, own = sold
+    cut, pack = past(owners + own)
+    await commit(path, shop, [delivery(1, START, owners)])
+    again = Delivery(1, Position(len(owners), b"\1" * 32), cut.cursor, cut=cut.cut)
+    _, growths = await commit(path, shop, [again], [pack])
+    assert held(path, shop) == ([record for _, record in owners + own], ())
+    assert [row.seq for growth in growths for row in growth.rows] == list(
+        range(len(owners) + 1, len(owners + own) + 1)
+    )
+    assert packs(path, shop) == []
+
+
+@pytest.mark.parametrize("damage", ["signature", "form"])
+async def test_of_a_pack_with_an_entry_that_is_refused_the_rest_comes_in(sold, path, keeps_packs, damage):
+    shop, owners, own = sold
+    seq, last = own[-1]
+    bad = (
+        last[:-60] + bytes([last[-60] ^ 1]) + last[-59:]
+        if damage == "signature"
+        else last.replace(b":", b": ", 1)
+    )
+    cut, pack = past([*owners, *own[:-1], (seq, bad)])
+    outcomes, _ = await commit(path, shop, [cut], [pack])
+    ((_, (refusal,)),) = outcomes[1].stored
+    assert (refusal.seq, refusal.held) == (len(owners + own), False)
+    assert held(path, shop) == ([record for _, record in owners + own[:-1]], ())
+    assert packs(path, shop) == []
+
+
+async def test_of_a_pack_without_certificates_everything_is_held_apart(sold, path, keeps_packs):
+    shop, _, own = sold
+    cut, pack = past(own)
+    outcomes, _ = await commit(path, shop, [cut], [pack])
+    assert [refusal.held for refusal in outcomes[1].stored[0][1]] == [True] * len(own)
+    assert held(path, shop) == ([], ())
+
+
+async def test_a_pack_of_a_peer_whose_log_went_on_elsewhere_is_not_stored(sold, path, keeps_packs):
+    shop, owners, own = sold
+    cut, pack = past(owners + own)
+    await commit(path, shop, [cut])
+    elsewhere = Position(99, b"x" * 32)
+    outcomes, _ = await commit(path, shop, [replace(pack, start=elsewhere, cursor=elsewhere)])
+    assert may_retry(outcomes[0].error.code)
+    assert held(path, shop) == ([], ((1, len(owners + own)),))
+
+
+async def test_the_signatures_inside_a_pack_that_is_kept_are_told_to_be_checked(sold, path, keeps_packs):
+    shop, owners, own = sold
+    cut, pack = past(owners + own)
+    _, growths = await commit(path, shop, [cut], [pack])
+    assert growths[0].unchecked == tuple(range(len(owners) + 1, len(owners + own)))
+
+
+async def test_a_kept_pack_whose_interval_a_failure_left_wanted_is_held_once(
+    sold, path, keeps_packs, monkeypatch
+):
+    shop, owners, own = sold
+    cut, pack = past(owners + own)
+    await commit(path, shop, [cut])
+    with monkeypatch.context() as disk:
+        disk.setattr(committing.ShopCommit, "apply", fail)
+        await commit_to(path, shop, Failures(), Admission(shop), [pack])
+    assert held(path, shop)[1] == ((1, len(owners + own)),)
     await commit(path, shop, [pack])
     assert held(path, shop) == ([record for _, record in owners + own], ())
 

@@ -10,7 +10,7 @@ from crdtsync.protocol import limits
 from crdtsync.protocol.codec import encode
 from crdtsync.protocol.messages import Records
 from crdtsync.protocol.session import Session, State
-from crdtsync.runtime.committer import Outcome
+from crdtsync.runtime.commit_work import Outcome
 from crdtsync.runtime.connection import Connection
 
 RECORD = b"E" + bytes(999)

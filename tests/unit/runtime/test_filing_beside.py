@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
-from crdtsync.runtime import views
+from crdtsync.runtime import replica, views
 from crdtsync.runtime.register import Register
+from crdtsync.runtime.register_syncing import make_syncer
 
 
 def test_of_two_threads_one_files_the_catalogue_and_the_other_waits_for_it(till, same_till, folder):
@@ -25,6 +26,32 @@ def test_of_two_threads_one_files_the_catalogue_and_the_other_waits_for_it(till,
         till.replica.catalogue.file()
     looking.join()
     assert found == [("Crozes 2019", False)]
+
+
+def test_a_pack_of_the_past_waits_for_the_products_that_are_being_filed(till, monkeypatch):
+    monkeypatch.setattr(replica, "PRODUCTS_FIRST_S", 600.0)
+    begun, let_go = threading.Event(), []
+    wait = make_syncer(till.replica, lambda: None).committer.before_history
+
+    def bring_history():
+        begun.set()
+        wait()
+        let_go.append(till.replica._filing_catalogue.locked())
+
+    history = threading.Thread(target=bring_history)
+    with till.replica._filing_catalogue:
+        history.start()
+        begun.wait()
+        assert let_go == []
+    history.join()
+    assert let_go == [False]
+
+
+def test_a_pack_of_the_past_waits_for_no_products_without_end(till, folder, monkeypatch):
+    monkeypatch.setattr(replica, "PRODUCTS_FIRST_S", 0.01)
+    with till.replica._filing_catalogue:
+        replica.let_products_be_filed(folder)
+    replica.let_products_be_filed(folder / "of nobody")
 
 
 def test_looking_for_changes_of_the_products_reads_no_sale(till, monkeypatch):

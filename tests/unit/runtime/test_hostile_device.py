@@ -45,7 +45,8 @@ from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.bounds import Bounds
-from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.commit_work import Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.quota import Quota
 from crdtsync.runtime.register_status import links_fingerprint
 from crdtsync.runtime.register_verify import verify_log

@@ -1,5 +1,6 @@
 import threading
 
+import pytest
 from pycrdt import Map
 
 
@@ -41,3 +42,19 @@ def test_poll_waits_for_something_to_come(till, folder, clock):
     seller.start()
     assert till.poll(timeout_s=30)
     seller.join()
+
+
+def test_an_observer_that_raises_takes_nothing_from_the_others_nor_from_what_is_recorded(till, same_till):
+    heard = []
+
+    def fail(change):
+        raise ValueError("a bug of the till program")
+
+    till.observe(fail)
+    till.observe(lambda change: heard.extend(ticket.number for ticket in change.tickets))
+    number = same_till.sell(["CM-19"], ["card"]).number
+    with pytest.raises(ValueError, match="a bug of the till"):
+        till.poll()
+    assert heard == [number]
+    assert not till.poll(), "it is told once"
+    assert [row.number for row in till.sales()] == [number]

@@ -12,7 +12,8 @@ from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime import upkeep as upkeep_module
 from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.committer import Committer, Work
+from crdtsync.runtime.commit_work import Work
+from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.register import Register
 from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
 from crdtsync.runtime.tail import Growth, Row

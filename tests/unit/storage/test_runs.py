@@ -6,7 +6,17 @@ import pytest
 
 from crdtsync.ids import EntryFacts
 from crdtsync.storage.log import Run
-from crdtsync.storage.runs import add_entry, by_place, continued, covers, inside, merged, runs_of
+from crdtsync.storage.runs import (
+    add_entry,
+    arrivals,
+    by_place,
+    continued,
+    covers,
+    inside,
+    merged,
+    runs_of,
+    with_arrivals,
+)
 
 CHAIN, OTHER = b"c" * 32, b"d" * 32
 
@@ -146,3 +156,86 @@ def test_a_number_lies_in_an_interval_with_both_its_ends(n, lies):
 
 def test_no_number_lies_in_no_interval():
     assert inside([], 1) is False
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_runs_that_come_in_any_parts_make_what_their_entries_make(seed):
+    rng = random.Random(seed)
+    trunk = [entry(n) for n in range(1, 31)]
+    parts = [trunk[at : at + 3] for at in range(0, 30, 3)]
+    rng.shuffle(parts)
+    held, runs = [], []
+    for part in parts[:8]:
+        held += part
+        runs = with_arrivals(runs, arrivals(part)[CHAIN])
+        assert sorted(runs, key=by_place) == sorted(runs_of(held), key=by_place)
+
+
+def test_entries_of_several_chains_arrive_as_runs_of_each():
+    other = EntryFacts(OTHER, 9, link(8), link(9), "d", "sale")
+    assert arrivals([entry(2), other, entry(3), entry(5)]) == {
+        CHAIN: [Run(CHAIN, 2, link(1), 3, link(3)), Run(CHAIN, 5, link(4), 5, link(5))],
+        OTHER: [Run(OTHER, 9, link(8), 9, link(9))],
+    }
+
+
+def run(lo, hi, *, after=None, to=None):
+    """Entries ``lo`` to ``hi``; a branch follows another link than usual, or ends with another."""
+    return Run(CHAIN, lo, link(lo - 1 if after is None else after), hi, link(to or hi))
+
+
+@pytest.mark.parametrize(
+    ("held", "come", "then"),
+    [
+        ([], [run(3, 5)], [run(3, 5)]),
+        ([run(1, 2)], [run(3, 5)], [run(1, 5)]),
+        ([run(6, 9)], [run(3, 5)], [run(3, 9)]),
+        ([run(6, 9), run(1, 2)], [run(3, 5)], [run(1, 9)]),
+        ([run(8, 9)], [run(4, 5), run(6, 7), run(1, 3)], [run(1, 9)]),
+        ([run(1, 1)], [run(3, 5)], [run(1, 1), run(3, 5)]),
+        ([run(7, 9)], [run(3, 5)], [run(7, 9), run(3, 5)]),
+        ([run(1, 2, to=20)], [run(3, 5)], [run(1, 2, to=20), run(3, 5)]),
+        ([run(1, 1, to=2)], [run(3, 5)], [run(1, 1, to=2), run(3, 5)]),
+        ([run(6, 9, after=50)], [run(3, 5)], [run(6, 9, after=50), run(3, 5)]),
+        ([run(7, 9, after=5)], [run(3, 5)], [run(7, 9, after=5), run(3, 5)]),
+        (
+            [run(6, 9), run(6, 7, after=5, to=70)],
+            [run(3, 5)],
+            [run(6, 9), run(6, 7, after=5, to=70), run(3, 5)],
+        ),
+        (
+            [run(6, 9), run(6, 7, after=5, to=70), run(1, 2)],
+            [run(3, 5)],
+            [run(6, 9), run(6, 7, after=5, to=70), run(1, 5)],
+        ),
+    ],
+)
+def test_runs_that_come_are_joined_with_what_they_continue_and_what_continues_them(held, come, then):
+    before = list(held)
+    assert with_arrivals(held, come) == then
+    assert held == before
+
+
+@pytest.mark.parametrize(
+    ("held", "come"),
+    [
+        ([run(1, 3)], [run(3, 5, after=2, to=50)]),
+        ([run(5, 9)], [run(3, 5, to=50)]),
+        ([run(4, 4)], [run(3, 5, to=50)]),
+        ([run(1, 9)], [run(3, 5, to=50)]),
+        ([], [run(1, 2), run(2, 3, after=1, to=30)]),
+        ([run(8, 9)], [run(1, 2), run(8, 8, to=80)]),
+    ],
+)
+def test_runs_that_come_with_a_number_that_is_there_are_left_to_be_looked_at(held, come):
+    assert with_arrivals(held, come) is None
+
+
+@pytest.mark.parametrize(
+    "second", [entry(3, after=20), entry(4, after=2), entry(4, at=40, after=2), entry(2, at=20)]
+)
+def test_only_the_next_number_that_follows_goes_on_an_arriving_run(second):
+    first = entry(2)
+    assert arrivals([first, second]) == {
+        CHAIN: [Run(CHAIN, 2, link(1), 2, link(2)), Run(CHAIN, second.n, second.prev, second.n, second.link)]
+    }

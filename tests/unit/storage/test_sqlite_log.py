@@ -199,3 +199,22 @@ def test_a_table_that_is_lost_is_told_by_a_check(tmp_path):
     [damage] = store.check()
     assert "no such table: request" in str(damage)
     store.close()
+
+
+def test_a_pack_that_is_appended_writes_no_row_for_any_of_its_records(store):
+    till = MadeUpChain(1)
+    sales = till.entries(40)
+    again = SqliteStore(store.path)
+    append(store, *sales[:3])
+    assert again.shop(SHOP).end.seq == 3
+    pack = [*sales[20:], made_up_update("catalogue", b"tea")]
+    with store.transaction():
+        positions = store.shop(SHOP).append_pack(
+            encode_pack(list(enumerate((i.record for i in pack), 7))), pack
+        )
+    assert (count(store, "record"), count(store, "stretch"), count(store, "pack")) == (0, 0, 2)
+    assert again.shop(SHOP).end == positions[-1] == store.shop(SHOP).end
+    append(again, sales[3])
+    append(store, sales[4])
+    assert [(run.lo, run.hi) for run in again.shop(SHOP).runs()] == [(1, 5), (21, 40)]
+    again.close()
