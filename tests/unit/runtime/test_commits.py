@@ -11,7 +11,7 @@ from crdtsync.ids import ENTRY, START, Position, update_record
 from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime import batches
-from crdtsync.runtime import committer as committing
+from crdtsync.runtime import shop_commit as committing
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.commit_work import Work
 from crdtsync.runtime.committer import Committer
