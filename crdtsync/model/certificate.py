@@ -167,7 +167,8 @@ class Directory:
     """Who belongs to the shop ``shop_id``: a fold of its owner's chain. Immutable.
 
     ``Directory(shop_id)`` is empty. As the shop's id follows from the owner's key, only the genuine
-    ``owner`` entry fits, and only entries signed by its key count.
+    ``owner`` entry fits, and only entries signed by its key count. Of the body of ``genesis`` there is what
+    names the shop, its key and its beginning.
     """
 
     shop_id: bytes
@@ -213,7 +214,9 @@ class Directory:
         if entry.kind == "owner":
             if self.genesis is not None and self.genesis.link >= entry.link:
                 return self
-            after = replace(self, genesis=entry)
+            # A relay keeps this several times for each shop with a device connected: only what is asked for.
+            asked_for = {name: entry.body[name] for name in ("kind", "till", "key", "shop", "ts")}
+            after = replace(self, genesis=replace(entry, body=asked_for))
             return after._begun_anew() if self.keys.present != owner_key.FIRST else after
         if entry.link in self._said:
             return self

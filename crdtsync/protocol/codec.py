@@ -52,6 +52,7 @@ from crdtsync.protocol.messages import (
     DocumentsDigest,
     Enrol,
     Enrolled,
+    Excerpt,
     Heads,
     HeadsWanted,
     HeldRun,
@@ -79,6 +80,11 @@ HELLO_FIELDS, HELLO_FIELDS_MAX = 16, 32
 
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
 
+_RECORDS = bytes((0x90 | 8, 5))
+"""The beginning of a frame of records: an array of eight values, of which the first is the type."""
+
+_NO_FILLS = bytes((0x90,))
+
 
 def encode_hello_body(hello: Hello) -> bytes:
     """The part of a hello that is signed."""
@@ -104,26 +110,14 @@ def encode_hello_body(hello: Hello) -> bytes:
 
 def encode(message: Message) -> bytes:
     """The frame of a message. What exceeds ``FRAME_BYTES_MAX`` must go through ``frames``."""
-    return _encode_records(message) if type(message) is Records else _encode(message)
+    return _encode_excerpt(message) if type(message) is Excerpt else _encode(message)
 
 
-_last_records: list[tuple[Records | None, bytes]] = [(None, b"")]
-
-
-def _encode_records(message: Records) -> bytes:
-    """What a commit brought goes to every register of the shop in the same frame: it is made once. That it is
-    the same is seen by the identity of its records: comparing or hashing them costs as much as encoding.
-    """
-    last, frame = _last_records[0]
-    if (
-        last is None
-        or last.records is not message.records
-        or last.seqs is not message.seqs
-        or (last.start, last.to, last.fills) != (message.start, message.to, message.fills)
-    ):
-        frame = _encode(message)
-        _last_records[0] = message, frame
-    return frame
+def _encode_excerpt(message: Excerpt) -> bytes:
+    """As ``Records``, of rows that are encoded already."""
+    start, to = message.start, message.to
+    head = b"".join((_RECORDS, _pack(start.seq), _pack(start.h), _pack(to.seq), _pack(to.h)))
+    return message.rows.slab.frame(head, message.rows.left_out, _NO_FILLS)
 
 
 def _encode(message: Message) -> bytes:

@@ -79,6 +79,16 @@ class Comparing:
         """An answer is due as soon as there is room for it."""
         return self._is_asked or self._telling is not None
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether something is to be handed to the driver: see ``collect``."""
+        return (
+            self._digest is not None
+            or self._documents_digest is not None
+            or bool(self._documents)
+            or self._heads_whole is not None
+        )
+
     def collect(self, ready: Ready, *, has_room: bool) -> None:
         """Put into ``ready`` what there is to do."""
         ready.digest_due, self._is_due = self._is_due, False

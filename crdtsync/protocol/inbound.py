@@ -36,6 +36,7 @@ class Inbound:
         self.acknowledge_at_once = False
         self._acked_seq = 0
         self._unacked_bytes = 0
+        self._may_acknowledge = False
         self._bytes_under_way = 0
         self._asked: list[Interval] = []
         self._deliveries = 0
@@ -132,10 +133,16 @@ class Inbound:
             self._urgent = subtract(self._urgent, delivery.fills)
             self._asked = [asked for asked in self._asked if overlaps(self.wanted, asked)]
             self.want_more()
-        self.acknowledge(now=self.acknowledge_at_once)
+        self._may_acknowledge = True
+
+    def acknowledge_stored(self) -> None:
+        """Acknowledge what has been stored since the last time, all of it at once, if that is due."""
+        if self._may_acknowledge:
+            self.acknowledge(now=self.acknowledge_at_once)
 
     def acknowledge(self, *, now: bool) -> None:
         """Acknowledge what is stored, if that is news and due."""
+        self._may_acknowledge = False
         if self.stored.seq > self._acked_seq and (now or self._unacked_bytes >= limits.ACK_EVERY_BYTES):
             self._acked_seq = self.stored.seq
             self._unacked_bytes = 0

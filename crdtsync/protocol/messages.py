@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 from crdtsync.ids import START, Position
+from crdtsync.protocol.slab import Portion
 
 DOCUMENTS = "documents"
 """The capability of comparing Yjs documents: ``DocumentsDigest`` and ``Documents``."""
@@ -84,6 +85,15 @@ class Records:
     seqs: tuple[int, ...]
     records: tuple[bytes, ...]
     fills: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """``Records`` as they are sent to many peers: the same on the wire, where it is read as ``Records``."""
+
+    start: Position
+    to: Position
+    rows: Portion
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +274,7 @@ Message = (
     | CertificatesWanted
     | Certificates
     | Records
+    | Excerpt
     | Pack
     | Ack
     | Refused
@@ -297,6 +308,7 @@ __all__ = [
     "DocumentsDigest",
     "Enrol",
     "Enrolled",
+    "Excerpt",
     "Heads",
     "HeadsWanted",
     "HeldRun",

@@ -14,7 +14,8 @@ from crdtsync.errors import UnexpectedMessage
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
 from crdtsync.protocol.intervals import Interval, joined, overlaps
-from crdtsync.protocol.messages import Ack, Cut, Message, Pack, Records, Want
+from crdtsync.protocol.messages import Ack, Cut, Excerpt, Message, Pack, Records, Want
+from crdtsync.protocol.slab import Portion
 from crdtsync.protocol.work import Covered, ReadRequest
 
 
@@ -113,6 +114,9 @@ class Outbound:
     def supply(self, to: Position, records: Sequence[tuple[int, bytes]], size: int, now_ms: int) -> None:
         """The rows of the last request, up to ``to``; those that the peer holds are left out."""
         purpose, request = self._take_reading()
+        if purpose is Purpose.GO_ON:
+            self._go_on(to, records, size, now_ms)
+            return
         seqs, data = _columns(records)
         if purpose is Purpose.FILL:
             self._send(Records(self.told, self.told, seqs, data, self._take_fill(to.seq)))
@@ -121,21 +125,23 @@ class Outbound:
                 self._repair_after = to.seq if to.seq < self._repair_until else None
             if records:
                 self._send(Records(self.told, self.told, seqs, data))
-        elif purpose is Purpose.AGAIN:
+        else:
             self._again[0][0] = to.seq + 1
             if to.seq >= self._again[0][1]:
                 self._again.pop(0)
             if records:
                 self._send(Records(self.told, self.told, seqs, data))
+
+    def _go_on(self, to: Position, records: Sequence[tuple[int, bytes]], size: int, now_ms: int) -> None:
+        self.sent = to
+        if type(records) is Portion and records:
+            self._send(Excerpt(self._advance(to, size), to, records))
         elif records:
-            self.sent = to
-            self._send(Records(self._advance(to, size), to, seqs, data))
-        else:
-            self.sent = to
-            if self.told.seq < self.catch_up_to <= to.seq:
-                self.advance()
-            elif self.advance_since_ms is None:
-                self.advance_since_ms = now_ms
+            self._send(Records(self._advance(to, size), to, *_columns(records)))
+        elif self.told.seq < self.catch_up_to <= to.seq:
+            self.advance()
+        elif self.advance_since_ms is None:
+            self.advance_since_ms = now_ms
 
     def supply_pack(self, to: Position, blob: bytes, *, first: int | None = None) -> None:
         """The pack that holds the row asked for, with all rows up to ``to``; ``first``: its first row, where
@@ -230,18 +236,6 @@ class Outbound:
         return lo, to_seq
 
 
-Columns = tuple[tuple[int, ...], tuple[bytes, ...]]
-
-_last_columns: list[tuple[Sequence[tuple[int, bytes]], Columns]] = [((), ((), ()))]
-
-
-def _columns(records: Sequence[tuple[int, bytes]]) -> Columns:
-    """The numbers and the bytes of rows. What a commit brought is supplied to every session as one tuple: it
-    is taken apart once, and `codec` knows by what comes of it that the frame is the same.
-    """
-    known, columns = _last_columns[0]
-    if known is not records:
-        columns = tuple([seq for seq, _ in records]), tuple([record for _, record in records])
-        if type(records) is tuple:  # A list could change.
-            _last_columns[0] = records, columns
-    return columns
+def _columns(records: Sequence[tuple[int, bytes]]) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
+    """The numbers and the bytes of rows."""
+    return tuple([seq for seq, _ in records]), tuple([record for _, record in records])

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import Any
 
 from crdtsync.errors import LinkClosed, MalformedMessage, UnexpectedMessage, UnsupportedVersion
@@ -62,18 +61,10 @@ from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.parts import Parts
 from crdtsync.protocol.refusals import RefusedList, refused_messages
 from crdtsync.protocol.silence import Silence
-from crdtsync.protocol.work import Covered, Delivery, Me, Ready, Standing
+from crdtsync.protocol.state import State
+from crdtsync.protocol.work import Covered, Delivery, Me, ReadRequest, Ready, Standing
 
-
-class State(Enum):
-    """Where a session stands. Only ``LIVE`` moves records."""
-
-    AWAIT_CHALLENGE = "await challenge"
-    AWAIT_HELLO = "await hello"
-    JUDGING = "judging"
-    LIVE = "live"
-    PARTING = "parting"
-    """Our log is about to get a new id, and the connection to end: nothing that arrives counts."""
+__all__ = ["Session", "State"]
 
 
 class Session:
@@ -133,6 +124,11 @@ class Session:
             and self.inbound.is_quiet
             and self.inbound.stored.seq >= peer.end.seq
         )
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the next frame can be taken before what this one brought is done."""
+        return self.is_live and not self._ready.asks and not self.comparing.is_asked
 
     # -- input ---------------------------------------------------------------------------------------------
 
@@ -294,17 +290,20 @@ class Session:
         and the peer's socket has not taken yet.
         """
         self._queued_bytes = queued_bytes
+        if self.is_live:
+            self.inbound.acknowledge_stored()
         ready, self._ready = self._ready, Ready()
         if self.is_live:
             has_room = queued_bytes < limits.ROOM_BYTES
             self.comparing.collect(ready, has_room=has_room)
-            ready.to_send += self._take_to_send()
-            ready.to_read = self.outbound.next_read()
+            to_send, ready.to_read = self.take_answer()
+            ready.to_send += to_send
         return ready
 
-    def _take_to_send(self) -> list[bytes]:
-        frames, self._ready.to_send = self._ready.to_send, []
-        return frames
+    def take_answer(self) -> tuple[list[bytes], ReadRequest | None]:
+        """What came of ``supply``, and nothing else does: frames to send, and what is to be read next."""
+        to_send, self._ready.to_send = self._ready.to_send, []
+        return to_send, self.outbound.next_read()
 
     def signed_by_peer(self) -> tuple[str, bytes, bytes]:
         """(purpose, payload, signature) that must verify under the key that the peer's certificate names."""

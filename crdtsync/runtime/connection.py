@@ -8,9 +8,8 @@ deliveries to the committer, answer reads, queue frames. A socket is anything wi
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from crdtsync.errors import (
     AccessDenied,
@@ -26,12 +25,11 @@ from crdtsync.model.certificate import Certificate
 from crdtsync.protocol import heads as protocol_heads
 from crdtsync.protocol.messages import HeldRun, Hello
 from crdtsync.protocol.session import Session
-from crdtsync.protocol.work import Me, ReadRequest, Ready, Standing
-from crdtsync.runtime.admission import Admission
+from crdtsync.protocol.work import ReadRequest, Ready, Standing
 from crdtsync.runtime.answer import answer, refused, supply_cut
 from crdtsync.runtime.commit_work import Outcome, Work
-from crdtsync.runtime.committer import Committer
-from crdtsync.runtime.comparison import DocumentComparison, Reader
+from crdtsync.runtime.comparison import DocumentComparison
+from crdtsync.runtime.home import Home
 from crdtsync.runtime.proof import check_proof
 from crdtsync.runtime.revoked import CUT_OFF, has_handed_over, who_only_takes
 from crdtsync.runtime.sockets import PromptSocket, Socket
@@ -48,40 +46,6 @@ IDLE_TICKS = 8
 
 LAST_WRITES_S = 2.0
 """What was to be written when a connection ends has so long, if the peer still reads."""
-
-
-class Home(Protocol):
-    """Where a connection lives: what a register or a relay provides to it."""
-
-    committer: Committer
-
-    @property
-    def documents(self) -> Reader: ...
-    def me(self, peer: Hello | None) -> Me:
-        """Who we are and where our log stands, for the connection with that peer. Raises ``AccessDenied``."""
-        ...
-
-    def shop_log(self, shop: bytes) -> ShopLog:
-        """The log of a shop, for reading on the event loop. Raises ``AccessDenied`` for an unknown shop."""
-        ...
-
-    def admission(self, shop: bytes) -> Admission: ...
-    def tail(self, shop: bytes) -> Tail | None: ...
-    def pinned_relay_key(self) -> bytes | None:
-        """The key that the peer must prove (a register's relay), or None: any certified device may come."""
-        ...
-
-    def went_live(self, connection: Connection) -> None: ...
-    def acknowledged(
-        self, connection: Connection, position: Position
-    ) -> Callable[[ShopLog], None] | None: ...
-    def presence(self, connection: Connection, facts: dict[str, Any]) -> None: ...
-    def now_ms(self) -> int: ...
-    def was_copied(self, log: ShopLog) -> None:
-        """Our log is not what the peer holds of it: our disk was put back, or there are two of it. Give it a
-        new id, inside a transaction.
-        """
-        ...
 
 
 class Connection:
@@ -101,8 +65,11 @@ class Connection:
         self.bytes_received = 0
         self._socket = socket
         self._send_now: Callable[[list[bytes]], bool] | None = getattr(socket, "send_now", None)
+        self._receive_now: Callable[[], bytes | None] = getattr(socket, "receive_now", _nothing)
+        self._listen: Callable[[Callable[[], None]], bool] | None = getattr(socket, "listen", None)
+        self._is_listening = False
         self._silent_s: Callable[[], float] | None = getattr(socket, "silent_s", None)
-        self._outbox: deque[bytes] = deque()
+        self._outbox: list[bytes] = []  # An empty deque would take 0.75 KB.
         self._outbox_bytes = 0
         self._pending_read: ReadRequest | None = None
         self._log: ShopLog | None = None
@@ -115,25 +82,28 @@ class Connection:
         self._ended: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._idle_ticks = 0
+        self._is_pump_due = False
 
     # -- running -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Serve until the connection ends. What a peer or a network can do is never raised; see ``error``.
 
-        An idle connection is one task that reads: there is a task that writes only while there is something
-        to write, and time is a timer of the loop.
+        An idle connection has no task but this one, unless its socket has to be waited for: there is a task
+        that writes only while there is something to write, and time is a timer of the loop.
         """
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         self._timer = loop.call_later(TICK_S, self._tick)
-        reading = loop.create_task(self._receive())
+        self._is_listening = self._listen is not None and self._listen(self._came)
+        reading = None if self._is_listening else loop.create_task(self._receive())
         try:
             self.pump()
             await self._ended
         finally:
             self._timer.cancel()
-            tasks = [reading] if self._writing is None else [reading, self._writing]
+            self._is_listening = False
+            tasks = [task for task in (reading, self._writing) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -154,7 +124,7 @@ class Connection:
             return
         # What there is more of comes from the task: it lets others have their turn after each frame.
         has_more = self._pending_read is not None or self.session.has_more_to_tell
-        if self._send_now is not None and not has_more and self._send_now(list(self._outbox)):
+        if self._send_now is not None and not has_more and self._send_now(self._outbox):
             self.frames_sent += len(self._outbox)
             self.bytes_sent += self._outbox_bytes
             self._outbox.clear()
@@ -186,15 +156,38 @@ class Connection:
                 while self.session.inbound.is_flooded:
                     self._was_stored = asyncio.get_running_loop().create_future()
                     await self._was_stored
-                frame = await self._socket.receive()
-                self.bytes_received += len(frame)
-                self.session.receive(frame, self.home.now_ms())
+                self._take(await self._socket.receive())
                 self._is_busy()
                 self.pump()
         except Exception as error:  # The boundary of a connection, see `_fail`.
             self._fail(error)
             if isinstance(error, LinkClosed):  # Nobody is there any more to write to.
                 self._end()
+
+    def _came(self) -> None:
+        """As ``_receive``, for a socket that tells when something has come."""
+        try:
+            while self._is_listening and not self.session.inbound.is_flooded:
+                frame = self._receive_now()
+                if frame is None:
+                    return
+                self._take(frame)
+                self._is_busy()
+                self.pump()
+        except Exception as error:  # As there.
+            self._is_listening = False
+            self._fail(error)
+            if isinstance(error, LinkClosed):
+                self._end()
+
+    def _take(self, frame: bytes | None) -> None:
+        """A frame, and those behind it that are here already: what they bring is one piece of work."""
+        now_ms = self.home.now_ms()
+        while frame is not None:
+            self.bytes_received += len(frame)
+            self.session.receive(frame, now_ms)
+            has_room = self.session.may_go_on and not self.session.inbound.is_flooded
+            frame = self._receive_now() if has_room else None
 
     def _tick(self) -> None:
         try:
@@ -220,7 +213,7 @@ class Connection:
     async def _write(self) -> None:
         try:
             while self._outbox:
-                frame = self._outbox.popleft()
+                frame = self._outbox.pop(0)
                 self._outbox_bytes -= len(frame)
                 self.frames_sent += 1
                 self.bytes_sent += len(frame)
@@ -248,15 +241,21 @@ class Connection:
 
     def pump(self) -> None:
         """Do all work that has come up. Errors end this connection only."""
+        self._is_pump_due = False
         self._do_all()
         self._flush()
+
+    def _pump_if_due(self) -> None:
+        if self._is_pump_due:
+            self.pump()
 
     def _do_all(self) -> None:
         try:
             while self.error is None:
                 ready = self.session.take_ready(self._outbox_bytes)
                 self._do(ready)
-                if not (ready.asks or self._serve_read(ready.to_read)):
+                self._serve_reads(ready.to_read)
+                if not ready.asks:
                     break
             if self.error is None and self.takes_only and has_handed_over(self.session):
                 self.close(AccessDenied(CUT_OFF), 4401)
@@ -277,9 +276,7 @@ class Connection:
         if ready.presence is not None:
             self.presence = ready.presence
             self.home.presence(self, ready.presence)
-        for frame in ready.to_send:
-            self._outbox.append(frame)
-            self._outbox_bytes += len(frame)
+        self._queue(ready.to_send)
 
     def _tell(self, ready: Ready) -> None:
         """Tell the peer of what is here."""
@@ -329,27 +326,35 @@ class Connection:
         if self._tail is not None and any(delivery.restart for delivery in self.session.inbound.under_way):
             # Its rows still say that they came from the log that has just been forgotten.
             self._tail.clear()
+        if self._is_listening and self._ended is not None and self.session.inbound.is_flooded:
+            self._ended.get_loop().call_soon(self._came)
         for number, told in outcome.stored:
             self.session.stored(number, told)
         if self._was_stored is not None and not self._was_stored.done():
             self._was_stored.set_result(None)
         self._is_busy()
-        self._do_all()
-        # The rows of the same commit follow at once, most often: the acknowledgement goes out with them.
-        if self._ended is not None:
-            self._ended.get_loop().call_soon(self._flush)
+        if self._ended is None:
+            self._do_all()
+        elif not self._is_pump_due:
+            # The rows of the same commit follow at once, most often: the acknowledgement goes out with them.
+            self._is_pump_due = True
+            self._ended.get_loop().call_soon(self._pump_if_due)
 
-    def _serve_read(self, request: ReadRequest | None) -> bool:
-        """Whether a read was served, so that there may be more to do."""
+    def _serve_reads(self, request: ReadRequest | None) -> None:
+        """Serve what is asked for and what is asked for next, as long as there is room for it."""
         request = request or self._pending_read
-        if request is None or self.takes_only:
-            return False
-        if self._outbox_bytes >= OUTBOX_BYTES_MAX:
-            self._pending_read = request
-            return False
-        self._pending_read = None
-        answer(self.session, request, self._the_log(), self._tail)
-        return True
+        while request is not None and not self.takes_only:
+            if self._outbox_bytes >= OUTBOX_BYTES_MAX:
+                break
+            answer(self.session, request, self._the_log(), self._tail)
+            frames, request = self.session.take_answer()
+            self._queue(frames)
+        self._pending_read = request
+
+    def _queue(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            self._outbox.append(frame)
+            self._outbox_bytes += len(frame)
 
     def _cover(self, heads: list[HeldRun]) -> None:
         self.session.cover(protocol_heads.covered(self._the_log().runs(), heads, self._links_at))
@@ -410,3 +415,7 @@ class Connection:
         if self._log is None:
             raise AssertionError("no log is read before the peer is known")
         return self._log
+
+
+def _nothing() -> bytes | None:
+    return None

@@ -1,7 +1,8 @@
-"""What a connection needs of a WebSocket: the relay, registers and simulations each bring their own."""
+"""What a connection needs of a WebSocket, and what it makes use of where there is more."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -25,3 +26,20 @@ class PromptSocket(Socket, Protocol):
     def send_now(self, frames: list[bytes]) -> bool:
         """Send all of them or nothing, without waiting; whether they were sent. Raises nothing."""
         ...
+
+    def receive_now(self) -> bytes | None:
+        """The next frame, if it is here already and nothing speaks against it. Raises as ``receive``."""
+        ...
+
+    def listen(self, came: Callable[[], None]) -> bool:
+        """Have ``came`` called whenever ``receive_now`` may have something; nobody waits in ``receive`` then.
+        False where that cannot be done.
+        """
+        ...
+
+
+class RelaySocket(Socket, Protocol):
+    """A socket that can be asked whether anybody is there."""
+
+    async def answers(self, timeout_s: float) -> bool: ...
+    def abandon(self) -> None: ...

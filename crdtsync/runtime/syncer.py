@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from crdtsync.errors import CrdtsyncError, DamagedStore, LinkClosed, NoRegister, RelayUnreachable
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
@@ -37,7 +37,7 @@ from crdtsync.runtime.progress import PendingCount, Progress, Speedometer
 from crdtsync.runtime.reconnecting import AT_ONCE, Reconnecting, meaning, needs_person
 from crdtsync.runtime.register_home import RegisterHome
 from crdtsync.runtime.role import SYNC_LOCK, hold_role
-from crdtsync.runtime.sockets import Socket
+from crdtsync.runtime.sockets import RelaySocket
 from crdtsync.storage.log import ShopLog, Store
 
 __all__ = ["Progress", "Syncer", "sync_role"]
@@ -59,13 +59,6 @@ LATELY_ROWS: Final = 16
 
 WISH: Final = "sync_wanted"
 """State of the log: another process asks the one that synchronises to do so now."""
-
-
-class RelaySocket(Socket, Protocol):
-    """A socket that can be asked whether anybody is there."""
-
-    async def answers(self, timeout_s: float) -> bool: ...
-    def abandon(self) -> None: ...
 
 
 class Syncer(RegisterHome):

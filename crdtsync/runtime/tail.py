@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from crdtsync.ids import Origin, Position, next_hash
 from crdtsync.protocol.limits import BATCH_BYTES
+from crdtsync.protocol.slab import Portion, Slab
 from crdtsync.storage.log import Batch, ShopLog
 
 
@@ -36,20 +37,32 @@ class Growth:
     documents: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """The last answer in which nothing was skipped: it is the same for every peer whose log is not in it."""
+ANSWERS_MAX = 8
+"""Stretches that are kept encoded: who keeps up reads the newest ones, a frame each."""
 
-    batch: Batch
-    bytes_max: int
-    logs: frozenset[bytes]
 
-    def fits(self, after: int, bytes_max: int, skip_origin: Origin | None) -> bool:
-        return (
-            after == self.batch.start.seq
-            and bytes_max == self.bytes_max
-            and (skip_origin is None or skip_origin.log_id not in self.logs)
-        )
+class _Answer:
+    """Some rows, encoded once: for every peer the same but for what came from its own log."""
+
+    def __init__(self, start: Position, rows: list[Row]) -> None:
+        self.start, self.to = start, Position(rows[-1].seq, rows[-1].h)
+        self._slab = Slab(rows[0].seq, [row.record for row in rows])
+        self._size = sum([len(row.record) for row in rows])
+        self._came: dict[bytes, list[tuple[int, int]]] = {}
+        for place, row in enumerate(rows):
+            if row.origin is not None:
+                self._came.setdefault(row.origin.log_id, []).append((place, row.origin.seq))
+        self._whole = Batch(start, self.to, Portion(self._slab), self._size)
+
+    def without(self, skip: Origin | None) -> Batch:
+        """The rows but for those that came from that log, up to that number in it."""
+        came = self._came.get(skip.log_id) if skip is not None else None
+        if skip is None or came is None:
+            return self._whole
+        left_out = [place for place, seq in came if seq <= skip.seq]
+        records = self._slab.records
+        size = self._size - sum([len(records[place]) for place in left_out])
+        return Batch(self.start, self.to, Portion(self._slab, left_out), size)
 
 
 class Tail:
@@ -60,7 +73,7 @@ class Tail:
         self._bytes_max = bytes_max
         self._rows: list[Row] = []
         self._sizes = [0]
-        self._shared: _Shared | None = None
+        self._answers: dict[tuple[int, int], _Answer] = {}
         self._log_id = b""
 
     def belong_to(self, log_id: bytes) -> None:
@@ -75,7 +88,7 @@ class Tail:
         """Add the rows of one commit, after ``start``. A gap (another process wrote) empties the tail."""
         if not rows:
             return
-        self._shared = None
+        self._answers.clear()
         if start.seq != self.end.seq:
             self.end = start
             self.clear()
@@ -88,42 +101,36 @@ class Tail:
         if size - sizes[0] > 2 * self._bytes_max:
             self._forget(bisect_left(sizes, size - self._bytes_max))
 
+    def let_go(self) -> None:
+        """Keep nothing encoded: who needs it has it."""
+        self._answers.clear()
+
     def clear(self) -> None:
         """Forget the rows; they are read from disk."""
         self._start = self.end
         self._rows = []
         self._sizes = [0]
-        self._shared = None
+        self._answers.clear()
+
+    def bytes_after(self, after: int) -> int:
+        """How much is kept of the rows after seq ``after``."""
+        return self._sizes[-1] - self._sizes[max(0, after - self._start.seq)]
 
     def read(self, after: int, *, bytes_max: int, skip_origin: Origin | None) -> Batch | None:
         """Rows after seq ``after`` as ``ShopLog.read`` gives them, or None if the disk has to be asked."""
         if after < self._start.seq or after >= self.end.seq:
             return None
-        if self._shared is not None and self._shared.fits(after, bytes_max, skip_origin):
-            return self._shared.batch
-        lo = after - self._start.seq
-        before = self._rows[lo - 1] if lo else None
-        start = Position(before.seq, before.h) if before else self._start
-        # Skipped rows count as well here: a frame may be smaller for it, which costs nothing.
-        hi = max(lo + 1, bisect_right(self._sizes, self._sizes[lo] + bytes_max) - 1)
-        rows = self._rows[lo:hi]
-        if skip_origin is None:
-            records = tuple([(row.seq, row.record) for row in rows])
-        else:
-            log_id, seq = skip_origin.log_id, skip_origin.seq
-            records = tuple(
-                [
-                    (row.seq, row.record)
-                    for row in rows
-                    if (origin := row.origin) is None or origin.log_id != log_id or origin.seq > seq
-                ]
-            )
-        to = Position(rows[-1].seq, rows[-1].h)
-        batch = Batch(start, to, records, sum([len(record) for _, record in records]))
-        if len(records) == len(rows):
-            logs = frozenset([row.origin.log_id for row in rows if row.origin is not None])
-            self._shared = _Shared(batch, bytes_max, logs)
-        return batch
+        answer = self._answers.get((after, bytes_max))
+        if answer is None:
+            lo = after - self._start.seq
+            before = self._rows[lo - 1] if lo else None
+            start = Position(before.seq, before.h) if before else self._start
+            # Skipped rows count as well here: a frame may be smaller for it, which costs nothing.
+            hi = max(lo + 1, bisect_right(self._sizes, self._sizes[lo] + bytes_max) - 1)
+            if len(self._answers) >= ANSWERS_MAX:
+                self._answers.clear()
+            answer = self._answers[after, bytes_max] = _Answer(start, self._rows[lo:hi])
+        return answer.without(skip_origin)
 
     def _forget(self, count: int) -> None:
         row = self._rows[count - 1]

@@ -12,7 +12,7 @@ from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.commit_work import Outcome, Work
-from crdtsync.runtime.committer import ShopCommit
+from crdtsync.runtime.shop_commit import ShopCommit
 from crdtsync.storage.log import Store
 
 

@@ -19,7 +19,7 @@ from typing import Final
 from crdtsync.errors import CrdtsyncError
 from crdtsync.ids import ENTRY
 from crdtsync.model.admission import signature_holds
-from crdtsync.model.entry import read_entry
+from crdtsync.model.entry import read_admitted
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.compacting import RECORDS_MIN, is_compactable, plan_compaction
 from crdtsync.runtime.signature_checks import checked_up_to, save_checks
@@ -265,7 +265,7 @@ class _ShopUpkeep:
     def _holds(self, record: bytes) -> bool:
         if record[:1] != ENTRY:
             return True
-        entry = read_entry(record[1:])
+        entry = read_admitted(record[1:])  # Its form was judged before it was stored.
         if signature_holds(entry, self._admission.directory):
             return True
         self._admission.is_stale = True

@@ -6,7 +6,7 @@ reads a view calls ``catch_up`` first; `run` does so after every commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -103,16 +103,14 @@ class ViewKeeper:
         except StorageError:
             return
 
-    def _file(self, start: int, records: tuple[tuple[int, bytes], ...], through: int) -> None:
+    def _file(self, start: int, records: Sequence[tuple[int, bytes]], through: int) -> None:
         rows = [(seq, entry_rows(record)) for seq, record in records if record[:1] == ENTRY]
         with self._store.transaction():
             # Another process may have filed them meanwhile.
             if self._tables.seq(self._log.shop) == start:
                 self._tables.file_entries(self._log.shop, rows, through=through)
 
-    def _read(
-        self, after: int, bytes_max: int = BATCH_BYTES_MAX
-    ) -> tuple[tuple[tuple[int, bytes], ...], int]:
+    def _read(self, after: int, bytes_max: int = BATCH_BYTES_MAX) -> tuple[Sequence[tuple[int, bytes]], int]:
         """Some records after seq ``after``, and the seq up to which they reach; past what is damaged."""
         try:
             batch = self._log.read(after, bytes_max=bytes_max)

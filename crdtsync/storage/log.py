@@ -41,7 +41,7 @@ class Batch:
 
     start: Position
     to: Position
-    records: tuple[tuple[int, bytes], ...]
+    records: Sequence[tuple[int, bytes]]
     records_bytes: int
 
 

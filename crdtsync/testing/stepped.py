@@ -134,7 +134,7 @@ class Wire:
         connection = end.connection
         if not end.is_open or not connection._outbox:
             return False
-        frame = connection._outbox.popleft()
+        frame = connection._outbox.pop(0)
         connection._outbox_bytes -= len(frame)
         connection.frames_sent += 1
         if other.is_open:

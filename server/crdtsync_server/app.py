@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from crdtsync.protocol.about import NONCE_BYTES, About
@@ -80,6 +81,23 @@ class SyncRelay(Protocol):
         ...
 
 
+class RelayApp(Starlette):
+    """Starlette, but for devices that synchronise: the layers between do nothing but wait with each of them,
+    and cost six kilobytes for every device that is connected.
+    """
+
+    def __init__(self, sync: Callable[[WebSocket], Awaitable[None]], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._sync = sync
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if scope["type"] == "websocket" and _route(scope) == SYNC_PATH:
+            await self._sync(WebSocket(scope, receive, send))
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_app(relay: SyncRelay, rooms: Sequence[BaseRoute] = (), *, home: str = "/today") -> Starlette:
     """The application of one relay. ``rooms`` are the pages of its back office, and ``home`` the one that a
     browser is led to. Starting and stopping the relay is part of its lifespan.
@@ -128,13 +146,13 @@ def create_app(relay: SyncRelay, rooms: Sequence[BaseRoute] = (), *, home: str =
         said = await asyncio.to_thread(relay.about, nonce)
         return JSONResponse(said.to_json(), headers={"cache-control": "no-store"})
 
-    return Starlette(
+    return RelayApp(
+        sync,
         routes=[
             Route("/", _front(home if rooms else None)),
             Route(ABOUT_PATH, about),
             Route("/healthz", healthz),
             Route("/metrics", metrics),
-            WebSocketRoute(SYNC_PATH, sync),
             WebSocketRoute(ENROL_PATH, enrol),
             *rooms,
         ],
@@ -152,6 +170,12 @@ def _front(home: str | None) -> Callable[[Request], Awaitable[Response]]:
         return PlainTextResponse(_ABOUT.format(path=SYNC_PATH, address=f"{scheme}://{request.url.netloc}"))
 
     return front
+
+
+def _route(scope: Scope) -> str:
+    """The path within this application, which may be mounted in another one."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _hexadecimal(text: str) -> bytes:

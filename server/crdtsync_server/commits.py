@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.commit_work import CommitObserver, Outcome, Work
@@ -30,32 +28,32 @@ class CountedCommitter(Committer):
         super().__init__(open_store, admissions, observer, now_ms, monotonic_s)
         self._metrics = metrics
         self._came = came
-        self._under_way: Counter[bytes] = Counter()
+        self._under_way: dict[bytes, int] = {}
         self._settled = asyncio.Event()
         self._settled.set()
 
     def submit(self, work: Work) -> None:
-        """Hand over work; ``work.done`` follows. Work without deliveries may come from any thread."""
-        if not work.deliveries:
-            super().submit(work)
-            return
-        self._came(work)
-        shop, done = work.shop, work.done
-        self._under_way[shop] += 1
-        self._settled.clear()
+        """Hand over work; ``work.done`` follows. Work with deliveries comes from the event loop."""
+        if work.deliveries:
+            self._came(work)
+            self._under_way[work.shop] = self._under_way.get(work.shop, 0) + 1
+            self._settled.clear()
+        super().submit(work)
 
-        def count(outcome: Outcome) -> None:
-            self._under_way -= Counter((shop,))
+    def _report(self, work: Work, outcome: Outcome) -> None:
+        if work.deliveries:
+            self._under_way[work.shop] -= 1
+            if not self._under_way[work.shop]:
+                del self._under_way[work.shop]
             if not self._under_way:
                 self._settled.set()
-            self._count(outcome)
-            done(outcome)
-
-        super().submit(replace(work, done=count))
+            if outcome.stored:
+                self._count(outcome)
+        super()._report(work, outcome)
 
     def is_at_work(self, shop: bytes) -> bool:
         """Whether deliveries of that shop are on their way to the disk, or their outcome to the loop."""
-        return self._under_way[shop] > 0
+        return shop in self._under_way
 
     async def settled(self) -> None:
         """Wait until every delivery that was handed over is on disk and its outcome was told."""

@@ -56,7 +56,8 @@ class Contact:
 
     def to_bytes(self) -> bytes:
         """For a log's small state."""
-        return orjson.dumps(asdict(self) | {"log": self.log.hex()})
+        # A copy: what orjson gives takes 4 KB of memory, and logs keep what they wrote last.
+        return memoryview(orjson.dumps(asdict(self) | {"log": self.log.hex()})).tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Contact:

@@ -25,6 +25,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from crdtsync_server.config import RelayConfig
+from crdtsync_server.mailbox import Mailbox
 from crdtsync_server.metrics import RelayMetrics
 
 RETRY_AFTER_S = 5
@@ -46,6 +47,12 @@ SILENT_S = "crdtsync.silent_s"
 
 WRITE = "crdtsync.write"
 """The extension of the ASGI scope that writes messages at once, if the device takes them."""
+
+READ = "crdtsync.read"
+"""The extension of the ASGI scope that gives the next message if it is here already."""
+
+LISTEN = "crdtsync.listen"
+"""The extension of the ASGI scope by which the application is called when something is there to be read."""
 
 UNREAD_BYTES_MAX = 1 << 20
 """Answers to pings that a peer does not read. What the application sends is held back long before."""
@@ -215,6 +222,7 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         # A peer that does not answer our close is not waited for longer than for anything else.
         self.close_timeout = min(self.close_timeout, self.door.config.request_timeout_s)
+        self.queue: Mailbox = Mailbox(self.loop)  # type: ignore[assignment]
         self._waiting_bytes = 0
         self._heard_s = self.loop.time()
 
@@ -237,12 +245,15 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         """Let the application say who has proved who it is."""
         super().handle_connect(event)
+        del self.request
         if not self.close_sent:
             extensions: dict[str, Any] = dict(self.scope.get("extensions") or {})
             self.scope["extensions"] = extensions | {
                 PROVED: self.has_proved,
                 SILENT_S: self.silent_s,
                 WRITE: self.write_now,
+                READ: self.read_now,
+                LISTEN: self.queue.listen,
             }
 
     def data_received(self, data: bytes) -> None:
@@ -280,10 +291,24 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
     async def receive(self) -> ASGIReceiveEvent:
         """The next message for the application."""
         message = await super().receive()
+        self._has_taken(message)
+        return message
+
+    def read_now(self) -> ASGIReceiveEvent | None:
+        """As ``receive``, for a message that is here already: where many wait, each need not wake a task."""
+        if self.queue.empty():
+            return None
+        message = self.queue.get_nowait()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self.transport.resume_reading()
+        self._has_taken(message)
+        return message
+
+    def _has_taken(self, message: ASGIReceiveEvent) -> None:
         data = message.get("bytes") if message["type"] == "websocket.receive" else None
         if data is not None:
             self._waiting_bytes -= len(data) + WAITING_MESSAGE_BYTES
-        return message
 
     def write_now(self, messages: list[bytes]) -> bool:
         """Write all of them at once, or none: whoever does not take them is to be waited for."""
@@ -295,9 +320,11 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
             or self.transport.is_closing()
         ):
             return False
+        # As `self.conn.send_binary` would write them, which copies each three times.
+        parts = self.conn.data_to_send()
         for message in messages:
-            self.conn.send_binary(message)
-        self.transport.write(b"".join(self.conn.data_to_send()))
+            parts += [_frame_head(len(message)), message]
+        self.transport.write(b"".join(parts))
         return True
 
     def handle_cont(self, event: Frame) -> None:
@@ -312,3 +339,12 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
         super().handle_ping()
         if self.transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
             self.door.turn_away(self.transport, "reads-nothing")
+
+
+def _frame_head(length: int) -> bytes:
+    """What stands before a whole binary message of a server (RFC 6455, 5.2: not masked, no extension)."""
+    if length < 126:
+        return bytes((0x82, length))
+    if length < 1 << 16:
+        return b"\x82\x7e" + length.to_bytes(2, "big")
+    return b"\x82\x7f" + length.to_bytes(8, "big")

@@ -207,6 +207,8 @@ class RelayHome(ABC):
         is to be looked at again: the committer is at work in a shop, and its outcome comes first.
         """
         is_done = True
+        for tail in self._tails.values():
+            tail.let_go()
         for shop in [shop for shop, live in self.connections.items() if live]:
             if newest[shop] <= max(self.tail(shop).end.seq, self._others_wrote_to[shop]):
                 continue

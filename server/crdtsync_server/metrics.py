@@ -29,6 +29,18 @@ _NAMESPACE: Final = "crdtsync_relay"
 _PREFIX: Final = _NAMESPACE + "_"
 
 
+class Traffic:
+    """What devices and the relay said to each other since Prometheus last asked. For the event loop: there
+    are more messages than anything else, and counters that are safe from any thread cost a tenth of them.
+    """
+
+    __slots__ = ("frames_received", "frames_received_bytes", "frames_sent", "frames_sent_bytes")
+
+    def __init__(self) -> None:
+        self.frames_received = self.frames_received_bytes = 0
+        self.frames_sent = self.frames_sent_bytes = 0
+
+
 class RelayMetrics:
     """The relay's counters. Incrementing one costs about a microsecond and is safe from any thread."""
 
@@ -75,10 +87,16 @@ class RelayMetrics:
             registry=self.registry,
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096),
         )
-        self.frames_received = self._counter("frames_received", "WebSocket messages received.")
-        self.frames_received_bytes = self._counter("frames_received_bytes", "Bytes of those messages.")
-        self.frames_sent = self._counter("frames_sent", "WebSocket messages sent.")
-        self.frames_sent_bytes = self._counter("frames_sent_bytes", "Bytes of those messages.")
+        self.traffic = Traffic()
+        self._traffic = {
+            name: self._counter(name, text)
+            for name, text in (
+                ("frames_received", "WebSocket messages received."),
+                ("frames_received_bytes", "Bytes of those messages."),
+                ("frames_sent", "WebSocket messages sent."),
+                ("frames_sent_bytes", "Bytes of those messages."),
+            )
+        }
         self.closes = self._counter("closes", "Connections closed by the relay, by close code.", "code")
         self.pairings = self._counter("pairing_attempts", "Pairing codes presented, by result.", "result")
         self.shops = self._gauge("shops", "Shops in the store.")
@@ -94,6 +112,9 @@ class RelayMetrics:
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""
+        counted, self.traffic = self.traffic, Traffic()
+        for name, counter in self._traffic.items():
+            counter.inc(getattr(counted, name))
         return generate_latest(self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

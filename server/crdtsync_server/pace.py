@@ -52,6 +52,11 @@ class Allowance:
         """Until it is not overdrawn any more."""
         return max(0.0, -self._now(now_ms) / self._per_ms)
 
+    @property
+    def is_overdrawn(self) -> bool:
+        """Whether more was spent than there was, when something last came."""
+        return self._left < 0
+
     def is_whole(self, now_ms: int) -> bool:
         """Whether it is as if nothing had ever come."""
         return self._now(now_ms) >= self._most
@@ -70,6 +75,7 @@ class Pace:
         self._now_ms = now_ms
         self._rates = (records_per_s, BURST_RECORDS), (bytes_per_s, BURST_BYTES)
         self._allowances: dict[Device, list[Allowance]] = {}
+        self._overdrawn: set[Device] = set()
         self._slowed_ms: dict[Device, int] = {}
 
     def came(self, who: Device, deliveries: Iterable[Delivery]) -> None:
@@ -87,15 +93,17 @@ class Pace:
         of_records, of_bytes = self._allowances[who]
         of_records.spend(records, now_ms)
         of_bytes.spend(size, now_ms)
+        if of_records.is_overdrawn or of_bytes.is_overdrawn:
+            self._overdrawn.add(who)
 
     def pause_s(self, who: Device) -> float:
         """How long to wait before this device is read again; 0 most often."""
-        allowances = self._allowances.get(who)
-        if allowances is None:
+        if who not in self._overdrawn:
             return 0.0
         now_ms = self._now_ms()
-        wait_ms = max(allowance.wait_ms(now_ms) for allowance in allowances)
+        wait_ms = max(allowance.wait_ms(now_ms) for allowance in self._allowances[who])
         if wait_ms <= 0:
+            self._overdrawn.discard(who)
             return 0.0
         self._slowed_ms[who] = now_ms
         return wait_ms / 1000
@@ -112,3 +120,4 @@ class Pace:
             if all(allowance.is_whole(now_ms) for allowance in allowances) and not self.is_slowed(who):
                 del self._allowances[who]
                 self._slowed_ms.pop(who, None)
+                self._overdrawn.discard(who)

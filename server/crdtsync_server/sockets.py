@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from crdtsync.errors import LinkClosed, MessageTooBig
 from crdtsync.protocol.limits import FRAME_BYTES_MAX
-from crdtsync_server.door import PROVED, SILENT_S, WRITE
+from crdtsync_server.door import LISTEN, PROVED, READ, SILENT_S, WRITE
 from crdtsync_server.metrics import RelayMetrics
 
 
@@ -26,6 +26,9 @@ class WebSocketEnd:
         self.pause_s: Callable[[], float] = lambda: 0.0
         """How long to wait before the next message is read: the device sends faster than it may."""
         self._write: Callable[[list[bytes]], bool] | None = self._extensions.get(WRITE)
+        self._came: Callable[[], None] = lambda: None
+        self._waits = False
+        self._read: Callable[[], Mapping[str, Any] | None] | None = self._extensions.get(READ)
 
     @property
     def _extensions(self) -> dict[str, Any]:
@@ -52,16 +55,17 @@ class WebSocketEnd:
         """
         if self._write is None or not self._open or not self._write(frames):
             return False
-        self._metrics.frames_sent.inc(len(frames))
-        self._metrics.frames_sent_bytes.inc(sum(map(len, frames)))
+        traffic = self._metrics.traffic
+        traffic.frames_sent += len(frames)
+        traffic.frames_sent_bytes += sum(map(len, frames))
         return True
 
     async def send(self, frame: bytes) -> None:
         """Raises ``LinkClosed``."""
         try:
             await self._websocket.send_bytes(frame)
-            self._metrics.frames_sent.inc()
-            self._metrics.frames_sent_bytes.inc(len(frame))
+            self._metrics.traffic.frames_sent += 1
+            self._metrics.traffic.frames_sent_bytes += len(frame)
         except (RuntimeError, WebSocketDisconnect, OSError) as error:
             self._open = False
             raise LinkClosed("the connection broke", code=1006) from error
@@ -72,19 +76,51 @@ class WebSocketEnd:
         """
         if (pause_s := self.pause_s()) > 0:
             await asyncio.sleep(pause_s)
-        message = await self._websocket.receive()
+        frame = self._frame(await self._websocket.receive())
+        if self._reads_no_more:
+            await asyncio.Event().wait()  # Until the connection ends.
+        return frame
+
+    def listen(self, came: Callable[[], None]) -> bool:
+        """Have ``came`` called whenever there may be something for ``receive_now``, from now on; nobody waits
+        in ``receive`` then. Whether the server can do that.
+        """
+        listen = self._extensions.get(LISTEN)
+        if listen is None or self._read is None:
+            return False
+        self._came = came
+        listen(came)
+        return True
+
+    def receive_now(self) -> bytes | None:
+        """As ``receive``, for a frame that is here already; None without one, or where it is to wait."""
+        if self._read is None or self._waits:
+            return None
+        if (pause_s := self.pause_s()) > 0:
+            self._waits = True
+            asyncio.get_running_loop().call_later(pause_s, self._go_on)
+            return None
+        while (message := self._read()) is not None:
+            frame = self._frame(message)
+            if not self._reads_no_more:
+                return frame
+        return None
+
+    def _go_on(self) -> None:
+        self._waits = False
+        self._came()
+
+    def _frame(self, message: Mapping[str, Any]) -> bytes:
         if message["type"] == "websocket.disconnect":
             self._open = False
             raise LinkClosed("the device is gone", code=message.get("code") or 1006)
-        if self._reads_no_more:
-            await asyncio.Event().wait()  # Until the connection ends.
         frame = message.get("bytes")
         if frame is None:
             raise LinkClosed("the device sent text where the protocol has bytes", code=4400)
         if len(frame) > FRAME_BYTES_MAX:
             raise MessageTooBig(f"a frame of {len(frame)} bytes; {FRAME_BYTES_MAX} are allowed")
-        self._metrics.frames_received.inc()
-        self._metrics.frames_received_bytes.inc(len(frame))
+        self._metrics.traffic.frames_received += 1
+        self._metrics.traffic.frames_received_bytes += len(frame)
         return bytes(frame)
 
     async def close(self, code: int, reason: str) -> None:

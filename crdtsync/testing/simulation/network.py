@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from crdtsync.errors import LinkClosed
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.commit_work import Outcome
-from crdtsync.runtime.connection import Connection, Home
+from crdtsync.runtime.connection import Connection
+from crdtsync.runtime.home import Home
 from crdtsync.testing.simulation.timeline import Event, Timeline
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class SimulatedConnection(Connection):
         """The next frame that is to be sent."""
         if not self._outbox:
             return None
-        frame = self._outbox.popleft()
+        frame = self._outbox.pop(0)
         self._outbox_bytes -= len(frame)
         self.frames_sent += 1
         self.bytes_sent += len(frame)

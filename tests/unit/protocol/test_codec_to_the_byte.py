@@ -12,12 +12,14 @@ from crdtsync.protocol.codec import decode, encode, frames
 from crdtsync.protocol.messages import (
     About,
     Documents,
+    Excerpt,
     Heads,
     HeldRun,
     Pack,
     Presence,
     Records,
 )
+from crdtsync.protocol.slab import Portion, Slab
 from crdtsync.testing.messages import one_of_each
 
 EXAMPLES = {type(message).__name__: message for message in one_of_each()}
@@ -190,25 +192,48 @@ def test_what_fills_its_parts_to_the_byte_says_with_the_last_one_that_it_is():
     ]
 
 
-BROUGHT = Records(START, PLACE, (2, 5), (b"Eone", b"Etwo"))
+BROUGHT = (b"Eone", b"Etwo" * 100, b"Ethree" * 20_000, b"E")
 
 
-def test_what_a_commit_brought_is_encoded_once_for_every_register():
-    assert encode(replace(BROUGHT)) is encode(replace(BROUGHT))
+def excerpt(left_out=(), *, first=3, start=START, to=PLACE, records=BROUGHT):
+    return Excerpt(start, to, Portion(Slab(first, records), left_out))
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"start": PLACE},
-        {"to": Position(6, LINK)},
-        {"fills": (1, 5)},
-        {"seqs": (3, 5)},
-        {"records": (b"Eone", b"Eother")},
-    ],
-    ids=["start", "to", "fills", "seqs", "records"],
+    "left_out",
+    [(), (0,), (1,), (3,), (0, 1), (1, 2), (0, 3), (1, 3), (0, 1, 2), (0, 2, 3)],
+    ids=lambda places: f"without {list(places)}",
 )
-def test_what_differs_from_what_was_encoded_last_has_a_frame_of_its_own(change):
-    encode(BROUGHT)
-    other = replace(BROUGHT, **change)
-    assert decode(encode(other)) == other
+@pytest.mark.parametrize("first", [1, 2, 200, 2**40])
+def test_an_excerpt_is_read_as_the_records_that_were_not_left_out(left_out, first):
+    message = excerpt(left_out, first=first)
+    seqs = tuple(first + place for place in range(4) if place not in left_out)
+    records = tuple(record for place, record in enumerate(BROUGHT) if place not in left_out)
+    assert encode(message) == encode(Records(START, PLACE, seqs, records))
+    assert tuple(message.rows) == tuple(zip(seqs, records, strict=True))
+    assert len(message.rows) == len(seqs)
+    assert message.rows[-1] == (seqs[-1], records[-1])
+
+
+@pytest.mark.parametrize("count", [15, 16, 17, 300, 0xFFFF, 0x10000])
+def test_an_excerpt_of_many_records_is_to_the_byte_what_records_are(count):
+    """Of more than one frame has it goes as parts; its bytes are the same."""
+    records = [b"E"] * count
+    left_out = tuple(range(5, count, 7))
+    seqs = tuple(seq for seq in range(1, count + 1) if seq - 1 not in left_out)
+    frame = encode(Records(START, PLACE, seqs, (b"E",) * len(seqs)))
+    assert encode(excerpt(left_out, first=1, records=records)) == frame
+
+
+def test_what_a_commit_brought_is_encoded_once_for_every_register():
+    one = excerpt()
+    assert encode(one) is encode(replace(one))
+
+
+@pytest.mark.parametrize("change", [{"start": PLACE}, {"to": Position(6, LINK)}], ids=["start", "to"])
+def test_what_is_told_from_another_place_has_a_frame_of_its_own(change):
+    one = excerpt()
+    encode(one)
+    other = replace(one, **change)
+    read = decode(encode(other))
+    assert (read.start, read.to, read.records) == (other.start, other.to, BROUGHT)

@@ -19,6 +19,7 @@ class Shelf:
         self.inbound.acknowledge_at_once = at_once
 
     def told(self):
+        self.inbound.acknowledge_stored()
         said, self.said[:] = list(self.said), []
         return said
 
@@ -43,6 +44,15 @@ def test_an_advance_without_records_moves_the_cursor():
     shelf.inbound.on_records(records(0, 5))
     shelf.store()
     assert shelf.told() == [Ack(at(5))]
+
+
+def test_what_was_stored_together_is_acknowledged_once():
+    shelf = Shelf()
+    shelf.inbound.on_records(records(0, 5, 5))
+    shelf.inbound.on_records(records(5, 9, 9))
+    shelf.store()
+    assert shelf.told() == [Ack(at(9))]
+    assert shelf.told() == []
 
 
 def test_nothing_is_acknowledged_before_it_is_on_disk():

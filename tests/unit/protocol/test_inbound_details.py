@@ -24,6 +24,7 @@ class Shelf:
             self.inbound.on_stored(delivery.number)
 
     def told(self):
+        self.inbound.acknowledge_stored()
         said, self.said[:] = list(self.said), []
         return said
 

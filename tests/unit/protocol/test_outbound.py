@@ -6,6 +6,7 @@ from crdtsync.protocol import limits
 from crdtsync.protocol.codec import decode, encode
 from crdtsync.protocol.messages import Ack, Cut, Pack, Records, Want
 from crdtsync.protocol.outbound import Outbound
+from crdtsync.protocol.slab import Portion, Slab
 from crdtsync.protocol.work import ReadRequest
 from crdtsync.testing.talk import at
 
@@ -438,7 +439,7 @@ def test_rows_in_a_list_that_changes_are_sent_as_they_are_now():
 
 
 def test_what_a_commit_brought_is_one_frame_for_all_peers_that_are_at_the_same_place():
-    rows = ((1, b"Eone"), (2, b"Etwo"))
+    rows = Portion(Slab(1, [b"Eone", b"Etwo"]))
     frames = []
     for _ in range(2):
         desk = Desk(end=2)
@@ -449,7 +450,7 @@ def test_what_a_commit_brought_is_one_frame_for_all_peers_that_are_at_the_same_p
 
 
 def test_the_same_rows_from_another_place_are_another_frame():
-    rows = ((3, b"Eone"), (4, b"Etwo"))
+    rows = Portion(Slab(3, [b"Eone", b"Etwo"]))
     starts = []
     for start in (1, 2):
         desk = Desk(end=4)

@@ -11,7 +11,7 @@ from crdtsync.ids import ENTRY, START, Position, update_record
 from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime import batches
-from crdtsync.runtime import committer as committing
+from crdtsync.runtime import shop_commit as committing
 from crdtsync.runtime.admission import Admission
 from crdtsync.runtime.commit_work import Work
 from crdtsync.runtime.committer import Committer
@@ -363,3 +363,23 @@ async def test_a_state_that_is_compacted_in_a_commit_is_passed_on_with_what_else
     with closing(SqliteStore(path)) as store:
         hashes = [store.shop(shop).hash_at(seq) for seq in range(1, len(owners) + 2)]
     assert [(row.seq, row.h) for growth in growths for row in growth.rows] == list(enumerate(hashes, start=1))
+
+
+async def test_what_one_turn_of_the_loop_brings_is_one_commit_where_more_than_one_comes_at_a_time(sold, path):
+    shop, owners, own = sold
+    growths = Growths()
+    admission = Admission(shop)
+    committer = Committer(lambda: SqliteStore(path), lambda _: admission, growths, lambda: 0, lambda: 0.0)
+    committer.start()
+    committer._was_alone = False
+    loop, dones, start = asyncio.get_running_loop(), [], START
+    for number, rows in enumerate((owners, own[:1], own[1:]), start=1):
+        part = delivery(number, start, rows)
+        done = loop.create_future()
+        committer.submit(Work(shop, PEER, "relay", done.set_result, [part]))
+        dones.append(done)
+        start = part.cursor
+    outcomes = await asyncio.gather(*dones)
+    await committer.stop()
+    assert [outcome.error for outcome in outcomes] == [None] * 3
+    assert [len(growth.rows) for growth in growths] == [len(owners) + len(own)]

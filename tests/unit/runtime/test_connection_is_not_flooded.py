@@ -59,3 +59,40 @@ async def test_reading_stops_while_nothing_is_stored_and_goes_on_after(connectio
     assert connection._socket.taken == 11
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
+
+
+class Listened(EndlessSocket):
+    """The same peer, on a socket that tells when something has come."""
+
+    def listen(self, came):
+        self.came = came
+        return True
+
+    def receive_now(self):
+        start = START if self.taken == 0 else Position(self.taken, bytes([1] * 32))
+        self.taken += 1
+        to = Position(self.taken, bytes([1] * 32))
+        return encode(Records(start, to, (self.taken,), (RECORD,)))
+
+    async def send(self, frame):
+        """Its challenge is all that it says."""
+
+    async def close(self, code, reason):
+        self.closed = code
+
+
+async def test_what_has_come_already_is_one_piece_of_work_and_reading_goes_on_when_it_is_stored(connection):
+    socket = Listened()
+    heard = Connection(connection.home, socket, connection.session)
+    heard.certificate = connection.certificate
+    running = asyncio.create_task(heard.run())
+    await let_it_run()
+    socket.came()
+    [first] = connection.work
+    assert (len(first.deliveries), socket.taken) == (10, 10)
+    first.done(Outcome(stored=[(delivery.number, ()) for delivery in first.deliveries]))
+    await let_it_run()
+    assert [len(work.deliveries) for work in connection.work] == [10, 10]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert socket.closed == 1000
