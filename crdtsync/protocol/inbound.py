@@ -55,6 +55,11 @@ class Inbound:
         self._take(START, restart=True)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything of the peer's log has come on this connection."""
+        return self._deliveries > 0
+
+    @property
     def is_quiet(self) -> bool:
         """Everything received is stored, and nothing is wanted."""
         return not self.under_way and not self.wanted

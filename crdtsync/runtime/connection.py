@@ -31,7 +31,7 @@ from crdtsync.runtime.commit_work import Outcome, Work
 from crdtsync.runtime.comparison import DocumentComparison
 from crdtsync.runtime.home import Home
 from crdtsync.runtime.proof import check_proof
-from crdtsync.runtime.revoked import CUT_OFF, has_handed_over, who_only_takes
+from crdtsync.runtime.revoked import CUT_OFF, HANDED_OVER, has_handed_over, who_only_takes
 from crdtsync.runtime.sockets import PromptSocket, Socket
 from crdtsync.runtime.tail import Tail
 from crdtsync.storage.log import ShopLog
@@ -258,7 +258,7 @@ class Connection:
                 if not ready.asks:
                     break
             if self.error is None and self.takes_only and has_handed_over(self.session):
-                self.close(AccessDenied(CUT_OFF), 4401)
+                self.close(AccessDenied(CUT_OFF), HANDED_OVER)
         except Exception as error:  # The boundary of a connection, see `_fail`.
             self._fail(error)
 

@@ -20,6 +20,7 @@ from crdtsync.errors import (
     WrongRelayKey,
 )
 from crdtsync.protocol.backoff import delay_ms
+from crdtsync.runtime.revoked import HANDED_OVER
 
 STEADY_S: Final = 30.0
 """A connection that lasted so long was a good one: after it, waiting begins anew."""
@@ -35,7 +36,7 @@ LOOK_UP_EVERY_S: Final = 1.0
 AT_ONCE = 4512
 """The close code of an end whose log goes on under a new id: connect again at once."""
 
-REFUSED = (4401, 4403)
+REFUSED = (HANDED_OVER, 4403)
 """Close codes of a relay that knows this device and refuses it."""
 
 _FOR_A_PERSON = (

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from crdtsync.errors import AccessDenied, CrdtsyncError, DamagedStore
+from crdtsync.errors import AccessDenied, CrdtsyncError, DamagedStore, LinkClosed
 from crdtsync.ids import ENTRY, ID_BYTES, START, Position
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.signature import PrivateKey
@@ -42,6 +42,7 @@ from crdtsync.runtime.link_trouble import (
     save_unmended,
 )
 from crdtsync.runtime.progress import save_pace
+from crdtsync.runtime.revoked import HANDED_OVER
 from crdtsync.runtime.tail import Growth, Row, Tail
 from crdtsync.runtime.writer import read_head
 from crdtsync.storage.log import ShopLog, Store
@@ -83,6 +84,7 @@ class RegisterHome:
         self._admission = Admission(identity.shop)
         self._tail = Tail(self._log.end, TAIL_BYTES_MAX)
         self._has_met = False
+        self._said_seq = 0
         self._sent_by: Outbound | None = None
         self._unmended = frozenset(load_unmended(self._log))
         self._is_slowed = load_slowed(self._log) is not None
@@ -94,6 +96,13 @@ class RegisterHome:
         rest goes on its way at once, and the relay is asked for it.
         """
         return isinstance(error, DamagedStore) and self._mend(error)
+
+    def has_more(self, error: CrdtsyncError) -> bool:
+        """Whether this register was cut off, and something was recorded here since its hello: what it has is
+        still taken, so it comes once more.
+        """
+        is_cut_off = isinstance(error, LinkClosed) and error.code == HANDED_OVER
+        return is_cut_off and self._log.end.seq > self._said_seq
 
     def make_reader(self, open_store: Callable[[], Store]) -> Reader:
         """What answers questions about documents: a thread, unless a simulation has something of its own."""
@@ -130,6 +139,7 @@ class RegisterHome:
         if peer is not None:
             log_id = peer.log_id
         cursor = self._log.cursor(log_id) if log_id else None
+        self._said_seq = self._log.end.seq
         return Me(
             shop=self._identity.shop,
             device=self._identity.device,

@@ -32,6 +32,9 @@ from crdtsync.storage.log import Run, ShopLog
 CUT_OFF: Final = "this device was revoked: what it had not sent is kept until a person decides"
 """What a revoked device is told when it has handed over what it had."""
 
+HANDED_OVER: Final = 4401
+"""Close code: all that a revoked device had when it said hello is taken."""
+
 N_MAX: Final = 1 << 62
 
 HAND_OVER: Final = "this device was revoked: what it has not sent is still taken"
@@ -49,14 +52,18 @@ def who_only_takes(certificate: Certificate, me: Me) -> tuple[Certificate, Me]:
 
 
 def has_handed_over(session: Session) -> bool:
-    """Whether all that the device had when it said hello is on disk here, apart or not, and told."""
+    """Whether all that the device had when it said hello is on disk here, apart or not, and told.
+
+    A number says nothing where nothing came: a copied disk, or one that was put back, has another log of the
+    same id, and gives it a new one as soon as it has read our hello.
+    """
     inbound, peer = session.inbound, session.peer
     return (
         session.is_live
         and peer is not None
         and not inbound.under_way
         and inbound.got == inbound.stored
-        and inbound.stored.seq >= peer.end.seq
+        and (inbound.stored == peer.end or (inbound.has_begun and inbound.stored.seq >= peer.end.seq))
     )
 
 

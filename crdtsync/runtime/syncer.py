@@ -252,7 +252,7 @@ class Syncer(RegisterHome):
             self._note(error, is_over=is_over)
         pause_s = self._reconnecting.pause_s(error, lasted_s)
         if is_over or (until_in_step and not is_at_once):
-            raise error
+            raise meaning(error)
         return pause_s
 
     async def _attempt(self, url: str, stop: asyncio.Event, *, until_in_step: bool) -> CrdtsyncError | None:
@@ -260,7 +260,7 @@ class Syncer(RegisterHome):
         try:
             await self._connect_once(url, stop, until_in_step=until_in_step)
         except CrdtsyncError as error:
-            return meaning(error)
+            return error if self.has_more(error) else meaning(error)
         except Exception as error:  # The boundary of an attempt: no fault of ours may stop a till for ever.
             return CrdtsyncError(f"an internal error: {error!r}")
         self.error = None

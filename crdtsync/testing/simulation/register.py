@@ -241,7 +241,7 @@ class SimulatedSyncer(RegisterHome):
 
     def _failed(self, error: CrdtsyncError) -> None:
         machine = self._machine
-        self.error = error = meaning(error)
+        self.error = error = error if self.has_more(error) else meaning(error)
         machine.shop.saw_error(machine, error)
         if self.mended(error):
             machine.shop.story.tell(machine.name, f"sets a record apart: {error}")
