@@ -21,6 +21,7 @@ from crdtsync.model.certificate import Certificate, build_certify
 from crdtsync.runtime.admission import Admission, Rejection
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.keyfile import write_key
+from crdtsync.runtime.revoked import in_log, other_version
 from crdtsync.runtime.role import hold_role
 from crdtsync.storage.log import Refusal, ShopLog, Store
 from crdtsync.storage.sqlite import SqliteStore
@@ -221,12 +222,17 @@ def _pieces(log: ShopLog) -> Iterator[list[Row]]:
 def _take(
     store: Store, log: ShopLog, admission: Admission, rows: list[Row], log_id: bytes, now_ms: int
 ) -> int:
-    taken = 0
+    taken, tops = 0, dict[bytes, int]()
     with store.transaction():
         admission.is_stale = True
         admission.refresh(log)
         judged = admission.judge([record for _, record in rows], "relay")
-        for (seq, record), verdict in zip(rows, judged, strict=True):
+        for (seq, record), alone in zip(rows, judged, strict=True):
+            # What was on hold on the relay before is on hold here, and what is here stays.
+            if isinstance(alone, Item):
+                verdict = other_version(log, alone, admission.directory, tops) or alone
+            else:
+                verdict = in_log(log, record, alone) or alone
             if isinstance(verdict, Item):
                 taken += log.append(verdict) is not None
             else:

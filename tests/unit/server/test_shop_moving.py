@@ -6,12 +6,14 @@ import pytest
 
 from crdtsync.errors import DamagedStore, NotAStore, RoleTaken, SetupError, StillPending, UnknownShop
 from crdtsync.ids import entry_record
+from crdtsync.model.certificate import build_revoke
 from crdtsync.model.chain import Shop
-from crdtsync.model.entry import read_entry
-from crdtsync.model.sealed import join, split
+from crdtsync.model.entry import Head, read_entry
+from crdtsync.model.sealed import join, seal, split
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.protocol.heads import root_digest
-from crdtsync.runtime.admission import entry_item
+from crdtsync.runtime.admission import Admission, entry_item
+from crdtsync.runtime.taking import take_records
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.clock import seeded_bytes
@@ -21,6 +23,7 @@ from crdtsync_server.backup import back_up
 from crdtsync_server.backup_file import MAGIC
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import opened
+from crdtsync_server.owner import OwnerChain, owner_item
 from crdtsync_server.restore import restore_from
 from crdtsync_server.shop_moving import erase_shop, export_shop, import_shop
 from crdtsync_server.waiting import waiting
@@ -201,3 +204,64 @@ def test_a_relay_put_back_without_its_key_is_certified_by_the_owner_anew(relay, 
     with opened(tmp_path / "new") as (access, store):
         assert [one["payload"]["role"] for one in waiting(store.shop(relay.shops["Cave"]))] == ["relay"]
         assert not access.keys.has_owner_key(relay.shops["Cave"])
+
+
+class Stolen:
+    """A shop whose till was stolen and cut off, and what it brought then: another version of its second sale,
+    which is on hold.
+    """
+
+    def __init__(self, relay):
+        till = relay.tills["Cave"]
+        with opened(relay.root) as (access, store):
+            access.revoke(store, relay.shops["Cave"], till.author, "stolen")
+        body = {**till.entries[2].body, "op": "thief"}
+        self.forged = read_entry(seal(body, till.key))
+        with opened(relay.root) as (_, store):
+            admission = Admission(relay.shops["Cave"])
+            rows = [(1, entry_record(self.forged.sealed))]
+            taken = take_records(store, admission, b"a thief's log id", "revoked", rows, 0)
+        assert [one.code for one in taken.refused] == ["revoked"]
+
+    def is_held(self, root, shop):
+        with opened(root) as (_, store):
+            log = store.shop(shop)
+            facts = self.forged.facts
+            assert not log.holds(facts.link, facts.chain, facts.n)
+            return [(row.code, row.held, row.digest) for row in log.apart()] == [
+                ("revoked", True, self.forged.link)
+            ]
+
+
+def test_what_is_on_hold_is_on_hold_on_the_next_relay_too(relay, path, tmp_path):
+    """Below a head it looks known; here, as there, the log shows that it was not."""
+    stolen = Stolen(relay)
+    relay.export(path, passphrase=PASSPHRASE)
+    for _ in range(2):
+        assert take_in(tmp_path / "new", path).not_admitted == 1
+        assert stolen.is_held(tmp_path / "new", relay.shops["Cave"])
+
+
+def test_what_is_in_the_log_is_not_put_on_hold_by_a_second_import(relay, path, tmp_path):
+    """As of a relay that was put back: its revocation names older heads than there are entries."""
+    till = relay.tills["Cave"]
+    with opened(relay.root) as (access, store):
+        log = store.shop(relay.shops["Cave"])
+        chain = OwnerChain.read(log)
+        head = Head(till.end.chain, till.entries[9].link, 10)
+        payload = build_revoke(till.author, [head], reason="stolen")
+        key = access.keys.owner_key(log.shop)
+        with store.transaction():
+            log.append(owner_item(chain.next_entry("revoke", payload, key, access.clock)))
+    relay.export(path)
+    for _ in range(2):
+        assert take_in(tmp_path / "new", path, None).not_admitted == 0
+    with opened(tmp_path / "new") as (_, store):
+        assert root_digest(store.shop(relay.shops["Cave"]).runs(till.end.chain)) == root_digest(
+            log_runs(relay, till)
+        )
+
+
+def log_runs(relay, till):
+    with relay.log("Cave") as log:
+        return log.runs(till.end.chain)
