@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import msgpack
 
-from crdtsync.errors import DamagedStore, NotAStore, SetupError, StillPending
-from crdtsync.ids import ID_BYTES, Item
+from crdtsync.errors import DamagedStore, NotAStore, NotPermitted, SetupError, StillPending
+from crdtsync.ids import ENTRY, ID_BYTES, Item, record_digest
 from crdtsync.model.certificate import Certificate, build_certify
 from crdtsync.runtime.admission import Admission, Rejection
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.keyfile import write_key
+from crdtsync.runtime.quarantine import DAMAGED
 from crdtsync.runtime.revoked import in_log, other_version
 from crdtsync.runtime.role import hold_role
 from crdtsync.storage.log import Refusal, ShopLog, Store
@@ -141,8 +142,8 @@ def import_shop(
             rows: list[Row] = [tuple(row) for row in msgpack.unpackb(file.piece(digest))]
             taken += _take(store, log, admission, rows, manifest["log"], access.clock.now_ms())
         for digest in tables["apart"]["pieces"]:
-            record, *_ = msgpack.unpackb(file.piece(digest))
-            taken += _take(store, log, admission, [(0, record)], manifest["log"], access.clock.now_ms())
+            row = msgpack.unpackb(file.piece(digest))
+            taken += _take_apart(store, log, admission, row, manifest["log"], access.clock.now_ms())
     for name, key in keys.items():
         if not (access.keys.folder / name).exists():
             write_key(access.keys.folder / name, key)
@@ -238,6 +239,20 @@ def _take(
             else:
                 log.refuse(log_id, _refusal(seq, verdict), record, now_ms)
     return taken
+
+
+def _take_apart(
+    store: Store, log: ShopLog, admission: Admission, row: list[Any], log_id: bytes, now_ms: int
+) -> int:
+    """Judge again what the relay before kept apart, or keep it as it is. An entry bears a signature. Of a
+    change nothing tells here who brought it, and whether it is what somebody wrote if it was damaged.
+    """
+    record, code, reason, held, at_ms = row
+    if record[:1] == ENTRY or code not in (NotPermitted.code, DAMAGED):
+        return _take(store, log, admission, [(0, record)], log_id, now_ms)
+    with store.transaction():
+        log.refuse(log_id, Refusal(0, record_digest(record), code, reason, held), record, at_ms)
+    return 0
 
 
 def _refusal(seq: int, verdict: Rejection) -> Refusal:

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from crdtsync.errors import DamagedStore, NotAStore, RoleTaken, SetupError, StillPending, UnknownShop
-from crdtsync.ids import entry_record
+from crdtsync.ids import Item, entry_record, record_digest, split_update_record, update_record
 from crdtsync.model.certificate import build_revoke
 from crdtsync.model.chain import Shop
 from crdtsync.model.entry import Head, read_entry
@@ -16,6 +16,7 @@ from crdtsync.runtime.admission import Admission, entry_item
 from crdtsync.runtime.taking import take_records
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing import yjs_bytes
 from crdtsync.testing.clock import seeded_bytes
 from crdtsync.testing.records import made_up_update
 from crdtsync.testing.till import MemoryTill
@@ -240,6 +241,40 @@ def test_what_is_on_hold_is_on_hold_on_the_next_relay_too(relay, path, tmp_path)
     for _ in range(2):
         assert take_in(tmp_path / "new", path).not_admitted == 1
         assert stolen.is_held(tmp_path / "new", relay.shops["Cave"])
+
+
+def test_a_change_that_nobody_vouched_for_gets_into_no_catalogue_by_an_import(relay, path, tmp_path):
+    """Who brought a change is not in the file: what was refused for that stays refused, and what was found
+    damaged is nobody's change any more.
+    """
+    shop = relay.shops["Cave"]
+    price = yjs_bytes.entry("CM-19/name", b"\x77" + yjs_bytes.text("free"))
+    by_a_thief = update_record("catalogue", yjs_bytes.update(price))
+    note = yjs_bytes.item(4, yjs_bytes.text("2"), root="a")
+    damaged = update_record("x/a", yjs_bytes.update(note))
+    with opened(relay.root) as (_, store):
+        taken = take_records(store, Admission(shop), b"a thief's log id", "revoked", [(1, by_a_thief)], 0)
+        assert [one.code for one in taken.refused] == ["not-permitted"]
+        with store.transaction():
+            seq = store.shop(shop).append(update_item(damaged))
+        with store.transaction():
+            store.database.write("UPDATE record SET crc = crc + 1 WHERE bytes = ?", (damaged,))
+            assert store.shop(shop).set_damaged_apart(seq, 5)
+    assert relay.export(path, passphrase=PASSPHRASE).apart == 2
+    for _ in range(2):
+        take_in(tmp_path / "new", path)
+        with opened(tmp_path / "new") as (_, store):
+            log = store.shop(shop)
+            assert {row.name for row in log.documents()} & {"catalogue", "x/a"} == set()
+            assert [(row.code, row.record) for row in log.apart()] == [
+                ("not-permitted", by_a_thief),
+                ("damaged", damaged),
+            ]
+
+
+def update_item(record):
+    document, _ = split_update_record(record)
+    return Item(record, document, record_digest(record))
 
 
 def test_what_is_in_the_log_is_not_put_on_hold_by_a_second_import(relay, path, tmp_path):
