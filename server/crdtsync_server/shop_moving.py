@@ -29,6 +29,7 @@ from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.access import Access
 from crdtsync_server.backup_file import BackupFile, BackupWriter
 from crdtsync_server.backup_keys import sealed_keys, unsealed_keys
+from crdtsync_server.dashboard.database import erase_office
 from crdtsync_server.folder import BACKUP_LOCK, DataFolder
 from crdtsync_server.owner import OwnerChain, owner_item
 from crdtsync_server.restored import begin_generation
@@ -171,6 +172,7 @@ def erase_shop(
         # First what its registers are told: a relay that was interrupted here still has all of it.
         access.moved.note(shop, told)
         kept = access.keys.retire_owner_keys(shop)
+        erase_office(folder, shop)
         with store.transaction():
             store.erase_shop(shop)
         access.moved.forget(shop)

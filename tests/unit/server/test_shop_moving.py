@@ -13,6 +13,7 @@ from crdtsync.model.sealed import join, seal, split
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.protocol.heads import root_digest
 from crdtsync.runtime.admission import Admission, entry_item
+from crdtsync.runtime.clock import SystemClock
 from crdtsync.runtime.taking import take_records
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
@@ -22,6 +23,9 @@ from crdtsync.testing.records import made_up_update
 from crdtsync.testing.till import MemoryTill
 from crdtsync_server.backup import back_up
 from crdtsync_server.backup_file import MAGIC
+from crdtsync_server.dashboard.history import Difference, Journal
+from crdtsync_server.dashboard.reception import Books
+from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import opened
 from crdtsync_server.owner import OwnerChain, owner_item
@@ -164,6 +168,33 @@ def test_erasing_a_shop_leaves_its_neighbour_as_it_is(relay, path):
         assert access.moved.told(relay.shops["Cave"]) == ""
         assert access.moved.told(relay.shops["Bar"]) is None
         assert not access.make_lost_shop(store, relay.shops["Cave"])
+
+
+def test_the_back_office_keeps_nothing_of_an_erased_shop_either(relay):
+    """Views of every sale, names and sessions of its people, who changed what."""
+    for name in ("Cave", "Bar"):
+        visit_back_office(relay, name)
+    relay.erase()
+    left = [path.name for path in relay.folder.office_views.iterdir()]
+    assert left == [f"{relay.shops['Bar'].hex()}.sqlite"]
+    with closing(Books(relay.folder, SystemClock(), seeded_bytes(6))) as books:
+        assert books.accounts.shops() == {relay.shops["Bar"]}
+    on_disk = b"".join(path.read_bytes() for path in relay.root.glob("office.sqlite*"))
+    assert b"Bar's owner" in on_disk
+    assert b"Cave's" not in on_disk
+
+
+def visit_back_office(relay, name):
+    shop = relay.shops[name]
+    with opened(relay.root) as (access, store):
+        office = OfficeShop(store, shop, relay.folder.office_views, access, SystemClock(), seeded_bytes(5))
+        assert office.file_some(lambda: False)
+        office.close()
+    with closing(Books(relay.folder, SystemClock(), seeded_bytes(name.encode()[0]))) as books:
+        account, _ = books.accounts.create(shop, f"{name}'s owner", "owner")
+        books.sessions.begin(account, address="::1", agent=f"{name}'s browser")
+        change = {"CM-19": [Difference("name", None, f"{name}'s wine")]}
+        Journal(books.database).note(shop, change, at_ms=5, device=None, account=f"{name}'s owner")
 
 
 def test_an_export_that_lacks_something_is_no_reason_to_erase(relay, path):
