@@ -63,7 +63,12 @@ class DeviceHold:
     @property
     def approvable(self) -> int:
         """How many of the entries a person may approve."""
-        return sum(one.can_be_approved for one in self.entries)
+        return len(self.approvable_links)
+
+    @property
+    def approvable_links(self) -> list[bytes]:
+        """The links of these."""
+        return [one.entry.link for one in self.entries if one.can_be_approved]
 
 
 def on_hold(log: ShopLog) -> list[DeviceHold]:
