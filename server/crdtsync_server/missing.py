@@ -8,9 +8,11 @@ missed by anybody: see the page on durability.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any, Final, Literal
 
@@ -108,6 +110,7 @@ def untold(log: ShopLog) -> list[Missing]:
 
 
 def _holes(log: ShopLog, directory: Directory) -> Iterator[Missing]:
+    on_hold = cache(lambda: _on_hold(log, directory))
     for chain, intervals in _intervals(log).items():
         for (_, hi), (lo, _) in pairwise([(0, 0), *intervals]):
             if lo <= hi + 1:
@@ -115,7 +118,7 @@ def _holes(log: ShopLog, directory: Directory) -> Iterator[Missing]:
             device, name = _whose(log, directory, chain)
             after = last_number(log, chain, hi) if hi else None
             before = _next_number(log, chain, lo)
-            for first, last in difference([(hi + 1, lo - 1)], _on_hold(log, directory, chain)):
+            for first, last in difference([(hi + 1, lo - 1)], on_hold().get(chain, [])):
                 yield Missing("hole", device, name, chain, first, last, after=after, before=before)
 
 
@@ -128,10 +131,11 @@ def _tails(log: ShopLog, directory: Directory) -> Iterator[Missing]:
         known = furthest.get(mention.chain)
         if known is None or (known.n, known.number or "") < (mention.n, mention.number or ""):
             furthest[mention.chain] = mention
+    on_hold = cache(lambda: _on_hold(log, directory))
     for chain, mention in furthest.items():
         end = ends.get(chain, 0)
         device, name = _whose(log, directory, chain)
-        for first, last in difference([(end + 1, mention.n)], _on_hold(log, directory, chain)):
+        for first, last in difference([(end + 1, mention.n)], on_hold().get(chain, [])):
             yield Missing(
                 "tail",
                 device,
@@ -145,16 +149,18 @@ def _tails(log: ShopLog, directory: Directory) -> Iterator[Missing]:
             )
 
 
-def _on_hold(log: ShopLog, directory: Directory, chain: bytes) -> list[Interval]:
-    """Numbers of a chain that wait for a person, and are what its device signed: they are here."""
-    numbers = set()
+def _on_hold(log: ShopLog, directory: Directory) -> dict[bytes, list[Interval]]:
+    """By chain, the numbers that wait for a person and are what their device signed: they are here. O(what is
+    kept apart).
+    """
+    numbers = defaultdict[bytes, set[int]](set)
     for apart in log.apart():
         if apart.held and apart.record[:1] == ENTRY:
             with suppress(RecordError):
                 entry = read_entry(apart.record[1:])
-                if entry.facts.chain == chain and signature_holds(entry, directory):
-                    numbers.add(entry.facts.n)
-    return [(n, n) for n in sorted(numbers)]
+                if signature_holds(entry, directory):
+                    numbers[entry.facts.chain].add(entry.facts.n)
+    return {chain: [(n, n) for n in sorted(found)] for chain, found in numbers.items()}
 
 
 def _intervals(log: ShopLog) -> dict[bytes, list[tuple[int, int]]]:
