@@ -43,9 +43,9 @@ class OnHold:
 
     @property
     def number(self) -> str | None:
-        """Of a ticket its number."""
+        """Of a ticket its number, if it is one that can be shown."""
         number = self.entry.body.get("num")
-        return number if isinstance(number, str) else None
+        return number if isinstance(number, str) and number.isprintable() else None
 
 
 @dataclass(frozen=True, slots=True)
