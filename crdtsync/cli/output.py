@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from shutil import get_terminal_size
-from typing import Any
+from typing import Any, Final
 
 import click
 import orjson
@@ -56,11 +57,16 @@ def print_notices(notices: Sequence[str]) -> None:
         click.echo(f"note: {notice}", err=True)
 
 
+_COMMANDS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What commands a terminal, or turns a line. A ticket number of a stolen register may hold anything."""
+
+
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
     """Print columns under their titles; the columns numbered in ``right`` are set to the right.
 
     Where the terminal is narrower than that, each row is printed as lines of its own, with their titles.
     """
+    rows = [[_COMMANDS.sub(" ", cell) for cell in row] for row in rows]
     table = [titles, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(titles))]
     if sys.stdout.isatty() and sum(widths) + 2 * (len(widths) - 1) > get_terminal_size().columns:

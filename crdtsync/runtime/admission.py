@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from crdtsync.errors import CrdtsyncError, RecordError
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, Item, record_digest, split_update_record
-from crdtsync.model.admission import Verdict, judge_run, judge_update, signature_holds
+from crdtsync.model.admission import Verdict, judge_entry, judge_run, judge_update, signature_holds
 from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.entry import Entry, read_entry
 from crdtsync.runtime.scans import scan_record
@@ -102,14 +102,16 @@ class Admission:
         """The certificate of a device that presents itself, if the shop's owner signed one.
 
         ``shown`` are sealed entries of the owner's chain that it brought along (a relay restored from a
-        backup may lack them); they are believed for this question only if the owner's key signed them.
+        backup may lack them); they are believed for this question only, and as if they were to be stored:
+        what a key signed that the owner has given up counts no more here than in the log.
         """
         directory = self.directory
-        for sealed in shown:
-            try:
-                directory = directory.with_entry(read_entry(sealed))
-            except CrdtsyncError:
-                return None
+        try:
+            for entry in sorted(map(read_entry, shown), key=lambda one: one.facts.n):
+                if isinstance(judge_entry(entry.sealed, directory), Entry):
+                    directory = directory.with_entry(entry, admitted=True)
+        except CrdtsyncError:
+            return None
         return directory.certificate(device)
 
     def is_revoked(self, device: bytes) -> bool:

@@ -159,6 +159,17 @@ def copied_registers(log: ShopLog) -> list[Copied]:
     return sorted(found, key=lambda one: (one.at_ms, one.goes_on))
 
 
+def own_ends(log: ShopLog, device: bytes) -> list[Run]:
+    """Of the chains that a register began, each from its first entry on, those whose end it did not leave for
+    another one; the longest first. O(chains).
+    """
+    firsts = {entry.facts.chain: entry for entry in _first_entries(log)}
+    left = {head.link for first in firsts.values() if (head := follows_of(first)) is not None}
+    runs = [run for run in log.runs() if run.lo == 1 and run.chain in firsts]
+    own = [run for run in runs if firsts[run.chain].author == device and run.hi_link not in left]
+    return sorted(own, key=lambda run: run.hi, reverse=True)
+
+
 def left_chains(log: ShopLog) -> set[bytes]:
     """Chains that nobody writes any more: each of their ends was left for another chain. O(chains)."""
     left = [head for first in _first_entries(log) if (head := follows_of(first)) is not None]

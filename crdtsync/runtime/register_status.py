@@ -17,6 +17,7 @@ import orjson
 
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
 from crdtsync.model.entry import SOFTWARE
+from crdtsync.model.money import AMOUNT_MINOR_MAX
 from crdtsync.runtime.concerns import (
     apart_concerns,
     clock_concerns,
@@ -323,9 +324,11 @@ def _body(record: bytes) -> dict[str, Any] | None:
 
 
 def _amount(body: dict[str, Any]) -> int:
-    """What a ticket comes to; nothing where it does not say."""
+    """What a ticket comes to; nothing where it does not say, or says what no amount is: some thousand such
+    tickets of one hostile register would come to more than a message or a document can hold.
+    """
     parts = (body.get("ttc"), body.get("oos", 0))
-    return sum(part for part in parts if type(part) is int)
+    return sum(part for part in parts if type(part) is int and abs(part) <= AMOUNT_MINOR_MAX)
 
 
 def _sum(own: Pending, others: Pending) -> Pending:

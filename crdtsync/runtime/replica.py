@@ -181,6 +181,8 @@ class Replica:
         """
         if self.identity.role == "display":
             return
+        from crdtsync.runtime.copies import begin_own_chain, own_ends
+
         while self._is_chain_head_damaged():
             end, head = self.log.end, self._rebuilt_head()
             if head is None:
@@ -189,6 +191,9 @@ class Replica:
                 # Another process may have made it again meanwhile, and sold: that must not be undone.
                 if self.log.end == end and self._is_chain_head_damaged():
                     self.log.set_state(HEAD, head.to_bytes())
+                    if len(own_ends(self.log, self.identity.device)) > 1:
+                        # It was copied: nobody can tell which of these chains another machine writes.
+                        begin_own_chain(self.log, self.identity, self.key, self.clock, self.random_bytes)
 
     def _is_chain_head_damaged(self) -> bool:
         from crdtsync.runtime.writer import read_head
@@ -204,13 +209,12 @@ class Replica:
     def _rebuilt_head(self) -> ChainHead | None:
         from crdtsync.model.chain import rebuild
         from crdtsync.model.entry import read_entry
+        from crdtsync.runtime.copies import own_ends
 
-        runs = [run for run in self.log.runs() if run.lo == 1]
-        for run in sorted(runs, key=lambda run: run.hi, reverse=True):
+        for run in own_ends(self.log, self.identity.device):
             entries = [read_entry(sealed) for _, sealed in self.log.chain_entries(run.chain, 1, run.hi)]
             # Of a fork each entry is there twice: nobody can tell on which branch this register was.
-            if entries[0].kind == "register" and entries[0].author == self.identity.device:
-                return rebuild(entries) if len(entries) == run.hi else None
+            return rebuild(entries) if len(entries) == run.hi else None
         return None
 
     @contextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import DamagedStore, NoRegister, RecordError, StorageError, UsageError
 from crdtsync.ids import ENTRY, ID_BYTES, OWNER_DOCUMENT, Item, record_digest, split_update_record
-from crdtsync.model.certificate import Directory
+from crdtsync.model.certificate import KINDS, Directory
 from crdtsync.model.entry import read_entry
 from crdtsync.model.jet import INTEGRITY_DEFECT, build_jet
 from crdtsync.model.signature import PrivateKey
@@ -44,6 +44,9 @@ from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.storage.views import ViewTables
 
 RECORDS_AT_ONCE = 1000
+
+_OWNERS = tuple(f'"kind":"{kind}"'.encode() for kind in KINDS)
+"""Where an entry of the owner's chain says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +158,11 @@ def _directory(wreck: Wreck, number: int) -> Directory | None:
         return None
     directory = Directory(owners[0].author).with_entry(owners[0])
     for record in wreck.records(number):
-        if record[:1] == ENTRY and (b'"kind":"certify"' in record or b'"kind":"revoke"' in record):
+        if record[:1] == ENTRY and any(kind in record for kind in _OWNERS):
             entry = read_entry(record[1:])
             if entry.facts.document == OWNER_DOCUMENT:
-                directory = directory.with_entry(entry)
+                with suppress(RecordError):  # The rotation to the key that signed it may be what was lost.
+                    directory = directory.with_entry(entry)
     wreck.lost = 0
     return directory
 

@@ -176,6 +176,8 @@ class ShopCommit:
         may_be_wider = bounds is not None and bounds.may_be_wider
         if is_all and (self._admission.take_new_certificates() or may_be_wider):
             self._rejudge()
+            while self._admission.take_new_certificates():  # One that was held may be what others wait for.
+                self._rejudge()
         self._save_cursors()
         if bounds is not None:
             bounds.finish(self._log)

@@ -154,6 +154,7 @@ def _missing(log: ShopLog, shop: str) -> Finding:
 def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
     from crdtsync_server.contacts import read_contact
     from crdtsync_server.copied import copied_in
+    from crdtsync_server.devices import is_of_relay
     from crdtsync_server.owner import OwnerChain
     from crdtsync_server.restore import read_restored
     from crdtsync_server.restored import restored_ms
@@ -166,7 +167,7 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
     for certificate in {one.device: one for one in directory.certificates()}.values():
         contact = read_contact(log, certificate.device)
         is_back = contact is not None and contact.at_ms >= (restored or 0)
-        if certificate.role != "relay" and not directory.is_revoked(certificate.device) and not is_back:
+        if not (is_of_relay(certificate) or directory.is_revoked(certificate.device) or is_back):
             away.append(certificate.name)
     if restored is not None and away and read_restored(log) is None:  # Else ``missing`` tells it.
         what = f"{shop}: the relay was put back from a backup, or had lost the shop"

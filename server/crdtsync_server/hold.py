@@ -43,9 +43,9 @@ class OnHold:
 
     @property
     def number(self) -> str | None:
-        """Of a ticket its number."""
+        """Of a ticket its number, if it is one that can be shown."""
         number = self.entry.body.get("num")
-        return number if isinstance(number, str) else None
+        return number if isinstance(number, str) and number.isprintable() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,12 @@ class DeviceHold:
     @property
     def approvable(self) -> int:
         """How many of the entries a person may approve."""
-        return sum(one.can_be_approved for one in self.entries)
+        return len(self.approvable_links)
+
+    @property
+    def approvable_links(self) -> list[bytes]:
+        """The links of these."""
+        return [one.entry.link for one in self.entries if one.can_be_approved]
 
 
 def on_hold(log: ShopLog) -> list[DeviceHold]:

@@ -2,24 +2,33 @@
 
 Three things tell: a hole in a chain, an entry that another entry names (a refund its ticket, a closing its
 witness, a count its cut, a replacement and a revocation the heads known then), and what a register said when
-it was last here. An end that nobody named is not missed by anybody: see the page on durability.
+it was last here. What is on hold here is not missing: it waits for a person. An end that nobody named is not
+missed by anybody: see the page on durability.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any, Final, Literal
 
-from crdtsync.errors import CrdtsyncError
+from crdtsync.errors import CrdtsyncError, RecordError
+from crdtsync.ids import ENTRY
+from crdtsync.model.admission import signature_holds
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import Entry, read_entry, read_heads
+from crdtsync.protocol.intervals import Interval, difference
 from crdtsync.runtime.completeness import LOOKED_BACK_MAX, last_number
 from crdtsync.storage.log import ShopLog
 from crdtsync_server.contacts import read_contact
+from crdtsync_server.devices import is_of_relay
 from crdtsync_server.owner import OwnerChain
 from crdtsync_server.restore import read_restored
+from crdtsync_server.restored import restored_ms
 
 _NAMES: Final = (b'"ref":', b'"wit":', b'"heads":', b'"cut":')
 """Where entries name others."""
@@ -76,15 +85,17 @@ def untold(log: ShopLog) -> list[Missing]:
     restored = read_restored(log)
     if restored is None:
         return []
+    # It may have been put back since then in another way: a disk, a whole machine.
+    since_ms = max(restored.at_ms, restored_ms(log) or 0)
     directory = OwnerChain.read(log).directory
     found = []
     for certificate in {one.device: one for one in directory.certificates()}.values():
-        if certificate.role == "relay":
+        if is_of_relay(certificate):
             continue
         contact = read_contact(log, certificate.device)
         if contact is None:
             found.append(Missing("untold", certificate.device, certificate.name))
-        elif contact.at_ms < restored.at_ms:
+        elif contact.at_ms < since_ms:
             found.append(
                 Missing(
                     "untold",
@@ -99,6 +110,7 @@ def untold(log: ShopLog) -> list[Missing]:
 
 
 def _holes(log: ShopLog, directory: Directory) -> Iterator[Missing]:
+    on_hold = cache(lambda: _on_hold(log, directory))
     for chain, intervals in _intervals(log).items():
         for (_, hi), (lo, _) in pairwise([(0, 0), *intervals]):
             if lo <= hi + 1:
@@ -106,7 +118,8 @@ def _holes(log: ShopLog, directory: Directory) -> Iterator[Missing]:
             device, name = _whose(log, directory, chain)
             after = last_number(log, chain, hi) if hi else None
             before = _next_number(log, chain, lo)
-            yield Missing("hole", device, name, chain, hi + 1, lo - 1, after=after, before=before)
+            for first, last in difference([(hi + 1, lo - 1)], on_hold().get(chain, [])):
+                yield Missing("hole", device, name, chain, first, last, after=after, before=before)
 
 
 def _tails(log: ShopLog, directory: Directory) -> Iterator[Missing]:
@@ -118,20 +131,36 @@ def _tails(log: ShopLog, directory: Directory) -> Iterator[Missing]:
         known = furthest.get(mention.chain)
         if known is None or (known.n, known.number or "") < (mention.n, mention.number or ""):
             furthest[mention.chain] = mention
+    on_hold = cache(lambda: _on_hold(log, directory))
     for chain, mention in furthest.items():
         end = ends.get(chain, 0)
         device, name = _whose(log, directory, chain)
-        yield Missing(
-            "tail",
-            device,
-            name,
-            chain,
-            end + 1,
-            mention.n,
-            after=last_number(log, chain, end) if end else None,
-            number=mention.number,
-            named_by=mention.by,
-        )
+        for first, last in difference([(end + 1, mention.n)], on_hold().get(chain, [])):
+            yield Missing(
+                "tail",
+                device,
+                name,
+                chain,
+                first,
+                last,
+                after=last_number(log, chain, end) if end else None,
+                number=mention.number if last == mention.n else None,
+                named_by=mention.by,
+            )
+
+
+def _on_hold(log: ShopLog, directory: Directory) -> dict[bytes, list[Interval]]:
+    """By chain, the numbers that wait for a person and are what their device signed: they are here. O(what is
+    kept apart).
+    """
+    numbers = defaultdict[bytes, set[int]](set)
+    for apart in log.apart():
+        if apart.held and apart.record[:1] == ENTRY:
+            with suppress(RecordError):
+                entry = read_entry(apart.record[1:])
+                if signature_holds(entry, directory):
+                    numbers[entry.facts.chain].add(entry.facts.n)
+    return {chain: [(n, n) for n in sorted(found)] for chain, found in numbers.items()}
 
 
 def _intervals(log: ShopLog) -> dict[bytes, list[tuple[int, int]]]:

@@ -10,7 +10,7 @@ come back.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +21,14 @@ from crdtsync.errors import InvalidName, MalformedRecord, SetupError, StorageErr
 from crdtsync.ids import ID_BYTES
 from crdtsync.model import owner_key
 from crdtsync.model.admission import judge_entry
+from crdtsync.model.approval import KIND as APPROVE
+from crdtsync.model.approval import LINKS_MAX, build_approve, read_approve
 from crdtsync.model.certificate import Certificate, Directory, build_certify, build_revoke, read_certificate
-from crdtsync.model.entry import Entry, read_entry
+from crdtsync.model.entry import Entry, Head, read_entry
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import Clock
-from crdtsync.storage.log import Store
+from crdtsync.runtime.quarantine import judge_again
+from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.access import Access
 from crdtsync_server.owner import OwnerChain, heads_of, owner_item
 from crdtsync_server.replacing import REASON
@@ -34,6 +37,7 @@ from crdtsync_server.waiting import note_used, waiting, write_waiting
 REQUEST: Final = "crdtsync-owner-request/1"
 ANSWER: Final = "crdtsync-owner-answer/1"
 FILE_BYTES_MAX: Final = 64 << 20
+MEANWHILE: Final = "recorded before its revocation was signed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,16 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """An entry of the owner's chain, for showing. ``what``: ``certify``, ``revoke`` or ``owner-key``."""
+    """An entry of the owner's chain, for showing. ``what``: ``certify``, ``revoke``, ``owner-approve`` or
+    ``owner-key``. ``entries``: how many an approval lets in.
+    """
 
     what: str
     device: bytes | None
     name: str
     role: str | None
     series: str | None
+    entries: int | None = None
 
 
 def rotate(access: Access, store: Store, shop: bytes, *, reason: str = "") -> Rotated:
@@ -76,8 +83,17 @@ def rotate(access: Access, store: Store, shop: bytes, *, reason: str = "") -> Ro
     return Rotated(PrivateKey.from_bytes(file_before.read_bytes()).public, present.public, file_before)
 
 
-def request_for(access: Access, store: Store, shop: bytes, revoked: Sequence[tuple[bytes, str]]) -> bytes:
-    """A file with everything that waits for the owner's signature, and these revocations (device, reason)."""
+def request_for(
+    access: Access,
+    store: Store,
+    shop: bytes,
+    revoked: Sequence[tuple[bytes, str]],
+    approved: Sequence[tuple[bytes, Sequence[bytes], str]] = (),
+) -> bytes:
+    """A file with everything that waits for the owner's signature, these revocations (device, reason) and
+    approvals (device, links of entries on hold, reason). What a device recorded here between the request for
+    its revocation and the answer waits too: other replicas would hold it.
+    """
     log = store.shop(shop)
     chain = OwnerChain.read(log)
     rows = waiting(log)
@@ -91,6 +107,10 @@ def request_for(access: Access, store: Store, shop: bytes, revoked: Sequence[tup
             continue
         payload = build_revoke(device, heads_of(log, device), reason=reason)
         asks.append({"kind": "revoke", "payload": payload})
+    for device, links, reason in (*_came_meanwhile(log, chain.directory), *approved):
+        for first in range(0, len(links), LINKS_MAX):
+            payload = build_approve(device, links[first : first + LINKS_MAX], reason=reason)
+            asks.append({"kind": APPROVE, "payload": payload})
     sealed = [b64encode(entry.sealed).decode() for entry in chain.entries]
     facts = {"format": REQUEST, "shop": shop.hex(), "chain": sealed, "asks": asks}
     return orjson.dumps(facts, option=orjson.OPT_INDENT_2)
@@ -122,8 +142,10 @@ def sign(
             if certificate.series is not None and _is_taken(chain, certificate):
                 raise InvalidName(f"the series {certificate.series} of {certificate.name!r} is another's")
             payload = build_certify(certificate)
+        elif kind == APPROVE:
+            read_approve(payload)
         elif kind != "revoke":
-            raise InvalidName("a request asks for certificates and revocations")
+            raise InvalidName("a request asks for certificates, revocations and approvals")
         entry = chain.next_entry(kind, payload, key, clock)
         chain = chain.with_entry(entry)
         entries.append(entry)
@@ -152,6 +174,9 @@ def take_answer(access: Access, store: Store, shop: bytes, answer: bytes) -> lis
             if log.append(owner_item(judged)) is not None:
                 taken.append(judged)
                 chain = chain.with_entry(judged)
+        links = [link for one in taken if one.kind == APPROVE for link in read_approve(one.body)]
+        if links:
+            judge_again(log, links)
         left = []
         for one in waiting(log):
             certified = [entry for entry in taken if _answers(entry, one["payload"])]
@@ -173,6 +198,26 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from error
+
+
+def _came_meanwhile(log: ShopLog, directory: Directory) -> Iterator[tuple[bytes, list[bytes], str]]:
+    """By device that was cut off, the links of its entries that are in the log, and no revocation knows."""
+    for device in sorted(
+        {one.device for one in directory.certificates() if directory.is_revoked(one.device)}
+    ):
+        known = directory.heads_at_revocation(device)
+        links = []
+        for head in heads_of(log, device):
+            reached = max((one.n for one in known if one.chain == head.chain), default=1)
+            if head in known or head.n < reached:
+                continue
+            for _, sealed in log.chain_entries(head.chain, reached, head.n):
+                entry = read_entry(sealed)
+                one = Head(head.chain, entry.link, entry.facts.n)
+                if entry.author == device and one not in known and not directory.is_approved(one.link):
+                    links.append(one.link)
+        if links:
+            yield device, sorted(set(links)), MEANWHILE
 
 
 def _handed_over(
@@ -236,9 +281,10 @@ def _answers(entry: Entry, payload: dict[str, Any]) -> bool:
 
 def _shown(entry: Entry, chain: OwnerChain) -> Signed:
     body = entry.body
-    if entry.kind not in ("certify", "revoke"):
+    if entry.kind not in ("certify", "revoke", APPROVE):
         return Signed(entry.kind, None, body["key"]["pub"][:16], None, None)
     device = bytes.fromhex(body["device"])
     certificate = chain.directory.certificate(device)
     name = certificate.name if certificate is not None else device.hex()
-    return Signed(entry.kind, device, name, body.get("role"), body.get("series"))
+    entries = len(read_approve(body)) if entry.kind == APPROVE else None
+    return Signed(entry.kind, device, name, body.get("role"), body.get("series"), entries)

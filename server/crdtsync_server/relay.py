@@ -18,8 +18,6 @@ from prometheus_client import Gauge
 from starlette.websockets import WebSocket
 
 from crdtsync.errors import AccessDenied, CrdtsyncError, DamagedStore, LinkClosed, StorageError
-from crdtsync.ids import ENTRY
-from crdtsync.model.entry import read_entry
 from crdtsync.model.signature import sign_with_purpose
 from crdtsync.protocol import limits
 from crdtsync.protocol.about import ABOUT_PURPOSE, About, about_payload
@@ -29,7 +27,6 @@ from crdtsync.runtime.commit_work import Work
 from crdtsync.runtime.committer import Committer
 from crdtsync.runtime.comparison import DocumentReader
 from crdtsync.runtime.connection import Connection
-from crdtsync.runtime.copies import copied_registers
 from crdtsync.runtime.link_trouble import SLOWED
 from crdtsync.runtime.tail import Growth
 from crdtsync.storage.sqlite import SqliteStore
@@ -38,6 +35,7 @@ from crdtsync_server.app import Health
 from crdtsync_server.commits import CountedCommitter
 from crdtsync_server.config import RelayConfig
 from crdtsync_server.contacts import Contacts
+from crdtsync_server.copied import newly_copied
 from crdtsync_server.dashboard.rooms import BackOffice
 from crdtsync_server.enrolment import EnrolmentDesk
 from crdtsync_server.folder import DataFolder
@@ -52,9 +50,6 @@ LOOK_EVERY_S = 0.25
 """How often the relay looks for what other processes wrote (a new pairing, a restored shop)."""
 
 RESTARTING = 1012
-
-FOLLOWS = b'"follows":{'
-"""In the first entry of a register that goes on in another chain than before. See ``runtime.copies``."""
 
 
 class Relay(RelayHome):
@@ -253,18 +248,18 @@ class Relay(RelayHome):
         self.office.came(growths)
 
     def _tell_copied(self, growth: Growth) -> None:
-        for row in growth.rows:
-            if FOLLOWS in row.record and row.record[:1] == ENTRY:
-                entry = read_entry(row.record[1:])
-                copied = copied_registers(self.shop_log(growth.shop))
-                if entry.facts.chain not in {one.goes_on for one in copied}:
-                    continue  # It has enrolled again.
-                get_logger().warning(
-                    "register_copied",
-                    shop=growth.shop,
-                    device=entry.author,
-                    hint="its data was put back or copied; `crdtsync-relay status` says what to do",
-                )
+        try:
+            copied = newly_copied(self.shop_log(growth.shop), (row.record for row in growth.rows))
+        except StorageError as error:  # `doctor` tells it too; what came goes on to the others.
+            self.store_failed(error)
+            return
+        for one in copied:
+            get_logger().warning(
+                "register_copied",
+                shop=growth.shop,
+                device=one.device,
+                hint="its data was put back or copied; `crdtsync-relay status` says what to do",
+            )
 
     async def _look_around(self) -> None:
         """Now and then: what other processes wrote, and what has become of the devices."""

@@ -15,18 +15,21 @@ from typing import Any, Final
 
 import msgpack
 
-from crdtsync.errors import DamagedStore, NotAStore, SetupError, StillPending
-from crdtsync.ids import ID_BYTES, Item
+from crdtsync.errors import DamagedStore, NotAStore, NotPermitted, SetupError, StillPending
+from crdtsync.ids import ENTRY, ID_BYTES, Item, record_digest
 from crdtsync.model.certificate import Certificate, build_certify
 from crdtsync.runtime.admission import Admission, Rejection
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.keyfile import write_key
+from crdtsync.runtime.quarantine import DAMAGED
+from crdtsync.runtime.revoked import in_log, other_version
 from crdtsync.runtime.role import hold_role
 from crdtsync.storage.log import Refusal, ShopLog, Store
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.access import Access
 from crdtsync_server.backup_file import BackupFile, BackupWriter
 from crdtsync_server.backup_keys import sealed_keys, unsealed_keys
+from crdtsync_server.dashboard.database import erase_office
 from crdtsync_server.folder import BACKUP_LOCK, DataFolder
 from crdtsync_server.owner import OwnerChain, owner_item
 from crdtsync_server.restored import begin_generation
@@ -140,8 +143,8 @@ def import_shop(
             rows: list[Row] = [tuple(row) for row in msgpack.unpackb(file.piece(digest))]
             taken += _take(store, log, admission, rows, manifest["log"], access.clock.now_ms())
         for digest in tables["apart"]["pieces"]:
-            record, *_ = msgpack.unpackb(file.piece(digest))
-            taken += _take(store, log, admission, [(0, record)], manifest["log"], access.clock.now_ms())
+            row = msgpack.unpackb(file.piece(digest))
+            taken += _take_apart(store, log, admission, row, manifest["log"], access.clock.now_ms())
     for name, key in keys.items():
         if not (access.keys.folder / name).exists():
             write_key(access.keys.folder / name, key)
@@ -169,6 +172,7 @@ def erase_shop(
         # First what its registers are told: a relay that was interrupted here still has all of it.
         access.moved.note(shop, told)
         kept = access.keys.retire_owner_keys(shop)
+        erase_office(folder, shop)
         with store.transaction():
             store.erase_shop(shop)
         access.moved.forget(shop)
@@ -221,17 +225,36 @@ def _pieces(log: ShopLog) -> Iterator[list[Row]]:
 def _take(
     store: Store, log: ShopLog, admission: Admission, rows: list[Row], log_id: bytes, now_ms: int
 ) -> int:
-    taken = 0
+    taken, tops = 0, dict[bytes, int]()
     with store.transaction():
         admission.is_stale = True
         admission.refresh(log)
         judged = admission.judge([record for _, record in rows], "relay")
-        for (seq, record), verdict in zip(rows, judged, strict=True):
+        for (seq, record), alone in zip(rows, judged, strict=True):
+            # What was on hold on the relay before is on hold here, and what is here stays.
+            if isinstance(alone, Item):
+                verdict = other_version(log, alone, admission.directory, tops) or alone
+            else:
+                verdict = in_log(log, record, alone) or alone
             if isinstance(verdict, Item):
                 taken += log.append(verdict) is not None
             else:
                 log.refuse(log_id, _refusal(seq, verdict), record, now_ms)
     return taken
+
+
+def _take_apart(
+    store: Store, log: ShopLog, admission: Admission, row: list[Any], log_id: bytes, now_ms: int
+) -> int:
+    """Judge again what the relay before kept apart, or keep it as it is. An entry bears a signature. Of a
+    change nothing tells here who brought it, and whether it is what somebody wrote if it was damaged.
+    """
+    record, code, reason, held, at_ms = row
+    if record[:1] == ENTRY or code not in (NotPermitted.code, DAMAGED):
+        return _take(store, log, admission, [(0, record)], log_id, now_ms)
+    with store.transaction():
+        log.refuse(log_id, Refusal(0, record_digest(record), code, reason, held), record, at_ms)
+    return 0
 
 
 def _refusal(seq: int, verdict: Rejection) -> Refusal:

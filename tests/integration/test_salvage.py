@@ -27,6 +27,8 @@ from crdtsync.runtime.writer import read_head
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay
+from crdtsync_server.open import opened
+from crdtsync_server.owner_keys import rotate
 from tests.cli.conftest import Till
 
 DAMAGES = {
@@ -149,6 +151,25 @@ def test_what_is_on_a_page_that_cannot_be_read_comes_back_from_the_relay(relay, 
         assert till.status().state == "synced"
         noted = [entry for entry in entries_of(till) if entry.kind == "jet"]
         assert [(entry.body["code"], entry.body["data"]["lost"]) for entry in noted] == [(90, made.lost)]
+
+
+def test_a_register_of_a_shop_whose_owner_has_another_key_by_now_is_salvaged_too(relay, tmp_path):
+    """It came in by a certificate that the key after the rotation signed."""
+    with opened(tmp_path / "relay") as (access, store):
+        rotate(access, store, access.find_shop("Cave du Port").id)
+    folder = tmp_path / "another"
+    with Register.join(folder, relay.url, relay.pairing_code(), name="Caisse 2") as till:
+        till.products.add("TER-01", name="Terrine", price_minor=695, vat_rate=550)
+        till.sell(["TER-01"], ["card"])
+        till.sync()
+        pending = till.sell(["TER-01"], ["card"]).number
+    rot(folder, DAMAGES["the head of the log"])
+    assert salvaged(folder).name == "Caisse 2"
+    with Register.open(folder) as till:
+        assert pending in numbers(till)
+        till.sync()
+        assert till.status().state == "synced"
+        assert not till.verify().findings
 
 
 def test_what_was_set_apart_is_carried_over(folder):

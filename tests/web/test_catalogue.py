@@ -327,3 +327,8 @@ def test_a_back_office_without_the_owners_key_says_so_and_writes_nothing(office,
     assert answer.status_code == 409
     assert "kept elsewhere" in answer.text
     assert office.store.shop(office.id).end == end
+    file = {"file": ("list.csv", "sku;name;price;vat_rate\nX-1;Test;1,00;20\n", "text/csv")}
+    answer = office.marie.post("/catalogue/import", files=file)
+    assert answer.status_code == 422
+    assert "kept elsewhere" in answer.text
+    assert office.store.shop(office.id).end == end

@@ -165,11 +165,12 @@ _MISSING = (
 )
 
 _SIGNED = (
-    text("what", "`certify`, `revoke` or `owner-key`"),
+    text("what", "`certify`, `revoke`, `owner-approve` or `owner-key`"),
     value("device", "id", "the device", null="for `owner-key`"),
     text("name", "its name; of a key the first digits"),
     text("role", "what it is let in as", null="but for `certify`"),
     text("series", "what its ticket numbers begin with", null="where it has none"),
+    number("entries", "how many of its entries are let in", null="but for `owner-approve`"),
 )
 
 FORMS: Final = (
@@ -383,6 +384,7 @@ FORMS: Final = (
             text("file", "the request"),
             texts("certify", "names of devices to be let in"),
             texts("revoke", "names of devices to be cut off"),
+            number("approve", "entries on hold to be let in"),
         ),
     ),
     Form("owner sign", (text("answer", "the answer"), many("signed", "what was signed", _SIGNED))),

@@ -32,7 +32,14 @@ def command() -> None:
 def signed_facts(rows: list[Signed]) -> list[dict[str, Any]]:
     """Signed entries in JSON."""
     return [
-        {"what": row.what, "device": row.device, "name": row.name, "role": row.role, "series": row.series}
+        {
+            "what": row.what,
+            "device": row.device,
+            "name": row.name,
+            "role": row.role,
+            "series": row.series,
+            "entries": row.entries,
+        }
         for row in rows
     ]
 
@@ -45,5 +52,7 @@ def print_signed(rows: list[Signed]) -> None:
             click.echo(f"lets in {row.name} ({row.role}{series})")
         elif row.what == "revoke":
             click.echo(f"cuts off {row.name}")
+        elif row.what == "owner-approve":
+            click.echo(f"lets in {row.entries} entries of {row.name}, which was cut off")
         else:
             click.echo(f"hands over to the key {row.name}…")

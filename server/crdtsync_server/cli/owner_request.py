@@ -24,15 +24,27 @@ from crdtsync_server.cli.options import NO_RELAY, common_options
 @click.argument("shop")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--revoke", multiple=True, metavar="DEVICE", help="Ask to cut this device off, too.")
-@click.option("--reason", default="", help="Why these devices are cut off.")
+@click.option(
+    "--approve", multiple=True, metavar="DEVICE", help="Ask to let in what this device has on hold."
+)
+@click.option("--reason", default="", help="Why these devices are cut off, or this is let in.")
 @common_options
-def command(shop: str, file: Path, revoke: tuple[str, ...], reason: str, data: Path, as_json: bool) -> None:
+def command(
+    shop: str,
+    file: Path,
+    revoke: tuple[str, ...],
+    approve: tuple[str, ...],
+    reason: str,
+    data: Path,
+    as_json: bool,
+) -> None:
     """Write to FILE what waits for SHOP's owner key, and the owner's chain that it is to follow.
 
     No secret is in it. Sign it with `crdtsync-relay owner sign` where the key is.
     """
     from crdtsync.cli.output import many, print_json
     from crdtsync_server.backup_file import translated
+    from crdtsync_server.hold import find_device, on_hold
     from crdtsync_server.open import opened
     from crdtsync_server.owner_keys import request_for
     from crdtsync_server.waiting import waiting
@@ -40,14 +52,28 @@ def command(shop: str, file: Path, revoke: tuple[str, ...], reason: str, data: P
     with opened(data) as (access, store):
         found = access.find_shop(shop)
         devices = [access.find_device(store, found.id, text) for text in revoke]
-        request = request_for(access, store, found.id, [(one.device, reason) for one in devices])
+        holds = on_hold(store.shop(found.id)) if approve else []
+        approved = [find_device(holds, text) for text in approve]
+        request = request_for(
+            access,
+            store,
+            found.id,
+            [(one.device, reason) for one in devices],
+            [(one.device, one.approvable_links, reason) for one in approved],
+        )
         rows = waiting(store.shop(found.id))
     with translated(file):
         file.write_bytes(request)
     names = [row["payload"]["name"] for row in rows]
     if as_json:
         print_json(
-            {"shop": found.id, "file": str(file), "certify": names, "revoke": [one.name for one in devices]}
+            {
+                "shop": found.id,
+                "file": str(file),
+                "certify": names,
+                "revoke": [one.name for one in devices],
+                "approve": sum(one.approvable for one in approved),
+            }
         )
         return
     click.echo(f"{file}: {many(len(names), 'device')} to let in, {len(devices)} to cut off")
@@ -55,3 +81,5 @@ def command(shop: str, file: Path, revoke: tuple[str, ...], reason: str, data: P
         click.echo(f"  let in {name}")
     for one in devices:
         click.echo(f"  cut off {one.name}")
+    for hold in approved:
+        click.echo(f"  let in {hold.approvable} entries on hold of {hold.name or hold.device.hex()}")

@@ -6,11 +6,13 @@ Nothing in it is a part of a log, and nothing in it is needed to synchronise.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from crdtsync.errors import ReadOnlyStore
+from crdtsync.errors import ReadOnlyStore, StorageError
 from crdtsync.storage.database import Database
+from crdtsync_server.folder import DataFolder
 
 APPLICATION_ID: Final = 0x43724F66
 """``CrOf`` in the header of the file."""
@@ -77,3 +79,34 @@ class OfficeDatabase(Database):
         )
 
     transaction = Database.whole_transaction
+
+
+def views_path(folder: Path, shop: bytes) -> Path:
+    """Where the views of a shop are."""
+    return folder / f"{shop.hex()}.sqlite"
+
+
+def remove_views(path: Path) -> None:
+    """Remove a file of views, if it is there. Raises ``OSError``."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def erase_office(folder: DataFolder, shop: bytes) -> None:
+    """Erase what the back office has of a shop, while nobody serves it: its views, its people and where they
+    are signed in, who changed what. Durable on return, idempotent. Raises ``StorageError``.
+    """
+    try:
+        remove_views(views_path(folder.office_views, shop))
+    except OSError as error:
+        raise StorageError(f"{folder.office_views} cannot be emptied: {error.strerror}") from error
+    if not folder.office.exists():
+        return
+    with closing(OfficeDatabase(folder.office)) as database:
+        with database.transaction():
+            for table in ("link", "session", "upload"):
+                sql = f"DELETE FROM {table} WHERE account IN (SELECT id FROM account WHERE shop = ?)"  # noqa: S608
+                database.write(sql, (shop,))
+            for table in ("account", "product_change", "price_author"):
+                database.write(f"DELETE FROM {table} WHERE shop = ?", (shop,))  # noqa: S608
+        database.write("VACUUM")

@@ -62,6 +62,8 @@ async def _import(visit: Visit) -> Response:
         report = await visit.ask(look)
     except InvalidImport:
         return await _show(visit, problem=visit.words.say(_UNREADABLE))
+    except (SetupError, AccessDenied):
+        return await _show(visit, problem=visit.words.say(_CLOSED))
     return await _show(visit, report=report, upload=upload, name=name)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -29,11 +29,9 @@ from crdtsync.storage.log import Store
 from crdtsync.storage.view_queries import ProductRow, ViewQueries
 from crdtsync.storage.views import Row, ViewTables
 from crdtsync_server.access import Access
-from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase
+from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase, remove_views, views_path
 from crdtsync_server.dashboard.history import Difference, Differences, differences_of
 from crdtsync_server.dashboard.search import ProductIndex
-
-_SUFFIXES: Final = ("", "-wal", "-shm")
 
 
 class OfficeShop:
@@ -54,7 +52,7 @@ class OfficeShop:
         self.log = store.shop(shop)
         self.access = access
         self._wrote = wrote
-        self._path = folder / f"{shop.hex()}.sqlite"
+        self._path = views_path(folder, shop)
         self._open()
         self.products = Products(self)
         self.index = ProductIndex()
@@ -68,8 +66,7 @@ class OfficeShop:
             self._open_views()
         except (DamagedStore, NotAStore, StoreTooNew):
             # Derived, every row of it: whatever is wrong with the file, it is made again.
-            for suffix in _SUFFIXES:
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            remove_views(self._path)
             self._open_views()
 
     def _open_views(self) -> None:
@@ -88,8 +85,7 @@ class OfficeShop:
     def make_again(self) -> None:
         """Throw the views away and begin anew. Raises ``StorageError``."""
         self._views_database.close()
-        for suffix in _SUFFIXES:
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        remove_views(self._path)
         self.__dict__.pop("catalogue", None)
         self._open_views()
 

@@ -9,6 +9,7 @@ from crdtsync.ids import Item, entry_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.ticket import Line
 from crdtsync.runtime.copies import begin_own_chain, copied_registers, is_contested, left_chains
+from crdtsync.runtime.identity import HEAD
 from crdtsync.testing.clock import ManualClock, seeded_bytes
 
 WINE = Line("CM-19", "Crozes-Hermitage 2019", 1850, 2000)
@@ -127,3 +128,45 @@ def test_the_day_goes_on_where_it_was_left(tills):
     assert copy.sell([WINE], ["card"]).business_day == before.business_day
     report = copy.report(before.business_day)
     assert (report.tickets, report.total_minor) == (3, 3 * 1850)
+
+
+def lose_head(till, folder):
+    """The end of its chain cannot be read any more: it is made again from the entries."""
+    log = till.replica.log
+    with till.replica.store.transaction():
+        log.set_state(HEAD, None)
+    till.close()
+    return Register.open(folder, clock=ManualClock(), random_bytes=seeded_bytes(9))
+
+
+def sold_by(till):
+    return [row.number for row in till.sales()]
+
+
+def test_who_left_its_chain_does_not_go_back_to_it_when_its_head_is_lost(tills, tmp_path):
+    """The other holder of the copy goes on there: no number is given twice."""
+    till, _ = tills
+    for _ in range(3):
+        till.sell([WINE], ["card"])
+    leave(till)
+    began = series(till)
+    with lose_head(till, tmp_path / "till") as again:
+        assert series(again) == began
+        assert len(set(sold_by(again))) == len(sold_by(again)) == 6
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_who_cannot_tell_which_chain_was_its_own_writes_into_neither(tills, tmp_path, who):
+    till, copy = tills
+    leave(till)
+    till.sell([WINE], ["card"])
+    copy.sell([WINE], ["card"])
+    bring(till, copy)
+    bring(copy, till)
+    before = set(sold_by(till)) | set(sold_by(copy))
+    with lose_head(tills[who], tmp_path / ("till", "copy")[who]) as again:
+        sold = again.sell([WINE], ["card"]).number
+        others = {tills[1 - who].sell([WINE], ["card"]).number}
+        assert sold not in before | others
+        assert not sold.startswith(tuple(number.partition("-")[0] for number in before))
+        assert again.verify().findings == ()

@@ -3,8 +3,11 @@ import pytest
 from crdtsync.ids import Item, Position, entry_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
+from crdtsync.protocol.codec import decode, encode
+from crdtsync.protocol.messages import Presence
 from crdtsync.runtime.identity import ClockOffset, Relay, save_clock_offset, save_relay
 from crdtsync.runtime.link_trouble import save_unmended
+from crdtsync.runtime.register_status import presence_of
 from crdtsync.runtime.signature_checks import save_checks
 from crdtsync.runtime.syncer import sync_role
 from crdtsync.storage.log import Refusal
@@ -113,6 +116,21 @@ def test_sales_of_a_neighbour_that_the_relay_may_not_have_are_told_apart(enrolle
     assert (status.pending_own.sales, status.pending_own.amount_minor) == (1, 1850)
     assert (status.pending_others.sales, status.pending_others.amount_minor) == (1, sale.body["ttc"])
     assert status.pending.sales == 2
+
+
+def test_what_a_hostile_neighbour_says_its_tickets_come_to_fits_into_every_message(enrolled):
+    """Else this register could not tell its relay what it has pending, and not synchronise."""
+    neighbour = MemoryTill("Caisse 2")
+    sale = neighbour.sell()
+    huge = [
+        read_entry(seal(sale.body | {"ttc": (1 << 53) - 1, "seq": n, "prev": sale.link.hex()}, neighbour.key))
+        for n in range(3, 2103)
+    ]
+    receive(enrolled, [*neighbour.entries, *huge])
+    told = presence_of(enrolled.replica.log, enrolled.identity.device)
+    assert (told["pending_sales"], told["pending_amount_minor"]) == (2101, sale.body["ttc"])
+    assert decode(encode(Presence(told))).facts == told
+    assert pending(enrolled) == (2101, sale.body["ttc"])
 
 
 def test_sales_that_wait_while_nothing_synchronises_are_offline(enrolled):

@@ -2,16 +2,21 @@
 
 import pytest
 
+from crdtsync.ids import entry_record
 from crdtsync.model.certificate import build_revoke
 from crdtsync.model.chain import Shop
+from crdtsync.model.entry import read_entry
+from crdtsync.model.sealed import join, split
 from crdtsync.protocol.enrolment import EnrolRequest
-from crdtsync.testing.clock import ManualClock
+from crdtsync.storage.log import Refusal
+from crdtsync.testing.clock import ManualClock, seeded_bytes
 from crdtsync.testing.till import MemoryTill
 from crdtsync_server.contacts import Contact
 from crdtsync_server.missing import Missing, holes, missing_of, untold
 from crdtsync_server.open import opened
 from crdtsync_server.owner import OwnerChain, owner_item
 from crdtsync_server.restore import RESTORED, Restored
+from crdtsync_server.restored import begin_generation
 
 
 class Cave:
@@ -33,6 +38,12 @@ class Cave:
         with opened(self.root) as (_, store), store.transaction():
             for entry in entries:
                 store.shop(self.id).append(owner_item(entry))
+
+    def hold(self, *entries):
+        with opened(self.root) as (_, store), store.transaction():
+            for entry in entries:
+                refusal = Refusal(entry.facts.n, entry.link, "revoked", "cut off", True)
+                store.shop(self.id).refuse(b"l" * 16, refusal, entry_record(entry.sealed), 5)
 
     def log(self, look):
         with opened(self.root) as (_, store):
@@ -130,6 +141,51 @@ def test_a_register_that_never_was_here_is_named_too(cave):
     cave.store([*one.entries, *two.entries])
     cave.put_back((one, 1500, 0))
     assert cave.log(untold) == [Missing("untold", two.author, "Caisse 2")]
+
+
+def test_a_relay_that_was_put_back_twice_waits_for_its_registers_twice(cave):
+    """The second time with a whole disk, of which nothing but its place tells."""
+    one, two = cave.tills
+    cave.store([*one.entries, *two.entries])
+    cave.put_back((one, 1500, 0), (two, 1500, 0))
+    assert cave.log(untold) == []
+    with opened(cave.root) as (_, store), store.transaction():
+        begin_generation(store.shop(cave.id), seeded_bytes(3), 2000)
+    assert [found.name for found in cave.log(untold)] == ["Caisse 1", "Caisse 2"]
+
+
+def test_the_back_office_is_no_register_that_did_not_come_back(cave):
+    one, two = cave.tills
+    with opened(cave.root) as (access, store):
+        access.enrol_office(store, cave.id)
+    cave.put_back((one, 1500, 0), (two, 1500, 0))
+    assert cave.log(untold) == []
+
+
+def test_what_is_on_hold_is_not_missing(cave):
+    one, _ = cave.tills
+    for _ in range(6):
+        one.sell()
+    *known, forged, held, approved = one.entries
+    cave.store([*known[:-1], approved])
+    body, _ = split(forged.sealed)
+    cave.hold(known[-1], read_entry(join(body, split(held.sealed)[1])), held)
+    [hole] = cave.log(holes)
+    assert (hole.first, hole.last) == (5, 5)
+    assert cave.log(missing_of) == [hole]
+
+
+def test_of_an_end_that_is_on_hold_the_rest_is_missing(cave):
+    one, two = cave.tills
+    for _ in range(4):
+        one.sell()
+    cave.store([one.entries[0], two.entries[0]])
+    cave.store([two.append("note", {"heads": [one.end.known.to_json()]})])
+    cave.hold(one.entries[-1])
+    [tail] = cave.log(missing_of)
+    assert (tail.sort, tail.first, tail.last) == ("tail", 2, 4)
+    cave.hold(*one.entries)
+    assert cave.log(missing_of) == []
 
 
 def test_an_entry_that_makes_no_sense_names_nothing(cave):

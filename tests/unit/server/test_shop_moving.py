@@ -5,22 +5,30 @@ from contextlib import closing, contextmanager
 import pytest
 
 from crdtsync.errors import DamagedStore, NotAStore, RoleTaken, SetupError, StillPending, UnknownShop
-from crdtsync.ids import entry_record
+from crdtsync.ids import Item, entry_record, record_digest, split_update_record, update_record
+from crdtsync.model.certificate import build_revoke
 from crdtsync.model.chain import Shop
-from crdtsync.model.entry import read_entry
-from crdtsync.model.sealed import join, split
+from crdtsync.model.entry import Head, read_entry
+from crdtsync.model.sealed import join, seal, split
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.protocol.heads import root_digest
-from crdtsync.runtime.admission import entry_item
+from crdtsync.runtime.admission import Admission, entry_item
+from crdtsync.runtime.clock import SystemClock
+from crdtsync.runtime.taking import take_records
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing import yjs_bytes
 from crdtsync.testing.clock import seeded_bytes
 from crdtsync.testing.records import made_up_update
 from crdtsync.testing.till import MemoryTill
 from crdtsync_server.backup import back_up
 from crdtsync_server.backup_file import MAGIC
+from crdtsync_server.dashboard.history import Difference, Journal
+from crdtsync_server.dashboard.reception import Books
+from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import opened
+from crdtsync_server.owner import OwnerChain, owner_item
 from crdtsync_server.restore import restore_from
 from crdtsync_server.shop_moving import erase_shop, export_shop, import_shop
 from crdtsync_server.waiting import waiting
@@ -162,6 +170,33 @@ def test_erasing_a_shop_leaves_its_neighbour_as_it_is(relay, path):
         assert not access.make_lost_shop(store, relay.shops["Cave"])
 
 
+def test_the_back_office_keeps_nothing_of_an_erased_shop_either(relay):
+    """Views of every sale, names and sessions of its people, who changed what."""
+    for name in ("Cave", "Bar"):
+        visit_back_office(relay, name)
+    relay.erase()
+    left = [path.name for path in relay.folder.office_views.iterdir()]
+    assert left == [f"{relay.shops['Bar'].hex()}.sqlite"]
+    with closing(Books(relay.folder, SystemClock(), seeded_bytes(6))) as books:
+        assert books.accounts.shops() == {relay.shops["Bar"]}
+    on_disk = b"".join(path.read_bytes() for path in relay.root.glob("office.sqlite*"))
+    assert b"Bar's owner" in on_disk
+    assert b"Cave's" not in on_disk
+
+
+def visit_back_office(relay, name):
+    shop = relay.shops[name]
+    with opened(relay.root) as (access, store):
+        office = OfficeShop(store, shop, relay.folder.office_views, access, SystemClock(), seeded_bytes(5))
+        assert office.file_some(lambda: False)
+        office.close()
+    with closing(Books(relay.folder, SystemClock(), seeded_bytes(name.encode()[0]))) as books:
+        account, _ = books.accounts.create(shop, f"{name}'s owner", "owner")
+        books.sessions.begin(account, address="::1", agent=f"{name}'s browser")
+        change = {"CM-19": [Difference("name", None, f"{name}'s wine")]}
+        Journal(books.database).note(shop, change, at_ms=5, device=None, account=f"{name}'s owner")
+
+
 def test_an_export_that_lacks_something_is_no_reason_to_erase(relay, path):
     relay.export(path)
     relay.sell("Cave", 1)
@@ -201,3 +236,98 @@ def test_a_relay_put_back_without_its_key_is_certified_by_the_owner_anew(relay, 
     with opened(tmp_path / "new") as (access, store):
         assert [one["payload"]["role"] for one in waiting(store.shop(relay.shops["Cave"]))] == ["relay"]
         assert not access.keys.has_owner_key(relay.shops["Cave"])
+
+
+class Stolen:
+    """A shop whose till was stolen and cut off, and what it brought then: another version of its second sale,
+    which is on hold.
+    """
+
+    def __init__(self, relay):
+        till = relay.tills["Cave"]
+        with opened(relay.root) as (access, store):
+            access.revoke(store, relay.shops["Cave"], till.author, "stolen")
+        body = {**till.entries[2].body, "op": "thief"}
+        self.forged = read_entry(seal(body, till.key))
+        with opened(relay.root) as (_, store):
+            admission = Admission(relay.shops["Cave"])
+            rows = [(1, entry_record(self.forged.sealed))]
+            taken = take_records(store, admission, b"a thief's log id", "revoked", rows, 0)
+        assert [one.code for one in taken.refused] == ["revoked"]
+
+    def is_held(self, root, shop):
+        with opened(root) as (_, store):
+            log = store.shop(shop)
+            facts = self.forged.facts
+            assert not log.holds(facts.link, facts.chain, facts.n)
+            return [(row.code, row.held, row.digest) for row in log.apart()] == [
+                ("revoked", True, self.forged.link)
+            ]
+
+
+def test_what_is_on_hold_is_on_hold_on_the_next_relay_too(relay, path, tmp_path):
+    """Below a head it looks known; here, as there, the log shows that it was not."""
+    stolen = Stolen(relay)
+    relay.export(path, passphrase=PASSPHRASE)
+    for _ in range(2):
+        assert take_in(tmp_path / "new", path).not_admitted == 1
+        assert stolen.is_held(tmp_path / "new", relay.shops["Cave"])
+
+
+def test_a_change_that_nobody_vouched_for_gets_into_no_catalogue_by_an_import(relay, path, tmp_path):
+    """Who brought a change is not in the file: what was refused for that stays refused, and what was found
+    damaged is nobody's change any more.
+    """
+    shop = relay.shops["Cave"]
+    price = yjs_bytes.entry("CM-19/name", b"\x77" + yjs_bytes.text("free"))
+    by_a_thief = update_record("catalogue", yjs_bytes.update(price))
+    note = yjs_bytes.item(4, yjs_bytes.text("2"), root="a")
+    damaged = update_record("x/a", yjs_bytes.update(note))
+    with opened(relay.root) as (_, store):
+        taken = take_records(store, Admission(shop), b"a thief's log id", "revoked", [(1, by_a_thief)], 0)
+        assert [one.code for one in taken.refused] == ["not-permitted"]
+        with store.transaction():
+            seq = store.shop(shop).append(update_item(damaged))
+        with store.transaction():
+            store.database.write("UPDATE record SET crc = crc + 1 WHERE bytes = ?", (damaged,))
+            assert store.shop(shop).set_damaged_apart(seq, 5)
+    assert relay.export(path, passphrase=PASSPHRASE).apart == 2
+    for _ in range(2):
+        take_in(tmp_path / "new", path)
+        with opened(tmp_path / "new") as (_, store):
+            log = store.shop(shop)
+            assert {row.name for row in log.documents()} & {"catalogue", "x/a"} == set()
+            assert [(row.code, row.record) for row in log.apart()] == [
+                ("not-permitted", by_a_thief),
+                ("damaged", damaged),
+            ]
+
+
+def update_item(record):
+    document, _ = split_update_record(record)
+    return Item(record, document, record_digest(record))
+
+
+def test_what_is_in_the_log_is_not_put_on_hold_by_a_second_import(relay, path, tmp_path):
+    """As of a relay that was put back: its revocation names older heads than there are entries."""
+    till = relay.tills["Cave"]
+    with opened(relay.root) as (access, store):
+        log = store.shop(relay.shops["Cave"])
+        chain = OwnerChain.read(log)
+        head = Head(till.end.chain, till.entries[9].link, 10)
+        payload = build_revoke(till.author, [head], reason="stolen")
+        key = access.keys.owner_key(log.shop)
+        with store.transaction():
+            log.append(owner_item(chain.next_entry("revoke", payload, key, access.clock)))
+    relay.export(path)
+    for _ in range(2):
+        assert take_in(tmp_path / "new", path, None).not_admitted == 0
+    with opened(tmp_path / "new") as (_, store):
+        assert root_digest(store.shop(relay.shops["Cave"]).runs(till.end.chain)) == root_digest(
+            log_runs(relay, till)
+        )
+
+
+def log_runs(relay, till):
+    with relay.log("Cave") as log:
+        return log.runs(till.end.chain)
