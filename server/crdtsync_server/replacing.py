@@ -16,6 +16,9 @@ from crdtsync.storage.log import ShopLog
 from crdtsync_server.contacts import Contact, read_contact
 from crdtsync_server.owner import heads_of
 
+TOLD_MAX = (1 << 53) - 1
+"""Minor units: the largest whole number of an entry."""
+
 REASON = "replaced by a new register"
 """Why the lost one was revoked."""
 
@@ -61,6 +64,8 @@ def never_arrived(log: ShopLog, device: bytes) -> NeverArrived | None:
         if body["kind"] in ("sale", "refund") and body["mode"] == "live" and body["till"] == device.hex():
             sales -= 1
             amount_minor -= sum(part for part in (body.get("ttc"), body.get("oos")) if type(part) is int)
+    # A certificate holds no more; what a stolen register told must not keep it from being replaced.
+    amount_minor = min(max(amount_minor, -TOLD_MAX), TOLD_MAX)
     return NeverArrived(sales, amount_minor, contact.at_ms) if sales > 0 else None
 
 

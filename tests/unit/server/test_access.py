@@ -8,7 +8,9 @@ from crdtsync.model.entry import Head, read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolRequest
+from crdtsync.testing.till import MemoryTill
 from crdtsync_server.access import Access
+from crdtsync_server.contacts import Contact
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import open_store
 from crdtsync_server.owner import OwnerChain, owner_item
@@ -321,3 +323,33 @@ def test_a_shop_whose_index_was_lost_is_found_again(access, store, shop, folder,
     rebuilt.index_shops(store)
     assert rebuilt.shops() == [shop]
     rebuilt.close()
+
+
+def test_whatever_a_lost_register_told_it_can_be_replaced(access, store, shop):
+    """It was stolen, and told what no certificate can say: its entries here come to as much the other way."""
+    till = MemoryTill("till 1", shop=Shop(shop.id, shop.name))
+    enrolled(access, store, shop, {"device": till.author, "name": "till 1", "public_key": till.key.public})
+    huge = (1 << 53) - 1
+    odd = read_entry(seal(till.sell().body | {"ttc": -huge}, till.key))
+    contact = Contact(
+        b"l" * 16,
+        1,
+        0,
+        "crdtsync",
+        2,
+        huge,
+        own_chain=till.end.chain.hex(),
+        own_from=1,
+        own_to=3,
+        own_sales=2,
+        own_amount_minor=huge,
+    )
+    with store.transaction():
+        log = store.shop(shop.id)
+        for entry in (till.entries[0], odd):
+            log.append(owner_item(entry))
+        log.set_state(f"contact/{till.author.hex()}", contact.to_bytes())
+    issued = access.issue_code(shop.id, "register", replaces=till.author)
+    certificate = access.enrol(store, ask(issued, device(2)), ADDRESS).certificate
+    assert certificate.replaces.device == till.author
+    assert certificate.replaces.never_arrived.sales == 1
