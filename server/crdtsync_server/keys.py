@@ -84,7 +84,8 @@ class KeyFolder:
     def use_prepared_owner_key(self, shop: bytes) -> Path:
         """From now on the prepared key signs; durable on return. Where the one before it is."""
         [*_, before] = self._owner_paths(shop)
-        number = 2 + len(self._owner_paths(shop)[1:])
+        # Those that were given up may have been deleted: the number goes on from the last, not from how many.
+        number = 2 if before == self._owner_path(shop) else _number_of(before) + 1
         with translated(self.folder):
             os.replace(self._next_path(shop), self.folder / f"{shop.hex()}.{number}{OWNER_SUFFIX}")
             sync_folder(self.folder)
@@ -121,12 +122,17 @@ class KeyFolder:
     def _owner_paths(self, shop: bytes) -> list[Path]:
         """The key files of a shop that are here, the newest last."""
         numbered = self.folder.glob(f"{shop.hex()}.*{OWNER_SUFFIX}")
-        later = sorted(numbered, key=lambda path: int(path.name.split(".")[1]))
+        later = sorted(numbered, key=_number_of)
         first = self._owner_path(shop)
         return [*([first] if first.exists() else []), *later]
 
     def _next_path(self, shop: bytes) -> Path:
         return self.folder / f"{shop.hex()}{NEXT_SUFFIX}"
+
+
+def _number_of(path: Path) -> int:
+    """Of a key after the first: which one it is."""
+    return int(path.name.split(".")[1])
 
 
 def relay_device_id(public_key: bytes) -> bytes:

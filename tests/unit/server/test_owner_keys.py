@@ -131,6 +131,17 @@ def test_a_rotation_that_was_interrupted_is_finished_by_the_next(relay, when, mo
     assert relay.findings() == ()
 
 
+def test_whoever_deletes_the_keys_that_were_given_up_can_hand_over_again(relay):
+    """The newest file is the present key, whichever are left."""
+    for number in range(1, 5):
+        rotated = rotate(relay.access, relay.store, relay.shop)
+        assert relay.chain.directory.owner_public == rotated.public != rotated.before
+        assert PrivateKey.from_bytes(rotated.file_before.read_bytes()).public == rotated.before
+        relay.enrol(number)
+        rotated.file_before.unlink()
+    assert relay.findings() == ()
+
+
 def test_a_key_that_is_kept_elsewhere_cannot_be_handed_over_here(relay):
     relay.take_key_away()
     with pytest.raises(SetupError):
