@@ -1,11 +1,12 @@
 """The README's table of speed: what is held to a budget, each with its command."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from benchmarks.figures import Bound, Budget, Figure, Measured
-from benchmarks.front_page import BEGIN, END, main, table, with_table
+from benchmarks.front_page import BEGIN, END, PAGE, main, table, with_table
 
 
 def figure(name, *values, **facts):
@@ -53,6 +54,11 @@ def test_a_case_of_a_later_file_takes_the_place_of_an_earlier_one():
 
 def test_the_rest_of_the_page_stays():
     assert with_table(f"a\n{BEGIN}old\n{END}z\n", "new\n") == f"a\n{BEGIN}\nnew\n{END}z\n"
+
+
+def test_the_readme_has_a_place_for_the_table():
+    page = (Path(__file__).parents[3] / PAGE).read_text(encoding="utf-8")
+    assert with_table(page, "new\n").count("new\n") == 1
 
 
 @pytest.mark.parametrize("page", ["nothing", BEGIN, END])
