@@ -157,19 +157,19 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
     from crdtsync_server.devices import is_of_relay
     from crdtsync_server.owner import OwnerChain
     from crdtsync_server.restore import read_restored
-    from crdtsync_server.restored import restored_ms
+    from crdtsync_server.restored import restore_noticed_ms
 
     directory = OwnerChain.read(log).directory
-    told, restored = copied_in(log, directory), restored_ms(log)
+    told, noticed = copied_in(log, directory), restore_noticed_ms(log)
     for one in told:
         yield wrong("copies", IntegrityDefect(f"{shop}: {one.says}", hint=one.advice))
     away = []
     for certificate in {one.device: one for one in directory.certificates()}.values():
         contact = read_contact(log, certificate.device)
-        is_back = contact is not None and contact.at_ms >= (restored or 0)
+        is_back = contact is not None and contact.at_ms >= (noticed or 0)
         if not (is_of_relay(certificate) or directory.is_revoked(certificate.device) or is_back):
             away.append(certificate.name)
-    if restored is not None and away and read_restored(log) is None:  # Else ``missing`` tells it.
+    if noticed is not None and away and read_restored(log) is None:  # Else ``missing`` tells it.
         what = f"{shop}: the relay was put back from a backup, or had lost the shop"
         hint = f"its registers bring what it lacks; not here since: {', '.join(sorted(away))}"
         yield notice("copies", what, hint)

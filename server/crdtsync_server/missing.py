@@ -28,7 +28,7 @@ from crdtsync_server.contacts import read_contact
 from crdtsync_server.devices import is_of_relay
 from crdtsync_server.owner import OwnerChain
 from crdtsync_server.restore import read_restored
-from crdtsync_server.restored import restored_ms
+from crdtsync_server.restored import restore_noticed_ms
 
 _NAMES: Final = (b'"ref":', b'"wit":', b'"heads":', b'"cut":')
 """Where entries name others."""
@@ -86,7 +86,7 @@ def untold(log: ShopLog) -> list[Missing]:
     if restored is None:
         return []
     # It may have been put back since then in another way: a disk, a whole machine.
-    since_ms = max(restored.at_ms, restored_ms(log) or 0)
+    since_ms = max(restored.at_ms, restore_noticed_ms(log) or 0)
     directory = OwnerChain.read(log).directory
     found = []
     for certificate in {one.device: one for one in directory.certificates()}.values():

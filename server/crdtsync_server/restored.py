@@ -26,7 +26,7 @@ from crdtsync_server.owner import OwnerChain
 GENERATION = "series_generation"
 """State of a shop's log: what its new series begin with."""
 
-RESTORED = "restored_ms"
+NOTICED = "restore_noticed_ms"
 """State of a shop's log: when it was noticed that it was put back or lost, eight bytes, big-endian."""
 
 _LETTERS = "ABCDEFGHJKMNPQRSTVWXYZ"
@@ -38,15 +38,15 @@ def generation_of(log: ShopLog) -> str:
     return (log.state(GENERATION) or b"").decode()
 
 
-def restored_ms(log: ShopLog) -> int | None:
+def restore_noticed_ms(log: ShopLog) -> int | None:
     """When it was last noticed that the shop was put back from a backup, or lost; None if it never was."""
-    data = log.state(RESTORED)
+    data = log.state(NOTICED)
     return None if data is None else int.from_bytes(data, "big")
 
 
 def begin_generation(log: ShopLog, random: RandomBytes, now_ms: int) -> None:
     """From now on series begin anew. Inside a transaction."""
-    log.set_state(RESTORED, now_ms.to_bytes(8, "big"))
+    log.set_state(NOTICED, now_ms.to_bytes(8, "big"))
     first, *others = random(3)
     text = _LETTERS[first % len(_LETTERS)] + "".join(_CHARACTERS[one % len(_CHARACTERS)] for one in others)
     log.set_state(GENERATION, text.encode())

@@ -23,6 +23,7 @@ from crdtsync_server.cli import main
 from crdtsync_server.diagnosis import CHECKS
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.local import LocalRelay
+from crdtsync_server.open import opened
 from tests.integration.conftest import wait_until
 
 DAY_MS = 86_400_000
@@ -189,6 +190,15 @@ def test_registers_that_were_not_heard_of_and_clocks_that_are_wrong_are_named(ti
 
 
 @pytest.mark.slow
+def test_after_a_restore_was_noticed_registers_that_are_not_back_are_named_and_no_back_office(till, folder):
+    with opened(folder) as (access, store):
+        access.enrol_office(store, till.identity.shop)
+        access.begin_generation(store, till.identity.shop)
+    copies = findings(folder)["copies"]
+    assert copies["state"] == "notice"
+    assert copies["advice"].endswith("not here since: Caisse 1")
+
+
 def test_status_says_who_is_here_and_up_to_where_each_is_complete(till, folder):
     till.sell(["CM-19"], ["card"])
     number = till.sell(["CM-19"], ["cash"]).number

@@ -287,7 +287,7 @@ def relay_loss_is_told(shop, *tills):
     """What a relay lost is told by whoever had known more of it, and by the relay."""
     for till in tills:
         assert till.status()["relay_put_back_at"] is not None
-    assert shop.relay.shop()["restored_at"] is not None
+    assert shop.relay.shop()["restore_noticed_at"] is not None
 
 
 def test_a_relay_whose_databases_were_wiped_is_filled_again(shop, till, second):

@@ -115,7 +115,7 @@ _SHOP = (
         ),
     ),
     value(
-        "restored_at",
+        "restore_noticed_at",
         "utc",
         "when it was noticed that the relay was put back from a backup, or had lost the shop",
         null="where it never was",

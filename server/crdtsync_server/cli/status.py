@@ -49,10 +49,10 @@ def _shop_facts(access: Access, store: Store, shop: ShopRow, *, is_served: bool)
     from crdtsync_server.copied import copied_in
     from crdtsync_server.devices import devices_of, utc
     from crdtsync_server.owner import OwnerChain
-    from crdtsync_server.restored import restored_ms
+    from crdtsync_server.restored import restore_noticed_ms
 
     log = store.shop(shop.id)
-    documents = log.documents()
+    documents, noticed = log.documents(), restore_noticed_ms(log)
     apart = [
         {
             "digest": one.digest,
@@ -78,7 +78,7 @@ def _shop_facts(access: Access, store: Store, shop: ShopRow, *, is_served: bool)
         "damaged": sum(one["code"] == "damaged" for one in apart),
         "not_admitted": apart,
         "copied": copied_in(log, OwnerChain.read(log).directory),
-        "restored_at": utc(restored) if (restored := restored_ms(log)) is not None else None,
+        "restore_noticed_at": utc(noticed) if noticed is not None else None,
         "open_codes": access.codes.count_open(shop.id),
         "devices": devices_of(log, is_served=is_served),
     }
@@ -107,8 +107,8 @@ def _print(facts: dict[str, Any]) -> None:
                 f"! {many(shop['signatures_bad'], 'stored entry', 'stored entries')} not signed by the "
                 "author: `crdtsync-relay verify` names them"
             )
-        if shop["restored_at"]:
-            click.echo(f"put back from a backup, or lost and filled again: noticed at {shop['restored_at']}")
+        if at := shop["restore_noticed_at"]:
+            click.echo(f"put back from a backup, or lost and filled again: noticed at {at}")
         for one in shop["copied"]:
             click.echo(f"! {one.says}")
             click.echo(f"  {one.advice}")
