@@ -111,6 +111,13 @@ def test_a_relay_that_is_put_back_holds_everything(shop, path, tmp_path):
     assert key_files(tmp_path / "new" / "keys") == key_files(shop.root / "keys")
 
 
+def test_the_relays_own_back_office_is_no_device_that_could_have_more_than_the_backup(shop, path):
+    with opened(shop.root) as (access, store):
+        access.enrol_office(store, shop.id)
+    (held,) = shop.back_up(path).shops
+    assert held.devices == ()
+
+
 def test_it_says_up_to_where_it_has_each_shop(shop, path):
     shop.sell(5)
     report = shop.back_up(path)
