@@ -4,6 +4,7 @@ Each is planted, and short days are played until one fails, as it must soon.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -232,3 +233,8 @@ def test_a_till_that_makes_a_mistake_is_found_out(monkeypatch, mistake):
             assert failure.startswith(f"Broken: {MISTAKES[mistake]}")
             return
     pytest.fail(f"{SEEDS.stop - 1} short days, and nobody has seen it")
+
+
+def test_the_page_says_how_many_there_are():
+    page = Path(__file__).parents[2] / "docs/explanation/simulation.md"
+    assert f"{len(MISTAKES)} mistakes are kept in" in page.read_text()
