@@ -318,7 +318,7 @@ class RecordError(CrdtsyncError):
 
     exit_code = 50
     code: ClassVar[str] = "refused"
-    hint = "the record is kept apart: `crdtsync quarantine list` shows it"
+    hint = "the record is in quarantine: `crdtsync quarantine list` shows it"
 
 
 class MalformedRecord(RecordError):

@@ -11,6 +11,25 @@ NUMBER = text("number", "number of the ticket")
 NOTICES = texts("notices", "what a person should know besides: about the clock, the day, a forgotten closing")
 SYNC = text("sync", "what came of synchronising on the way, a sentence for a person")
 
+
+def copied(is_own: str) -> Field:
+    """Registers whose data was copied; ``is_own`` says what that field means on this side."""
+    return many(
+        "copied",
+        "registers whose data was put back from an old copy, or copied, and that must be enrolled again",
+        (
+            value("device", "id", "the register"),
+            text("name", "its name"),
+            text("says", "what is known of it, a sentence"),
+            text("advice", "what to do"),
+            text("series", "what its tickets are numbered with since it found out"),
+            time("at_ms", "since when"),
+            number("forks_at", "first number of its chain that is there twice", null="where none is"),
+            truth("is_own", is_own),
+        ),
+    )
+
+
 PRODUCT = (
     text("sku", "what names the product"),
     text("name", "as it stands on the ticket"),
@@ -164,8 +183,8 @@ STATUS = (
     ),
     number("store_bytes", "what the store takes on disk", "bytes"),
     number("clock_offset_ms", "clock of the register minus the relay's", "ms", null="before they ever met"),
-    number("apart", "records set apart: refused, held or damaged"),
-    number("held", "of these, held until a certificate admits them"),
+    number("apart", "records in quarantine: refused, held or damaged"),
+    number("held", "of these, held: a certificate, an approval or room is missing"),
     number("refused_by_relay", "records that the relay did not take"),
     number("log_end", "number of the newest record here"),
     number(
@@ -195,20 +214,7 @@ STATUS = (
         "when it was last noticed that the relay holds less than it had confirmed; that is pending again",
         null="where it never was",
     ),
-    many(
-        "copied",
-        "registers whose data was put back from an old copy, or copied, and that must be enrolled again",
-        (
-            value("device", "id", "the register"),
-            text("name", "its name"),
-            text("says", "what is known of it, a sentence"),
-            text("advice", "what to do"),
-            text("series", "what its tickets are numbered with since it found out"),
-            time("at_ms", "since when"),
-            number("forks_at", "first number of its chain that is there twice", null="where none is"),
-            truth("is_own", "whether it is this register"),
-        ),
-    ),
+    copied("whether it is this register"),
     one("came_back", "the lost register that this one replaces", CAME_BACK, null="where it replaces none"),
     number("history_records_left", "records from before this register came that are still to be fetched"),
     number(
@@ -229,7 +235,7 @@ RESYNC_PLAN = (
         ),
     ),
     number("wanted", "records still to be fetched"),
-    number("apart", "records set apart"),
+    number("apart", "records in quarantine"),
     many(
         "documents",
         "all documents, or the one asked for",

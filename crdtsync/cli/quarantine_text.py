@@ -56,7 +56,8 @@ def print_quarantine(rows: list[Quarantined], when: Callable[[int | None], str])
 def print_quarantined(row: Quarantined, when: Callable[[int | None], str]) -> None:
     """One record, for a person."""
     by = "by the relay" if row.by == "relay" else "here"
-    click.echo(f"{row.what}, {'held' if row.held else 'set apart'} {by}: {row.reason}")
+    became = "held" if row.held else "damaged" if row.code == "damaged" else "refused"
+    click.echo(f"{row.what}, {became} {by}: {row.reason}")
     click.echo(f"  {row.advice}")
     lines = [
         ("digest", row.digest.hex()),

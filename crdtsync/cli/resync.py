@@ -67,7 +67,7 @@ def command(document: str | None, dry_run: bool, timeout_s: float, data: Path, a
     if dry_run:
         click.echo(
             f"{many(before.pending_records, 'record')} pending, {before.wanted} still to be fetched, "
-            f"{before.apart} set apart. Nothing was changed."
+            f"{before.apart} in quarantine. Nothing was changed."
         )
     else:
         click.echo(

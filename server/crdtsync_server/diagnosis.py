@@ -33,7 +33,7 @@ CHECKS: Final[dict[str, str]] = {
     "serving": "a process serves the folder",
     "store": "the stores open, and there is a shop",
     "copies": "no register's data was put back from an old copy, or copied; nor the relay's",
-    "quarantine": "nothing was refused, held or set apart",
+    "quarantine": "nothing was refused, held or damaged",
     "missing": "no hole is in any chain, and after a restore every register was here",
     "registers": "registers were heard of lately",
     "clocks": "their clocks agree with this machine's",
@@ -120,7 +120,7 @@ def _shop(store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
     elif apart:
         yield notice("quarantine", f"{shop.name}: {len(apart)} records are held", look)
     else:
-        yield well("quarantine", f"{shop.name}: nothing was refused, held or set apart")
+        yield well("quarantine", f"{shop.name}: nothing was refused, held or damaged")
     yield _missing(log, shop.name)
     yield from _copies(log, shop.name)
     yield from _registers(log, shop.name, now_ms)

@@ -84,7 +84,7 @@ def test_what_an_older_relay_refused_is_told_to_its_owner_and_admitted_by_a_newe
 
     shown = relay.run("quarantine", "show", "Cave du Port", there["digest"][:6]).stdout
     assert "Cave du Port" not in shown
-    assert f"sale {number}, set apart here" in shown
+    assert f"sale {number}, refused here" in shown
 
     assert relay.json("quarantine", "retry", "Cave du Port") == {"admitted": [there["digest"]], "left": 0}
     till.ok("sync")

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from crdtsync.cli.json_fields import DIAGNOSIS, FINDING, JUDGED_AGAIN, QUARANTINED, QUARANTINED_WHOLE
-from crdtsync.cli.json_form import Form, amount, many, number, one, text, texts, time, truth, value
+from crdtsync.cli.json_fields import (
+    DIAGNOSIS,
+    FINDING,
+    JUDGED_AGAIN,
+    QUARANTINED,
+    QUARANTINED_WHOLE,
+    copied,
+)
+from crdtsync.cli.json_form import Form, amount, many, number, one, text, texts, truth, value
 
 _CODE = (
     text("code", "the pairing code; it lets one device in, once"),
@@ -49,7 +56,7 @@ _NOT_ADMITTED = (
     value("digest", "digest", "the record's digest"),
     text("code", "why, in one word"),
     text("reason", "why, for a person"),
-    truth("held", "whether it waits for a certificate"),
+    truth("held", "whether it is held: judged again when certificates, approvals or room come"),
     value("at", "utc", "when it came"),
     value("from_log", "id", "the log that it came from", null="where that is not known"),
 )
@@ -96,24 +103,11 @@ _SHOP = (
     number("signatures_bad", "stored entries that their author did not sign"),
     number("documents", "documents"),
     number("records_bytes", "what the records take", "bytes"),
-    number("held", "records held until a certificate admits them"),
+    number("held", "records held: a certificate, an approval or room is missing"),
     number("refused", "records refused"),
     number("damaged", "records found damaged on disk"),
     many("not_admitted", "these records", _NOT_ADMITTED),
-    many(
-        "copied",
-        "registers whose data was put back from an old copy, or copied, and that must be enrolled again",
-        (
-            value("device", "id", "the register"),
-            text("name", "its name"),
-            text("says", "what is known of it, a sentence"),
-            text("advice", "what to do"),
-            text("series", "what its tickets are numbered with since it found out"),
-            time("at_ms", "since when"),
-            number("forks_at", "first number of its chain that is there twice", null="where none is"),
-            truth("is_own", "always false: a relay sells nothing"),
-        ),
-    ),
+    copied("always false: a relay sells nothing"),
     value(
         "restore_noticed_at",
         "utc",
@@ -396,7 +390,7 @@ FORMS: Final = (
             text("name", "its name"),
             text("file", "the file"),
             number("log_end", "number of the newest record in it"),
-            number("apart", "records in it that are refused or held"),
+            number("apart", "records in quarantine that are in it"),
             truth("keys", "whether its owner key is inside, sealed with a passphrase"),
             number("written_bytes", "what this export took", "bytes"),
             number("file_bytes", "what the file takes now", "bytes"),
@@ -408,7 +402,7 @@ FORMS: Final = (
             value("shop", "id", "the shop"),
             text("name", "its name"),
             number("records", "records that are new here"),
-            number("not_admitted", "records that are kept apart"),
+            number("not_admitted", "records in quarantine"),
             truth("certified", "whether this relay is certified; otherwise that waits for the owner"),
         ),
     ),

@@ -63,7 +63,7 @@ def export(shop: str, file: Path, with_keys: Path | None, data: Path, as_json: b
         return
     keys = "its owner key, sealed" if report.has_keys else "no key"
     click.echo(
-        f"{file}: {found.name}, {many(report.log_end, 'record')}, {report.apart} kept apart, {keys}; "
+        f"{file}: {found.name}, {many(report.log_end, 'record')}, {report.apart} in quarantine, {keys}; "
         f"{size(report.written_bytes)} written, {size(report.file_bytes)} in all"
     )
 
@@ -113,7 +113,7 @@ def take_in(file: Path, with_keys: Path | None, data: Path, as_json: bool) -> No
         return
     click.echo(f"{report.name} ({report.shop.hex()}): {many(report.records, 'record')} taken")
     if report.not_admitted:
-        click.echo(f"{report.not_admitted} are kept apart: `crdtsync-relay quarantine list` shows them")
+        click.echo(f"{report.not_admitted} are in quarantine: `crdtsync-relay quarantine list` shows them")
     if not report.is_certified:
         click.echo("The owner has to certify this relay: `crdtsync-relay owner request`")
     click.echo(f"Each register: `crdtsync-relay pair '{report.name}'`, then `crdtsync move URL CODE` on it")

@@ -114,7 +114,7 @@ def _print(facts: dict[str, Any]) -> None:
             click.echo(f"  {one.advice}")
         _print_devices(shop)
         for one in shop["not_admitted"]:
-            word = "held" if one["held"] else "set apart"
+            word = "held" if one["held"] else "damaged" if one["code"] == "damaged" else "refused"
             click.echo(f"{word} {one['digest'].hex()[:8]} at {one['at']}: {one['code']}: {one['reason']}")
 
 
