@@ -253,7 +253,7 @@ class Access:
         found = [
             certificate
             for certificate in newest.values()
-            if certificate.role != "relay" and text in (certificate.device.hex(), certificate.name)
+            if certificate.role != "relay" and is_called(text, certificate.device, certificate.name)
         ]
         # A register that was replaced has the name of its successor.
         found = [one for one in found if not directory.is_revoked(one.device)] or found
@@ -430,3 +430,9 @@ def _certificate(
         chain=request.chain or None,
         original_shop=request.shop or None,
     )
+
+
+def is_called(text: str, device: bytes, name: str | None) -> bool:
+    """Whether whoever types ``text`` means this device: its id, or its name however accents are typed."""
+    typed = unicodedata.normalize("NFC", text.strip())
+    return typed.lower() == device.hex() or (name is not None and typed == name.strip())

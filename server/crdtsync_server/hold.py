@@ -18,7 +18,7 @@ from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import Entry, read_entry
 from crdtsync.runtime.register_status import Pending
 from crdtsync.storage.log import Apart, ShopLog, Store
-from crdtsync_server.access import Access
+from crdtsync_server.access import Access, is_called
 from crdtsync_server.owner import OwnerChain
 
 LINK_CHARACTERS_MIN = 4
@@ -82,9 +82,11 @@ def on_hold(log: ShopLog) -> list[DeviceHold]:
     return [_device(device, found, directory) for device, found in sorted(by_device.items())]
 
 
-def find_device(holds: Sequence[DeviceHold], text: str) -> DeviceHold:
-    """The device of that id or name. Raises ``InvalidName`` where none of it is on hold, or of several."""
-    found = [hold for hold in holds if text in (hold.device.hex(), hold.name)]
+def find_hold(holds: Sequence[DeviceHold], text: str) -> DeviceHold:
+    """What is on hold of the device of that id or name. Raises ``InvalidName`` where that is nothing, or of
+    several devices.
+    """
+    found = [hold for hold in holds if is_called(text, hold.device, hold.name)]
     if len(found) != 1:
         raise InvalidName(
             f"{len(found) or 'no'} devices called {text!r} have something on hold",

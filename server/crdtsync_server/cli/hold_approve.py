@@ -35,7 +35,7 @@ def command(shop: str, what: tuple[str, ...], device: str, reason: str, data: Pa
     exactly these. Works while the relay runs, and may be repeated. It cannot be taken back.
     """
     from crdtsync.cli.output import many, money, print_json
-    from crdtsync_server.hold import approve, find_device, find_entries, on_hold
+    from crdtsync_server.hold import approve, find_entries, find_hold, on_hold
     from crdtsync_server.open import opened
 
     if not what and not device:
@@ -45,7 +45,7 @@ def command(shop: str, what: tuple[str, ...], device: str, reason: str, data: Pa
         holds = on_hold(store.shop(found.id))
         entries = find_entries(holds, what)
         if device:
-            entries += [one for one in find_device(holds, device).entries if one not in entries]
+            entries += [one for one in find_hold(holds, device).entries if one not in entries]
         approved = approve(access, store, found.id, entries, reason)
     if as_json:
         print_json(

@@ -37,11 +37,11 @@ def command(shop: str, device: str, data: Path, as_json: bool) -> None:
     from crdtsync.runtime.register_status import Pending
     from crdtsync_server.cli.hold_list import hold_facts
     from crdtsync_server.devices import utc
-    from crdtsync_server.hold import find_device, on_hold
+    from crdtsync_server.hold import find_hold, on_hold
     from crdtsync_server.open import opened
 
     with opened(data) as (access, store):
-        hold = find_device(on_hold(store.shop(access.find_shop(shop).id)), device)
+        hold = find_hold(on_hold(store.shop(access.find_shop(shop).id)), device)
     if as_json:
         print_json(hold_facts(hold) | {"on_hold": [_entry_facts(one) for one in hold.entries]})
         return

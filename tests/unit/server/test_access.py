@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
@@ -274,6 +276,14 @@ def test_a_device_is_found_by_its_id_and_by_its_name(access, store, shop):
     certificate = enrolled(access, store, shop, device(1)).certificate
     assert access.find_device(store, shop.id, "till 1") == certificate
     assert access.find_device(store, shop.id, certificate.device.hex()) == certificate
+
+
+def test_a_device_is_found_however_its_accents_are_typed(access, store, shop):
+    certificate = enrolled(access, store, shop, device(1, name="Caisse réserve")).certificate
+    typed = unicodedata.normalize("NFD", "Caisse réserve")
+    assert typed != certificate.name
+    assert access.find_device(store, shop.id, typed) == certificate
+    assert access.find_device(store, shop.id, certificate.device.hex().upper()) == certificate
 
 
 def test_a_name_that_two_devices_have_cuts_neither_off(access, store, shop):
