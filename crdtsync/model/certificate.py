@@ -17,14 +17,24 @@ arrived, so that all replicas judge alike; where entries contradict one another 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, Self
 
-from crdtsync.errors import BadSignature, InvalidName, MalformedRecord, NotPermitted
+from crdtsync.errors import BadSignature, InvalidName, MalformedRecord, NotPermitted, RecordError
 from crdtsync.model import approval, owner_key, sealed
 from crdtsync.model.chain import Moment, common_fields
-from crdtsync.model.entry import SOFTWARE, Entry, Head, first_prev, is_series, read_heads, shop_id_of
+from crdtsync.model.entry import (
+    SOFTWARE,
+    Entry,
+    Head,
+    first_prev,
+    is_owner_kind,
+    is_series,
+    read_heads,
+    shop_id_of,
+)
 from crdtsync.model.owner_key import Keys, Rotation, Said
 
 ROLES: Final = ("register", "backoffice", "display", "relay")
@@ -345,6 +355,18 @@ def _read_told(value: object) -> NeverArrived:
     if not numbers or any(type(number) is not int for number in numbers):
         raise MalformedRecord("what a lost register had told is an object of three numbers")
     return NeverArrived(*numbers)
+
+
+def directory_of_what_is_left(shop: bytes, entries: Iterable[Entry]) -> Directory:
+    """Who belongs to a shop, by those entries of a damaged store that its owner signed. What cannot be
+    judged, as what comes before it is lost, is left out. Others' entries change nothing.
+    """
+    directory = Directory(shop)
+    owners = [entry for entry in entries if is_owner_kind(entry.kind)]
+    for entry in sorted(owners, key=lambda one: one.facts.n):
+        with suppress(RecordError):
+            directory = directory.with_entry(entry)
+    return directory
 
 
 def _is_key(public: bytes) -> bool:

@@ -8,8 +8,8 @@ brought it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -26,7 +26,7 @@ from crdtsync.errors import (
 )
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, record_digest
 from crdtsync.model.admission import signature_holds
-from crdtsync.model.certificate import Directory
+from crdtsync.model.certificate import Directory, directory_of_what_is_left
 from crdtsync.model.chain import ChainHead
 from crdtsync.model.entry import SOFTWARE, Entry, is_owner_kind, read_entry
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
@@ -216,7 +216,7 @@ def _salvaged(remains: Remains) -> _Source:
             whole.setdefault(record_digest(record), record)
         else:
             doubtful.append(record)
-    directory = _directory(shop, filter(None, map(_entry, [*whole.values(), *doubtful])))
+    directory = directory_of_what_is_left(shop, filter(None, map(_entry, [*whole.values(), *doubtful])))
     for record in doubtful:
         entry = _entry(record)
         # What its device signed is what it wrote, whatever the checksum says. Yjs bytes say nothing.
@@ -262,16 +262,6 @@ def _entry(record: bytes) -> Entry | None:
 def _is_owners(record: bytes) -> bool:
     entry = _entry(record)
     return entry is not None and is_owner_kind(entry.kind)
-
-
-def _directory(shop: bytes, entries: Iterable[Entry]) -> Directory:
-    """Who belongs to the shop, by those of the entries that its owner signed."""
-    directory = Directory(shop)
-    owners = [entry for entry in entries if is_owner_kind(entry.kind)]
-    for entry in sorted(owners, key=lambda one: one.facts.n):
-        with suppress(RecordError):
-            directory = directory.with_entry(entry)
-    return directory
 
 
 # -- looking into a file -------------------------------------------------------------------------------------

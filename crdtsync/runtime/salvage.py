@@ -13,11 +13,12 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import DamagedStore, NoRegister, RecordError, StorageError, UsageError
-from crdtsync.ids import ENTRY, ID_BYTES, OWNER_DOCUMENT, Item, record_digest, split_update_record
-from crdtsync.model.certificate import KINDS, Directory
+from crdtsync.ids import ENTRY, ID_BYTES, Item, record_digest, split_update_record
+from crdtsync.model.certificate import KINDS, Directory, directory_of_what_is_left
 from crdtsync.model.entry import read_entry
 from crdtsync.model.jet import INTEGRITY_DEFECT, build_jet
 from crdtsync.model.signature import PrivateKey
@@ -45,8 +46,7 @@ from crdtsync.storage.views import ViewTables
 
 RECORDS_AT_ONCE = 1000
 
-_OWNERS = tuple(f'"kind":"{kind}"'.encode() for kind in KINDS)
-"""Where an entry of the owner's chain says so."""
+_OWNERS_KINDS: Final = [f'"kind":"{kind}"'.encode() for kind in KINDS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,21 +150,11 @@ def _directory(wreck: Wreck, number: int) -> Directory | None:
     found = [
         read_entry(record[1:])
         for record in wreck.records(number)
-        if record[:1] == ENTRY and b'"kind":"owner"' in record
+        if record[:1] == ENTRY and any(kind in record for kind in _OWNERS_KINDS)
     ]
-    owners = [entry for entry in found if entry.kind == "owner"]
     wreck.lost = 0  # They are counted where all of them are read.
-    if not owners:
-        return None
-    directory = Directory(owners[0].author).with_entry(owners[0])
-    for record in wreck.records(number):
-        if record[:1] == ENTRY and any(kind in record for kind in _OWNERS):
-            entry = read_entry(record[1:])
-            if entry.facts.document == OWNER_DOCUMENT:
-                with suppress(RecordError):  # The rotation to the key that signed it may be what was lost.
-                    directory = directory.with_entry(entry)
-    wreck.lost = 0
-    return directory
+    owners = [entry for entry in found if entry.kind == "owner"]
+    return directory_of_what_is_left(owners[0].author, found) if owners else None
 
 
 def _append_all(
