@@ -27,9 +27,11 @@ from crdtsync.runtime.admission import entry_item
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.identity import (
     HEAD,
+    LEFT,
     OWNER_HEAD,
     RELAY,
     Relay,
+    has_left,
     load_relay,
     present_shop,
     save_identity,
@@ -37,6 +39,7 @@ from crdtsync.runtime.identity import (
 )
 from crdtsync.runtime.join import BEFORE, identity_of
 from crdtsync.runtime.keyfile import DEVICE_KEY, private_key
+from crdtsync.runtime.replacing import REPLACING
 from crdtsync.runtime.replica import STORE, Replica
 from crdtsync.runtime.role import SYNC_LOCK, hold_role
 from crdtsync.storage.log import ShopLog
@@ -94,7 +97,7 @@ def salvage(
 def _note(folder: Path, clock: Clock, random_bytes: RandomBytes, made: Salvaged) -> None:
     """That it happened stands in the register's own chain, where that can go on."""
     with closing(Replica(RegisterConfig(folder), clock, random_bytes)) as replica:
-        if replica.identity.role != "display":
+        if replica.identity.role != "display" and not has_left(replica.log):
             with suppress(StorageError):
                 facts = {"salvaged": made.records, "lost": made.lost}
                 replica.writer.write("jet", build_jet(INTEGRITY_DEFECT, facts))
@@ -196,8 +199,10 @@ def _carry_apart(store: SqliteStore, wreck: Wreck, number: int, log: ShopLog) ->
 def _save_small_state(
     log: ShopLog, wreck: Wreck, number: int, directory: Directory, relay_url: str | None
 ) -> Relay | None:
-    """Where that is whole: the end of the own chain, so that no number is given again, and the relay."""
-    for key in (HEAD, OWNER_HEAD, RELAY, BEFORE):
+    """Where that is whole: the end of the own chain, so that no number is given again, that it has left the
+    shop, the relay, and which lost register it replaces.
+    """
+    for key in (HEAD, LEFT, OWNER_HEAD, RELAY, BEFORE, REPLACING):
         value = wreck.state(number, key)
         if value is not None:
             log.set_state(key, value)

@@ -19,7 +19,9 @@ from crdtsync.errors import (
 from crdtsync.ids import record_digest
 from crdtsync.model.entry import read_entry
 from crdtsync.runtime.clock import SystemClock, system_random
+from crdtsync.runtime.leaving import leave
 from crdtsync.runtime.register import Register
+from crdtsync.runtime.replacing import Lost, load_lost, save_lost
 from crdtsync.runtime.replica import STORE
 from crdtsync.runtime.salvage import salvage
 from crdtsync.runtime.syncer import sync_role
@@ -80,6 +82,12 @@ def salvaged(folder, **options):
 def entries_of(till):
     chain = read_head(till.replica.log).chain
     return [read_entry(sealed) for _, sealed in till.replica.log.chain_entries(chain, 1, 1 << 20)]
+
+
+def written_by(till):
+    chains = {run.chain for run in till.replica.log.runs()}
+    found = [read_entry(one) for chain in chains for _, one in till.replica.log.chain_entries(chain, 1, 99)]
+    return [entry for entry in found if entry.author == till.identity.device]
 
 
 def numbers(till):
@@ -170,6 +178,32 @@ def test_a_register_of_a_shop_whose_owner_has_another_key_by_now_is_salvaged_too
         till.sync()
         assert till.status().state == "synced"
         assert not till.verify().findings
+
+
+def test_a_register_that_has_left_its_shop_is_salvaged_and_records_nothing_more(relay, tmp_path):
+    folder = tmp_path / "another"
+    with Register.join(folder, relay.url, relay.pairing_code(), name="Caisse 2") as till:
+        till.products.add("TER-01", name="Terrine", price_minor=695, vat_rate=550)
+        sold = till.sell(["TER-01"], ["card"]).number
+        till.sync()
+    left = leave(folder, SystemClock().now_ms()).folder
+    rot(left, DAMAGES["the totals"])
+    assert salvaged(left).name == "Caisse 2"
+    with Register.open(left) as till:
+        assert numbers(till) == [sold]
+        with pytest.raises(NoRegister, match="has left"):
+            till.sell(["TER-01"], ["card"])
+        assert written_by(till)[-1].kind == "sale"
+
+
+def test_what_it_knows_of_the_register_that_it_replaces_is_carried_over(folder):
+    lost = Lost("d" * 32, "Caisse 0", (("c" * 64, 7),), 3, 12740, 1)
+    with Register.open(folder) as till, till.replica.store.transaction():
+        save_lost(till.replica.log, lost)
+    rot(folder, DAMAGES["the head of the log"])
+    salvaged(folder)
+    with Register.open(folder) as till:
+        assert load_lost(till.replica.log) == lost
 
 
 def test_what_was_set_apart_is_carried_over(folder):
