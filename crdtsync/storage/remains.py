@@ -2,7 +2,7 @@
 
 The store's own way of reading stops at damage, because it must not guess. Here nothing is trusted but what a
 record's own checksum says, nothing is written, and what cannot be read is named. Whoever takes the records
-judges them anew, as if they came from anybody.
+judges them anew, as if they came from anybody. Making a whole store anew is ``salvage``'s part.
 """
 
 from __future__ import annotations

@@ -2,15 +2,16 @@
 the tables that it was found by.
 
 A record is known by its own digest (of a pack: by its hash), so nothing else has to be trusted. What is read
-here goes into a new store; the file is left as it is.
+here goes into a new store; the file is left as it is. Nobody else may have it open meanwhile: what is read
+beside a till that goes on selling is ``remains``' part, which trusts the head of the log as far as it goes.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Generator, Iterator
+from typing import Final
 
 import apsw
 
@@ -23,6 +24,9 @@ from crdtsync.storage.schema import SEQ_BITS
 from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX
 
 ROWS_AT_ONCE: Final = 256
+
+NEAR_KEYS: Final = 1 << 14
+"""Where the end of a table cannot be read: how far after damage rows are looked for key by key (a second)."""
 
 
 class Wreck:
@@ -106,40 +110,80 @@ class Wreck:
             self._connection.close(True)
 
     def _rows(self, table: str, columns: str, low: int, high: int, *, key: str = "pos") -> Iterator[Row]:
-        """Rows by their key, from both ends: what lies on a page that cannot be read is lost, and no more."""
-        ends: list[Any] = [low, high]
-        for way, step in (("ASC", 0), ("DESC", 1)):
-            sql = (
-                f"SELECT {columns} FROM {table} WHERE {key} > ? AND {key} < ?"  # noqa: S608
-                f" ORDER BY {key} {way} LIMIT {ROWS_AT_ONCE}"
-            )
-            held: list[Row] = []
-            while True:
-                try:
-                    rows = self._connection.execute(sql, ends).fetchall()
-                except apsw.Error:
-                    rows = self._until_it_breaks(sql, ends)
-                    is_broken = True
-                else:
-                    is_broken = False
-                if rows:
-                    ends[step] = rows[-1][0]
-                if step:
-                    held += rows
-                else:
-                    yield from rows
-                if is_broken or len(rows) < ROWS_AT_ONCE:
-                    break
-            yield from reversed(held)
+        """Rows by their key, which is the first column, between the two: what lies on a page that cannot be
+        read is lost, and no more.
+        """
+        while True:
+            low, is_broken = yield from self._forwards(table, columns, low, high, key)
             if not is_broken:
                 return
             self.lost += 1
+            beyond = self._next_that_is_read(table, columns, low, high, key)
+            if beyond is None:  # The last page cannot be read either, so nothing tells where the rows end.
+                yield from self._between(table, columns, low, min(low + NEAR_KEYS, high), key)
+                return
+            yield from self._between(table, columns, low, beyond, key)
+            low = beyond - 1
 
-    def _until_it_breaks(self, sql: str, ends: list[Any]) -> list[Row]:
+    def _forwards(
+        self, table: str, columns: str, low: int, high: int, key: str
+    ) -> Generator[Row, None, tuple[int, bool]]:
+        """Rows up to the first page that cannot be read; the last key, and whether there is such a page."""
+        while True:
+            rows, is_broken = self._some(table, columns, low, high, key, "ASC")
+            yield from rows
+            low = rows[-1][0] if rows else low
+            if is_broken or len(rows) < ROWS_AT_ONCE:
+                return low, is_broken
+
+    def _next_that_is_read(self, table: str, columns: str, low: int, high: int, key: str) -> int | None:
+        """A key beyond the damage after ``low``, not far behind its end; None where none is found."""
+        step = 1
+        while low + step < high:
+            rows, is_broken = self._some(table, columns, low + step, high, key, "ASC", limit=1)
+            if not is_broken:
+                return int(rows[0][0]) if rows else low + step + 1
+            step *= 2
+        return None
+
+    def _between(self, table: str, columns: str, low: int, high: int, key: str) -> Iterator[Row]:
+        """The rows between two keys that are near one another, in halves around what cannot be read."""
+        low, is_broken = yield from self._forwards(table, columns, low, high, key)
+        if not is_broken:
+            return
+        held: list[Row] = []
+        while True:
+            rows, is_broken = self._some(table, columns, low, high, key, "DESC")
+            held += rows
+            high = rows[-1][0] if rows else high
+            if is_broken or len(rows) < ROWS_AT_ONCE:
+                break
+        if is_broken and high - low > 2:
+            middle = (low + high) // 2
+            yield from self._between(table, columns, low, middle + 1, key)
+            yield from self._between(table, columns, middle, high, key)
+        yield from reversed(held)
+
+    def _some(
+        self,
+        table: str,
+        columns: str,
+        low: int,
+        high: int,
+        key: str,
+        way: str,
+        *,
+        limit: int = ROWS_AT_ONCE,
+    ) -> tuple[list[Row], bool]:
+        """The next rows that way, and whether what comes after them cannot be read."""
+        sql = (
+            f"SELECT {columns} FROM {table} WHERE {key} > ? AND {key} < ?"  # noqa: S608
+            f" ORDER BY {key} {way} LIMIT {limit}"
+        )
         rows: list[Row] = []
         try:
-            for row in self._connection.execute(sql, ends):
+            for row in self._connection.execute(sql, (low, high)):
                 rows.append(row)
         except apsw.Error:
-            pass
-        return rows
+            return rows, True
+        return rows, False

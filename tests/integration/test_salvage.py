@@ -206,6 +206,30 @@ def test_what_it_knows_of_the_register_that_it_replaces_is_carried_over(folder):
         assert load_lost(till.replica.log) == lost
 
 
+def test_what_lies_between_two_pages_that_cannot_be_read_is_read(relay, tmp_path):
+    folder = tmp_path / "another"
+    with Register.join(folder, relay.url, relay.pairing_code(), name="Caisse 2") as till:
+        till.sync()
+        till.products.add("TER-01", name="Terrine", price_minor=695, vat_rate=550)
+        for _ in range(80):
+            till.sell(["TER-01"], ["card"])
+        before = numbers(till)
+    with closing(SqliteStore(folder / STORE)) as store:
+        page = store.connection.pragma("page_size")
+        leaves = store.database.rows(
+            "SELECT pageno, ncell FROM dbstat WHERE name = 'record' AND pagetype = 'leaf' ORDER BY path"
+        )
+        store.connection.pragma("wal_checkpoint(TRUNCATE)")
+    with (folder / STORE).open("r+b") as file:
+        for place in (len(leaves) // 3, 2 * len(leaves) // 3):
+            file.seek((leaves[place][0] - 1) * page)
+            file.write(b"\xa5" * page)
+    gone = sum(leaves[place][1] for place in (len(leaves) // 3, 2 * len(leaves) // 3))
+    assert salvaged(folder).lost
+    with Register.open(folder) as till:
+        assert len(before) - len(numbers(till)) == gone
+
+
 def test_what_was_set_apart_is_carried_over(folder):
     with Register.open(folder) as till, till.replica.store.transaction():
         refusal = Refusal(3, record_digest(b"Ejunk"), "malformed", "no record", held=False)
