@@ -170,7 +170,7 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
         if not (is_of_relay(certificate) or directory.is_revoked(certificate.device) or is_back):
             away.append(certificate.name)
     if noticed is not None and away and read_restored(log) is None:  # Else ``missing`` tells it.
-        what = f"{shop}: the relay was put back from a backup, or had lost the shop"
+        what = f"{shop}: put back from a backup, taken in from an export, or lost and filled again"
         hint = f"its registers bring what it lacks; not here since: {', '.join(sorted(away))}"
         yield notice("copies", what, hint)
     elif not told:

@@ -111,7 +111,7 @@ _SHOP = (
     value(
         "restore_noticed_at",
         "utc",
-        "when it was noticed that the relay was put back from a backup, or had lost the shop",
+        "when the shop was put back from a backup or taken in from an export, or was noticed to be lost",
         null="where it never was",
     ),
     number("open_codes", "pairing codes that can still be used"),

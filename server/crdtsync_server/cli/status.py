@@ -108,7 +108,7 @@ def _print(facts: dict[str, Any]) -> None:
                 "author: `crdtsync-relay verify` names them"
             )
         if at := shop["restore_noticed_at"]:
-            click.echo(f"put back from a backup, or lost and filled again: noticed at {at}")
+            click.echo(f"put back from a backup, taken in from an export, or lost: noticed at {at}")
         for one in shop["copied"]:
             click.echo(f"! {one.says}")
             click.echo(f"  {one.advice}")
