@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,17 @@ def relay_of(tmp_path: Path) -> Iterator[Any]:
 def relay_process() -> type[RelayProcess]:
     """For relays that live longer than one test."""
     return RelayProcess
+
+
+@pytest.fixture
+def tills(tmp_path):
+    """The registers by name, closed at the end."""
+    with ExitStack() as stack:
+        opened = {}
+
+        def till(name, joined=None):
+            if name not in opened:
+                opened[name] = stack.enter_context(joined or Register.open(tmp_path / name))
+            return opened[name]
+
+        yield till

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 
 import pytest
 
@@ -62,20 +62,6 @@ class Backup:
         with closing(file):
             file.check()
             return file.manifest["shops"][0]["log_end"]
-
-
-@pytest.fixture
-def tills(tmp_path):
-    """The registers by name, closed at the end."""
-    with ExitStack() as stack:
-        opened = {}
-
-        def till(name, joined=None):
-            if name not in opened:
-                opened[name] = stack.enter_context(joined or Register.open(tmp_path / name))
-            return opened[name]
-
-        yield till
 
 
 @pytest.fixture

@@ -1,31 +1,15 @@
 """A relay that was put back from an old backup is healed by its registers, and goes on letting devices in."""
 
 import shutil
-from contextlib import ExitStack
 
 import pytest
 
-from crdtsync import Register
 from crdtsync.errors import AccessDenied
 from crdtsync.protocol.heads import root_digest
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.owner import OwnerChain
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def tills(tmp_path):
-    """The registers by name, closed at the end."""
-    with ExitStack() as stack:
-        opened = {}
-
-        def till(name, joined=None):
-            if name not in opened:
-                opened[name] = stack.enter_context(joined or Register.open(tmp_path / name))
-            return opened[name]
-
-        yield till
 
 
 @pytest.fixture
