@@ -27,7 +27,7 @@ from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.backup_file import MAGIC, BackupFile, BackupWriter, Manifest, named_pieces
 from crdtsync_server.backup_keys import sealed_keys
 from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS
-from crdtsync_server.devices import is_of_relay
+from crdtsync_server.devices import machines_of
 from crdtsync_server.folder import BACKUP_LOCK, DataFolder
 from crdtsync_server.keys import KeyFolder, relay_device_id
 from crdtsync_server.owner import OwnerChain
@@ -251,10 +251,9 @@ def _held(log: ShopLog) -> dict[str, Any]:
     with suppress(CrdtsyncError):
         directory = OwnerChain.read(log).directory
         complete = complete_to(log)
-    newest = {one.device: one for one in directory.certificates() if not is_of_relay(one)}
     devices = []
-    for device, certificate in newest.items():
-        up_to = complete.get(device)
+    for certificate in machines_of(directory):
+        up_to = complete.get(certificate.device)
         devices.append(
             [certificate.name, up_to.number if up_to else None, up_to.at_ms if up_to else None],
         )

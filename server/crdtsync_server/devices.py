@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from crdtsync.model.certificate import Certificate
+from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.runtime.completeness import CompleteTo, complete_to
 from crdtsync.storage.log import ShopLog
 from crdtsync_server.contacts import Contact, read_contact
@@ -44,7 +44,6 @@ def device_states(log: ShopLog, *, is_served: bool) -> list[DeviceState]:
     relay runs, and knows who is connected. O(devices, chains). Raises ``StorageError``.
     """
     directory, complete = OwnerChain.read(log).directory, complete_to(log)
-    newest = {certificate.device: certificate for certificate in directory.certificates()}
     return [
         _state(
             log,
@@ -53,8 +52,7 @@ def device_states(log: ShopLog, *, is_served: bool) -> list[DeviceState]:
             is_revoked=directory.is_revoked(certificate.device),
             is_served=is_served,
         )
-        for certificate in newest.values()
-        if not is_of_relay(certificate)
+        for certificate in machines_of(directory)
     ]
 
 
@@ -114,6 +112,12 @@ def _device_facts(state: DeviceState) -> dict[str, Any]:
 def is_of_relay(certificate: Certificate) -> bool:
     """Whether that is the relay, or the device as which its back office writes: no machine of the shop."""
     return certificate.role == "relay" or certificate.device == office_device_id(certificate.public)
+
+
+def machines_of(directory: Directory) -> list[Certificate]:
+    """The newest certificate of each machine of a shop, revoked ones too, by when they came."""
+    newest = {certificate.device: certificate for certificate in directory.certificates()}
+    return [certificate for certificate in newest.values() if not is_of_relay(certificate)]
 
 
 def device_of_log(log: ShopLog, log_id: bytes) -> bytes | None:

@@ -154,7 +154,7 @@ def _missing(log: ShopLog, shop: str) -> Finding:
 def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
     from crdtsync_server.contacts import read_contact
     from crdtsync_server.copied import copied_in
-    from crdtsync_server.devices import is_of_relay
+    from crdtsync_server.devices import machines_of
     from crdtsync_server.owner import OwnerChain
     from crdtsync_server.restore import read_restored
     from crdtsync_server.restored import restore_noticed_ms
@@ -164,10 +164,10 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
     for one in told:
         yield wrong("copies", IntegrityDefect(f"{shop}: {one.says}", hint=one.advice))
     away = []
-    for certificate in {one.device: one for one in directory.certificates()}.values():
+    for certificate in machines_of(directory):
         contact = read_contact(log, certificate.device)
         is_back = contact is not None and contact.at_ms >= (noticed or 0)
-        if not (is_of_relay(certificate) or directory.is_revoked(certificate.device) or is_back):
+        if not (directory.is_revoked(certificate.device) or is_back):
             away.append(certificate.name)
     if noticed is not None and away and read_restored(log) is None:  # Else ``missing`` tells it.
         what = f"{shop}: put back from a backup, taken in from an export, or lost and filled again"
@@ -179,13 +179,13 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
 
 def _registers(log: ShopLog, shop: str, now_ms: int) -> Iterator[Finding]:
     from crdtsync_server.contacts import read_contact
-    from crdtsync_server.devices import is_of_relay
+    from crdtsync_server.devices import machines_of
     from crdtsync_server.owner import OwnerChain
 
     directory = OwnerChain.read(log).directory
     unheard, wrong_clocks, heard = [], [], 0
-    for certificate in {one.device: one for one in directory.certificates()}.values():
-        if is_of_relay(certificate) or directory.is_revoked(certificate.device):
+    for certificate in machines_of(directory):
+        if directory.is_revoked(certificate.device):
             continue
         contact = read_contact(log, certificate.device)
         if contact is None:

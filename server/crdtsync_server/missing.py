@@ -25,7 +25,7 @@ from crdtsync.protocol.intervals import Interval, difference
 from crdtsync.runtime.completeness import LOOKED_BACK_MAX, last_number
 from crdtsync.storage.log import ShopLog
 from crdtsync_server.contacts import read_contact
-from crdtsync_server.devices import is_of_relay
+from crdtsync_server.devices import machines_of
 from crdtsync_server.owner import OwnerChain
 from crdtsync_server.restore import read_restored
 from crdtsync_server.restored import restore_noticed_ms
@@ -89,9 +89,7 @@ def untold(log: ShopLog) -> list[Missing]:
     since_ms = max(restored.at_ms, restore_noticed_ms(log) or 0)
     directory = OwnerChain.read(log).directory
     found = []
-    for certificate in {one.device: one for one in directory.certificates()}.values():
-        if is_of_relay(certificate):
-            continue
+    for certificate in machines_of(directory):
         contact = read_contact(log, certificate.device)
         if contact is None:
             found.append(Missing("untold", certificate.device, certificate.name))
