@@ -25,6 +25,7 @@ from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.address import socket_url
 from crdtsync.runtime.admission import entry_item
 from crdtsync.runtime.clock import Clock, RandomBytes
+from crdtsync.runtime.copies import begin_own_chain
 from crdtsync.runtime.identity import (
     HEAD,
     LEFT,
@@ -89,16 +90,24 @@ def salvage(
             Path(f"{new}{suffix}").unlink(missing_ok=True)
         with closing(Wreck(path)) as wreck, closing(SqliteStore(new)) as store:
             made = _fill(store, wreck, key, random_bytes, relay_url)
+            knows_last = present_shop(store)[0].state(HEAD) is not None
         kept_as = _exchange(path, new, clock.now_ms())
-    _note(folder, clock, random_bytes, made)
+    _note(folder, clock, random_bytes, made, knows_last=knows_last)
     return replace(made, kept_as=kept_as)
 
 
-def _note(folder: Path, clock: Clock, random_bytes: RandomBytes, made: Salvaged) -> None:
-    """That it happened stands in the register's own chain, where that can go on."""
+def _note(folder: Path, clock: Clock, random_bytes: RandomBytes, made: Salvaged, *, knows_last: bool) -> None:
+    """That it happened stands in the register's own chain, where that can go on. Where nothing tells any more
+    which number was the last, and something is lost, it goes on in another one: no number is given twice.
+    """
     with closing(Replica(RegisterConfig(folder), clock, random_bytes)) as replica:
         if replica.identity.role != "display" and not has_left(replica.log):
             with suppress(StorageError):
+                if made.lost and not knows_last:
+                    with replica.store.transaction():
+                        begin_own_chain(
+                            replica.log, replica.identity, replica.key, clock, replica.random_bytes
+                        )
                 facts = {"salvaged": made.records, "lost": made.lost}
                 replica.writer.write("jet", build_jet(INTEGRITY_DEFECT, facts))
 

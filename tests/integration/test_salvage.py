@@ -251,6 +251,19 @@ def test_a_number_that_was_printed_is_not_given_again_although_its_entry_is_lost
         assert till.sell(["CM-19"], ["card"]).number > last
 
 
+def test_where_the_end_of_the_chain_is_lost_too_numbers_are_new_ones(folder):
+    with Register.open(folder) as till:
+        before = numbers(till)
+    rot(folder, "UPDATE record SET bytes = x'45' WHERE pos = (SELECT max(pos) FROM record)")
+    rot(folder, "DELETE FROM state WHERE key = 'head'")
+    rot(folder, DAMAGES["the totals"])
+    assert salvaged(folder).lost == 1
+    with Register.open(folder) as till:
+        sold = till.sell(["CM-19"], ["card"]).number
+        assert sold.partition("-")[0] != before[0].partition("-")[0]
+        assert [one.is_own for one in till.status().copied] == [True]
+
+
 def test_a_store_that_is_whole_is_left_alone(folder):
     before = (folder / STORE).read_bytes()
     with pytest.raises(UsageError, match="nothing in"):
