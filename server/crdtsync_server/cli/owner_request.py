@@ -44,7 +44,7 @@ def command(
     """
     from crdtsync.cli.output import many, print_json
     from crdtsync_server.backup_file import translated
-    from crdtsync_server.hold import find_device, on_hold
+    from crdtsync_server.hold import find_hold, on_hold
     from crdtsync_server.open import opened
     from crdtsync_server.owner_keys import request_for
     from crdtsync_server.waiting import waiting
@@ -53,7 +53,7 @@ def command(
         found = access.find_shop(shop)
         devices = [access.find_device(store, found.id, text) for text in revoke]
         holds = on_hold(store.shop(found.id)) if approve else []
-        approved = [find_device(holds, text) for text in approve]
+        approved = [find_hold(holds, text) for text in approve]
         request = request_for(
             access,
             store,
