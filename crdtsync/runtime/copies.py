@@ -160,14 +160,14 @@ def copied_registers(log: ShopLog) -> list[Copied]:
 
 
 def own_ends(log: ShopLog, device: bytes) -> list[Run]:
-    """Of the chains that a register began, each from its first entry on, those whose end it did not leave for
-    another one; the longest first. O(chains).
+    """The chains that a device began, each from its first entry on: first those whose end was not left for
+    another one, the longest first. O(chains).
     """
     firsts = {entry.facts.chain: entry for entry in _first_entries(log)}
     left = {head.link for first in firsts.values() if (head := follows_of(first)) is not None}
     runs = [run for run in log.runs() if run.lo == 1 and run.chain in firsts]
-    own = [run for run in runs if firsts[run.chain].author == device and run.hi_link not in left]
-    return sorted(own, key=lambda run: run.hi, reverse=True)
+    own = [run for run in runs if firsts[run.chain].author == device]
+    return sorted(own, key=lambda run: (run.hi_link not in left, run.hi), reverse=True)
 
 
 def left_chains(log: ShopLog) -> set[bytes]:

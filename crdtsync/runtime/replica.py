@@ -181,9 +181,9 @@ class Replica:
         """
         if self.identity.role == "display":
             return
-        from crdtsync.runtime.copies import begin_own_chain, own_ends
-
         while self._is_chain_head_damaged():
+            from crdtsync.runtime.copies import begin_own_chain, own_ends
+
             end, head = self.log.end, self._rebuilt_head()
             if head is None:
                 return
@@ -192,7 +192,8 @@ class Replica:
                 if self.log.end == end and self._is_chain_head_damaged():
                     self.log.set_state(HEAD, head.to_bytes())
                     if len(own_ends(self.log, self.identity.device)) > 1:
-                        # It was copied: nobody can tell which of these chains another machine writes.
+                        # It was copied: nobody can tell which of these chains another machine writes, also
+                        # where all but one were left. The one that left them may have been the other machine.
                         begin_own_chain(self.log, self.identity, self.key, self.clock, self.random_bytes)
 
     def _is_chain_head_damaged(self) -> bool:
