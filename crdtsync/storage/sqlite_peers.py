@@ -254,6 +254,8 @@ class Peers(Reading):
 
     def _packed_not_from(self, place: PackPlace, origin: int, after: int) -> list[int]:
         origins = self._shelf.columns(place).origins
+        if origins.count(origin) == len(origins):  # Most packs of a register that joined: all from its relay.
+            return []
         return [seq for seq, held in enumerate(origins, start=place.first) if held != origin and seq > after]
 
 
