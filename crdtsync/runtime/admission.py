@@ -93,6 +93,12 @@ class Admission:
             self.directory = self.directory.with_entry(read_entry(item.record[1:]), admitted=True)
             self._has_new_certificates = True
 
+    def item_of(self, record: bytes) -> Item:
+        """What the log has to know of a record, admitted or not. Raises ``RecordError``."""
+        if record[:1] == ENTRY:
+            return entry_item(read_entry(record[1:]), record)
+        return Item(record, split_update_record(record)[0], record_digest(record))
+
     def take_new_certificates(self) -> bool:
         """Whether somebody stored certificates since the last call: then held entries are judged again."""
         found, self._has_new_certificates = self._has_new_certificates, False

@@ -13,20 +13,20 @@ new versions of old sales.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from crdtsync.errors import AccessDenied, RecordError
-from crdtsync.ids import ENTRY, OWNER_DOCUMENT, START, EntryFacts, Item, record_digest, split_update_record
+from crdtsync.errors import AccessDenied, NotPermitted, RecordError
+from crdtsync.ids import OWNER_DOCUMENT, START, EntryFacts, Item
 from crdtsync.model.admission import CUT_OFF_ROLE
 from crdtsync.model.certificate import Certificate, Directory
-from crdtsync.model.entry import Head, read_entry
+from crdtsync.model.entry import Head
 from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import TAKES_ONLY
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me
-from crdtsync.runtime.admission import Rejection, entry_item
+from crdtsync.runtime.admission import Rejection
 from crdtsync.storage.log import Run, ShopLog
 
 CUT_OFF: Final = "this device was revoked: what it had not sent is kept until a person decides"
@@ -67,22 +67,21 @@ def has_handed_over(session: Session) -> bool:
     )
 
 
-def in_log(log: ShopLog, record: bytes, rejection: Rejection) -> Item | None:
-    """The record, where the log has it already: revoking a device takes nothing out, and what is there needs
-    no refusal when it comes again.
+def in_log(
+    log: ShopLog, record: bytes, rejection: Rejection, item_of: Callable[[bytes], Item]
+) -> Item | None:
+    """The record, where the log has it already: neither revoking a device nor losing a certificate to damage
+    takes anything out, and what is there needs no refusal when it comes again.
     """
-    if rejection.code not in ("revoked", "not-permitted"):
+    if not rejection.held and rejection.code != NotPermitted.code:
         return None
     try:
-        if record[:1] == ENTRY:
-            entry = read_entry(record[1:])
-            is_held = log.holds(entry.link, entry.facts.chain, entry.facts.n)
-            return entry_item(entry, record) if is_held else None
-        document, _ = split_update_record(record)
+        item = item_of(record)
     except RecordError:
         return None
-    digest = record_digest(record)
-    return Item(record, document, digest) if log.holds(digest) else None
+    entry = item.entry
+    is_held = log.holds(item.digest) if entry is None else log.holds(entry.link, entry.chain, entry.n)
+    return item if is_held else None
 
 
 def other_version(

@@ -250,7 +250,7 @@ class ShopCommit:
 
     def _within_bounds(self, verdict: Item | Rejection, record: bytes) -> Item | Rejection:
         if isinstance(verdict, Rejection):
-            return in_log(self._log, record, verdict) or verdict
+            return in_log(self._log, record, verdict, self._admission.item_of) or verdict
         held = other_version(self._log, verdict, self._admission.directory, self._tops)
         if held is None and self._bounds is not None:
             held = self._bounds.judge(self._log, verdict)

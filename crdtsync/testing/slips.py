@@ -51,6 +51,16 @@ def permit(n: int, chain: bytes, prev: bytes, name: str) -> Item:
     return _read(_sealed(fields))
 
 
+def need_of(record: bytes) -> str:
+    """What a record has to be permitted to be admitted; empty for one that needs nothing, or is no slip."""
+    return str(_fields(record[1:]).get("needs", "")) if record[:1] == ENTRY else ""
+
+
+def permit_of(record: bytes) -> str:
+    """What a record permits; empty for one that is no permit."""
+    return str(_fields(record[1:]).get("permit", "")) if record[:1] == ENTRY else ""
+
+
 class SlipAdmission(Admission):
     """Admits slips and any update. ``devices`` are those that may say hello."""
 
@@ -79,6 +89,10 @@ class SlipAdmission(Admission):
         """A permit counts from now on."""
         if item.document == OWNER_DOCUMENT:
             self._permit(item.record)
+
+    def item_of(self, record: bytes) -> Item:
+        """See ``Admission.item_of``."""
+        return _read(record[1:]) if record[:1] == ENTRY else super().item_of(record)
 
     def certificate(self, device: bytes, link: bytes, shown: Sequence[bytes] = ()) -> Certificate | None:
         """The certificate of a device."""

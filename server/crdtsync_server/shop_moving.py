@@ -235,7 +235,7 @@ def _take(
             if isinstance(alone, Item):
                 verdict = other_version(log, alone, admission.directory, tops) or alone
             else:
-                verdict = in_log(log, record, alone) or alone
+                verdict = in_log(log, record, alone, admission.item_of) or alone
             if isinstance(verdict, Item):
                 taken += log.append(verdict) is not None
             else:

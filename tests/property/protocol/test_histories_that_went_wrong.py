@@ -134,3 +134,27 @@ def test_a_held_sale_is_admitted_after_the_disk_that_had_it_was_put_back(shop):
     shop.relay.permit("a")
     register.sell()
     end_well(shop)
+
+
+@pytest.mark.parametrize("at_start", [False, True])
+def test_damage_takes_the_only_copy_of_the_permit_by_which_the_relay_admitted_a_sale(shop, at_start):
+    """Nobody else can admit the sale. All keep it apart, and have it when the owner has signed again."""
+    register, other = shop.registers
+    sale = register.sell(needs="a")
+    shop.settle()
+    shop.relay.permit("a")
+    [wire] = [wire for wire in shop.live_wires() if wire.near_replica is register]
+    register.sell()
+    register.process.look()
+    while wire.deliver(wire.far):
+        pass
+    shop.relay.process.steps.commit()
+    assert sale in shop.relay.records()
+    for wire in list(shop.wires):
+        shop.cut(wire, lost=True)
+    shop.relay.damage(1, at_start=at_start)
+    shop.settle()
+    assert sale not in other.records()
+    assert [apart.record for apart in other.log.apart() if apart.held] == [sale]
+    end_well(shop)
+    assert all(sale in replica.records() for replica in shop.replicas)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdtsync.ids import entry_record, update_record
+from crdtsync.ids import OWNER_DOCUMENT, entry_record, update_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.runtime.admission import Admission
@@ -44,6 +44,15 @@ class Shop:
         head = self.till.end.known
         self.owner.revoke(self.till, [type(head)(head.chain, entry.link, n)])
         self.bring(self.owner.sealed[-1])
+
+    def lose_certificate(self):
+        """It is damaged and set apart, and the replica starts anew."""
+        seq = max(seq for seq, _ in self.log.document_records(OWNER_DOCUMENT))
+        self.store.disk.damage(self.owner.author, seq)
+        with self.store.transaction():
+            assert self.log.set_damaged_apart(seq, 0)
+        self.admission = Admission(self.owner.author)
+        self.taken = 0
 
     def numbers(self):
         found = [read_entry(record[1:]) for record in self.records() if record[:1] == b"E"]
@@ -133,6 +142,15 @@ def test_what_is_in_the_log_is_no_news_after_a_revocation_with_older_heads(shop)
     assert shop.bring(*shop.till.sealed) == []
     assert shop.numbers() == [1, 2, 3, 4, 5, 6]
     assert shop.log.apart() == []
+
+
+def test_what_is_in_the_log_is_no_news_when_damage_took_its_certificate(shop):
+    """It would be on hold and in the log at once, and pending for ever at its till."""
+    shop.bring(*shop.till.sealed[:5])
+    shop.lose_certificate()
+    assert shop.bring(*shop.till.sealed) == ["unknown-device"]
+    assert shop.numbers() == [1, 2, 3, 4, 5]
+    assert [one.record for one in shop.log.apart() if one.held] == [entry_record(shop.till.sealed[5])]
 
 
 def test_a_revoked_device_writes_no_document_but_what_is_there_already_is_no_news(shop):
