@@ -27,6 +27,7 @@ def crash_of_the_relay_after_a_sale() -> SteppedShop:
             pass
         shop.registers[0].process.steps.commit()
         shop.registers[0].process.steps.hand_back()
+        shop.pass_time(250)
     shop.relay.crash()
     return shop
 
