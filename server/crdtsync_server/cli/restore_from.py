@@ -14,7 +14,7 @@ from crdtsync_server.cli.options import common_options
 @click.command(
     "restore-from",
     epilog=epilog(
-        "crdtsync-relay restore-from /backup/relay.backup --with-keys /etc/crdtsync/passphrase --data /srv/relay",
+        "crdtsync-relay restore-from /backup/relay.backup --with-keys /etc/passphrase --data /srv/relay",
         "the relay is put back",
         (errors.SetupError, "the folder has shops, no keys, or the keys of another relay"),
         (errors.RoleTaken, "a process serves the folder"),

@@ -71,7 +71,7 @@ def export(shop: str, file: Path, with_keys: Path | None, data: Path, as_json: b
 @click.command(
     "import",
     epilog=epilog(
-        "crdtsync-relay shop import cave.shop --with-keys /etc/crdtsync/passphrase --data /srv/relay",
+        "crdtsync-relay shop import cave.shop --with-keys /etc/passphrase --data /srv/relay",
         "the shop is here",
         (errors.SetupError, "no key in the file, or another passphrase"),
         (errors.DamagedStore, "no whole export in the file, or it is damaged"),
