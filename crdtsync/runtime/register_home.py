@@ -139,7 +139,8 @@ class RegisterHome:
         if peer is not None:
             log_id = peer.log_id
         cursor = self._log.cursor(log_id) if log_id else None
-        self._said_seq = self._log.end.seq
+        if peer is None:  # What our hello says; later it is asked for again.
+            self._said_seq = self._log.end.seq
         return Me(
             shop=self._identity.shop,
             device=self._identity.device,
