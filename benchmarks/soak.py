@@ -27,8 +27,8 @@ from rich.table import Table
 from benchmarks.driver.processes import full_register, relay_process, rss_mib
 from benchmarks.driver.shop import BenchShop, make_shop
 from benchmarks.machine import describe_machine
-from crdtsync.runtime.replica import STORE
-from crdtsync.runtime.upkeep import LOOSE_ROWS, PACK_ROWS
+from crdtsync.runtime.committing.upkeep import LOOSE_ROWS, PACK_ROWS
+from crdtsync.runtime.folder.replica import STORE
 from crdtsync_server.folder import DataFolder
 
 OUT = Path(".make/bench/soak.json")

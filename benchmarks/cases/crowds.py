@@ -19,7 +19,7 @@ from benchmarks.driver.shop import BenchShop, make_shop, make_shops
 from benchmarks.driver.socket import LightSocket
 from benchmarks.figures import COUNTING, Bound, Budget, Figure, Measured
 from benchmarks.replay.relay import RelayProcess
-from crdtsync.runtime.address import SYNC_PATH
+from crdtsync.runtime.syncing.address import SYNC_PATH
 
 IDLE_KIB_MAX = 25.0
 DEAF_MIB_MAX = 1.0

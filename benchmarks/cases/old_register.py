@@ -13,7 +13,7 @@ from benchmarks.driver import commands as crdtsync
 from benchmarks.driver.joined import Pair, joined_pair
 from benchmarks.driver.processes import full_register
 from benchmarks.figures import Bound, Budget, Figure, Measured
-from crdtsync.runtime.replica import STORE
+from crdtsync.runtime.folder.replica import STORE
 
 OPEN_S_MAX = 0.5
 RSS_MIB_MAX = 100.0

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.records import MadeUpChain
-from crdtsync_server.backup import back_up
+from crdtsync_server.backups.backup import back_up
+from crdtsync_server.backups.restore import restore_from
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import opened
-from crdtsync_server.restore import restore_from
 
 SALES = 200_000
 A_DAY = 1000

@@ -20,8 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from crdtsync.ids import Item, record_digest, update_record
-from crdtsync.runtime import commit_watch
-from crdtsync.runtime.commit_watch import CommitWatch
+from crdtsync.runtime.committing import watch as commit_watch
+from crdtsync.runtime.committing.watch import CommitWatch
 from crdtsync.storage.sqlite import SqliteStore
 
 SHOP = bytes(16)

@@ -24,12 +24,12 @@ from benchmarks.driver.processes import peak_mib, rss_mib, this_process
 from crdtsync import Register
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.model.ticket import build_sale
-from crdtsync.runtime.background import BackgroundSync
+from crdtsync.runtime.belonging.join import join_shop
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.identity import save_relay
-from crdtsync.runtime.join import join_shop
-from crdtsync.runtime.register_changes import Change
-from crdtsync.runtime.register_tickets import BasketLine
+from crdtsync.runtime.folder.identity import save_relay
+from crdtsync.runtime.register.changes import Change
+from crdtsync.runtime.register.tickets import BasketLine
+from crdtsync.runtime.syncing.background import BackgroundSync
 from crdtsync.testing import wine
 
 LOOK_EVERY_S: Final = 0.002

@@ -23,7 +23,7 @@ from crdtsync.protocol.limits import BATCH_BYTES
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Delivery, Me, ReadRequest, Ready, Standing
-from crdtsync.runtime.address import SYNC_PATH
+from crdtsync.runtime.syncing.address import SYNC_PATH
 from crdtsync.storage.pack import PACK_BYTES_MAX, decode_pack
 
 TICK_EVERY_S = 0.25

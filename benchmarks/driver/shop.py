@@ -22,9 +22,9 @@ from crdtsync.runtime.clock import SystemClock
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.clock import seeded_bytes
 from crdtsync.testing.till import bytes_of
-from crdtsync_server.access import Access
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.owner import OwnerChain, owner_item
+from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.owner import OwnerChain, owner_item
 
 SALES_A_DAY: Final = 300
 """Of a whole shop: 100,000 sales are a year."""

@@ -16,8 +16,8 @@ from benchmarks.replay.mapping import GASOLINE
 from benchmarks.replay.source import Basket
 from crdtsync.errors import InvalidProduct
 from crdtsync.model.ticket import Line
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.register_tickets import BasketLine, SoldLine
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.register.tickets import BasketLine, SoldLine
 
 PRODUCTS_MAX: Final = 40
 

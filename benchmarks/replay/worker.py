@@ -28,10 +28,10 @@ from benchmarks.replay.plan import forgets
 from benchmarks.replay.source import Basket, read_baskets
 from crdtsync.errors import NoRegister
 from crdtsync.protocol.heads import root_digest
-from crdtsync.runtime.background import BackgroundSync
+from crdtsync.runtime.belonging.join import join_shop
 from crdtsync.runtime.clock import system_random
-from crdtsync.runtime.join import join_shop
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.background import BackgroundSync
 
 WAIT_S: Final = 0.05
 PENDING_TOLD_MAX: Final = 100

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from crdtsync.errors import InvalidAmount, InvalidName
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.register import Register
-    from crdtsync.runtime.register_tickets import BasketLine
+    from crdtsync.runtime.register.register import Register
+    from crdtsync.runtime.register.tickets import BasketLine
 
 _TIMES = re.compile(r"(?P<sku>.+)[x×*](?P<quantity>[-+]?[0-9].*)?")
 
@@ -59,7 +59,7 @@ def basket_line(register: Register, text: str) -> BasketLine:
 
     Raises ``InvalidAmount``.
     """
-    from crdtsync.runtime.register_tickets import BasketLine
+    from crdtsync.runtime.register.tickets import BasketLine
 
     match = _TIMES.fullmatch(text)
     if match is None or _is_product(register, text):

@@ -16,7 +16,7 @@ from crdtsync.cli.syncing import sync_on_the_way
 
 if TYPE_CHECKING:
     from crdtsync.model.period import Level
-    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.register.register import Register
 
 
 @click.command(

@@ -14,9 +14,9 @@ from crdtsync.cli.stopping import Stop
 from crdtsync.errors import CrdtsyncError
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.progress import HistoryLeft, Progress
-    from crdtsync.runtime.register import Register
-    from crdtsync.runtime.replacing import CameBack
+    from crdtsync.runtime.belonging.replacing import CameBack
+    from crdtsync.runtime.register.register import Register
+    from crdtsync.runtime.syncing.progress import HistoryLeft, Progress
 
 LOOK_EVERY_S = 0.05
 

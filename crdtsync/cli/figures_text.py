@@ -11,8 +11,8 @@ from crdtsync.cli.output import local_day, local_time, many, money, print_table,
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from crdtsync.runtime.closing import DayReport, Figures
-    from crdtsync.runtime.ticket import TicketVat
+    from crdtsync.runtime.register.closing import DayReport, Figures
+    from crdtsync.runtime.register.ticket import TicketVat
 
 STATES = {
     "closed": "closed",

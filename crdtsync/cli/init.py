@@ -29,7 +29,7 @@ def command(name: str, shop_name: str | None, data: Path, as_json: bool) -> None
     It has a shop and an owner key of its own, and sells at once. Enrol it in a shop with `crdtsync join`
     whenever you like: it keeps its tickets, their numbers and its chain.
     """
-    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.register.register import Register
 
     with Register.init(data, name=name, shop_name=shop_name, **settings_of(data)) as register:
         identity = register.identity

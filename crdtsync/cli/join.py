@@ -42,8 +42,8 @@ def command(url: str, code: str, name: str, data: Path, as_json: bool) -> None:
     on it sells, beside this command, which goes on until the whole history is here. Ctrl-C ends it; `crdtsync
     run` goes on from there. If it fails, it can simply be repeated.
     """
+    from crdtsync.runtime.belonging.join import join_shop
     from crdtsync.runtime.clock import SystemClock, system_random
-    from crdtsync.runtime.join import join_shop
 
     settings = settings_of(data)
     identity = join_shop(

@@ -34,8 +34,8 @@ def command(rescued: Path | None, data: Path, as_json: bool) -> None:
     Refused while only this register has something. What was in the folder is moved into one inside it, where
     `crdtsync sales` and `crdtsync rescue` can still read it.
     """
+    from crdtsync.runtime.belonging.leaving import leave
     from crdtsync.runtime.clock import SystemClock
-    from crdtsync.runtime.leaving import leave
 
     left = leave(data, SystemClock().now_ms(), rescued=rescued)
     if as_json:

@@ -37,8 +37,8 @@ def command(url: str, code: str | None, data: Path, as_json: bool) -> None:
     It keeps its key, its numbers and everything that it has. What the old relay had confirmed counts as
     pending until the new one has it.
     """
+    from crdtsync.runtime.belonging.moving import move_register
     from crdtsync.runtime.clock import system_random
-    from crdtsync.runtime.moving import move_register
 
     identity = move_register(data, url, code, random_bytes=system_random, tls_ca=settings_of(data)["tls_ca"])
     with open_register(data) as register:

@@ -17,7 +17,7 @@ from crdtsync.config import DATA_VARIABLE
 from crdtsync.errors import CrdtsyncError, NoRegister, ReadOnlyStore, StorageError
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.register.register import Register
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -87,8 +87,8 @@ def open_register(data: Path, *, only_looks: bool = False) -> Register:
 
     A command that ``only_looks`` gets it from a disk that cannot be written too, and its user is told.
     """
-    from crdtsync.runtime.register import Register
-    from crdtsync.runtime.replica import STORE
+    from crdtsync.runtime.folder.replica import STORE
+    from crdtsync.runtime.register.register import Register
 
     if data.is_file():
         raise NoRegister(f"{data} is a file", hint="--data names the folder of the register")
@@ -107,8 +107,8 @@ def _opened_to_look(data: Path, why: ReadOnlyStore) -> Register:
     from crdtsync.cli.output import print_notices
     from crdtsync.config import RegisterConfig
     from crdtsync.runtime.clock import SystemClock, system_random
-    from crdtsync.runtime.register import Register
-    from crdtsync.runtime.replica import Replica
+    from crdtsync.runtime.folder.replica import Replica
+    from crdtsync.runtime.register.register import Register
     from crdtsync.storage.sqlite import SqliteStore
 
     config = RegisterConfig(data, **settings_of(data))

@@ -13,7 +13,7 @@ from crdtsync.cli.output import many, print_json
 from crdtsync.errors import LinesRefused
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.register_products import ImportReport
+    from crdtsync.runtime.register.products import ImportReport
 
 
 @click.command(

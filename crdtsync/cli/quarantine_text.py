@@ -10,7 +10,7 @@ import click
 from crdtsync.cli.output import many, money, print_table, size
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.quarantine import Quarantined
+    from crdtsync.runtime.damage.quarantine import Quarantined
 
 
 def quarantined_facts(row: Quarantined, *, whole: bool = False) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from crdtsync.cli.ticket_text import print_ticket, ticket_facts
 from crdtsync.errors import NotRefundable
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.ticket import Ticket
+    from crdtsync.runtime.register.ticket import Ticket
 
 
 @click.command(

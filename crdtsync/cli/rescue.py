@@ -30,7 +30,7 @@ def command(file: Path, data: Path, as_json: bool) -> None:
     till sells, and from a damaged store with what can still be read. Nothing on the register is changed.
     """
     from crdtsync.runtime.clock import SystemClock
-    from crdtsync.runtime.rescue import rescue
+    from crdtsync.runtime.damage.rescue import rescue
 
     made = rescue(data, file, SystemClock().now_ms())
     if as_json:

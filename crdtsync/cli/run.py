@@ -13,12 +13,12 @@ from crdtsync.cli.coming_back import history_text
 from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import print_json_line
 from crdtsync.cli.stopping import Stop
-from crdtsync.runtime.progress import history_left
+from crdtsync.runtime.syncing.progress import history_left
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.background import BackgroundSync
-    from crdtsync.runtime.progress import HistoryLeft
-    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.register.register import Register
+    from crdtsync.runtime.syncing.background import BackgroundSync
+    from crdtsync.runtime.syncing.progress import HistoryLeft
 
 LOOK_EVERY_S = 0.5
 HISTORY_EVERY_S = 5.0

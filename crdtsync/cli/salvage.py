@@ -36,7 +36,7 @@ def command(relay_url: str | None, data: Path, as_json: bool) -> None:
     from dataclasses import fields
 
     from crdtsync.runtime.clock import SystemClock, system_random
-    from crdtsync.runtime.salvage import salvage
+    from crdtsync.runtime.damage.salvage import salvage
 
     made = salvage(data, SystemClock(), system_random, relay_url=relay_url)
     if as_json:

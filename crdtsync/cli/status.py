@@ -18,8 +18,8 @@ from crdtsync.protocol.fields import printable
 if TYPE_CHECKING:
     from crdtsync.runtime.doctor.finding import Finding
     from crdtsync.runtime.doctor.locally import LocalLook
-    from crdtsync.runtime.register import Register
-    from crdtsync.runtime.register_status import Pending, Status
+    from crdtsync.runtime.register.register import Register
+    from crdtsync.runtime.register.status import Pending, Status
 
 WATCH_EVERY_S = 1.0
 
@@ -156,7 +156,7 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
 
 
 def _offset(offset_ms: int) -> str:
-    from crdtsync.runtime.concerns import span
+    from crdtsync.runtime.register.concerns import span
 
     if abs(offset_ms) < 1000:
         return "as the relay's, to the second"

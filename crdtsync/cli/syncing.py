@@ -12,8 +12,8 @@ from crdtsync.cli.output import many, size
 from crdtsync.errors import LinkError, NoRegister, RemoteProtocolError, RoleTaken
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.progress import Progress
-    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.register.register import Register
+    from crdtsync.runtime.syncing.progress import Progress
 
 
 def sync_on_the_way(register: Register) -> str:

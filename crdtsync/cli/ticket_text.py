@@ -9,8 +9,8 @@ import click
 from crdtsync.cli.output import local_time, money, quantity, rate
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.identity import Identity
-    from crdtsync.runtime.ticket import Ticket
+    from crdtsync.runtime.folder.identity import Identity
+    from crdtsync.runtime.register.ticket import Ticket
 
 WIDTH = 48
 """Columns of 80 mm paper."""

@@ -15,7 +15,7 @@ from crdtsync.cli.output import many, print_json
 from crdtsync.errors import IntegrityDefect
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.register_verify import Finding
+    from crdtsync.runtime.register.verify import Finding
 
 
 @click.command(

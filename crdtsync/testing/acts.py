@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from crdtsync.errors import InvalidAmount, InvalidSale, NotRefundable, UnknownProduct, UsageError
 from crdtsync.model.drawer import CashMove
 from crdtsync.model.product import Product
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.ticket import Ticket
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.register.ticket import Ticket
 from crdtsync.testing.wine import Cart
 
 

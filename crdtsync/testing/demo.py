@@ -15,10 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from crdtsync.runtime.belonging.join import join_shop
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.join import join_shop
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.register_tickets import BasketLine
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.register.tickets import BasketLine
 
 WINES = (
     ("CH-19", "Crozes-Hermitage 2019", 1850),

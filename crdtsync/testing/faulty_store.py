@@ -24,8 +24,8 @@ import apsw
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import DiskFull, ReadOnlyStore, StorageError, StoreBusy, UsageError
 from crdtsync.runtime.clock import Clock, RandomBytes, system_random
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.replica import Replica
+from crdtsync.runtime.folder.replica import Replica
+from crdtsync.runtime.register.register import Register
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync.storage.memory import MemoryStore

@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from crdtsync.errors import NotSynchronised, UsageError
 from crdtsync.ids import OWNER_DOCUMENT
-from crdtsync.runtime.address import SYNC_PATH
+from crdtsync.runtime.belonging.join import join_shop
 from crdtsync.runtime.clock import Clock, SystemClock, system_random
-from crdtsync.runtime.join import join_shop
-from crdtsync.runtime.link import Link, open_link
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.register_documents import fingerprint_of
+from crdtsync.runtime.register.documents import fingerprint_of
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.address import SYNC_PATH
+from crdtsync.runtime.syncing.link import Link, open_link
 from crdtsync.testing.line import FaultyLine
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _content(register: Register) -> object:
 @asynccontextmanager
 async def socket_pair() -> AsyncIterator[tuple[Link, Link]]:
     """The two ends of a real WebSocket over loopback, for whoever writes a driver of a session: (connecting,
-    accepting). Each has ``send``, ``receive`` and ``close``, as ``runtime.connection.Socket`` asks for.
+    accepting). Each has ``send``, ``receive`` and ``close``, as ``runtime.syncing.sockets`` asks for.
     """
     from websockets.asyncio.server import ServerConnection, serve
 

@@ -21,7 +21,7 @@ from crdtsync.ids import (
     split_update_record,
 )
 from crdtsync.model.certificate import Certificate
-from crdtsync.runtime.admission import Admission, Rejection
+from crdtsync.runtime.committing.admission import Admission, Rejection
 from crdtsync.storage.log import ShopLog
 
 DAY = "2026-11-24"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
 from crdtsync.model.certificate import Certificate
 from crdtsync.protocol.session import Session
-from crdtsync.runtime.connection import Connection
+from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.testing.stepped_replica import SHOP, NoSocket, Process, Replica, signer
 
 __all__ = ["SHOP", "End", "Replica", "SteppedShop", "Wire"]

@@ -14,13 +14,13 @@ from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.answer import refused
-from crdtsync.runtime.commit_work import Work
-from crdtsync.runtime.committer import Committer
-from crdtsync.runtime.comparison import DocumentDigests
-from crdtsync.runtime.connection import Connection
-from crdtsync.runtime.tail import Growth, Tail
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.work import Work
+from crdtsync.runtime.syncing.answer import refused
+from crdtsync.runtime.syncing.comparison import DocumentDigests
+from crdtsync.runtime.syncing.connection import Connection
+from crdtsync.runtime.syncing.tail import Growth, Tail
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.testing.slips import SlipAdmission, permit, slip

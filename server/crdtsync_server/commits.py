@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.commit_work import CommitObserver, Outcome, Work
-from crdtsync.runtime.committer import Committer
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.work import CommitObserver, Outcome, Work
 from crdtsync.storage.log import Store
-from crdtsync_server.metrics import RelayMetrics
+from crdtsync_server.serving.metrics import RelayMetrics
 
 
 class CountedCommitter(Committer):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crdtsync.errors import UsageError
-from crdtsync.runtime.quota import Quota
+from crdtsync.runtime.committing.quota import Quota
 
 ENVIRONMENT_PREFIX = "CRDTSYNC_RELAY_"
 

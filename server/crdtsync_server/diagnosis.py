@@ -15,15 +15,15 @@ from crdtsync.errors import (
     UnknownShop,
     WrongClock,
 )
-from crdtsync.runtime.concerns import CLOCK_OFFSET_MAX_MS, span
 from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_space
 from crdtsync.runtime.doctor.finding import Finding, notice, well, wrong
 from crdtsync.runtime.doctor.register import process_state
+from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS, span
 from crdtsync_server.folder import KEYS, LOCK, STORE, DataFolder
 
 if TYPE_CHECKING:
     from crdtsync.storage.log import ShopLog, Store
-    from crdtsync_server.access import ShopRow
+    from crdtsync_server.shops.access import ShopRow
 
 CHECKS: Final[dict[str, str]] = {
     "folder": "the data folder is there and can be written",
@@ -127,7 +127,7 @@ def _shop(store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
 
 
 def _devices(log: ShopLog, shop: str, *, is_served: bool, tell: Tell) -> Iterator[Finding]:
-    from crdtsync_server.devices import devices_of, told
+    from crdtsync_server.shops.devices import devices_of, told
 
     for device in devices_of(log, is_served=is_served):
         tell({"shop": log.shop, "shop_name": shop} | device)
@@ -136,7 +136,7 @@ def _devices(log: ShopLog, shop: str, *, is_served: bool, tell: Tell) -> Iterato
 
 
 def _missing(log: ShopLog, shop: str) -> Finding:
-    from crdtsync_server.missing import holes, untold
+    from crdtsync_server.backups.missing import holes, untold
 
     look = f"`crdtsync-relay missing '{shop}'` names it"
     away = untold(log)
@@ -152,12 +152,12 @@ def _missing(log: ShopLog, shop: str) -> Finding:
 
 
 def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
-    from crdtsync_server.contacts import read_contact
-    from crdtsync_server.copied import copied_in
-    from crdtsync_server.devices import machines_of
-    from crdtsync_server.owner import OwnerChain
-    from crdtsync_server.restore import read_restored
-    from crdtsync_server.restored import restore_noticed_ms
+    from crdtsync_server.backups.restore import read_restored
+    from crdtsync_server.backups.restored import restore_noticed_ms
+    from crdtsync_server.shops.contacts import read_contact
+    from crdtsync_server.shops.copied import copied_in
+    from crdtsync_server.shops.devices import machines_of
+    from crdtsync_server.shops.owner import OwnerChain
 
     directory = OwnerChain.read(log).directory
     told, noticed = copied_in(log, directory), restore_noticed_ms(log)
@@ -178,9 +178,9 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
 
 
 def _registers(log: ShopLog, shop: str, now_ms: int) -> Iterator[Finding]:
-    from crdtsync_server.contacts import read_contact
-    from crdtsync_server.devices import machines_of
-    from crdtsync_server.owner import OwnerChain
+    from crdtsync_server.shops.contacts import read_contact
+    from crdtsync_server.shops.devices import machines_of
+    from crdtsync_server.shops.owner import OwnerChain
 
     directory = OwnerChain.read(log).directory
     unheard, wrong_clocks, heard = [], [], 0

@@ -20,8 +20,8 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from crdtsync.errors import NoRegister, NotAStore, ReadOnlyStore, StorageError
-from crdtsync.runtime.replica import STORE as REGISTER_STORE
-from crdtsync.runtime.role import hold_role, holder_of
+from crdtsync.runtime.folder.replica import STORE as REGISTER_STORE
+from crdtsync.runtime.folder.role import hold_role, holder_of
 
 KEYS = "keys"
 STORE = "relay.sqlite"

@@ -1,4 +1,4 @@
-"""What connections need of a relay (``runtime.connection.Home``): shops, their logs, and everybody who is
+"""What connections need of a relay (``runtime.syncing.home.Home``): shops, their logs, and everybody who is
 connected to them. What a commit brought goes on to all others from here.
 
 No socket, no event loop and no thread: whoever serves it brings these.
@@ -17,18 +17,18 @@ from crdtsync.model.entry import SOFTWARE
 from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.work import Me
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.answer import refused
-from crdtsync.runtime.bounds import Bounds
+from crdtsync.runtime.belonging.revoked import HAND_OVER
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.commit_work import OUT_OF_STEP
-from crdtsync.runtime.committer import Committer
-from crdtsync.runtime.comparison import Reader
-from crdtsync.runtime.connection import Connection
-from crdtsync.runtime.quota import Quota
-from crdtsync.runtime.reconnecting import AT_ONCE
-from crdtsync.runtime.revoked import HAND_OVER
-from crdtsync.runtime.tail import Growth, Tail
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.bounds import Bounds
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.quota import Quota
+from crdtsync.runtime.committing.work import OUT_OF_STEP
+from crdtsync.runtime.syncing.answer import refused
+from crdtsync.runtime.syncing.comparison import Reader
+from crdtsync.runtime.syncing.connection import Connection
+from crdtsync.runtime.syncing.reconnecting import AT_ONCE
+from crdtsync.runtime.syncing.tail import Growth, Tail
 from crdtsync.storage.log import Interval, ShopLog, Store
 
 TAIL_BYTES_MAX = 4 << 20

@@ -17,8 +17,8 @@ from crdtsync.errors import NoRegister, SetupError, StorageError
 from crdtsync.ids import ID_BYTES
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import RandomBytes
-from crdtsync.runtime.keyfile import read_key, write_key
-from crdtsync_server.backup_file import sync_folder, translated
+from crdtsync.runtime.folder.keyfile import read_key, write_key
+from crdtsync_server.backups.file import sync_folder, translated
 
 RELAY_KEY = "relay.key"
 OWNER_SUFFIX = ".owner"

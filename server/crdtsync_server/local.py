@@ -17,13 +17,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from crdtsync.errors import StorageError, UnknownShop, UsageError
-from crdtsync_server.access import Access, ShopRow
-from crdtsync_server.app import create_app
 from crdtsync_server.config import RelayConfig
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import opened
 from crdtsync_server.relay import Relay
-from crdtsync_server.server import RelayServer, listen, make_server
+from crdtsync_server.serving.app import create_app
+from crdtsync_server.serving.server import RelayServer, listen, make_server
+from crdtsync_server.shops.access import Access, ShopRow
 
 HOST = "127.0.0.1"
 

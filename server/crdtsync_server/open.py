@@ -8,8 +8,8 @@ from pathlib import Path
 
 from crdtsync.storage.log import Store
 from crdtsync.storage.sqlite import SqliteStore
-from crdtsync_server.access import Access
 from crdtsync_server.folder import DataFolder
+from crdtsync_server.shops.access import Access
 
 
 def open_store(folder: DataFolder) -> Store:

@@ -23,28 +23,28 @@ from crdtsync.protocol import limits
 from crdtsync.protocol.about import ABOUT_PURPOSE, About, about_payload
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.commit_work import Work
-from crdtsync.runtime.committer import Committer
-from crdtsync.runtime.comparison import DocumentReader
-from crdtsync.runtime.connection import Connection
-from crdtsync.runtime.link_trouble import SLOWED
-from crdtsync.runtime.tail import Growth
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.work import Work
+from crdtsync.runtime.syncing.comparison import DocumentReader
+from crdtsync.runtime.syncing.connection import Connection
+from crdtsync.runtime.syncing.link_trouble import SLOWED
+from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.storage.sqlite import SqliteStore
-from crdtsync_server.access import Access
-from crdtsync_server.app import Health
 from crdtsync_server.commits import CountedCommitter
 from crdtsync_server.config import RelayConfig
-from crdtsync_server.contacts import Contacts
-from crdtsync_server.copied import newly_copied
-from crdtsync_server.dashboard.rooms import BackOffice
-from crdtsync_server.enrolment import EnrolmentDesk
+from crdtsync_server.dashboard.back_office import BackOffice
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.health import StoreHealth
 from crdtsync_server.home import RelayHome, mend
-from crdtsync_server.logs import get_logger
-from crdtsync_server.metrics import RelayMetrics
-from crdtsync_server.pace import Pace, device_of
-from crdtsync_server.sockets import WebSocketEnd
+from crdtsync_server.serving.app import Health
+from crdtsync_server.serving.health import StoreHealth
+from crdtsync_server.serving.logs import get_logger
+from crdtsync_server.serving.metrics import RelayMetrics
+from crdtsync_server.serving.pace import Pace, device_of
+from crdtsync_server.serving.sockets import WebSocketEnd
+from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.contacts import Contacts
+from crdtsync_server.shops.copied import newly_copied
+from crdtsync_server.shops.enrolment import EnrolmentDesk
 
 LOOK_EVERY_S = 0.25
 """How often the relay looks for what other processes wrote (a new pairing, a restored shop)."""

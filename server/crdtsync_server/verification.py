@@ -9,7 +9,7 @@ from crdtsync.errors import CrdtsyncError, DamagedStore
 from crdtsync.ids import OWNER_DOCUMENT
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import read_entry
-from crdtsync.runtime.register_verify import Finding, Verification, verify_log
+from crdtsync.runtime.register.verify import Finding, Verification, verify_log
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
 

@@ -25,9 +25,9 @@ from crdtsync.runtime.clock import SystemClock
 from crdtsync.runtime.doctor import disk, network
 from crdtsync.runtime.doctor.disk import drive_of
 from crdtsync.runtime.doctor.finding import CHECKS
-from crdtsync.runtime.identity import Relay, load_relay, save_relay
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.role import SYNC_LOCK, holder_of
+from crdtsync.runtime.folder.identity import Relay, load_relay, save_relay
+from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
+from crdtsync.runtime.register.register import Register
 from crdtsync_server.cli import main as relay_main
 from crdtsync_server.local import LocalRelay
 from tests.cli.conftest import Till

@@ -10,9 +10,9 @@ import pytest
 from crdtsync import errors
 from crdtsync.ids import Item, entry_record
 from crdtsync.model.entry import read_entry
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.replica import STORE, Replica
-from crdtsync.runtime.writer import read_head
+from crdtsync.runtime.committing.writer import read_head
+from crdtsync.runtime.folder.replica import STORE, Replica
+from crdtsync.runtime.register.register import Register
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.disk import SimulatedDisk
 
@@ -31,7 +31,7 @@ def disk(till, monkeypatch) -> SimulatedDisk:
     """The disk under the till's store, to be broken."""
     disk = SimulatedDisk(till.folder, name=STORE)
     opened = partial(Replica, open_store=partial(SqliteStore, vfs=disk.vfs))
-    monkeypatch.setattr("crdtsync.runtime.register.Replica", opened)
+    monkeypatch.setattr("crdtsync.runtime.register.register.Replica", opened)
     return disk
 
 
@@ -80,7 +80,7 @@ def sealed_off(till, monkeypatch):
     def refuse(*_arguments, **_settings):
         raise errors.ReadOnlyStore(f"{till.folder / STORE} cannot be written")
 
-    monkeypatch.setattr("crdtsync.runtime.register.Replica", refuse)
+    monkeypatch.setattr("crdtsync.runtime.register.register.Replica", refuse)
     return till
 
 

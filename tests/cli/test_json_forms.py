@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from crdtsync.cli import json_forms
 from crdtsync.cli.json_form import Form, many, number, text
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.replica import STORE
+from crdtsync.runtime.folder.replica import STORE
+from crdtsync.runtime.register.register import Register
 from crdtsync_server.cli import json_forms as relay_json_forms
 from crdtsync_server.cli import main as relay_main
 from crdtsync_server.local import LocalRelay
@@ -158,7 +158,7 @@ def test_a_register_of_a_shop(tmp_path):
 
 @pytest.mark.slow
 def test_a_register_that_keeps_in_step(till):
-    from crdtsync.runtime.identity import Relay, save_relay
+    from crdtsync.runtime.folder.identity import Relay, save_relay
 
     with Register.open(till.folder) as register, register.replica.store.transaction():
         save_relay(register.replica.log, Relay("ws://127.0.0.1:1", b"\x02" * 33))

@@ -16,8 +16,8 @@ import pytest
 
 from crdtsync import errors
 from crdtsync.protocol.pairing import PairingCode
-from crdtsync.runtime.identity import Relay, save_relay
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.folder.identity import Relay, save_relay
+from crdtsync.runtime.register.register import Register
 from crdtsync_server.local import LocalRelay
 from tests.cli.conftest import Till
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from crdtsync import errors
 from crdtsync.ids import record_digest
 from crdtsync.model.admission import Verdict
-from crdtsync.runtime import admission
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.committing import admission
+from crdtsync.runtime.register.register import Register
 from crdtsync.storage.log import Refusal
 from crdtsync_server.cli import main as relay_main
 from crdtsync_server.local import LocalRelay

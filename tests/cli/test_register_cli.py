@@ -15,7 +15,7 @@ from crdtsync.cli import group, main, product, quarantine, stock
 from crdtsync.ids import Item, entry_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
 from crdtsync.testing.till import MemoryTill
 
 GROUPS = {"product": product, "stock": stock, "quarantine": quarantine}
@@ -457,8 +457,8 @@ def test_status_needs_neither_the_crdt_engine_nor_cryptography_nor_the_network(t
 
 @pytest.mark.slow
 def test_run_ends_when_it_is_told_to(till):
-    from crdtsync.runtime.identity import Relay, save_relay
-    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.folder.identity import Relay, save_relay
+    from crdtsync.runtime.register.register import Register
 
     with Register.open(till.folder) as register, register.replica.store.transaction():
         save_relay(register.replica.log, Relay("ws://127.0.0.1:1", b"\x02" * 33))

@@ -15,15 +15,15 @@ from click.testing import CliRunner
 
 from crdtsync import errors
 from crdtsync.runtime.clock import SystemClock
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
-from crdtsync_server import contacts
 from crdtsync_server.cli import main
 from crdtsync_server.diagnosis import CHECKS
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.local import LocalRelay
 from crdtsync_server.open import opened
+from crdtsync_server.shops import contacts
 from tests.integration.conftest import wait_until
 
 DAY_MS = 86_400_000

@@ -82,7 +82,7 @@ def test_a_register_that_meets_the_relay_later_has_nothing_pending_and_nothing_i
     relay.take(file)
     with LocalRelay(relay.folder, shop=SHOP) as local:
         with closing(SqliteStore(till.folder / "register.sqlite")) as store, store.transaction():
-            from crdtsync.runtime.identity import Relay, load_relay, save_relay
+            from crdtsync.runtime.folder.identity import Relay, load_relay, save_relay
 
             log = store.shop(store.shops()[-1])
             known = load_relay(log)
@@ -204,7 +204,7 @@ def test_who_has_nothing_pending_leaves_at_once(relay, tmp_path):
 
 
 def test_who_synchronises_does_not_leave(till):
-    from crdtsync.runtime.syncer import sync_role
+    from crdtsync.runtime.syncing.syncer import sync_role
 
     with sync_role(till.folder):
         assert till.run("leave").exit_code == 25

@@ -11,8 +11,8 @@ from crdtsync.errors import DiskFull, StorageError, WrongClock
 from crdtsync.runtime.doctor import disk
 from crdtsync.runtime.doctor.finding import CHECKS
 from crdtsync.runtime.doctor.locally import LocalLook
-from crdtsync.runtime.keyfile import DEVICE_KEY
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.folder.keyfile import DEVICE_KEY
+from crdtsync.runtime.register.register import Register
 from tests.cli.conftest import Till
 
 pytestmark = pytest.mark.usefixtures("on_a_disk_of_this_machine")

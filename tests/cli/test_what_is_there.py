@@ -13,8 +13,8 @@ from pycrdt import Array, Map, Text
 
 from crdtsync import errors
 from crdtsync.cli.syncing import progress_text
-from crdtsync.runtime.progress import Progress
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.progress import Progress
 
 
 def records(till, document):

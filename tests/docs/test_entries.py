@@ -10,7 +10,7 @@ from crdtsync.model.arithmetic import RULE
 from crdtsync.model.entry import ENTRY_BYTES_MAX, FIRST_KINDS, first_prev, read_entry, shop_id_of
 from crdtsync.model.price import PriceChange
 from crdtsync.model.signature import verify
-from crdtsync.runtime.join import device_id_of
+from crdtsync.runtime.belonging.join import device_id_of
 from crdtsync_server.keys import relay_device_id
 
 ROOT = Path(__file__).parents[2]

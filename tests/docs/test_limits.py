@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from crdtsync.protocol import limits
-from crdtsync.runtime import bounds, concerns, link
-from crdtsync_server import home, pace, server
+from crdtsync.runtime.committing import bounds
+from crdtsync.runtime.register import concerns
+from crdtsync.runtime.syncing import link
+from crdtsync_server import home
 from crdtsync_server.config import RelayConfig
+from crdtsync_server.serving import pace, server
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/explanation/limits.md").read_text()

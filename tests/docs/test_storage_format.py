@@ -13,7 +13,7 @@ import zstandard
 from crdtsync import Register
 from crdtsync.ids import ZERO_HASH, EntryFacts, Item, Origin, next_hash, record_digest, update_record
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.identity import CLOCK, HEAD, IDENTITY, LEFT, OWNER_HEAD, RELAY
+from crdtsync.runtime.folder.identity import CLOCK, HEAD, IDENTITY, LEFT, OWNER_HEAD, RELAY
 from crdtsync.storage import pack_columns, schema
 from crdtsync.storage.checksums import checksum
 from crdtsync.storage.log import Cursor

@@ -10,8 +10,8 @@ import pytest
 
 from crdtsync import Register
 from crdtsync.errors import PairingRefused
+from crdtsync.runtime.belonging.join import join_shop
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.join import join_shop
 
 
 class Relay:

@@ -11,8 +11,8 @@ from crdtsync.ids import Item, entry_record, record_digest
 from crdtsync.model import canonical, sealed
 from crdtsync.model.entry import read_entry
 from crdtsync.model.signature import PrivateKey
-from crdtsync.runtime.admission import entry_item
-from crdtsync.runtime.keyfile import write_key
+from crdtsync.runtime.committing.admission import entry_item
+from crdtsync.runtime.folder.keyfile import write_key
 from crdtsync.storage.sqlite import SqliteStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from crdtsync import Register
 from crdtsync.cli.group import main
-from crdtsync.runtime import link
+from crdtsync.runtime.syncing import link
 from crdtsync.testing.line import FaultyLine
 from crdtsync_server.cli.group import main as relay_main
 from crdtsync_server.local import LocalRelay

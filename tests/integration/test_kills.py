@@ -13,9 +13,9 @@ import pytest
 from crdtsync import Register
 from crdtsync.ids import ENTRY, record_digest
 from crdtsync.model.entry import read_entry
+from crdtsync.runtime.belonging.join import join_shop
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.identity import load_relay
-from crdtsync.runtime.join import join_shop
+from crdtsync.runtime.folder.identity import load_relay
 from crdtsync.storage.sqlite import SqliteStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

@@ -16,7 +16,7 @@ from crdtsync import Register
 from crdtsync.errors import DamagedStore, NotAStore
 from crdtsync.protocol.heads import root_digest
 from crdtsync.storage.sqlite import SqliteStore
-from crdtsync_server.backup_file import BackupFile
+from crdtsync_server.backups.file import BackupFile
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -18,11 +18,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from crdtsync.errors import CannotListen, UsageError
-from crdtsync_server.app import Health, create_app
 from crdtsync_server.config import RelayConfig
-from crdtsync_server.door import PIECES_MAX, PROVED
-from crdtsync_server.metrics import RelayMetrics
-from crdtsync_server.server import listen, make_server
+from crdtsync_server.serving.app import Health, create_app
+from crdtsync_server.serving.door import PIECES_MAX, PROVED
+from crdtsync_server.serving.metrics import RelayMetrics
+from crdtsync_server.serving.server import listen, make_server
 
 pytestmark = pytest.mark.timeout(30)
 

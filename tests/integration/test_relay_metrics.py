@@ -13,8 +13,8 @@ from crdtsync.ids import Item, entry_record, record_digest, update_record
 from crdtsync.protocol.pairing import PairingCode
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.till import MemoryTill
-from crdtsync_server.contacts import read_contact
-from crdtsync_server.metrics import RelayMetrics
+from crdtsync_server.serving.metrics import RelayMetrics
+from crdtsync_server.shops.contacts import read_contact
 from tests.integration.conftest import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]

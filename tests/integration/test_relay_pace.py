@@ -8,8 +8,9 @@ from click.testing import CliRunner
 
 from crdtsync import Register
 from crdtsync.cli.group import main as cli
-from crdtsync_server import LocalRelay, pace
+from crdtsync_server import LocalRelay
 from crdtsync_server.cli.group import main as relay_cli
+from crdtsync_server.serving import pace
 from tests.integration.conftest import wait_until
 
 pytestmark = pytest.mark.slow

@@ -15,10 +15,10 @@ from crdtsync.model.entry import read_entry
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.protocol.pairing import PairingCode
+from crdtsync.runtime.belonging.enrol import ask_for_certificate
 from crdtsync.runtime.clock import system_random
-from crdtsync.runtime.enrol import ask_for_certificate
 from crdtsync_server.open import opened
-from crdtsync_server.owner import OwnerChain
+from crdtsync_server.shops.owner import OwnerChain
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
 

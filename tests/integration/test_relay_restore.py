@@ -7,7 +7,7 @@ import pytest
 from crdtsync.errors import AccessDenied
 from crdtsync.protocol.heads import root_digest
 from crdtsync.storage.sqlite import SqliteStore
-from crdtsync_server.owner import OwnerChain
+from crdtsync_server.shops.owner import OwnerChain
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -10,10 +10,10 @@ import pytest
 from crdtsync import Register
 from crdtsync.model.entry import read_entry, read_heads
 from crdtsync.runtime.clock import SystemClock
-from crdtsync.runtime.register_status import presence_of
+from crdtsync.runtime.register.status import presence_of
 from crdtsync.testing.clock import DAY_MS, ManualClock
 from crdtsync.testing.line import FaultyLine
-from crdtsync_server.contacts import Contact, read_contact
+from crdtsync_server.shops.contacts import Contact, read_contact
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -20,7 +20,7 @@ from benchmarks.replay.check.store import unpack
 from benchmarks.replay.clock import DAY_STARTS_MIN, SourceClock, business_day
 from benchmarks.replay.mapping import lines_of, payments_of
 from crdtsync.cli.status import status_facts
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
 

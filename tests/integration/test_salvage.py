@@ -18,19 +18,19 @@ from crdtsync.errors import (
 )
 from crdtsync.ids import record_digest
 from crdtsync.model.entry import read_entry
+from crdtsync.runtime.belonging.leaving import leave
+from crdtsync.runtime.belonging.replacing import Lost, load_lost, save_lost
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.leaving import leave
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.replacing import Lost, load_lost, save_lost
-from crdtsync.runtime.replica import STORE
-from crdtsync.runtime.salvage import salvage
-from crdtsync.runtime.syncer import sync_role
-from crdtsync.runtime.writer import read_head
+from crdtsync.runtime.committing.writer import read_head
+from crdtsync.runtime.damage.salvage import salvage
+from crdtsync.runtime.folder.replica import STORE
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.syncer import sync_role
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay
 from crdtsync_server.open import opened
-from crdtsync_server.owner_keys import rotate
+from crdtsync_server.shops.owner_keys import rotate
 from tests.cli.conftest import Till
 
 DAMAGES = {

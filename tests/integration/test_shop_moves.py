@@ -9,8 +9,8 @@ import pytest
 from crdtsync import Register
 from crdtsync.errors import AccessDenied, PairingRefused, RoleTaken, SetupError, WrongRelayKey
 from crdtsync.protocol.heads import root_digest
+from crdtsync.runtime.belonging.moving import move_register
 from crdtsync.runtime.clock import system_random
-from crdtsync.runtime.moving import move_register
 from crdtsync.storage.sqlite import SqliteStore
 from tests.integration.conftest import RelayProcess
 

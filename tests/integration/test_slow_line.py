@@ -13,8 +13,9 @@ from pycrdt import Map
 from crdtsync import Register
 from crdtsync.errors import LinkError
 from crdtsync.protocol import limits
-from crdtsync.runtime import batches, link, upkeep
-from crdtsync.runtime.upkeep import UpkeepLimits
+from crdtsync.runtime.committing import batches, upkeep
+from crdtsync.runtime.committing.upkeep import UpkeepLimits
+from crdtsync.runtime.syncing import link
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.line import FaultyLine
 from crdtsync_server.local import LocalRelay

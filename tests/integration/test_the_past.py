@@ -6,8 +6,8 @@ import pytest
 
 from crdtsync import Register
 from crdtsync.protocol import limits
-from crdtsync.runtime import batches, upkeep
-from crdtsync.runtime.upkeep import UpkeepLimits
+from crdtsync.runtime.committing import batches, upkeep
+from crdtsync.runtime.committing.upkeep import UpkeepLimits
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay
 from tests.integration.conftest import wait_until

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from crdtsync.model.ticket import Line
-from crdtsync.runtime.register_home import RegisterHome
+from crdtsync.runtime.register.home import RegisterHome
 from crdtsync.testing.signatures import fast_signatures
 from crdtsync.testing.simulation.plan import SHORT, Plan, Size, draw_plan
 from crdtsync.testing.simulation.run import play

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from crdtsync.model import closing, price, stock
-from crdtsync.runtime import register_status, register_stock
+from crdtsync.runtime.register import status as register_status
+from crdtsync.runtime.register import stock as register_stock
 from crdtsync.storage.view_queries import ViewQueries
 from crdtsync.testing.signatures import fast_signatures
 from crdtsync.testing.simulation import checks

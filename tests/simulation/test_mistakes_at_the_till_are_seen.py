@@ -10,7 +10,11 @@ import pytest
 
 from crdtsync.errors import UsageError
 from crdtsync.model import arithmetic, chain, ticket, views
-from crdtsync.runtime import register_days, register_status, register_stock, register_tickets, upkeep, writer
+from crdtsync.runtime.committing import upkeep, writer
+from crdtsync.runtime.register import days as register_days
+from crdtsync.runtime.register import status as register_status
+from crdtsync.runtime.register import stock as register_stock
+from crdtsync.runtime.register import tickets as register_tickets
 from crdtsync.testing.simulation.plan import SHORT, draw_plan
 from crdtsync.testing.simulation.run import play
 

@@ -102,7 +102,9 @@ def test_a_relay_that_tells_who_was_cut_off_of_its_log_is_found_out(monkeypatch)
     with new_shop(1) as shop:
         first = shop.registers[0]
         cut_off_while_offline(shop, first)
-        monkeypatch.setattr("crdtsync.runtime.revoked.START", shop.relay.home.shop_log(shop.shop_id).end)
+        monkeypatch.setattr(
+            "crdtsync.runtime.belonging.revoked.START", shop.relay.home.shop_log(shop.shop_id).end
+        )
         shop.network.heal()
         first.syncer.try_now()
         with pytest.raises(Broken, match="who was cut off gets nothing"):

@@ -11,7 +11,7 @@ from pycrdt import Map
 
 from crdtsync.model.ticket import Line
 from crdtsync.protocol import limits
-from crdtsync.runtime.upkeep import UpkeepLimits
+from crdtsync.runtime.committing.upkeep import UpkeepLimits
 from crdtsync.testing.signatures import fast_signatures
 from crdtsync.testing.simulation.shop import Shop
 

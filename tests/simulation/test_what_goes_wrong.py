@@ -4,7 +4,7 @@ import pytest
 
 from crdtsync.errors import UsageError
 from crdtsync.model.ticket import Line
-from crdtsync.runtime.commit_work import Outcome
+from crdtsync.runtime.committing.work import Outcome
 from crdtsync.testing.signatures import fast_signatures
 from crdtsync.testing.simulation import checks, plan
 from crdtsync.testing.simulation.broken import Broken

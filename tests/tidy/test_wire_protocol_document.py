@@ -10,7 +10,7 @@ from crdtsync.errors import RemoteProtocolError
 from crdtsync.protocol import about, codec, limits, messages
 from crdtsync.protocol.backoff import RETRY_CODES, may_retry
 from crdtsync.protocol.session import _HANDLERS, State
-from crdtsync.runtime import address
+from crdtsync.runtime.syncing import address
 from crdtsync.testing.messages import one_of_each
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/wire-protocol.md").read_text()

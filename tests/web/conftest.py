@@ -16,10 +16,10 @@ import pytest
 from crdtsync import Register
 from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync_server import LocalRelay
-from crdtsync_server.access import Access
 from crdtsync_server.dashboard.reception import Books
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import open_store
+from crdtsync_server.shops.access import Access
 
 PASSWORD = "sept bouteilles de crozes"
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from crdtsync_server.dashboard.guard import FORM_BYTES_MAX
-from crdtsync_server.dashboard.room_catalogue import safe_cell
+from crdtsync_server.dashboard.rooms.catalogue import safe_cell
 from tests.web.conftest import PASSWORD, Visitor
 
 PAGES = (

@@ -209,7 +209,7 @@ def test_a_disk_that_does_not_answer_leaves_pages_with_a_calm_answer(selling, mo
     def fail(shop, day=None):
         raise StorageError("the disk does not answer")
 
-    monkeypatch.setattr("crdtsync_server.dashboard.room_today.figures_of", fail)
+    monkeypatch.setattr("crdtsync_server.dashboard.rooms.today.figures_of", fail)
     answer = marie.get("/today")
     assert answer.status_code == 503
     assert "Selling and synchronising go on" in answer.text
@@ -240,7 +240,7 @@ async def test_a_state_that_was_painted_before_the_first_one_is_not_shown_after_
 def test_a_page_that_fails_stops_neither_others_nor_the_filing(selling, monkeypatch):
     marie = selling.visitor("Marie")
     with monkeypatch.context() as patched:
-        patched.setattr("crdtsync_server.dashboard.room_registers.device_states", lambda *_, **__: 1 / 0)
+        patched.setattr("crdtsync_server.dashboard.rooms.registers.device_states", lambda *_, **__: 1 / 0)
         assert marie.get("/registers").status_code == 500
     assert marie.get("/registers").status_code == 200
     selling.till.sell(["CM-19"], ["card"])

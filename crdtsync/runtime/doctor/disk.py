@@ -10,8 +10,8 @@ from typing import Final
 
 from crdtsync.errors import CrdtsyncError, DiskFull, NoRegister, ReadOnlyStore, StorageError
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
-from crdtsync.runtime.keyfile import DEVICE_KEY, read_key
-from crdtsync.runtime.replica import STORE
+from crdtsync.runtime.folder.keyfile import DEVICE_KEY, read_key
+from crdtsync.runtime.folder.replica import STORE
 
 FREE_BYTES_MIN: Final = 16 << 20
 """Below this a day's sales may not find room."""

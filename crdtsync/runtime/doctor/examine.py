@@ -14,7 +14,7 @@ from crdtsync.runtime.doctor.network import look_at_relay
 from crdtsync.runtime.doctor.register import look_at_store
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.register.register import Register
 
 
 def examine(config: RegisterConfig, open_register: Callable[[], Register]) -> list[Finding]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from crdtsync.errors import RoleTaken
-from crdtsync.runtime.concerns import CLOCK_OFFSET_MAX_MS
 from crdtsync.runtime.doctor.disk import look_at_disk
 from crdtsync.runtime.doctor.finding import Finding
 from crdtsync.runtime.doctor.register import look_at_store
-from crdtsync.runtime.register_status import Status
+from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS
+from crdtsync.runtime.register.status import Status
 
 _TOLD_BY_STATUS: Final = frozenset(("copies", "quarantine", "pending"))
 

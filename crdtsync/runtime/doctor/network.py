@@ -28,9 +28,9 @@ from crdtsync.errors import (
 )
 from crdtsync.protocol.about import ABOUT_PURPOSE, NONCE_BYTES, About, about_payload
 from crdtsync.protocol.limits import VERSION
-from crdtsync.runtime.address import ABOUT_PATH, socket_url, trusting, why
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
-from crdtsync.runtime.identity import Relay
+from crdtsync.runtime.folder.identity import Relay
+from crdtsync.runtime.syncing.address import ABOUT_PATH, socket_url, trusting, why
 
 BUDGET_S: Final = 0.7
 """In so much time the way to the relay is looked at. What has not answered by then is told as that."""

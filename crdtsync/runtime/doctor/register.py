@@ -15,10 +15,10 @@ from crdtsync.errors import (
     RoleTaken,
     WrongClock,
 )
-from crdtsync.runtime.concerns import CLOCK_OFFSET_MAX_MS, span
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
-from crdtsync.runtime.register_status import Status
-from crdtsync.runtime.role import SYNC_LOCK, holder_of
+from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
+from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS, span
+from crdtsync.runtime.register.status import Status
 
 DAY_MS: Final = 86_400_000
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from crdtsync.model.ticket import Line
-from crdtsync.runtime.register_tickets import BasketLine, PaidBy
+from crdtsync.runtime.register.tickets import BasketLine, PaidBy
 from crdtsync.testing.simulation import reading
 from crdtsync.testing.simulation.baskets import Basket
 from crdtsync.testing.simulation.broken import require

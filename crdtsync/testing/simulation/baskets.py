@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from crdtsync.model.ticket import Line, Payment
-from crdtsync.runtime.register_tickets import BasketLine, PaidBy, SoldLine
+from crdtsync.runtime.register.tickets import BasketLine, PaidBy, SoldLine
 
 DISCOUNT_MINOR_MAX = 30
 """Of a line: the cheapest, 350 g at 1.00 a kilogram, stays worth something."""

@@ -13,7 +13,7 @@ from crdtsync.errors import StorageError
 from crdtsync.ids import START
 from crdtsync.protocol import limits
 from crdtsync.protocol.messages import TAKES_ONLY
-from crdtsync.runtime.register_status import Pending
+from crdtsync.runtime.register.status import Pending
 from crdtsync.storage.log import ShopLog
 from crdtsync.testing.simulation import reading
 from crdtsync.testing.simulation.broken import require

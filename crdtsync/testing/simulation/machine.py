@@ -10,12 +10,12 @@ from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
 from crdtsync.errors import CrdtsyncError, DamagedStore
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.commit_work import CommitObserver, Work
-from crdtsync.runtime.committer import Committer
-from crdtsync.runtime.comparison import DocumentDigests
-from crdtsync.runtime.connection import Connection
-from crdtsync.runtime.upkeep import Upkeep
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.upkeep import Upkeep
+from crdtsync.runtime.committing.work import CommitObserver, Work
+from crdtsync.runtime.syncing.comparison import DocumentDigests
+from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync.testing.simulation.clock import SimulatedClock
 from crdtsync.testing.simulation.plates import Plate, records_of

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from crdtsync.errors import LinkClosed
 from crdtsync.protocol.session import Session
-from crdtsync.runtime.commit_work import Outcome
-from crdtsync.runtime.connection import Connection
-from crdtsync.runtime.home import Home
+from crdtsync.runtime.committing.work import Outcome
+from crdtsync.runtime.syncing.connection import Connection
+from crdtsync.runtime.syncing.home import Home
 from crdtsync.testing.simulation.timeline import Event, Timeline
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from pycrdt import Map
 
 from crdtsync.errors import CrdtsyncError, NotRefundable, StorageError, UsageError
 from crdtsync.model.ticket import Line
-from crdtsync.runtime.register_tickets import PaidBy
-from crdtsync.runtime.ticket import Ticket
+from crdtsync.runtime.register.ticket import Ticket
+from crdtsync.runtime.register.tickets import PaidBy
 from crdtsync.testing.simulation import checks, reading
 from crdtsync.testing.simulation.asked import Asked, back_of, lines_of
 from crdtsync.testing.simulation.baskets import Basket, draw_basket, draw_payments, draw_reduced_basket

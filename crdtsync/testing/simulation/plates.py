@@ -16,7 +16,7 @@ import apsw
 
 from crdtsync.errors import DiskFull, ReadOnlyStore, StorageError
 from crdtsync.ids import record_digest
-from crdtsync.runtime.replica import ViewStore
+from crdtsync.runtime.folder.replica import ViewStore
 from crdtsync.storage.database import Database
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.storage.pack import decode_pack

@@ -13,16 +13,16 @@ from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Me
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.commit_work import NEW_LOG
-from crdtsync.runtime.committer import Committer
-from crdtsync.runtime.comparison import Reader
-from crdtsync.runtime.connection import Connection
-from crdtsync.runtime.identity import Identity
-from crdtsync.runtime.reconnecting import HURRY_S, Reconnecting, meaning, needs_person
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.register_home import RegisterHome, is_closing
-from crdtsync.runtime.replica import Replica
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.work import NEW_LOG
+from crdtsync.runtime.folder.identity import Identity
+from crdtsync.runtime.folder.replica import Replica
+from crdtsync.runtime.register.home import RegisterHome, is_closing
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.comparison import Reader
+from crdtsync.runtime.syncing.connection import Connection
+from crdtsync.runtime.syncing.reconnecting import HURRY_S, Reconnecting, meaning, needs_person
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync.testing.simulation.machine import Machine, SimulatedCommitter, SimulatedReader, read_all
 from crdtsync.testing.simulation.network import SimulatedConnection

@@ -13,9 +13,9 @@ from crdtsync.model.certificate import Certificate, Directory, build_certify, bu
 from crdtsync.model.entry import Entry, Head, read_entry, shop_id_of
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.protocol.session import Session
-from crdtsync.runtime.connection import Connection
-from crdtsync.runtime.quarantine import judge_again
-from crdtsync.runtime.tail import Growth
+from crdtsync.runtime.damage.quarantine import judge_again
+from crdtsync.runtime.syncing.connection import Connection
+from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.testing.simulation.machine import Machine, SimulatedCommitter, SimulatedReader, read_all
 from crdtsync.testing.simulation.network import SimulatedConnection
 from crdtsync.testing.simulation.plates import Plate

@@ -12,8 +12,9 @@ from time import perf_counter
 from unittest import mock
 
 from crdtsync.protocol import limits
-from crdtsync.runtime import answer, batches, connection
-from crdtsync.runtime.upkeep import UpkeepLimits
+from crdtsync.runtime.committing import batches
+from crdtsync.runtime.committing.upkeep import UpkeepLimits
+from crdtsync.runtime.syncing import answer, connection
 from crdtsync.testing.signatures import fast_signatures
 from crdtsync.testing.simulation.broken import Broken, require
 from crdtsync.testing.simulation.coverage import states_of

@@ -27,10 +27,10 @@ from crdtsync.model.certificate import Certificate
 from crdtsync.model.chain import Moment
 from crdtsync.model.entry import Head
 from crdtsync.model.signature import PrivateKey
-from crdtsync.runtime.identity import Identity, Relay
-from crdtsync.runtime.join import device_id_of, enter_shop
-from crdtsync.runtime.upkeep import UpkeepLimits
-from crdtsync.runtime.writer import local_date
+from crdtsync.runtime.belonging.join import device_id_of, enter_shop
+from crdtsync.runtime.committing.upkeep import UpkeepLimits
+from crdtsync.runtime.committing.writer import local_date
+from crdtsync.runtime.folder.identity import Identity, Relay
 from crdtsync.storage.memory import MemoryDisk
 from crdtsync.testing.simulation import checks, reading
 from crdtsync.testing.simulation.machine import Machine

@@ -14,9 +14,9 @@ from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
-    from crdtsync_server.access import ShopRow
     from crdtsync_server.dashboard.accounts import Account
     from crdtsync_server.dashboard.reception import Books
+    from crdtsync_server.shops.access import ShopRow
 
 _WEB = click.option(
     "--web",

@@ -12,7 +12,7 @@ from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
-    from crdtsync_server.backup import ShopHeld
+    from crdtsync_server.backups.backup import ShopHeld
 
 
 @click.command(
@@ -43,10 +43,10 @@ def command(file: Path, with_keys: Path | None, data: Path, as_json: bool) -> No
     new shop then. Whoever can read FILE can read the shops' sales: it is made for its owner alone.
     """
     from crdtsync.cli.output import many, print_json, print_notices, size
-    from crdtsync_server.backup import back_up
-    from crdtsync_server.backup_keys import read_passphrase
-    from crdtsync_server.devices import utc
+    from crdtsync_server.backups.backup import back_up
+    from crdtsync_server.backups.keys import read_passphrase
     from crdtsync_server.folder import DataFolder
+    from crdtsync_server.shops.devices import utc
 
     passphrase = read_passphrase(with_keys) if with_keys is not None else None
     report = back_up(DataFolder.open(data), file, passphrase=passphrase)
@@ -80,7 +80,7 @@ def command(file: Path, with_keys: Path | None, data: Path, as_json: bool) -> No
 
 def held_facts(shops: tuple[ShopHeld, ...]) -> list[dict[str, Any]]:
     """What a backup holds, in JSON."""
-    from crdtsync_server.devices import utc
+    from crdtsync_server.shops.devices import utc
 
     return [
         {
@@ -104,7 +104,7 @@ def held_facts(shops: tuple[ShopHeld, ...]) -> list[dict[str, Any]]:
 def print_held(shops: tuple[ShopHeld, ...]) -> None:
     """What a backup holds, for a person."""
     from crdtsync.cli.output import many
-    from crdtsync_server.devices import utc
+    from crdtsync_server.shops.devices import utc
 
     for shop in shops:
         click.echo(f"{shop.name} ({shop.shop.hex()}): {many(shop.log_end, 'record')}")

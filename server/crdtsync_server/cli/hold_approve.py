@@ -35,8 +35,8 @@ def command(shop: str, what: tuple[str, ...], device: str, reason: str, data: Pa
     exactly these. Works while the relay runs, and may be repeated. It cannot be taken back.
     """
     from crdtsync.cli.output import many, money, print_json
-    from crdtsync_server.hold import approve, find_entries, find_hold, on_hold
     from crdtsync_server.open import opened
+    from crdtsync_server.shops.hold import approve, find_entries, find_hold, on_hold
 
     if not what and not device:
         raise errors.WrongCommandLine("say what to approve: ticket numbers, links, or --device DEVICE")

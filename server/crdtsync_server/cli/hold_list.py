@@ -12,7 +12,7 @@ from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
-    from crdtsync_server.hold import DeviceHold
+    from crdtsync_server.shops.hold import DeviceHold
 
 
 @click.command(
@@ -32,9 +32,9 @@ def command(shop: str, data: Path, as_json: bool) -> None:
     Works while the relay runs.
     """
     from crdtsync.cli.output import many, money, print_json, print_table
-    from crdtsync_server.devices import utc
-    from crdtsync_server.hold import on_hold
     from crdtsync_server.open import opened
+    from crdtsync_server.shops.devices import utc
+    from crdtsync_server.shops.hold import on_hold
 
     with opened(data) as (access, store):
         holds = on_hold(store.shop(access.find_shop(shop).id))
@@ -69,7 +69,7 @@ def command(shop: str, data: Path, as_json: bool) -> None:
 
 def hold_facts(hold: DeviceHold) -> dict[str, Any]:
     """What one device has on hold, as JSON."""
-    from crdtsync_server.devices import utc
+    from crdtsync_server.shops.devices import utc
 
     return {
         "device": hold.device,

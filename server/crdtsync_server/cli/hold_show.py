@@ -12,7 +12,7 @@ from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
-    from crdtsync_server.hold import OnHold
+    from crdtsync_server.shops.hold import OnHold
 
 
 @click.command(
@@ -34,11 +34,11 @@ def command(shop: str, device: str, data: Path, as_json: bool) -> None:
     Nobody vouches for what an entry says but its device, and that may be stolen.
     """
     from crdtsync.cli.output import money, print_json, print_table
-    from crdtsync.runtime.register_status import Pending
+    from crdtsync.runtime.register.status import Pending
     from crdtsync_server.cli.hold_list import hold_facts
-    from crdtsync_server.devices import utc
-    from crdtsync_server.hold import find_hold, on_hold
     from crdtsync_server.open import opened
+    from crdtsync_server.shops.devices import utc
+    from crdtsync_server.shops.hold import find_hold, on_hold
 
     with opened(data) as (access, store):
         hold = find_hold(on_hold(store.shop(access.find_shop(shop).id)), device)
@@ -64,8 +64,8 @@ def command(shop: str, device: str, data: Path, as_json: bool) -> None:
 
 
 def _entry_facts(one: OnHold) -> dict[str, Any]:
-    from crdtsync.runtime.register_status import Pending
-    from crdtsync_server.devices import utc
+    from crdtsync.runtime.register.status import Pending
+    from crdtsync_server.shops.devices import utc
 
     alone = Pending()
     alone.add(one.entry.body)

@@ -12,7 +12,7 @@ from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
-    from crdtsync_server.missing import Missing
+    from crdtsync_server.backups.missing import Missing
 
 
 @click.command(
@@ -36,10 +36,10 @@ def command(shop: str, data: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from crdtsync.cli.output import print_json
-    from crdtsync_server.devices import utc
-    from crdtsync_server.missing import missing_of
+    from crdtsync_server.backups.missing import missing_of
+    from crdtsync_server.backups.restore import read_restored
     from crdtsync_server.open import opened
-    from crdtsync_server.restore import read_restored
+    from crdtsync_server.shops.devices import utc
 
     with opened(data) as (access, store):
         found = access.find_shop(shop)
@@ -72,7 +72,7 @@ def command(shop: str, data: Path, as_json: bool) -> None:
 def sentence(row: Missing) -> str:
     """What is missing, for a person."""
     from crdtsync.cli.output import money
-    from crdtsync_server.devices import utc
+    from crdtsync_server.shops.devices import utc
 
     if row.sort == "hole":
         between = f"between tickets {row.after or '(none)'} and {row.before or '(none)'}"

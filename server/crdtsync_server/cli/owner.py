@@ -9,7 +9,7 @@ import click
 from crdtsync.cli.lazy import LazyGroup
 
 if TYPE_CHECKING:
-    from crdtsync_server.owner_keys import Signed
+    from crdtsync_server.shops.owner_keys import Signed
 
 COMMANDS = {
     "rotate": ("owner_rotate", "Hand the owner's key over to a new one."),

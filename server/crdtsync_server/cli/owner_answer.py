@@ -34,7 +34,7 @@ def command(shop: str, file: Path, data: Path, as_json: bool) -> None:
     from crdtsync.cli.output import print_json
     from crdtsync_server.cli.owner import print_signed, signed_facts
     from crdtsync_server.open import opened
-    from crdtsync_server.owner_keys import read_file, take_answer
+    from crdtsync_server.shops.owner_keys import read_file, take_answer
 
     with opened(data) as (access, store):
         found = access.find_shop(shop)

@@ -43,11 +43,11 @@ def command(
     No secret is in it. Sign it with `crdtsync-relay owner sign` where the key is.
     """
     from crdtsync.cli.output import many, print_json
-    from crdtsync_server.backup_file import translated
-    from crdtsync_server.hold import find_hold, on_hold
+    from crdtsync_server.backups.file import translated
     from crdtsync_server.open import opened
-    from crdtsync_server.owner_keys import request_for
-    from crdtsync_server.waiting import waiting
+    from crdtsync_server.shops.hold import find_hold, on_hold
+    from crdtsync_server.shops.owner_keys import request_for
+    from crdtsync_server.shops.waiting import waiting
 
     with opened(data) as (access, store):
         found = access.find_shop(shop)

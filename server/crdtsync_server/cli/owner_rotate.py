@@ -32,7 +32,7 @@ def command(shop: str, reason: str, data: Path, as_json: bool) -> None:
     """
     from crdtsync.cli.output import print_json
     from crdtsync_server.open import opened
-    from crdtsync_server.owner_keys import rotate
+    from crdtsync_server.shops.owner_keys import rotate
 
     with opened(data) as (access, store):
         found = access.find_shop(shop)

@@ -45,10 +45,10 @@ def command(file: Path, answer: Path, key: Path, new_key: Path | None, as_json: 
     from crdtsync.cli.output import print_json
     from crdtsync.model.signature import PrivateKey
     from crdtsync.runtime.clock import SystemClock, system_random
-    from crdtsync.runtime.keyfile import private_key, write_key
-    from crdtsync_server.backup_file import translated
+    from crdtsync.runtime.folder.keyfile import private_key, write_key
+    from crdtsync_server.backups.file import translated
     from crdtsync_server.cli.owner import print_signed, signed_facts
-    from crdtsync_server.owner_keys import read_file, sign
+    from crdtsync_server.shops.owner_keys import read_file, sign
 
     present, next_key = private_key(key), None
     if new_key is not None:

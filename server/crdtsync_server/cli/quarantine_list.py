@@ -26,9 +26,9 @@ def command(shop: str, data: Path, as_json: bool) -> None:
     """List records of SHOP that were refused or held, or found damaged here. Works while the relay runs."""
     from crdtsync.cli.output import print_json
     from crdtsync.cli.quarantine_text import print_quarantine, quarantined_facts
-    from crdtsync.runtime.quarantine import quarantined
-    from crdtsync_server.devices import utc
+    from crdtsync.runtime.damage.quarantine import quarantined
     from crdtsync_server.open import opened
+    from crdtsync_server.shops.devices import utc
 
     with opened(data) as (access, store):
         rows = quarantined(store.shop(access.find_shop(shop).id), None)

@@ -32,7 +32,7 @@ def command(shop: str, digest: str | None, data: Path, as_json: bool) -> None:
     """
     from crdtsync.cli.output import print_json
     from crdtsync.cli.quarantine_text import print_retried
-    from crdtsync.runtime.quarantine import find, quarantined, retry
+    from crdtsync.runtime.damage.quarantine import find, quarantined, retry
     from crdtsync_server.open import opened
 
     with opened(data) as (access, store):

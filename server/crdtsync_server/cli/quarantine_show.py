@@ -31,9 +31,9 @@ def command(shop: str, digest: str, data: Path, as_json: bool) -> None:
     """
     from crdtsync.cli.output import print_json
     from crdtsync.cli.quarantine_text import print_quarantined, quarantined_facts
-    from crdtsync.runtime.quarantine import find, quarantined
-    from crdtsync_server.devices import utc
+    from crdtsync.runtime.damage.quarantine import find, quarantined
     from crdtsync_server.open import opened
+    from crdtsync_server.shops.devices import utc
 
     with opened(data) as (access, store):
         row = find(quarantined(store.shop(access.find_shop(shop).id), None), digest)

@@ -12,8 +12,8 @@ from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.register_status import Pending
-    from crdtsync_server.rescue import TakenIn
+    from crdtsync.runtime.register.status import Pending
+    from crdtsync_server.shops.rescue import TakenIn
 
 
 @click.command(
@@ -39,7 +39,7 @@ def command(file: Path, data: Path, as_json: bool) -> None:
     from crdtsync.runtime.clock import SystemClock
     from crdtsync.storage.rescue_file import read_rescue
     from crdtsync_server.open import opened
-    from crdtsync_server.rescue import quota_of_environment, take_rescue
+    from crdtsync_server.shops.rescue import quota_of_environment, take_rescue
 
     try:
         quota = quota_of_environment()

@@ -36,10 +36,10 @@ def command(data: Path, as_json: bool, shop: str, device: str, valid_minutes: in
     what the lost one had told of that never arrived. Works while the relay runs.
     """
     from crdtsync.cli.output import print_json
-    from crdtsync.runtime.completeness import complete_to
+    from crdtsync.runtime.filing.completeness import complete_to
     from crdtsync_server.cli.show import code_facts, print_code
     from crdtsync_server.open import opened
-    from crdtsync_server.replacing import never_arrived
+    from crdtsync_server.shops.replacing import never_arrived
 
     with opened(data) as (access, store):
         found = access.find_shop(shop)
@@ -53,7 +53,7 @@ def command(data: Path, as_json: bool, shop: str, device: str, valid_minutes: in
         print_json({"shop": found.id, "name": found.name} | facts | code_facts(issued))
         return
     if complete is not None:
-        from crdtsync_server.devices import utc
+        from crdtsync_server.shops.devices import utc
 
         upto = complete.number or f"entry {complete.n}"
         click.echo(f"{lost.name} is here without a gap up to {upto}, {utc(complete.at_ms)}.")
@@ -66,7 +66,7 @@ def command(data: Path, as_json: bool, shop: str, device: str, valid_minutes: in
 
 def never_arrived_facts(missing: NeverArrived | None) -> dict[str, int | str | None]:
     """What a lost register had told of and never sent, as JSON."""
-    from crdtsync_server.devices import utc
+    from crdtsync_server.shops.devices import utc
 
     return {
         "never_arrived_sales": missing.sales if missing else 0,
@@ -78,7 +78,7 @@ def never_arrived_facts(missing: NeverArrived | None) -> dict[str, int | str | N
 def never_arrived_text(name: str, missing: NeverArrived | None) -> str:
     """The same for a person."""
     from crdtsync.cli.output import many, money
-    from crdtsync_server.devices import utc
+    from crdtsync_server.shops.devices import utc
 
     if missing is None:
         return f"{name} had told of nothing more. What it sold with no connection it could not tell."

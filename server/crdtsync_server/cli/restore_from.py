@@ -43,10 +43,10 @@ def command(
     and two characters. A revocation that was made after the backup must be made again.
     """
     from crdtsync.cli.output import many, print_json, print_notices, size
-    from crdtsync_server.backup_keys import read_passphrase
+    from crdtsync_server.backups.keys import read_passphrase
+    from crdtsync_server.backups.restore import restore_from
     from crdtsync_server.cli.backup import held_facts, print_held
-    from crdtsync_server.devices import utc
-    from crdtsync_server.restore import restore_from
+    from crdtsync_server.shops.devices import utc
 
     passphrase = read_passphrase(with_keys) if with_keys is not None else None
     report = restore_from(file, data, passphrase=passphrase, replace=replace, new_key=new_key)

@@ -57,14 +57,14 @@ def command(data: Path, as_json: bool, **settings: Any) -> None:
     config = RelayConfig(data=data, **settings)
 
     from crdtsync_server.folder import DataFolder
-    from crdtsync_server.logs import configure_logging, get_logger
-    from crdtsync_server.server import listen, make_server, serve, tell_service_manager
+    from crdtsync_server.serving.logs import configure_logging, get_logger
+    from crdtsync_server.serving.server import listen, make_server, serve, tell_service_manager
 
     configure_logging(log_format=config.log_format, log_level=config.log_level)
     folder = DataFolder.create(data)
     with folder.serving(), listen(config.host, config.port) as listener:
-        from crdtsync_server.app import create_app
         from crdtsync_server.relay import Relay
+        from crdtsync_server.serving.app import create_app
 
         host, port = listener.getsockname()[:2]
         relay = Relay(folder, config)

@@ -60,8 +60,8 @@ def create(data: Path, as_json: bool, name: str, valid_minutes: int) -> None:
 def list_shops(data: Path, as_json: bool) -> None:
     """List the shops of this relay."""
     from crdtsync.cli.output import print_json, print_table
-    from crdtsync_server.devices import utc
     from crdtsync_server.open import opened
+    from crdtsync_server.shops.devices import utc
 
     with opened(data) as (access, _):
         shops = access.shops()

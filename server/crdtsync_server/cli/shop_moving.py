@@ -38,10 +38,10 @@ def export(shop: str, file: Path, with_keys: Path | None, data: Path, as_json: b
     new relay can let nobody in until the owner has signed (`crdtsync-relay owner`).
     """
     from crdtsync.cli.output import many, print_json, size
-    from crdtsync_server.backup_keys import read_passphrase
+    from crdtsync_server.backups.keys import read_passphrase
     from crdtsync_server.folder import DataFolder
     from crdtsync_server.open import opened
-    from crdtsync_server.shop_moving import export_shop
+    from crdtsync_server.shops.moving import export_shop
 
     passphrase = read_passphrase(with_keys) if with_keys is not None else None
     with opened(data) as (access, _):
@@ -93,9 +93,9 @@ def take_in(file: Path, with_keys: Path | None, data: Path, as_json: bool) -> No
     over: `crdtsync move URL CODE`. It keeps its key, its numbers and everything that it has.
     """
     from crdtsync.cli.output import many, print_json
-    from crdtsync_server.backup_keys import read_passphrase
+    from crdtsync_server.backups.keys import read_passphrase
     from crdtsync_server.open import opened
-    from crdtsync_server.shop_moving import import_shop
+    from crdtsync_server.shops.moving import import_shop
 
     passphrase = read_passphrase(with_keys) if with_keys is not None else None
     with opened(data, create=True) as (access, store):
@@ -153,7 +153,7 @@ def erase(
     from crdtsync.errors import UsageError
     from crdtsync_server.folder import DataFolder
     from crdtsync_server.open import opened
-    from crdtsync_server.shop_moving import erase_shop
+    from crdtsync_server.shops.moving import erase_shop
 
     with opened(data) as (access, _):
         found = access.find_shop(shop)

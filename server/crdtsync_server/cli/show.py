@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crdtsync_server.devices import utc
+from crdtsync_server.shops.devices import utc
 
 if TYPE_CHECKING:
-    from crdtsync_server.pairing import IssuedCode
+    from crdtsync_server.shops.pairing import IssuedCode
 
 
 def code_facts(issued: IssuedCode) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
     from crdtsync.storage.log import Store
-    from crdtsync_server.access import Access, ShopRow
+    from crdtsync_server.shops.access import Access, ShopRow
 
 
 @click.command(epilog=epilog("crdtsync-relay status --data /var/lib/crdtsync", "shown", NO_RELAY))
@@ -45,11 +45,11 @@ def command(data: Path, as_json: bool) -> None:
 
 
 def _shop_facts(access: Access, store: Store, shop: ShopRow, *, is_served: bool) -> dict[str, Any]:
-    from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
-    from crdtsync_server.copied import copied_in
-    from crdtsync_server.devices import devices_of, utc
-    from crdtsync_server.owner import OwnerChain
-    from crdtsync_server.restored import restore_noticed_ms
+    from crdtsync.runtime.committing.signature_checks import bad_signatures, checked_up_to
+    from crdtsync_server.backups.restored import restore_noticed_ms
+    from crdtsync_server.shops.copied import copied_in
+    from crdtsync_server.shops.devices import devices_of, utc
+    from crdtsync_server.shops.owner import OwnerChain
 
     log = store.shop(shop.id)
     documents, noticed = log.documents(), restore_noticed_ms(log)

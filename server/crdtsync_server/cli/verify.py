@@ -14,7 +14,7 @@ from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
-    from crdtsync.runtime.register_verify import Finding
+    from crdtsync.runtime.register.verify import Finding
     from crdtsync_server.verification import ShopReport
 
 

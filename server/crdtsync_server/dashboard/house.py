@@ -25,7 +25,7 @@ from crdtsync_server.dashboard.reception import Reception
 from crdtsync_server.dashboard.sessions import Session
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import LANGUAGES, LOCALES, N_, Words, choose, words_in
-from crdtsync_server.logs import get_logger
+from crdtsync_server.serving.logs import get_logger
 
 T = TypeVar("T")
 Handler = Callable[["Visit"], Awaitable[Response]]

@@ -18,17 +18,17 @@ from typing import Final, Protocol, TypeVar
 
 from crdtsync.errors import CrdtsyncError, DamagedStore, UnknownShop
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.tail import Growth
+from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.storage.log import Store
 from crdtsync.storage.sqlite import SqliteStore
-from crdtsync_server.access import Access
 from crdtsync_server.dashboard.accounts import Accounts
 from crdtsync_server.dashboard.database import OfficeDatabase
 from crdtsync_server.dashboard.history import Differences, Journal
 from crdtsync_server.dashboard.shop import OfficeShop
-from crdtsync_server.devices import device_of_log
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.logs import get_logger
+from crdtsync_server.serving.logs import get_logger
+from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.devices import device_of_log
 
 T = TypeVar("T")
 

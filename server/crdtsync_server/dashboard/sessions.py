@@ -13,7 +13,7 @@ from crdtsync.errors import TooManyAttempts
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.storage.database import Database
 from crdtsync_server.dashboard.accounts import Account, Accounts, digest, folded, new_token
-from crdtsync_server.pairing import address_bucket
+from crdtsync_server.shops.pairing import address_bucket
 
 IDLE_MS: Final = 7 * 86_400_000
 LIFE_MS: Final = 30 * 86_400_000

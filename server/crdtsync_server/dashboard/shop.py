@@ -19,19 +19,19 @@ import orjson
 from crdtsync.errors import DamagedStore, NotAStore, StoreTooNew
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.model.product import RULES
-from crdtsync.runtime.catalogue import Catalogue
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.day_views import DayViews
-from crdtsync.runtime.register_products import Products
-from crdtsync.runtime.replica import LAG_ROWS_MAX
-from crdtsync.runtime.views import ViewKeeper
+from crdtsync.runtime.filing.catalogue import Catalogue
+from crdtsync.runtime.filing.day_views import DayViews
+from crdtsync.runtime.filing.views import ViewKeeper
+from crdtsync.runtime.folder.replica import LAG_ROWS_MAX
+from crdtsync.runtime.register.products import Products
 from crdtsync.storage.log import Store
 from crdtsync.storage.view_queries import ProductRow, ViewQueries
 from crdtsync.storage.views import Row, ViewTables
-from crdtsync_server.access import Access
 from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase, remove_views, views_path
 from crdtsync_server.dashboard.history import Difference, Differences, differences_of
 from crdtsync_server.dashboard.search import ProductIndex
+from crdtsync_server.shops.access import Access
 
 
 class OfficeShop:

@@ -15,7 +15,7 @@ from crdtsync.runtime.clock import Clock
 from crdtsync.storage.view_hours import HourRow, hours_of
 from crdtsync.storage.view_queries import TicketRow
 from crdtsync_server.dashboard.shop import OfficeShop
-from crdtsync_server.devices import DeviceState, device_states
+from crdtsync_server.shops.devices import DeviceState, device_states
 
 LAST_TICKETS: Final = 12
 NIGHT_ENDS_HOUR: Final = 5

@@ -3,7 +3,7 @@
 import pytest
 
 from crdtsync.protocol import limits
-from crdtsync.runtime import batches
+from crdtsync.runtime.committing import batches
 from crdtsync.testing.stepped import SteppedShop
 from crdtsync.testing.stepped_truth import Truth
 

@@ -16,7 +16,8 @@ from hypothesis.stateful import (
 )
 
 from crdtsync.protocol import limits
-from crdtsync.runtime import answer, batches, connection
+from crdtsync.runtime.committing import batches
+from crdtsync.runtime.syncing import answer, connection
 from crdtsync.testing.stepped import SHOP, SteppedShop
 from crdtsync.testing.stepped_truth import DOCUMENTS, Truth
 

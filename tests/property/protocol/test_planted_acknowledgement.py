@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdtsync.runtime.commit_work import Outcome
+from crdtsync.runtime.committing.work import Outcome
 from crdtsync.testing.stepped import SteppedShop
 from crdtsync.testing.stepped_replica import SteppedCommitter
 

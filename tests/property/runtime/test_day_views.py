@@ -14,7 +14,7 @@ from crdtsync.ids import Item, entry_record
 from crdtsync.model.chain import Shop
 from crdtsync.model.entry import Entry
 from crdtsync.model.ticket import build_abandon
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
 from crdtsync.testing.clock import ManualClock, seeded_bytes
 from crdtsync.testing.till import TERRINE, WINE, MemoryTill
 

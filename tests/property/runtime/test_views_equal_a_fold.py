@@ -20,8 +20,8 @@ from crdtsync.model.sealed import seal
 from crdtsync.model.stock import Count, Movement, level
 from crdtsync.model.ticket import Line, build_abandon
 from crdtsync.model.views import project
-from crdtsync.runtime.register_stock import Stock
-from crdtsync.runtime.views import ViewKeeper
+from crdtsync.runtime.filing.views import ViewKeeper
+from crdtsync.runtime.register.stock import Stock
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.storage.view_check import Shown, ViewCheck
 from crdtsync.storage.view_queries import ViewQueries

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.upkeep import Change, Upkeep, UpkeepLimits
+from crdtsync.runtime.committing.upkeep import Change, Upkeep, UpkeepLimits
+from crdtsync.runtime.register.register import Register
 from crdtsync.storage.log import Store
 from crdtsync.testing.clock import ManualClock, seeded_bytes
 

@@ -7,8 +7,8 @@ import pytest
 from crdtsync.ids import Origin, Position
 from crdtsync.protocol.slab import Portion
 from crdtsync.protocol.work import ReadRequest
-from crdtsync.runtime.answer import PACKED_BYTES_MAX, PACKED_BYTES_MIN, answer
-from crdtsync.runtime.tail import Row, Tail
+from crdtsync.runtime.syncing.answer import PACKED_BYTES_MAX, PACKED_BYTES_MIN, answer
+from crdtsync.runtime.syncing.tail import Row, Tail
 from crdtsync.storage.log import Batch
 from crdtsync.storage.pack import ROWS_MAX, decode_pack
 

@@ -9,10 +9,10 @@ from crdtsync.errors import MalformedRecord
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
 from crdtsync.protocol.work import Delivery
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.batches import bounded, rows_of
-from crdtsync.runtime.commit_work import Work
-from crdtsync.runtime.committer import Committer
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.batches import bounded, rows_of
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.work import Work
 from crdtsync.storage.pack import encode_pack, unpacked_cost
 from crdtsync.storage.sqlite import SqliteStore
 

@@ -5,7 +5,7 @@ from contextlib import closing, suppress
 import pytest
 
 from crdtsync.errors import StorageError
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
 from crdtsync.testing.clock import seeded_bytes
 from crdtsync.testing.faulty_store import open_faulty
 

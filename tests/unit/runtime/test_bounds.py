@@ -10,12 +10,12 @@ from crdtsync.errors import LinkClosed
 from crdtsync.ids import ID_BYTES, START, Item, Position, entry_record, update_record
 from crdtsync.model.sealed import seal
 from crdtsync.protocol.work import Delivery
-from crdtsync.runtime import bounds as bounding
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.bounds import CHAINS_PER_DEVICE_MAX, RUNS_PER_CHAIN_MAX, Bounds
-from crdtsync.runtime.commit_work import Work
-from crdtsync.runtime.committer import Committer
-from crdtsync.runtime.quota import Quota
+from crdtsync.runtime.committing import bounds as bounding
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.bounds import CHAINS_PER_DEVICE_MAX, RUNS_PER_CHAIN_MAX, Bounds
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.quota import Quota
+from crdtsync.runtime.committing.work import Work
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.runs import merged
 from crdtsync.storage.sqlite import SqliteStore

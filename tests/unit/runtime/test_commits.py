@@ -10,12 +10,12 @@ from crdtsync.errors import StoreBusy
 from crdtsync.ids import ENTRY, START, Position, update_record
 from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
-from crdtsync.runtime import batches
-from crdtsync.runtime import shop_commit as committing
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.commit_work import Work
-from crdtsync.runtime.committer import Committer
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.committing import batches
+from crdtsync.runtime.committing import shop_commit as committing
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.work import Work
+from crdtsync.runtime.register.register import Register
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.faulty_store import damage_record

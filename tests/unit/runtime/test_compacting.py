@@ -8,8 +8,8 @@ from pycrdt import Doc, Map
 from crdtsync.ids import Item, Origin, Position, record_digest, split_update_record, update_record
 from crdtsync.model.compaction import compact
 from crdtsync.protocol.fingerprint import content_fingerprint
-from crdtsync.runtime.compacting import plan_compaction
-from crdtsync.runtime.identity import Relay, save_relay
+from crdtsync.runtime.committing.compacting import plan_compaction
+from crdtsync.runtime.folder.identity import Relay, save_relay
 from crdtsync.storage.memory import MemoryStore
 
 SHOP, LOG, RELAY_LOG = b"s" * 16, b"l" * 16, b"r" * 16

@@ -8,8 +8,8 @@ import pytest
 from crdtsync.ids import Item, record_digest, update_record
 from crdtsync.protocol import limits
 from crdtsync.protocol.messages import About, Documents, DocumentsDigest
-from crdtsync.runtime.compacting import plan_compaction
-from crdtsync.runtime.comparison import NOTHING, DocumentDigests, DocumentReader, content_digest
+from crdtsync.runtime.committing.compacting import plan_compaction
+from crdtsync.runtime.syncing.comparison import NOTHING, DocumentDigests, DocumentReader, content_digest
 from crdtsync.storage.log import Cursor
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.testing.stepped import SHOP, SteppedShop
@@ -90,7 +90,7 @@ def test_a_digest_follows_every_record(shop):
 
 
 def test_a_digest_is_right_after_more_news_than_are_read_on(shop, monkeypatch):
-    monkeypatch.setattr("crdtsync.runtime.comparison.ROWS_READ_ON_MAX", 1)
+    monkeypatch.setattr("crdtsync.runtime.syncing.comparison.ROWS_READ_ON_MAX", 1)
     known = digests(shop.relay)
     known.held()
     for _ in range(3):

@@ -10,8 +10,8 @@ from crdtsync.protocol import limits
 from crdtsync.protocol.codec import encode
 from crdtsync.protocol.messages import Records
 from crdtsync.protocol.session import Session, State
-from crdtsync.runtime.commit_work import Outcome
-from crdtsync.runtime.connection import Connection
+from crdtsync.runtime.committing.work import Outcome
+from crdtsync.runtime.syncing.connection import Connection
 
 RECORD = b"E" + bytes(999)
 

@@ -6,8 +6,8 @@ import pytest
 
 from crdtsync.errors import RelayUnreachable
 from crdtsync.runtime.clock import system_random
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.syncer import Syncer
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.syncer import Syncer
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.clock import HOUR_MS
 

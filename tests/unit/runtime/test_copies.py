@@ -8,8 +8,8 @@ from crdtsync import Register
 from crdtsync.ids import Item, entry_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.ticket import Line
-from crdtsync.runtime.copies import begin_own_chain, copied_registers, is_contested, left_chains
-from crdtsync.runtime.identity import HEAD
+from crdtsync.runtime.belonging.copies import begin_own_chain, copied_registers, is_contested, left_chains
+from crdtsync.runtime.folder.identity import HEAD
 from crdtsync.testing.clock import ManualClock, seeded_bytes
 
 WINE = Line("CM-19", "Crozes-Hermitage 2019", 1850, 2000)

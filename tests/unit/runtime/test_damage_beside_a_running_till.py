@@ -3,8 +3,8 @@
 import apsw
 import pytest
 
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.replica import STORE
+from crdtsync.runtime.folder.replica import STORE
+from crdtsync.runtime.register.register import Register
 from crdtsync.testing.clock import seeded_bytes
 
 

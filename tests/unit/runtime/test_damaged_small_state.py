@@ -3,9 +3,9 @@
 import apsw
 import pytest
 
-from crdtsync.runtime.identity import Relay, save_relay
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.replica import STORE, Replica
+from crdtsync.runtime.folder.identity import Relay, save_relay
+from crdtsync.runtime.folder.replica import STORE, Replica
+from crdtsync.runtime.register.register import Register
 from crdtsync.storage.log import Cursor
 from crdtsync.testing.clock import seeded_bytes
 

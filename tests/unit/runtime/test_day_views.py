@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from crdtsync.runtime.day_views import DayViews
+from crdtsync.runtime.filing.day_views import DayViews
 from crdtsync.storage.view_queries import ViewQueries
 from crdtsync.testing.clock import DAY_MS
 

@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
-from crdtsync.runtime import replica, views
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.register_syncing import make_syncer
+from crdtsync.runtime.filing import views
+from crdtsync.runtime.folder import replica
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.register.syncing import make_syncer
 
 
 def test_of_two_threads_one_files_the_catalogue_and_the_other_waits_for_it(till, same_till, folder):

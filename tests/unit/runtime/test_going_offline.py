@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.syncer import Syncer
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.syncer import Syncer
 from crdtsync.storage.sqlite import SqliteStore
 
 

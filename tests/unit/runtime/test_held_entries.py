@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from crdtsync.ids import entry_record
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.taking import take_records
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.taking import take_records
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.testing.till import MemoryOwner
 

@@ -43,13 +43,13 @@ from crdtsync.model.signature import PrivateKey
 from crdtsync.model.verify import verify_chain
 from crdtsync.protocol.heads import root_digest
 from crdtsync.protocol.work import Delivery
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.bounds import Bounds
-from crdtsync.runtime.commit_work import Work
-from crdtsync.runtime.committer import Committer
-from crdtsync.runtime.quota import Quota
-from crdtsync.runtime.register_status import links_fingerprint
-from crdtsync.runtime.register_verify import verify_log
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.bounds import Bounds
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.quota import Quota
+from crdtsync.runtime.committing.work import Work
+from crdtsync.runtime.register.status import links_fingerprint
+from crdtsync.runtime.register.verify import verify_log
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.strange_entries import everything_once, places, signed_as_it_is, with_value
 from crdtsync.testing.strategies.entries import WRONGS, hostile_entries

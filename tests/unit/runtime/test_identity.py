@@ -1,7 +1,7 @@
 import pytest
 
 from crdtsync.errors import DamagedStore, NoRegister
-from crdtsync.runtime.identity import (
+from crdtsync.runtime.folder.identity import (
     ClockOffset,
     Identity,
     Relay,

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from crdtsync.errors import NoRegister, StorageError
-from crdtsync.runtime.keyfile import read_key, write_key
+from crdtsync.runtime.folder.keyfile import read_key, write_key
 
 
 def test_a_key_is_read_back_and_only_its_owner_may(tmp_path):

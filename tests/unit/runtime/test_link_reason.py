@@ -4,7 +4,7 @@ import pytest
 from websockets.asyncio.server import serve
 
 from crdtsync.errors import LinkClosed
-from crdtsync.runtime.link import open_link
+from crdtsync.runtime.syncing.link import open_link
 
 
 async def test_a_reason_to_close_cannot_command_a_terminal():

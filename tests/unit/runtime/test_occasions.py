@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from crdtsync.runtime import occasions
-from crdtsync.runtime.occasions import SLEPT_S, NetworkWatch, SleepWatch, is_news, sleep_clock_s
+from crdtsync.runtime.syncing import occasions
+from crdtsync.runtime.syncing.occasions import SLEPT_S, NetworkWatch, SleepWatch, is_news, sleep_clock_s
 
 NEW_LINK, NEW_ADDRESS, GONE_ADDRESS, NEW_ROUTE = 16, 20, 21, 24
 

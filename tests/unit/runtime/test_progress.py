@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdtsync.runtime.progress import COUNT_EVERY_S, COUNT_LOST_S, WINDOW_S, PendingCount, Speedometer
+from crdtsync.runtime.syncing.progress import COUNT_EVERY_S, COUNT_LOST_S, WINDOW_S, PendingCount, Speedometer
 
 
 def speed(*seen):

@@ -20,8 +20,15 @@ from crdtsync.errors import (
     WrongRelayKey,
 )
 from crdtsync.protocol.backoff import FIRST_MS, MAX_MS
-from crdtsync.runtime import reconnecting
-from crdtsync.runtime.reconnecting import AT_ONCE, HURRY_S, STEADY_S, Reconnecting, meaning, needs_person
+from crdtsync.runtime.syncing import reconnecting
+from crdtsync.runtime.syncing.reconnecting import (
+    AT_ONCE,
+    HURRY_S,
+    STEADY_S,
+    Reconnecting,
+    meaning,
+    needs_person,
+)
 
 GONE = RelayUnreachable("nobody answers")
 

@@ -28,7 +28,7 @@ def test_an_observer_that_went_is_told_nothing(till, same_till):
 
 
 def test_poll_waits_for_something_to_come(till, folder, clock):
-    from crdtsync.runtime.register import Register
+    from crdtsync.runtime.register.register import Register
     from crdtsync.testing.clock import seeded_bytes
 
     till.observe(lambda _: None)

@@ -5,7 +5,7 @@ from crdtsync.ids import Item, entry_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.model.ticket import Payment
-from crdtsync.runtime.identity import ClockOffset, save_clock_offset
+from crdtsync.runtime.folder.identity import ClockOffset, save_clock_offset
 from crdtsync.testing.clock import DAY_MS, HOUR_MS
 from crdtsync.testing.till import MemoryOwner, MemoryTill
 

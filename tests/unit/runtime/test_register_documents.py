@@ -6,7 +6,7 @@ from pycrdt import Array, Doc, Map, Text
 
 from crdtsync.errors import InvalidName, RecordError, StorageError
 from crdtsync.ids import Item, record_digest, update_record
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
 from crdtsync.testing.clock import seeded_bytes
 from crdtsync.testing.yjs_bytes import HALF_A_CHARACTER, NAME, update
 

@@ -1,7 +1,7 @@
 import pytest
 
 from crdtsync.errors import InvalidAmount, InvalidImport, InvalidProduct, UnknownProduct
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
 from crdtsync.testing.clock import DAY_MS, HOUR_MS, seeded_bytes
 
 

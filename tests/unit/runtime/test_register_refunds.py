@@ -5,7 +5,7 @@ from crdtsync.ids import Item, entry_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.model.ticket import Payment
-from crdtsync.runtime.register_tickets import BasketLine
+from crdtsync.runtime.register.tickets import BasketLine
 from crdtsync.testing.till import MemoryTill
 
 

@@ -8,10 +8,10 @@ import pytest
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import DiskFull, InvalidAmount, InvalidSale, StorageError, StoreBusy, UnknownProduct
 from crdtsync.model.ticket import Line, Payment
-from crdtsync.runtime.filer import Filer
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.register_tickets import BasketLine
-from crdtsync.runtime.replica import FILED_EVERY, Replica
+from crdtsync.runtime.filing.filer import Filer
+from crdtsync.runtime.folder.replica import FILED_EVERY, Replica
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.register.tickets import BasketLine
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.clock import seeded_bytes
 from crdtsync.testing.disk import SimulatedDisk

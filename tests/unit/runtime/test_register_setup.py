@@ -3,7 +3,7 @@ import stat
 import pytest
 
 from crdtsync.errors import AlreadyARegister, InvalidName, NoRegister, NotAStore, StorageError
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
 from crdtsync.testing.clock import seeded_bytes
 
 

@@ -3,7 +3,7 @@ import pytest
 from crdtsync.errors import InvalidAmount, InvalidSale
 from crdtsync.ids import Item, entry_record
 from crdtsync.model.ticket import Line
-from crdtsync.runtime.register_tickets import BasketLine
+from crdtsync.runtime.register.tickets import BasketLine
 from crdtsync.testing.till import MemoryTill
 
 

@@ -6,8 +6,8 @@ from crdtsync.errors import InvalidName
 from crdtsync.ids import Item, entry_record, record_digest, split_update_record, update_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.replica import STORE
+from crdtsync.runtime.folder.replica import STORE
+from crdtsync.runtime.register.register import Register
 from crdtsync.storage.log import Refusal
 from crdtsync.testing.clock import seeded_bytes
 from crdtsync.testing.till import MemoryOwner, MemoryTill

@@ -5,9 +5,9 @@ import pytest
 from crdtsync.ids import OWNER_DOCUMENT, entry_record, update_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.quarantine import judge_again, retry
-from crdtsync.runtime.taking import take_records
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.taking import take_records
+from crdtsync.runtime.damage.quarantine import judge_again, retry
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.testing import yjs_bytes
 from crdtsync.testing.till import MemoryOwner

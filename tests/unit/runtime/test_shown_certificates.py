@@ -3,7 +3,7 @@
 import pytest
 
 from crdtsync.model.chain import advance
-from crdtsync.runtime.admission import Admission
+from crdtsync.runtime.committing.admission import Admission
 from crdtsync.testing.till import MemoryOwner
 
 

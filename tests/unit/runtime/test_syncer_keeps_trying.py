@@ -9,9 +9,9 @@ from crdtsync.errors import AccessDenied, LinkClosed, RelayUnreachable, RoleTake
 from crdtsync.protocol import backoff
 from crdtsync.protocol.codec import encode
 from crdtsync.protocol.messages import Challenge, HeadsWanted
-from crdtsync.runtime import background
-from crdtsync.runtime.identity import Relay, save_relay
-from crdtsync.runtime.syncer import Syncer, sync_role
+from crdtsync.runtime.folder.identity import Relay, save_relay
+from crdtsync.runtime.syncing import background
+from crdtsync.runtime.syncing.syncer import Syncer, sync_role
 from crdtsync.storage.sqlite import SqliteStore
 
 RELAY = Relay("ws://relay", b"\x02" * 33, b"relay-log-id-001")
@@ -179,7 +179,7 @@ async def test_a_waiting_till_tries_again_when_something_happens(
 ):
     monkeypatch.setattr(backoff, "FIRST_MS", 3_600_000)
     monkeypatch.setattr(backoff, "MAX_MS", 3_600_000)
-    monkeypatch.setattr("crdtsync.runtime.reconnecting.HURRY_S", 0.01)
+    monkeypatch.setattr("crdtsync.runtime.syncing.reconnecting.HURRY_S", 0.01)
     stop = asyncio.Event()
     connect, attempts = answering(RelayUnreachable("nobody answers"))
     syncer = make_syncer(connect)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdtsync.ids import Origin, Position
-from crdtsync.runtime.tail import Row, Tail
+from crdtsync.runtime.syncing.tail import Row, Tail
 
 PEER, OTHER = b"p" * 16, b"o" * 16
 rows_of_a_commit = st.lists(

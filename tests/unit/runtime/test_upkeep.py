@@ -10,14 +10,14 @@ from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.work import Delivery
-from crdtsync.runtime import upkeep as upkeep_module
-from crdtsync.runtime.admission import Admission
-from crdtsync.runtime.commit_work import Work
-from crdtsync.runtime.committer import Committer
-from crdtsync.runtime.register import Register
-from crdtsync.runtime.signature_checks import bad_signatures, checked_up_to
-from crdtsync.runtime.tail import Growth, Row
-from crdtsync.runtime.writer import append_entry
+from crdtsync.runtime.committing import upkeep as upkeep_module
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.signature_checks import bad_signatures, checked_up_to
+from crdtsync.runtime.committing.work import Work
+from crdtsync.runtime.committing.writer import append_entry
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.tail import Growth, Row
 from crdtsync.storage.memory import MemoryStore
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.records import made_up_update

@@ -11,12 +11,12 @@ from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.testing.till import MemoryTill
-from crdtsync_server.access import Access
-from crdtsync_server.contacts import Contact
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import open_store
-from crdtsync_server.owner import OwnerChain, owner_item
-from crdtsync_server.waiting import waiting
+from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.contacts import Contact
+from crdtsync_server.shops.owner import OwnerChain, owner_item
+from crdtsync_server.shops.waiting import waiting
 
 ADDRESS = "198.51.100.7"
 DAY_MS = 86_400_000

@@ -17,20 +17,20 @@ from crdtsync.errors import (
 )
 from crdtsync.ids import Origin, Position
 from crdtsync.protocol.heads import root_digest
-from crdtsync.runtime.keyfile import write_key
-from crdtsync.runtime.role import hold_role
+from crdtsync.runtime.folder.keyfile import write_key
+from crdtsync.runtime.folder.role import hold_role
 from crdtsync.storage.log import Cursor, Refusal
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.clock import seeded_bytes
 from crdtsync.testing.records import MadeUpChain, made_up_update
-from crdtsync_server import backup as backup_module
-from crdtsync_server.backup import back_up
-from crdtsync_server.backup_file import MAGIC, BackupFile, BackupWriter
-from crdtsync_server.backup_keys import key_files, read_passphrase
+from crdtsync_server.backups import backup as backup_module
+from crdtsync_server.backups.backup import back_up
+from crdtsync_server.backups.file import MAGIC, BackupFile, BackupWriter
+from crdtsync_server.backups.keys import key_files, read_passphrase
+from crdtsync_server.backups.restore import read_restored, restore_from
+from crdtsync_server.backups.restored import generation_of
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import opened
-from crdtsync_server.restore import read_restored, restore_from
-from crdtsync_server.restored import generation_of
 
 PASSPHRASE = b"correct horse battery staple"
 PEER = b"the-peer's-logid"
@@ -436,7 +436,7 @@ def test_a_restore_that_failed_half_way_can_be_repeated(shop, path, tmp_path, mo
     shop.sell(3)
     shop.back_up(path, passphrase=PASSPHRASE)
     with monkeypatch.context() as patch:
-        patch.setattr("crdtsync_server.restore._begin_anew", lambda *_: 1 / 0)
+        patch.setattr("crdtsync_server.backups.restore._begin_anew", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             restored_from(path, tmp_path / "new")
     assert not (tmp_path / "new" / "relay.sqlite").exists()

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from crdtsync.ids import Position
-from crdtsync_server.contacts import (
+from crdtsync_server.shops.contacts import (
     LAGGING_AFTER_MS,
     SAVE_EVERY_MS,
     SAVE_SAME_EVERY_MS,

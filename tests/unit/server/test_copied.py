@@ -6,10 +6,10 @@ from crdtsync.ids import entry_record
 from crdtsync.model import chain as chains
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
-from crdtsync.runtime.admission import entry_item
+from crdtsync.runtime.committing.admission import entry_item
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.testing.till import MemoryOwner
-from crdtsync_server.copied import newly_copied
+from crdtsync_server.shops.copied import newly_copied
 
 
 class NothingIsRead:

@@ -9,11 +9,11 @@ from crdtsync.protocol.codec import decode, encode
 from crdtsync.protocol.enrolment import OFFER_PURPOSE, DeviceEnd, EnrolRequest
 from crdtsync.protocol.messages import Ack
 from crdtsync.protocol.pairing import PairingCode
-from crdtsync_server import enrolment
-from crdtsync_server.access import Access
-from crdtsync_server.enrolment import EnrolmentDesk
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import open_store
+from crdtsync_server.shops import enrolment
+from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.enrolment import EnrolmentDesk
 
 ADDRESS = "198.51.100.7"
 KEY = PrivateKey.from_seed(b"till 1")

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from crdtsync.errors import NoRegister, NotAStore, ReadOnlyStore, RoleTaken
-from crdtsync.runtime.register import Register
+from crdtsync.runtime.register.register import Register
 from crdtsync_server.folder import DataFolder
 
 

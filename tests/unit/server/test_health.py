@@ -4,8 +4,8 @@ import pytest
 
 from crdtsync.errors import DamagedStore, DiskFull, MalformedRecord
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.health import FAILURE_COUNTS_S, LOOK_EVERY_S, StoreHealth
-from crdtsync_server.metrics import RelayMetrics
+from crdtsync_server.serving.health import FAILURE_COUNTS_S, LOOK_EVERY_S, StoreHealth
+from crdtsync_server.serving.metrics import RelayMetrics
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from crdtsync_server.logs import configure_logging, get_logger
+from crdtsync_server.serving.logs import configure_logging, get_logger
 
 CODE = "000GC-40R4Y-0M301-E209M-Q7XJ9-6CJ51-SBQN7-PYDVX"
 

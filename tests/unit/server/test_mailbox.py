@@ -2,7 +2,7 @@
 
 import asyncio
 
-from crdtsync_server.mailbox import Mailbox
+from crdtsync_server.serving.mailbox import Mailbox
 
 
 def said(text):

@@ -1,4 +1,4 @@
-from crdtsync_server.metrics import RelayMetrics
+from crdtsync_server.serving.metrics import RelayMetrics
 
 
 def test_every_metric_is_named_after_the_relay():

@@ -11,12 +11,12 @@ from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.storage.log import Refusal
 from crdtsync.testing.clock import ManualClock, seeded_bytes
 from crdtsync.testing.till import MemoryTill
-from crdtsync_server.contacts import Contact
-from crdtsync_server.missing import Missing, holes, missing_of, untold
+from crdtsync_server.backups.missing import Missing, holes, missing_of, untold
+from crdtsync_server.backups.restore import RESTORED, Restored
+from crdtsync_server.backups.restored import begin_generation
 from crdtsync_server.open import opened
-from crdtsync_server.owner import OwnerChain, owner_item
-from crdtsync_server.restore import RESTORED, Restored
-from crdtsync_server.restored import begin_generation
+from crdtsync_server.shops.contacts import Contact
+from crdtsync_server.shops.owner import OwnerChain, owner_item
 
 
 class Cave:

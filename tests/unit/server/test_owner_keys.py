@@ -12,17 +12,17 @@ from crdtsync.model.chain import Shop
 from crdtsync.model.entry import read_entry
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolRequest
-from crdtsync.runtime.admission import Admission, Rejection, entry_item
-from crdtsync.runtime.register_verify import verify_log
-from crdtsync.runtime.taking import take_records
+from crdtsync.runtime.committing.admission import Admission, Rejection, entry_item
+from crdtsync.runtime.committing.taking import take_records
+from crdtsync.runtime.register.verify import verify_log
 from crdtsync.testing.till import MemoryTill
-from crdtsync_server.access import Access
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.hold import on_hold
 from crdtsync_server.open import open_store
-from crdtsync_server.owner import OwnerChain
-from crdtsync_server.owner_keys import request_for, rotate, sign, take_answer
-from crdtsync_server.waiting import waiting
+from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.hold import on_hold
+from crdtsync_server.shops.owner import OwnerChain
+from crdtsync_server.shops.owner_keys import request_for, rotate, sign, take_answer
+from crdtsync_server.shops.waiting import waiting
 
 ADDRESS = "198.51.100.7"
 

@@ -7,8 +7,8 @@ import pytest
 from crdtsync.ids import START, Position
 from crdtsync.protocol.work import Delivery
 from crdtsync.storage.pack import encode_pack
-from crdtsync_server import pace as pacing
-from crdtsync_server.pace import SLOWED_FOR_MS, Pace, device_of
+from crdtsync_server.serving import pace as pacing
+from crdtsync_server.serving.pace import SLOWED_FOR_MS, Pace, device_of
 
 FLOODER, NEIGHBOUR = (b"s" * 16, b"f" * 16), (b"s" * 16, b"n" * 16)
 

@@ -2,7 +2,7 @@ import pytest
 
 from crdtsync.errors import PairingRefused, TooManyAttempts
 from crdtsync_server.database import open_access_database
-from crdtsync_server.pairing import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, PairingCodes, address_bucket
+from crdtsync_server.shops.pairing import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, PairingCodes, address_bucket
 
 RELAY_KEY = bytes.fromhex("0351349081859d3b6c0cef13a7f95295c185403340d86d867e1e335a68ab6e28da")
 CAVE, EPICERIE = b"c" * 16, b"e" * 16

@@ -8,16 +8,16 @@ from crdtsync.model.certificate import Certificate, build_certify
 from crdtsync.model.entry import Head, read_entry
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
-from crdtsync.runtime import bounds as bounding
-from crdtsync.runtime.quota import Quota
+from crdtsync.runtime.committing import bounds as bounding
+from crdtsync.runtime.committing.quota import Quota
 from crdtsync.storage.rescue_file import CERTIFICATES, RescueWriter, read_rescue
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing import yjs_bytes
 from crdtsync.testing.till import MemoryOwner, MemoryTill
-from crdtsync_server.access import Access
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.owner import OwnerChain, owner_item
-from crdtsync_server.rescue import take_rescue
+from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.owner import OwnerChain, owner_item
+from crdtsync_server.shops.rescue import take_rescue
 
 NOTE = update_record("x/notes", yjs_bytes.update(yjs_bytes.item(4, yjs_bytes.text("fermé"), root="note")))
 THIEF = PrivateKey.from_seed(b"thief")

@@ -6,10 +6,10 @@ import pytest
 from crdtsync.errors import PairingRefused
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.enrolment import EnrolRequest
-from crdtsync_server.access import Access
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import open_store
-from crdtsync_server.owner import OwnerChain
+from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.owner import OwnerChain
 
 ADDRESS = "198.51.100.7"
 OF_A_GENERATION = re.compile(r"[A-Z][0-9A-Z]{2}01")

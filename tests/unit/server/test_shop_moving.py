@@ -12,26 +12,26 @@ from crdtsync.model.entry import Head, read_entry
 from crdtsync.model.sealed import join, seal, split
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.protocol.heads import root_digest
-from crdtsync.runtime.admission import Admission, entry_item
 from crdtsync.runtime.clock import SystemClock
-from crdtsync.runtime.taking import take_records
+from crdtsync.runtime.committing.admission import Admission, entry_item
+from crdtsync.runtime.committing.taking import take_records
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing import yjs_bytes
 from crdtsync.testing.clock import seeded_bytes
 from crdtsync.testing.records import made_up_update
 from crdtsync.testing.till import MemoryTill
-from crdtsync_server.backup import back_up
-from crdtsync_server.backup_file import MAGIC
+from crdtsync_server.backups.backup import back_up
+from crdtsync_server.backups.file import MAGIC
+from crdtsync_server.backups.restore import restore_from
 from crdtsync_server.dashboard.history import Difference, Journal
 from crdtsync_server.dashboard.reception import Books
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import opened
-from crdtsync_server.owner import OwnerChain, owner_item
-from crdtsync_server.restore import restore_from
-from crdtsync_server.shop_moving import erase_shop, export_shop, import_shop
-from crdtsync_server.waiting import waiting
+from crdtsync_server.shops.moving import erase_shop, export_shop, import_shop
+from crdtsync_server.shops.owner import OwnerChain, owner_item
+from crdtsync_server.shops.waiting import waiting
 
 PASSPHRASE = b"correct horse battery staple"
 

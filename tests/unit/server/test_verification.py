@@ -13,7 +13,7 @@ from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.testing.till import MemoryTill
 from crdtsync_server.cli import main
 from crdtsync_server.open import opened
-from crdtsync_server.owner import owner_item
+from crdtsync_server.shops.owner import owner_item
 
 
 class Cave:

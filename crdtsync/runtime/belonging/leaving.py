@@ -1,0 +1,146 @@
+"""Leaving a shop, or resetting a folder: never while only this register has something. Nothing is deleted.
+
+What is pending is looked at in the transaction with which the register stops recording, so that no sale can
+come in between. Its files are then moved into a folder of their own, where they can be looked at, and written
+into a rescue file, like those of any register.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from crdtsync.errors import NoRegister, StillPending, StorageError
+from crdtsync.ids import record_digest
+from crdtsync.model.money import format_amount
+from crdtsync.runtime.damage.rescue import body_of, digests_in, pending_records, read_own_rescue
+from crdtsync.runtime.folder.identity import HEAD, LEFT, Identity, has_left, load_relay, present_shop
+from crdtsync.runtime.folder.keyfile import DEVICE_KEY, OWNER_KEY
+from crdtsync.runtime.folder.replica import STORE
+from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
+from crdtsync.runtime.register.status import Pending
+from crdtsync.storage.log import ShopLog
+from crdtsync.storage.sqlite import SqliteStore
+
+_MOVED: Final = (DEVICE_KEY, OWNER_KEY, f"{STORE}-shm", f"{STORE}-wal", STORE)
+"""In this order: as long as the store is there, leaving again goes on."""
+
+_NO_LOSS: Final = ("register", "owner", "certify")
+"""Kinds that making a register writes: who has done nothing else has nothing to lose."""
+
+_WAYS: Final = (
+    "run `crdtsync sync`; or write it into a file with `crdtsync rescue FILE`, keep that safe, and leave "
+    "with `crdtsync leave --rescued FILE`"
+)
+_AGAIN: Final = "nothing is lost: repeat the command"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Where everything went, and what the rescue file has of it that no relay had acknowledged."""
+
+    identity: Identity
+    folder: Path
+    rescued: Pending
+
+
+def leave(folder: Path, now_ms: int, *, rescued: Path | None = None) -> Left:
+    """Stop belonging to a shop. Afterwards the folder is empty for a new register, and what was in it lies in
+    a folder beside it, whole.
+
+    Refused with ``StillPending`` while a record is pending, unless ``rescued`` names a rescue file that holds
+    all of them: it is read. Can be repeated after a crash. Raises ``NoRegister``, ``RoleTaken`` while a
+    process synchronises, ``InvalidRescue``, ``StorageError``.
+    """
+    if not (folder / STORE).exists():
+        raise NoRegister(f"there is no register in {folder}")
+    hint = "stop `crdtsync run`, and any program that sells, first"
+    with hold_role(folder / SYNC_LOCK, "a process synchronises this register", hint=hint):
+        with closing(SqliteStore(folder / STORE, create=False)) as store:
+            log, identity = present_shop(store)
+            digests = digests_in(read_own_rescue(rescued, identity)) if rescued is not None else set()
+            with store.transaction():
+                pending = _refuse_what_is_missing(log, rescued, digests)
+                if not has_left(log):
+                    log.set_state(LEFT, log.state(HEAD) or b"")
+                    log.set_state(HEAD, None)
+            # What another process has open goes with the file; the file alone is whole from here on.
+            store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return Left(identity, _move(folder, identity, now_ms), pending)
+
+
+def pending_of(log: ShopLog) -> Pending:
+    """What the relay of a log has not acknowledged, without what is set apart. Raises ``DamagedStore``."""
+    relay = load_relay(log)
+    return _counted(record for _, record in log.unacknowledged(relay.log_id if relay is not None else None))
+
+
+def in_words(pending: Pending) -> str:
+    """``3 tickets, 127.40 (5 records)``."""
+    tickets = f"{pending.sales} ticket{'' if pending.sales == 1 else 's'}"
+    records = f"{pending.records} record{'' if pending.records == 1 else 's'}"
+    return f"{tickets}, {format_amount(pending.amount_minor)} ({records})"
+
+
+def _refuse_what_is_missing(log: ShopLog, rescued: Path | None, digests: set[bytes]) -> Pending:
+    """What is pending and in the file; raises ``StillPending`` for what is in none."""
+    if rescued is None:
+        pending = pending_of(log)
+        if pending.records and _has_something_to_lose(log):
+            raise StillPending(f"only this register has {in_words(pending)}", hint=_WAYS)
+        return Pending()
+    missing = _counted(record for record in pending_records(log) if record_digest(record) not in digests)
+    if missing.records:
+        raise StillPending(f"{rescued} lacks {in_words(missing)} that only this register has", hint=_WAYS)
+    return _counted(pending_records(log))
+
+
+def _has_something_to_lose(log: ShopLog) -> bool:
+    relay = load_relay(log)
+    for _, record in log.unacknowledged(relay.log_id if relay is not None else None):
+        body = body_of(record)
+        if body is None or body["kind"] not in _NO_LOSS:
+            return True
+    return False
+
+
+def _counted(records: Iterable[bytes]) -> Pending:
+    pending = Pending()
+    for record in records:
+        pending.add(body_of(record))
+    return pending
+
+
+def _move(folder: Path, identity: Identity, now_ms: int) -> Path:
+    target = _make_folder(folder, identity, now_ms)
+    try:
+        for name in _MOVED:
+            if (folder / name).exists():
+                os.rename(folder / name, target / name)
+        for place in (target, folder):
+            handle = os.open(place, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be emptied: {error.strerror}", hint=_AGAIN) from error
+    return target
+
+
+def _make_folder(folder: Path, identity: Identity, now_ms: int) -> Path:
+    day = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%d")
+    for number in count(1):
+        name = f"left-{day}-{identity.device.hex()}" + (f"-{number}" if number > 1 else "")
+        try:
+            (folder / name).mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StorageError(f"{folder / name} cannot be made: {error.strerror}", hint=_AGAIN) from error
+        return folder / name
+    raise AssertionError("numbers do not end")

@@ -1,0 +1,217 @@
+"""Group commit: what arrived while the last commit ran is judged and stored in one transaction.
+
+One thread owns the store's writing connection. Connections submit ``Work`` from the event loop; when nothing
+is under way it is committed at once, otherwise it joins the next commit. Only after the commit are the
+outcomes handed back, on the loop: an acknowledgement cannot overtake it. Work of many shops shares one fsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from weakref import WeakSet
+
+from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
+from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.committing.batches import bounded, by_peer, is_history
+from crdtsync.runtime.committing.shop_commit import ShopCommit
+from crdtsync.runtime.committing.upkeep import UpkeepThread
+from crdtsync.runtime.committing.work import OUT_OF_STEP, CommitObserver, Outcome, Work
+from crdtsync.runtime.syncing.tail import Growth
+from crdtsync.storage.log import ShopLog, Store
+
+
+class Committer:
+    """The one writer of a process. ``start`` and ``stop`` belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        admissions: Callable[[bytes], Admission],
+        observer: CommitObserver,
+        now_ms: Callable[[], int],
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self.before_history: Callable[[], object] = lambda: None
+        """Called on the committer's thread before each pack of the past; may take its time."""
+        self._open_store = open_store
+        self._admissions = admissions
+        self._observer = observer
+        self._now_ms = now_ms
+        self._monotonic_s = monotonic_s
+        self._gathered: list[Work] = []
+        self._queue: list[Work] = []
+        self._failed: WeakSet[object] = WeakSet()
+        self._signal = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._upkeep: UpkeepThread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread = 0
+        self._was_alone = True
+
+    def start(self) -> None:
+        """Begin to take work. Call on the event loop."""
+        self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread.start()
+        self._upkeep = UpkeepThread(self._open_store, self._submit_change)
+        self._upkeep.start()
+
+    def submit(self, work: Work) -> None:
+        """Hand over work; ``work.done`` follows. May be called from any thread."""
+        is_gathering = self._gathered or not self._was_alone
+        if is_gathering and self._loop is not None and threading.get_ident() == self._loop_thread:
+            # More than one comes at a time: what else this turn of the loop brings joins the same commit.
+            if not self._gathered:
+                self._loop.call_soon(self._hand_over)
+            self._gathered.append(work)
+            return
+        with self._signal:
+            self._queue.append(work)
+            self._signal.notify()
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        with self._signal:
+            self._queue += gathered
+            self._signal.notify()
+
+    async def stop(self) -> None:
+        """Commit what was submitted, then end the threads."""
+        if self._upkeep is not None:
+            await asyncio.to_thread(self._upkeep.stop)
+        self._hand_over()
+        with self._signal:
+            self._stopping = True
+            self._signal.notify()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _submit_change(
+        self, shop: bytes, change: Callable[[ShopLog], object], done: Callable[[bool], None]
+    ) -> None:
+        self.submit(Work(shop, b"", "", lambda outcome: done(outcome.error is None), also=change))
+
+    def _run(self) -> None:
+        store: Store | None = None
+        with suppress(CrdtsyncError):  # So that the first commit need not; it tries again, and tells.
+            store = self._open_store()
+        try:
+            while True:
+                with self._signal:
+                    while not self._queue and not self._stopping:
+                        self._signal.wait()
+                    batch, self._queue = self._queue, []
+                if not batch:
+                    return
+                self._was_alone = len(batch) == 1
+                try:
+                    store = store or self._open_store()
+                except Exception as error:  # Whoever submitted is told, and the next work tries again.
+                    known = _known(error)
+                    self._hand_back(batch, self._fail(batch, known), [], 0.0, known)
+                    continue
+                self._commit(store, batch)
+        finally:
+            if store is not None:
+                store.close()
+
+    def _commit(self, store: Store, batch: list[Work]) -> None:
+        if len(parts := bounded(batch)) > 1:
+            for part in parts:
+                self._commit(store, part)
+            return
+        started, known = self._monotonic_s(), None
+        try:
+            outcomes, growths = self._transact(store, batch)
+        except Exception as error:  # The boundary of a commit: whatever went wrong, nothing was stored.
+            if len(batch) > 1 and not isinstance(error, StorageError):
+                for work in batch:  # One peer's work must not keep the others' from the disk.
+                    self._commit(store, [work])
+                return
+            known = _known(error)
+            outcomes, growths = self._fail(batch, known), []
+        if self._upkeep is not None:
+            for growth in growths:
+                self._upkeep.grew(growth)
+        seconds = self._monotonic_s() - started
+        self._hand_back(batch, outcomes, growths, seconds, known)
+
+    def _fail(self, batch: list[Work], error: CrdtsyncError) -> list[Outcome]:
+        self._failed.update(work.sender for work in batch if work.sender is not None)
+        return [Outcome(error=error) for _ in batch]
+
+    def _hand_back(
+        self,
+        batch: list[Work],
+        outcomes: list[Outcome],
+        growths: list[Growth],
+        seconds: float,
+        error: CrdtsyncError | None,
+    ) -> None:
+        def tell() -> None:
+            for work, outcome in zip(batch, outcomes, strict=True):
+                self._report(work, outcome)
+            self._observer.committed(growths, seconds, error)
+
+        self._call(tell)
+
+    def _report(self, work: Work, outcome: Outcome) -> None:
+        work.done(outcome)
+
+    def _call(self, tell: Callable[[], None]) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(tell)
+
+    def _transact(self, store: Store, batch: list[Work]) -> tuple[list[Outcome], list[Growth]]:
+        commits: dict[bytes, ShopCommit] = {}
+        version = store.data_version()
+        for work in batch:
+            if work.shop not in commits:
+                admission = self._admissions(work.shop)
+                admission.is_stale |= version != admission.data_version
+                admission.data_version = version
+                commits[work.shop] = ShopCommit(store.shop(work.shop), admission, self._now_ms())
+        growths: list[Growth] = []
+        for works in by_peer(batch):
+            commit = commits[works[0].shop]
+            if is_history(works[0]):
+                self.before_history()
+                growths += commit.append_ahead(store, works[0])
+            else:
+                commit.judge(works)
+        with store.transaction():
+            for commit in commits.values():
+                commit.begin()
+            for work in batch:  # All cursors now: a question between appends has these written out singly.
+                commits[work.shop].cursor(work.peer_log)
+            outcomes = self._apply(commits, batch)
+            growths += [commit.finish() for commit in commits.values()]
+        for work, outcome in zip(batch, outcomes, strict=True):
+            commits[work.shop].leave_out_admitted(work, outcome)
+            if outcome.error is not None and work.sender is not None:
+                self._failed.add(work.sender)
+        return outcomes, [growth for growth in growths if growth.rows]
+
+    def _apply(self, commits: dict[bytes, ShopCommit], batch: list[Work]) -> list[Outcome]:
+        """A sender hears of a failure later than the next of its work is under way. That may be an
+        acknowledgement, and what failed the refusals before it: without them it would say too much.
+        """
+        outcomes, failed = [], set(self._failed)
+        for work in batch:
+            if work.sender is not None and work.sender in failed:
+                outcome = Outcome(error=LinkClosed("what came before was not stored", code=OUT_OF_STEP))
+            else:
+                outcome = commits[work.shop].apply(work)
+            if outcome.error is not None:
+                failed.add(work.sender)
+            outcomes.append(outcome)
+        return outcomes
+
+
+def _known(error: Exception) -> CrdtsyncError:
+    return error if isinstance(error, CrdtsyncError) else StorageError(f"nothing was stored: {error!r}")

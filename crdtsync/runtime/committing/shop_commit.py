@@ -1,0 +1,269 @@
+"""What one transaction does to one shop's log."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from crdtsync.errors import DamagedStore, LinkClosed
+from crdtsync.ids import START, Item, Origin, next_hash
+from crdtsync.protocol.intervals import subtract
+from crdtsync.protocol.messages import RefusedRecord
+from crdtsync.protocol.work import Delivery
+from crdtsync.runtime.belonging.revoked import in_log, other_version
+from crdtsync.runtime.committing.admission import Admission, Rejection
+from crdtsync.runtime.committing.batches import is_kept_as_pack, rows_of
+from crdtsync.runtime.committing.upkeep import PACK_ROWS
+from crdtsync.runtime.committing.work import NEW_LOG, OUT_OF_STEP, Outcome, Work
+from crdtsync.runtime.syncing.tail import Growth, Row, read_on
+from crdtsync.storage.log import LOOSE_BEFORE_PACK_MAX, Cursor, Refusal, ShopLog, Store
+
+Judged = list[tuple[int, bytes, Item | Rejection]]
+NO_CURSOR = Cursor(START)
+ROWS_PER_TRANSACTION = 512  # Of history: they are judged in some 20 ms and stored in 10.
+
+
+class ShopCommit:
+    """What one transaction does to one shop's log."""
+
+    def __init__(self, log: ShopLog, admission: Admission, now_ms: int) -> None:
+        self._log = log
+        self._admission = admission
+        self._bounds = admission.bounds
+        self._now_ms = now_ms
+        self._judged: dict[int, list[Judged]] = {}
+        self._awaiting: set[bytes] = set()
+        self._unchecked: list[int] = []
+        self._documents: set[str] = set()
+        self._tops: dict[bytes, int] = {}
+        self._cursors: dict[bytes, Cursor] = {}
+        self._moved: set[bytes] = set()
+        self._rows: list[Row] = []
+        self._anew: set[bytes] = set()
+        self._admitted: set[Origin] = set()
+        self._start, self._h = START, b""
+
+    def judge(self, works: list[Work], *, each: bool = False) -> None:
+        """Judge what one peer sent, before the transaction: signatures take longer than the commit. ``each``:
+        verify all of them now, for nobody does so later.
+        """
+        self._admission.refresh(self._log)
+        rows = [[rows_of(delivery) for delivery in work.deliveries] for work in works]
+        records = [record for deliveries in rows for delivery in deliveries for _, record in delivery]
+        verdicts = iter(self._admission.judge(records, works[0].role, None if each else self._awaiting))
+        for work, deliveries in zip(works, rows, strict=True):
+            self._judged[id(work)] = [
+                [(seq, record, next(verdicts)) for seq, record in delivery] for delivery in deliveries
+            ]
+
+    def append_ahead(self, store: Store, work: Work) -> list[Growth]:
+        """Judge a pack of the past and store it as it came, if that can be said of all its rows. Else store
+        all but its last rows singly, some hundred in a transaction, so that no sale waits for thousands. That
+        the interval is filled is stored with the last: after a crash the others come again, and are dropped.
+        """
+        self._admission.refresh(self._log)
+        growths, judged_ahead, kept = list[Growth](), Judged(), Judged()
+        rows, self._judged[id(work)] = rows_of(work.deliveries[0]), [kept]
+        if self._bounds is None and is_kept_as_pack(work.deliveries[0].blob):
+            judged_ahead = self._judge_rows(rows, work.role)
+            with suppress(DamagedStore):  # What is damaged is not packed; the past comes in all the same.
+                growths += self._append_pack(store, work, judged_ahead)
+            if growths:
+                self._awaiting.clear()
+                return growths
+        for first in range(0, len(rows), ROWS_PER_TRANSACTION):
+            last = first + ROWS_PER_TRANSACTION
+            judged = judged_ahead[first:last] or self._judge_rows(rows[first:last], work.role)
+            if last >= len(rows):
+                kept += judged
+                break
+            with store.transaction():
+                self.begin()
+                if self._misfit(work):
+                    self.judge([work])
+                    return growths
+                for seq, record, alone in judged:
+                    verdict = self._within_bounds(alone, record)
+                    if isinstance(verdict, Item):
+                        self._append(verdict, Origin(work.peer_log, seq))
+                    else:
+                        kept.append((seq, record, verdict))
+                growths.append(self.finish(is_all=False))
+            if not judged_ahead:
+                self._awaiting.clear()
+        return growths
+
+    def _judge_rows(self, rows: list[tuple[int, bytes]], role: str) -> Judged:
+        verdicts = self._admission.judge([record for _, record in rows], role, self._awaiting)
+        return [(seq, record, verdict) for (seq, record), verdict in zip(rows, verdicts, strict=True)]
+
+    def _append_pack(self, store: Store, work: Work, judged: Judged) -> list[Growth]:
+        """Store a whole pack of the past; nothing where its rows have to be stored singly, or not at all."""
+        items = []
+        for seq, _, verdict in judged:
+            if isinstance(verdict, Rejection):
+                return []
+            items.append(replace(verdict, origin=Origin(work.peer_log, seq)))
+        # What lies before it is packed first, most of it while nobody waits: packs are the log's beginning.
+        while prepared := self._log.prepare_pack(
+            PACK_ROWS, self._log.end.seq, rows_min=LOOSE_BEFORE_PACK_MAX // 2
+        ):
+            with store.transaction():
+                if not self._log.store_pack(prepared):
+                    return []
+        with store.transaction():
+            self.begin()
+            if self._misfit(work):
+                return []
+            positions = self._log.append_pack(work.deliveries[0].blob, items)
+            if positions is None:
+                return []
+            for item, position in zip(items, positions, strict=True):
+                self._appended(item, position.seq, position.h, item.origin)
+            return [self.finish(is_all=False)]
+
+    def begin(self) -> None:
+        """Inside a transaction: where the log ends before it."""
+        self._start = self._log.end
+        self._h = self._start.h
+        self._cursors.clear()
+        self._rows, self._unchecked, self._anew, self._documents, self._tops = [], [], set(), set(), {}
+        if self._bounds is not None:
+            self._bounds.begin(self._log)
+
+    def _misfit(self, work: Work) -> LinkClosed | None:
+        """Why nothing of this work may be stored, if that is so."""
+        if work.our_log not in (None, self._log.log_id):
+            # A record was damaged here and set apart, or a disk was found restored: the peer leaves out what
+            # came from the old id, so that to store how far it has come would be to lose that for good.
+            return LinkClosed("this log goes on under a new id since its hello", code=NEW_LOG)
+        if not self._continues(work):
+            # An earlier delivery failed, or the device is connected twice, or work of its last connection was
+            # stored after this one's hello: the next hello sorts that out, and must not be given up.
+            return LinkClosed("records arrived that do not continue what is stored", code=OUT_OF_STEP)
+        return None
+
+    def apply(self, work: Work) -> Outcome:
+        """Store one connection's work."""
+        if misfit := self._misfit(work):
+            return Outcome(error=misfit)
+        outcome = Outcome()
+        for delivery, judged in zip(work.deliveries, self._judged[id(work)], strict=True):
+            outcome.stored.append((delivery.number, self._store(work, delivery, judged)))
+        if work.acknowledged is not None:
+            self._log.set_acknowledged(work.peer_log, work.acknowledged, self._now_ms)
+        for message in work.refused:
+            refusals = [Refusal(r.seq, r.digest, r.code, r.reason, r.held) for r in message.refusals]
+            self._log.set_refusals_received(work.peer_log, refusals, complete=message.complete)
+        if work.also is not None:
+            self._save_cursors()
+            work.also(self._log)
+            self._cursors.clear()
+            self._h = read_on(self._log, self._rows, self._start)
+        return outcome
+
+    def _continues(self, work: Work) -> bool:
+        position = self.cursor(work.peer_log).position
+        for delivery in work.deliveries:
+            if delivery.start != position and not delivery.restart:
+                return False
+            position = delivery.cursor
+        return True
+
+    def finish(self, *, is_all: bool = True) -> Growth:
+        """Inside the transaction: with ``is_all``, what was held is judged again if there is cause to."""
+        bounds = self._bounds
+        may_be_wider = bounds is not None and bounds.may_be_wider
+        if is_all and (self._admission.take_new_certificates() or may_be_wider):
+            self._rejudge()
+            while self._admission.take_new_certificates():  # One that was held may be what others wait for.
+                self._rejudge()
+        self._save_cursors()
+        if bounds is not None:
+            bounds.finish(self._log)
+        anew, unchecked, documents = frozenset(self._anew), tuple(self._unchecked), frozenset(self._documents)
+        return Growth(self._log.shop, self._start, self._rows, anew, unchecked, documents)
+
+    def leave_out_admitted(self, work: Work, outcome: Outcome) -> None:
+        """A record that was held, and came in with a certificate of the same commit, was never refused."""
+        outcome.stored = [
+            (number, tuple(one for one in refused if Origin(work.peer_log, one.seq) not in self._admitted))
+            for number, refused in outcome.stored
+        ]
+
+    def _store(self, work: Work, delivery: Delivery, judged: Judged) -> tuple[RefusedRecord, ...]:
+        peer_log = work.peer_log
+        if delivery.restart:
+            self._log.void_origin(peer_log)
+            self._cursors[peer_log] = NO_CURSOR
+            self._moved.discard(peer_log)
+            return ()
+        refused = []
+        for seq, record, alone in judged:
+            verdict = self._within_bounds(alone, record)
+            if isinstance(verdict, Rejection):
+                refusal = RefusedRecord(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
+                kept = Refusal(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
+                if self._bounds is not None:
+                    self._bounds.keep_apart(self._log, peer_log, kept, record, work.role)
+                self._log.refuse(peer_log, kept, record, self._now_ms)
+                refused.append(refusal)
+            else:
+                self._append(verdict, Origin(peer_log, seq))
+        wanted = list(self.cursor(peer_log).wanted)
+        if delivery.cut is not None:
+            wanted = list(delivery.cut)
+        if delivery.fills is not None:
+            wanted = subtract(wanted, delivery.fills)
+        self._cursors[peer_log] = Cursor(delivery.cursor, tuple(wanted))
+        self._moved.add(peer_log)
+        return tuple(refused)
+
+    def cursor(self, peer_log: bytes) -> Cursor:
+        """How far that log is held, as of this commit."""
+        if peer_log not in self._cursors:
+            self._cursors[peer_log] = self._log.cursor(peer_log) or NO_CURSOR
+        return self._cursors[peer_log]
+
+    def _save_cursors(self) -> None:
+        for peer_log in self._moved:
+            self._log.set_cursor(peer_log, self._cursors[peer_log])
+        self._moved.clear()
+
+    def _append(self, item: Item, origin: Origin | None) -> bool:
+        seq = self._log.append(Item(item.record, item.document, item.digest, item.entry, origin))
+        if seq is None:
+            return False
+        self._h = next_hash(self._h, item.record)
+        self._appended(item, seq, self._h, origin)
+        if self._bounds is not None:
+            self._bounds.appended(self._log, item)
+        return True
+
+    def _appended(self, item: Item, seq: int, h: bytes, origin: Origin | None) -> None:
+        self._rows.append(Row(seq, h, item.record, origin))
+        if item.entry is None:
+            self._documents.add(item.document)
+        if item.digest in self._awaiting:
+            self._unchecked.append(seq)
+        self._admission.appended(item)
+
+    def _within_bounds(self, verdict: Item | Rejection, record: bytes) -> Item | Rejection:
+        if isinstance(verdict, Rejection):
+            return in_log(self._log, record, verdict, self._admission.item_of) or verdict
+        held = other_version(self._log, verdict, self._admission.directory, self._tops)
+        if held is None and self._bounds is not None:
+            held = self._bounds.judge(self._log, verdict)
+        return held or verdict
+
+    def _rejudge(self) -> None:
+        held = [apart for apart in self._log.apart() if apart.held]
+        verdicts = self._admission.judge([apart.record for apart in held], "register")
+        for apart, verdict in zip(held, verdicts, strict=True):
+            if isinstance(verdict, Item) and self._within_bounds(verdict, apart.record) is verdict:
+                # Whose log has it is told by the refusals that stand, not by who brought it: that log may
+                # have been put back since, and would never be given the record that it has lost.
+                origins = self._log.settle_refusals(apart.digest)
+                self._append(verdict, origins[0] if origins else None)
+                self._anew.update(origin.log_id for origin in origins)
+                self._admitted.update(origins)

@@ -1,0 +1,1 @@
+"""What was refused, held or damaged: kept, rescued, salvaged."""

@@ -1,0 +1,245 @@
+"""Making a register's store anew from the records that can still be read.
+
+For a store that does not open, or not for selling: the head of its log, what is held of a chain, or who the
+register is cannot be read, while the sales are there. They enter a new store under a new log id, so that the
+relay has to confirm every one of them again; what was lost comes back from it. The damaged file is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from crdtsync.config import RegisterConfig
+from crdtsync.errors import DamagedStore, NoRegister, RecordError, StorageError, UsageError
+from crdtsync.ids import ENTRY, ID_BYTES, Item, record_digest, split_update_record
+from crdtsync.model.certificate import KINDS, Directory, directory_of_what_is_left
+from crdtsync.model.entry import read_entry
+from crdtsync.model.jet import INTEGRITY_DEFECT, build_jet
+from crdtsync.model.signature import PrivateKey
+from crdtsync.runtime.belonging.copies import begin_own_chain
+from crdtsync.runtime.belonging.join import BEFORE, identity_of
+from crdtsync.runtime.belonging.replacing import REPLACING
+from crdtsync.runtime.clock import Clock, RandomBytes
+from crdtsync.runtime.committing.admission import entry_item
+from crdtsync.runtime.folder.identity import (
+    HEAD,
+    LEFT,
+    OWNER_HEAD,
+    RELAY,
+    Relay,
+    has_left,
+    load_relay,
+    present_shop,
+    save_identity,
+    save_relay,
+)
+from crdtsync.runtime.folder.keyfile import DEVICE_KEY, private_key
+from crdtsync.runtime.folder.replica import STORE, Replica
+from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
+from crdtsync.runtime.syncing.address import socket_url
+from crdtsync.storage.log import ShopLog
+from crdtsync.storage.salvage import Wreck
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.storage.views import ViewTables
+
+RECORDS_AT_ONCE = 1000
+
+_OWNERS_KINDS: Final = [f'"kind":"{kind}"'.encode() for kind in KINDS]
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What became of a store. ``lost``: rows and packs that could not be read; ``relay_url`` is None where
+    the relay's address was lost too, or there is none.
+    """
+
+    name: str
+    shop_name: str
+    records: int
+    lost: int
+    apart: int
+    relay_url: str | None
+    kept_as: Path
+
+
+def salvage(
+    folder: Path, clock: Clock, random_bytes: RandomBytes, *, relay_url: str | None = None
+) -> Salvaged:
+    """Put a new store in the place of the damaged one; durable on return. O(all records).
+
+    ``relay_url``: where the relay is, if the store does not say it any more; its key stands in the shop's
+    certificates. Raises ``UsageError`` where nothing is damaged, ``NoRegister`` where nothing tells whose
+    store it is, ``RoleTaken`` or ``StoreBusy`` while another process uses it, ``StorageError``.
+    """
+    path = folder / STORE
+    if relay_url is not None:
+        socket_url(relay_url, "")
+    if not path.exists():
+        raise NoRegister(f"there is no register in {folder}")
+    taken = "another process synchronises this register"
+    with hold_role(folder / SYNC_LOCK, taken, hint="end it, and try again"):
+        _refuse_what_is_whole(path)
+        key, new = private_key(folder / DEVICE_KEY), folder / f"{STORE}.salvaged"
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{new}{suffix}").unlink(missing_ok=True)
+        with closing(Wreck(path)) as wreck, closing(SqliteStore(new)) as store:
+            made = _fill(store, wreck, key, random_bytes, relay_url)
+            knows_last = present_shop(store)[0].state(HEAD) is not None
+        kept_as = _exchange(path, new, clock.now_ms())
+    _note(folder, clock, random_bytes, made, knows_last=knows_last)
+    return replace(made, kept_as=kept_as)
+
+
+def _note(folder: Path, clock: Clock, random_bytes: RandomBytes, made: Salvaged, *, knows_last: bool) -> None:
+    """That it happened stands in the register's own chain, where that can go on. Where nothing tells any more
+    which number was the last, and something is lost, it goes on in another one: no number is given twice.
+    """
+    with closing(Replica(RegisterConfig(folder), clock, random_bytes)) as replica:
+        if replica.identity.role != "display" and not has_left(replica.log):
+            with suppress(StorageError):
+                if made.lost and not knows_last:
+                    with replica.store.transaction():
+                        begin_own_chain(
+                            replica.log, replica.identity, replica.key, clock, replica.random_bytes
+                        )
+                facts = {"salvaged": made.records, "lost": made.lost}
+                replica.writer.write("jet", build_jet(INTEGRITY_DEFECT, facts))
+
+
+def _refuse_what_is_whole(path: Path) -> None:
+    with suppress(StorageError, NoRegister):
+        with closing(SqliteStore(path, create=False)) as store:
+            present_shop(store)
+            if not any(True for _ in store.check()):
+                raise UsageError(f"nothing in {path} is damaged", hint="`crdtsync verify` checks the rest")
+
+
+def _fill(
+    store: SqliteStore, wreck: Wreck, key: PrivateKey, random_bytes: RandomBytes, relay_url: str | None
+) -> Salvaged:
+    made: Salvaged | None = None
+    before: ShopLog | None = None
+    records = apart = 0
+    for number in wreck.shops():
+        directory = _directory(wreck, number)
+        if directory is None:
+            continue
+        log, count = _append_all(store, wreck, number, directory.shop_id, random_bytes)
+        records += count
+        certificates = [one for one in directory.certificates() if one.public == key.public]
+        with store.transaction():
+            apart += _carry_apart(store, wreck, number, log)
+            if not certificates:
+                continue
+            identity = identity_of(
+                directory.certificate(certificates[-1].device) or certificates[-1], directory
+            )
+            if before is not None:  # It joined this shop later: for the one before it works no longer.
+                save_identity(before, None)
+            save_identity(log, identity)
+            before = log
+            relay = _save_small_state(log, wreck, number, directory, relay_url)
+            ViewTables(store.database).prepare()
+        made = Salvaged(
+            identity.device_name, identity.shop_name, 0, 0, 0, relay.url if relay else None, Path()
+        )
+    if made is None:
+        raise NoRegister(
+            "nothing that can be read says whose store this is",
+            hint="keep the folder, and enrol a register in an empty one: what the relay has comes back",
+        )
+    return replace(made, records=records, lost=wreck.lost, apart=apart)
+
+
+def _directory(wreck: Wreck, number: int) -> Directory | None:
+    """Who belongs to the shop of these records, whose id follows from its owner's first entry."""
+    found = [
+        read_entry(record[1:])
+        for record in wreck.records(number)
+        if record[:1] == ENTRY and any(kind in record for kind in _OWNERS_KINDS)
+    ]
+    wreck.lost = 0  # They are counted where all of them are read.
+    owners = [entry for entry in found if entry.kind == "owner"]
+    return directory_of_what_is_left(owners[0].author, found) if owners else None
+
+
+def _append_all(
+    store: SqliteStore, wreck: Wreck, number: int, shop: bytes, random_bytes: RandomBytes
+) -> tuple[ShopLog, int]:
+    with store.transaction():
+        log = store.create_shop(shop, random_bytes(ID_BYTES))
+    records, count = wreck.records(number), 0
+    while part := list(islice(records, RECORDS_AT_ONCE)):
+        with store.transaction():
+            for item, request_id in _items(wreck, part):
+                seq = log.append(item)
+                count += seq is not None
+                if request_id is not None and seq is not None:
+                    log.set_request(request_id, item.digest, seq)
+    return log, count
+
+
+def _items(wreck: Wreck, records: list[bytes]) -> Iterator[tuple[Item, str | None]]:
+    """Records as the log takes them, each entry with the request that it was made for."""
+    for record in records:
+        try:
+            if record[:1] == ENTRY:
+                entry = read_entry(record[1:])
+                request_id = entry.body.get("req")
+                yield entry_item(entry, record), request_id if isinstance(request_id, str) else None
+            else:
+                document, _ = split_update_record(record)
+                yield Item(record, document, record_digest(record)), None
+        except RecordError:
+            wreck.lost += 1
+
+
+def _carry_apart(store: SqliteStore, wreck: Wreck, number: int, log: ShopLog) -> int:
+    found = store.database.row("SELECT no FROM shop WHERE id = ?", (log.shop,))
+    return wreck.carry_apart(number, store.database, found[0]) if found is not None else 0
+
+
+def _save_small_state(
+    log: ShopLog, wreck: Wreck, number: int, directory: Directory, relay_url: str | None
+) -> Relay | None:
+    """Where that is whole: the end of the own chain, so that no number is given again, that it has left the
+    shop, the relay, and which lost register it replaces.
+    """
+    for key in (HEAD, LEFT, OWNER_HEAD, RELAY, BEFORE, REPLACING):
+        value = wreck.state(number, key)
+        if value is not None:
+            log.set_state(key, value)
+    try:
+        relay = load_relay(log)
+    except DamagedStore:
+        relay = None
+    if relay_url is not None:
+        keys = [one.public for one in directory.certificates() if one.role == "relay"]
+        if relay is None and not keys:
+            raise UsageError("no certificate of a relay can be read: its key is not known")
+        relay = Relay(relay_url, relay.public_key if relay is not None else keys[-1])
+    save_relay(log, relay)
+    return relay
+
+
+def _exchange(path: Path, new: Path, now_ms: int) -> Path:
+    """The new store takes the place of the old one, which keeps its bytes under another name."""
+    kept_as = path.with_name(f"{path.name}.damaged-{now_ms // 1000}")
+    os.link(path, kept_as)
+    with suppress(FileNotFoundError):
+        os.rename(f"{path}-wal", f"{kept_as}-wal")  # Beside the new store it would be taken for its own.
+    with suppress(FileNotFoundError):
+        os.unlink(f"{path}-shm")
+    os.replace(new, path)
+    handle = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return kept_as

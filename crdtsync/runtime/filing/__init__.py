@@ -1,0 +1,1 @@
+"""Filing what the log holds into the views that people read."""

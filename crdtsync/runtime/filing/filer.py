@@ -1,0 +1,72 @@
+"""Filing beside the register: what syncing brings in comes into the views without a sale waiting for it.
+
+It is filed some moments later: what comes in meanwhile is filed with it, and whoever waits to see a sale of
+another register come in is served first. While ever more comes in, products are filed first and entries a
+few hundred at a time; the rest follows when it is quiet. Whoever reads the views files what is not there yet.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from crdtsync.errors import StorageError
+from crdtsync.runtime.folder.replica import Replica
+
+LOOK_EVERY_S = 1.0
+
+GATHER_S = 0.2
+"""How long what came in waits for more."""
+
+
+class Filer:
+    """A thread with a store of its own that keeps the views in step with the log. ``replica`` is the one that
+    sells beside it: it need not file meanwhile.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        self._beside = replica
+        self._wanted = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="crdtsync-views", daemon=True)
+
+    def start(self) -> None:
+        """Begin. Call it once."""
+        self._beside.files_views = False
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something has come in. May be called from any thread; returns at once."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """End, and wait for the end. What is not filed then is filed by whoever reads the views next."""
+        self._stopped.set()
+        self._wanted.set()
+        self._thread.join()
+        self._beside.files_views = True
+
+    def _open(self) -> Replica:
+        beside = self._beside
+        return Replica(beside.config, beside.clock, beside.random_bytes)
+
+    def _has_nothing_come(self) -> bool:
+        return not self._wanted.is_set()
+
+    def _run(self) -> None:
+        replica: Replica | None = None
+        try:
+            while not self._stopped.is_set():
+                try:
+                    replica = replica or self._open()
+                    replica.file_catalogue()
+                    # History that is coming in waits: first it is to be on disk, and the products for sale.
+                    replica.views.catch_up(go_on=self._has_nothing_come)
+                except StorageError:
+                    # A disk that is full or locked now: views may lag, and the next look tries again.
+                    pass
+                self._wanted.wait(LOOK_EVERY_S)
+                self._stopped.wait(GATHER_S)
+                self._wanted.clear()
+        finally:
+            if replica is not None:
+                replica.close()

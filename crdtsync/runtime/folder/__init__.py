@@ -1,0 +1,1 @@
+"""A register's folder: who it is, its key, who may do what in it, opening it."""

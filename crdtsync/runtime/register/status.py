@@ -1,0 +1,403 @@
+"""What is safe, what is not yet, why, and what to do: computed from the log, with no network.
+
+*Pending* is computed from the log and the relay's acknowledgements alone, never from a flag that somebody
+forgot to set: everything that the present relay has not said to have on its disk. A register that never
+met a relay has everything pending.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+
+from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
+from crdtsync.model.entry import SOFTWARE
+from crdtsync.model.money import AMOUNT_MINOR_MAX
+from crdtsync.runtime.committing.signature_checks import checked_up_to
+from crdtsync.runtime.folder.identity import load_clock_offset, load_relay
+from crdtsync.runtime.folder.replica import STORE, Replica
+from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
+from crdtsync.runtime.register.concerns import (
+    apart_concerns,
+    clock_concerns,
+    copied_told,
+    entry_concerns,
+    refused_concerns,
+    signature_concerns,
+)
+from crdtsync.runtime.syncing.link_trouble import (
+    LinkTrouble,
+    load_link_trouble,
+    load_relay_put_back,
+    load_slowed,
+    load_unmended,
+)
+from crdtsync.runtime.syncing.progress import HistoryLeft, history_left
+from crdtsync.storage.log import ShopLog
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.belonging.copies import CopiedTold
+    from crdtsync.runtime.belonging.replacing import CameBack
+
+State = Literal["alone", "synced", "pending", "offline", "attention"]
+
+OFFLINE_AFTER_MS = 60_000
+"""Sales that wait for longer while a process synchronises: it does not reach the relay."""
+
+FINGERPRINTED_MAX = 1000
+"""Entries of a day up to which its fingerprint is computed without being asked for: some 5 ms."""
+
+_SIGNATURE_BYTES = 87
+"""The signature and the zero byte before it, see ``model.sealed``."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """Records that only this register may have: sales and refunds with their amount, and all records."""
+
+    sales: int = 0
+    amount_minor: int = 0
+    records: int = 0
+    oldest_at_ms: int | None = None
+
+    def add(self, body: dict[str, Any] | None) -> None:
+        """Count one more record; of an entry, ``body`` is what it says."""
+        self.records += 1
+        if body is None:
+            return
+        at_ms = body["ts"]
+        self.oldest_at_ms = at_ms if self.oldest_at_ms is None else min(at_ms, self.oldest_at_ms)
+        if body["kind"] in ("sale", "refund") and body["mode"] == "live":
+            self.sales += 1
+            self.amount_minor += _amount(body)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentStatus:
+    """One document: records and bytes in the log. ``fingerprint`` names what it holds: the set of its
+    entries, or the content of a Yjs document. Unless all documents were asked for it is None for the latter,
+    and for a very busy day.
+    """
+
+    name: str
+    entries: int
+    bytes: int
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """A device of the shop, and when its newest entry that is here was made."""
+
+    device: bytes
+    name: str
+    role: str
+    revoked: bool
+    last_entry_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a register. Times are Unix milliseconds, amounts minor units.
+
+    =============  ====================================================================================
+    state          meaning
+    =============  ====================================================================================
+    ``alone``      this register belongs to no relay: its disk has the only copy
+    ``synced``     the relay has everything on its disk
+    ``pending``    something is on its way to the relay
+    ``offline``    something waits, and nothing carries it to the relay at the moment
+    ``attention``  a person must look: ``concerns`` says why
+    =============  ====================================================================================
+
+    ``pending`` is all of it; ``pending_own`` was recorded here, ``pending_others`` came from other registers
+    and is not known to be at the relay (this register may have the only copy of a broken neighbour's sales).
+    ``slowed_since_ms``: since when the relay reads what this register sends more slowly than it is sent.
+    ``history_left``: what of the time before this register came is still on its way, None if nothing is;
+    ``came_back``: how much of the lost register that this one replaces, None if it replaces none.
+    ``relay_put_back_at_ms``: when it was last noticed that the relay holds less than it had confirmed.
+    ``copied``: registers whose data was put back or copied, and that must be enrolled again.
+    ``link_trouble``: why the last attempts to reach the relay failed, None if none did since the last
+    success.
+    """
+
+    state: State
+    device: bytes
+    name: str
+    shop_name: str
+    pending: Pending
+    pending_own: Pending
+    pending_others: Pending
+    last_ack_at_ms: int | None
+    relay_url: str | None
+    syncing: bool
+    devices: tuple[DeviceStatus, ...]
+    documents: tuple[DocumentStatus, ...]
+    store_bytes: int
+    clock_offset_ms: int | None
+    apart: int
+    held: int
+    refused_by_relay: int
+    log_end: int
+    signatures_checked_to: int
+    concerns: tuple[str, ...] = field(default=())
+    link_trouble: LinkTrouble | None = None
+    slowed_since_ms: int | None = None
+    history_left: HistoryLeft | None = None
+    came_back: CameBack | None = None
+    copied: tuple[CopiedTold, ...] = ()
+    relay_put_back_at_ms: int | None = None
+
+
+def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
+    """Compute the status; O(pending + today). Views that lag a little are brought up to date."""
+    replica.views.catch_up_a_little()
+    relay = replica.relay
+    log = replica.log
+    relay_log = relay.log_id if relay is not None else None
+    if relay_log is None:
+        own, others = _everything(replica)
+    else:
+        own, others = pending_at(log, relay_log, replica.identity.device)
+    apart = log.apart()
+    refused = log.refusals_received(relay_log) if relay_log else []
+    acknowledged = log.acknowledged(relay_log) if relay_log else None
+    offset = load_clock_offset(log)
+    trouble = load_link_trouble(log, relay.public_key) if relay is not None else None
+    unmended = load_unmended(log) if relay is not None else []
+    syncing = is_syncing(replica.folder)
+    total = _sum(own, others)
+    copied = copied_told(replica)
+    concerns = (
+        *apart_concerns(len(apart), sum(row.held for row in apart)),
+        *refused_concerns(refused),
+        *signature_concerns(log),
+        *(one.says for one in copied),
+        *entry_concerns(replica),
+        *clock_concerns(offset.offset_ms if offset else None),
+        *([f"synchronising has stopped: {trouble.message}"] if trouble and trouble.is_over else []),
+        *(f"{name} differs from the relay's, and sending it again does not mend it" for name in unmended),
+    )
+    return Status(
+        state=_state(replica, total, syncing, bool(concerns)),
+        device=replica.identity.device,
+        name=replica.identity.device_name,
+        shop_name=replica.identity.shop_name,
+        pending=total,
+        pending_own=own,
+        pending_others=others,
+        last_ack_at_ms=acknowledged.at_ms if acknowledged else None,
+        relay_url=relay.url if relay else None,
+        syncing=syncing,
+        devices=_devices(replica),
+        documents=tuple(_documents(replica, all_documents)),
+        store_bytes=store_bytes(replica.folder),
+        clock_offset_ms=offset.offset_ms if offset else None,
+        apart=len(apart),
+        held=sum(row.held for row in apart),
+        refused_by_relay=len(refused),
+        log_end=log.end.seq,
+        signatures_checked_to=checked_up_to(log),
+        concerns=concerns,
+        link_trouble=trouble,
+        slowed_since_ms=load_slowed(log) if total.records else None,
+        history_left=history_left(log, relay_log, replica.clock.now_ms()) if relay_log else None,
+        came_back=_came_back(replica),
+        copied=copied,
+        relay_put_back_at_ms=load_relay_put_back(log) if relay is not None else None,
+    )
+
+
+def pending_at(log: ShopLog, relay_log: bytes | None, device: bytes) -> tuple[Pending, Pending]:
+    """What the relay with that log has not acknowledged: recorded by this device, and by others."""
+    own, others = Pending(), Pending()
+    for _, record in log.unacknowledged(relay_log):
+        body = _body(record)
+        (own if body is None or body["till"] == device.hex() else others).add(body)
+    return own, others
+
+
+def presence_of(log: ShopLog, device: bytes) -> dict[str, Any]:
+    """What this register tells its relay of itself, for the back office to show. O(pending)."""
+    relay, offset = load_relay(log), load_clock_offset(log)
+    if relay is None or relay.log_id is None:
+        return {}
+    own, others = pending_at(log, relay.log_id, device)
+    return {
+        **_own_presence(log, relay.log_id, device, own),
+        "pending_sales": own.sales + others.sales,
+        "pending_amount_minor": own.amount_minor + others.amount_minor,
+        "pending_records": own.records + others.records,
+        "clock_offset_ms": offset.offset_ms if offset else 0,
+        "software": SOFTWARE,
+        # By which the relay knows later that it has all of this. Left out where it would only change.
+        **({"log_end": log.end.seq} if own.records or others.records else {}),
+    }
+
+
+def _own_presence(log: ShopLog, relay_log: bytes, device: bytes, own: Pending) -> dict[str, Any]:
+    """Which entries of its own the relay has not, from the last one backwards, and what they come to: if this
+    register is never heard of again, so much is known to be missing. What the relay refused it has seen.
+    """
+    if not own.sales:
+        return {}
+    bodies = [body for _, record in log.unacknowledged(relay_log) if (body := _body(record)) is not None]
+    tail = Pending()
+    last: dict[str, Any] | None = None
+    for body in reversed([body for body in bodies if body["till"] == device.hex() and "chain" in body]):
+        if last is not None and (body["chain"], body["seq"]) != (last["chain"], last["seq"] - 1):
+            break
+        tail.add(body)
+        last = body
+    if last is None:
+        return {}
+    return {
+        "own_sales": tail.sales,
+        "own_amount_minor": tail.amount_minor,
+        "own_chain": last["chain"],
+        "own_from": last["seq"],
+        "own_to": last["seq"] + tail.records - 1,
+    }
+
+
+def _came_back(replica: Replica) -> CameBack | None:
+    from crdtsync.runtime.belonging.replacing import (
+        came_back,  # Late: it depends on the replica, as this does.
+    )
+
+    return came_back(replica)
+
+
+def is_syncing(folder: Path) -> bool:
+    """Whether some process holds the role of syncing this folder."""
+    return holder_of(folder / SYNC_LOCK) is not None
+
+
+def store_bytes(folder: Path) -> int:
+    """What the store takes on disk."""
+    total = 0
+    for suffix in ("", "-wal"):
+        try:
+            total += (folder / f"{STORE}{suffix}").stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def _everything(replica: Replica) -> tuple[Pending, Pending]:
+    """Own and others' records of a register whose log no relay has: all of them.
+
+    Totals come from the views as far as these reach, so that this costs the same at every age; what lies
+    beyond is read from the log.
+    """
+    log, device = replica.log, replica.identity.device
+    pending = {True: Pending(), False: Pending()}
+    for total in replica.queries.totals():
+        part = pending[total.device == device]
+        part.sales += total.tickets
+        part.amount_minor += total.amount
+        part.oldest_at_ms = min(total.oldest_at_ms, part.oldest_at_ms or total.oldest_at_ms)
+    seq = replica.tables.seq(log.shop)
+    while True:
+        batch = log.read(seq, bytes_max=1 << 20)
+        for _, record in batch.records:
+            body = _body(record)
+            pending[body is None or body["till"] == device.hex()].add(body)
+        if batch.to.seq == seq:
+            break
+        seq = batch.to.seq
+    # Of other registers' records only the tickets are told apart here.
+    pending[False].records = pending[False].sales
+    pending[True].records = seq - pending[False].records
+    return pending[True], pending[False]
+
+
+def _body(record: bytes) -> dict[str, Any] | None:
+    """What an entry says, None for an update. Admitted entries have all common fields."""
+    if record[:1] != ENTRY:
+        return None
+    body: dict[str, Any] = orjson.loads(record[1:-_SIGNATURE_BYTES])
+    return body
+
+
+def _amount(body: dict[str, Any]) -> int:
+    """What a ticket comes to; nothing where it does not say, or says what no amount is: some thousand such
+    tickets of one hostile register would come to more than a message or a document can hold.
+    """
+    parts = (body.get("ttc"), body.get("oos", 0))
+    return sum(part for part in parts if type(part) is int and abs(part) <= AMOUNT_MINOR_MAX)
+
+
+def _sum(own: Pending, others: Pending) -> Pending:
+    oldest = [part.oldest_at_ms for part in (own, others) if part.oldest_at_ms is not None]
+    return Pending(
+        own.sales + others.sales,
+        own.amount_minor + others.amount_minor,
+        own.records + others.records,
+        min(oldest, default=None),
+    )
+
+
+def _state(replica: Replica, pending: Pending, syncing: bool, needs_attention: bool) -> State:
+    if needs_attention:
+        return "attention"
+    if replica.relay is None:
+        return "alone"
+    if pending.records == 0:
+        return "synced"
+    waited_ms = replica.clock.now_ms() - (pending.oldest_at_ms or replica.clock.now_ms())
+    return "pending" if syncing and waited_ms < OFFLINE_AFTER_MS else "offline"
+
+
+def _devices(replica: Replica) -> tuple[DeviceStatus, ...]:
+    newest: dict[bytes, int] = {}
+    for chain in replica.queries.chains():
+        if chain.series is not None:
+            newest[chain.device] = max(chain.at_ms, newest.get(chain.device, 0))
+    certified = {row.device: row for row in replica.queries.devices()}
+    devices = [
+        DeviceStatus(
+            device=device,
+            name=(certified[device].name if device in certified else None) or device.hex()[:8],
+            role=(certified[device].role if device in certified else None) or "unknown",
+            revoked=device in certified and certified[device].revoked,
+            last_entry_at_ms=newest.get(device),
+        )
+        for device in certified.keys() | newest.keys()
+    ]
+    # For people: ids are random, and the relay sells nothing.
+    return tuple(sorted(devices, key=lambda row: (row.role == "relay", row.name.casefold(), row.device)))
+
+
+def _documents(replica: Replica, all_documents: bool) -> Iterable[DocumentStatus]:
+    log = replica.log
+    if all_documents:
+        names = [row.name for row in log.documents()]
+    else:
+        newest = {(chain.device, chain.day) for chain in replica.queries.chains() if chain.series is not None}
+        names = [CATALOGUE_DOCUMENT, OWNER_DOCUMENT, *sorted(ledger_document(*pair) for pair in newest)]
+    for name in names:
+        row = log.document(name)
+        if row is None:
+            continue
+        is_ledger = name == OWNER_DOCUMENT or name.startswith("ledger/")
+        fingerprint = None
+        if is_ledger and (all_documents or row.records <= FINGERPRINTED_MAX):
+            records = log.document_records(name)
+            fingerprint = links_fingerprint({record_digest(record) for _, record in records})
+        elif all_documents and not is_ledger:
+            # pycrdt is slow to import, and a status that nobody asks for documents does without it.
+            from crdtsync.runtime.register.documents import fingerprint_of
+
+            fingerprint = fingerprint_of(replica, name)
+        yield DocumentStatus(name, row.records, row.records_bytes, fingerprint)
+
+
+def links_fingerprint(links: set[bytes]) -> str:
+    """The name of a set of links, as ``model.ledger.fingerprint``, which needs pycrdt."""
+    return hashlib.sha256(b"".join(sorted(links))).hexdigest()

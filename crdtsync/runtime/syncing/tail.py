@@ -1,0 +1,155 @@
+"""The newest rows of a log in memory, so that a commit reaches every connection without a read from disk."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+
+from crdtsync.ids import Origin, Position, next_hash
+from crdtsync.protocol.limits import BATCH_BYTES
+from crdtsync.protocol.slab import Portion, Slab
+from crdtsync.storage.log import Batch, ShopLog
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: its number, the running hash after it, its bytes, where it came from (None: made here)."""
+
+    seq: int
+    h: bytes
+    record: bytes
+    origin: Origin | None
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What one commit added to one shop's log after ``start``.
+
+    ``admitted_anew``: logs some of whose held records came in. ``unchecked``: seqs of entries that only later
+    ones vouch for so far (``committing.upkeep`` checks them). ``documents``: those that received Yjs updates.
+    """
+
+    shop: bytes
+    start: Position
+    rows: list[Row]
+    admitted_anew: frozenset[bytes] = frozenset()
+    unchecked: tuple[int, ...] = ()
+    documents: frozenset[str] = frozenset()
+
+
+ANSWERS_MAX = 8
+"""Stretches that are kept encoded: who keeps up reads the newest ones, a frame each."""
+
+
+class _Answer:
+    """Some rows, encoded once: for every peer the same but for what came from its own log."""
+
+    def __init__(self, start: Position, rows: list[Row]) -> None:
+        self.start, self.to = start, Position(rows[-1].seq, rows[-1].h)
+        self._slab = Slab(rows[0].seq, [row.record for row in rows])
+        self._size = sum([len(row.record) for row in rows])
+        self._came: dict[bytes, list[tuple[int, int]]] = {}
+        for place, row in enumerate(rows):
+            if row.origin is not None:
+                self._came.setdefault(row.origin.log_id, []).append((place, row.origin.seq))
+        self._whole = Batch(start, self.to, Portion(self._slab), self._size)
+
+    def without(self, skip: Origin | None) -> Batch:
+        """The rows but for those that came from that log, up to that number in it."""
+        came = self._came.get(skip.log_id) if skip is not None else None
+        if skip is None or came is None:
+            return self._whole
+        left_out = [place for place, seq in came if seq <= skip.seq]
+        records = self._slab.records
+        size = self._size - sum([len(records[place]) for place in left_out])
+        return Batch(self.start, self.to, Portion(self._slab, left_out), size)
+
+
+class Tail:
+    """A bounded stretch of consecutive rows up to the end of a log. What lies before is read from disk."""
+
+    def __init__(self, end: Position, bytes_max: int) -> None:
+        self.end = self._start = end
+        self._bytes_max = bytes_max
+        self._rows: list[Row] = []
+        self._sizes = [0]
+        self._answers: dict[tuple[int, int], _Answer] = {}
+        self._log_id = b""
+
+    def belong_to(self, log_id: bytes) -> None:
+        """The log has this id now. If it had another one, a row may have been damaged on the disk and set
+        apart: who was sent it from memory, as a row of the new log, would never give it back.
+        """
+        if log_id != self._log_id:
+            self._log_id = log_id
+            self.clear()
+
+    def extend(self, start: Position, rows: list[Row]) -> None:
+        """Add the rows of one commit, after ``start``. A gap (another process wrote) empties the tail."""
+        if not rows:
+            return
+        self._answers.clear()
+        if start.seq != self.end.seq:
+            self.end = start
+            self.clear()
+        sizes, size = self._sizes, self._sizes[-1]
+        for row in rows:
+            size += len(row.record)
+            sizes.append(size)
+        self._rows += rows
+        self.end = Position(rows[-1].seq, rows[-1].h)
+        if size - sizes[0] > 2 * self._bytes_max:
+            self._forget(bisect_left(sizes, size - self._bytes_max))
+
+    def let_go(self) -> None:
+        """Keep nothing encoded: who needs it has it."""
+        self._answers.clear()
+
+    def clear(self) -> None:
+        """Forget the rows; they are read from disk."""
+        self._start = self.end
+        self._rows = []
+        self._sizes = [0]
+        self._answers.clear()
+
+    def bytes_after(self, after: int) -> int:
+        """How much is kept of the rows after seq ``after``."""
+        return self._sizes[-1] - self._sizes[max(0, after - self._start.seq)]
+
+    def read(self, after: int, *, bytes_max: int, skip_origin: Origin | None) -> Batch | None:
+        """Rows after seq ``after`` as ``ShopLog.read`` gives them, or None if the disk has to be asked."""
+        if after < self._start.seq or after >= self.end.seq:
+            return None
+        answer = self._answers.get((after, bytes_max))
+        if answer is None:
+            lo = after - self._start.seq
+            before = self._rows[lo - 1] if lo else None
+            start = Position(before.seq, before.h) if before else self._start
+            # Skipped rows count as well here: a frame may be smaller for it, which costs nothing.
+            hi = max(lo + 1, bisect_right(self._sizes, self._sizes[lo] + bytes_max) - 1)
+            if len(self._answers) >= ANSWERS_MAX:
+                self._answers.clear()
+            answer = self._answers[after, bytes_max] = _Answer(start, self._rows[lo:hi])
+        return answer.without(skip_origin)
+
+    def _forget(self, count: int) -> None:
+        row = self._rows[count - 1]
+        self._start = Position(row.seq, row.h)
+        del self._rows[:count], self._sizes[:count]
+
+
+def read_on(log: ShopLog, rows: list[Row], start: Position) -> bytes:
+    """Add what a log has beyond ``rows``, which follow ``start`` without a gap; the running hash at its end.
+
+    Inside a transaction: for what was appended past the committer, a compacted state say. With a row missing
+    among the others, these would be sent under wrong hashes, and who lags a commit would miss some of them.
+    """
+    known, end = Position(rows[-1].seq, rows[-1].h) if rows else start, log.end
+    while known.seq < end.seq:
+        batch = log.read(known.seq, bytes_max=BATCH_BYTES)
+        h = known.h
+        for seq, record in batch.records:
+            h = next_hash(h, record)
+            rows.append(Row(seq, h, record, None))
+        known = batch.to
+    return known.h

@@ -1,0 +1,1 @@
+"""Backups of a relay: written, put back, and what is missing afterwards."""

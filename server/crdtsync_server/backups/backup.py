@@ -1,0 +1,266 @@
+"""A backup of a relay while it runs: both databases as they were at one moment, and its keys if asked.
+
+Rows are read in the order of their keys inside one read transaction per database, which no writer waits for.
+They are put together to pieces that end where the keys say so, not at every so many rows: what was not
+changed gives the same pieces as last time, and those are in the file already (``backup_file``).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgpack
+
+from crdtsync.errors import CrdtsyncError, SetupError
+from crdtsync.model.certificate import Directory
+from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
+from crdtsync.runtime.filing.completeness import CompleteTo, complete_to
+from crdtsync.runtime.folder.role import hold_role
+from crdtsync.storage.database import Database
+from crdtsync.storage.log import ShopLog
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync_server.backups.file import MAGIC, BackupFile, BackupWriter, Manifest, named_pieces
+from crdtsync_server.backups.keys import sealed_keys
+from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS
+from crdtsync_server.folder import BACKUP_LOCK, DataFolder
+from crdtsync_server.keys import KeyFolder, relay_device_id
+from crdtsync_server.shops.devices import machines_of
+from crdtsync_server.shops.owner import OwnerChain
+
+RELAY, ACCESS = "relay.sqlite", "access.sqlite"
+
+PIECE_ROWS: Final = 128
+"""How many rows a piece has, on average."""
+
+PIECE_BYTES: Final = 1 << 20
+"""A piece ends here at the latest: a pack is one row of a hundred kilobytes."""
+
+WASTE_BYTES_MIN: Final = 1 << 20
+"""A file is written anew when more than half of it, and more than this, is in no present backup."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceHeld:
+    """Up to where a backup has what a device recorded: ``number`` is its last ticket up to there, if any."""
+
+    name: str
+    number: str | None
+    at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShopHeld:
+    """What a backup holds of a shop: its log up to record ``log_end``."""
+
+    shop: bytes
+    name: str
+    log: bytes
+    log_end: int
+    devices: tuple[DeviceHeld, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """A backup that is on the disk. ``backups``: how many whole ones the file has seen since it was written
+    anew, which this one did where ``is_anew``. ``torn_bytes``: what an interrupted one had left, and is gone.
+    """
+
+    made_at_ms: int
+    backups: int
+    is_anew: bool
+    written_bytes: int
+    file_bytes: int
+    torn_bytes: int
+    has_keys: bool
+    shops: tuple[ShopHeld, ...]
+
+
+def back_up(
+    folder: DataFolder,
+    path: Path,
+    *,
+    passphrase: bytes | None = None,
+    clock: Clock | None = None,
+    random: RandomBytes = system_random,
+) -> BackupReport:
+    """Bring what is new since the last backup in ``path`` there; durable on return. O(everything) to read,
+    O(what is new) to write. ``passphrase``: put the keys in as well, sealed with it.
+
+    Raises ``RoleTaken`` (another backup is under way), ``NotAStore``, ``SetupError`` (a file of another
+    relay), ``StorageError``; then the file is as good as before.
+    """
+    clock = clock or SystemClock()
+    with ExitStack() as held:
+        held.enter_context(
+            hold_role(
+                folder.root / BACKUP_LOCK,
+                f"{folder.root} is being backed up by another process",
+                hint="wait for that one",
+            )
+        )
+        relay = _relay_of(folder, random)
+        before = held.enter_context(closing(BackupFile(path))) if path.exists() else None
+        _refuse_another_relay(before, relay)
+        databases = {
+            ACCESS: held.enter_context(closing(_open_access(folder))) if folder.access.exists() else None
+        }
+        store = held.enter_context(closing(SqliteStore(folder.store, read_only=True, create=False)))
+        databases[RELAY] = store.database
+        is_anew = before is None or _is_wasteful(before)
+        writer = BackupWriter(path, None if is_anew else before)
+        try:
+            manifest: Manifest = {
+                "format": 1,
+                "made_at_ms": clock.now_ms(),
+                "relay": relay,
+                "databases": {},
+            }
+            # The log last: what the books know of it was in it before.
+            for name, database in databases.items():
+                if database is not None:
+                    held.enter_context(database.snapshot())
+                    manifest["databases"][name] = _take(database, writer)
+            manifest["shops"] = [_held(store.shop(shop)) for shop in store.shops()]
+            manifest["keys"] = sealed_keys(
+                folder.keys, passphrase, before.manifest if before is not None else None, random
+            )
+            writer.finish(manifest)
+        except BaseException:
+            writer.abandon()
+            raise
+    return BackupReport(
+        manifest["made_at_ms"],
+        1 if is_anew or before is None else before.backups + 1,
+        is_anew,
+        writer.written_bytes,
+        path.stat().st_size,
+        before.torn_bytes if before is not None else 0,
+        manifest["keys"] is not None,
+        shops_held(manifest),
+    )
+
+
+def shops_held(manifest: Manifest) -> tuple[ShopHeld, ...]:
+    """What a backup says that it holds."""
+    return tuple(
+        ShopHeld(
+            shop["shop"],
+            shop["name"],
+            shop["log"],
+            shop["log_end"],
+            tuple(DeviceHeld(*device) for device in shop["devices"]),
+        )
+        for shop in manifest["shops"]
+    )
+
+
+def open_database(path: Path, application_id: int, migrations: tuple[str, ...]) -> Database:
+    """A database of a relay that is there, to be read beside whoever writes it."""
+    return Database(
+        str(path),
+        read_only=True,
+        create=False,
+        busy_timeout_s=BUSY_TIMEOUT_S,
+        application_id=application_id,
+        migrations=migrations,
+    )
+
+
+def tables_of(database: Database) -> dict[str, tuple[list[str], list[str]]]:
+    """By table, its columns, and those that its rows are ordered by."""
+    names = database.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    found = {}
+    for (name,) in sorted(names):
+        columns = database.rows("SELECT name, pk FROM pragma_table_info(?) ORDER BY cid", (name,))
+        key = [column for column, place in sorted(columns, key=lambda row: row[1]) if place]
+        found[name] = ([column for column, _ in columns], key or ["rowid"])
+    return found
+
+
+def _open_access(folder: DataFolder) -> Database:
+    return open_database(folder.access, APPLICATION_ID, MIGRATIONS)
+
+
+def _relay_of(folder: DataFolder, random: RandomBytes) -> bytes | None:
+    keys = KeyFolder(folder.keys, random)
+    return relay_device_id(keys.relay_key().public) if keys.has_relay_key() else None
+
+
+def _refuse_another_relay(before: BackupFile | None, relay: bytes | None) -> None:
+    if before is None or before.manifest is None:
+        return
+    if "shop" in before.manifest:
+        raise SetupError(f"{before.path} is the export of a shop", hint="name another file")
+    other = before.manifest["relay"]
+    if other is not None and relay is not None and other != relay:
+        raise SetupError(
+            f"{before.path} is the backup of another relay, {other.hex()}",
+            hint="give each relay a file of its own",
+        )
+
+
+def _is_wasteful(before: BackupFile) -> bool:
+    """Whether a file is better written anew: damaged, without a whole backup, or full of what is past."""
+    if before.manifest is None or before.is_damaged:
+        return True
+    live = sum(before.pieces[digest].size for digest in set(named_pieces(before.manifest)))
+    waste = before.whole_bytes - len(MAGIC) - live
+    return waste > max(WASTE_BYTES_MIN, live)
+
+
+def _take(database: Database, writer: BackupWriter) -> dict[str, Any]:
+    version = database.row("PRAGMA user_version") or (0,)
+    tables = {}
+    for name, (columns, key) in tables_of(database).items():
+        order = ", ".join(key)
+        sql = f"SELECT {', '.join(columns)} FROM {name} ORDER BY {order}"  # noqa: S608
+        ends = [columns.index(column) for column in key if column in columns]
+        rows = 0
+        digests = []
+        for piece, count in _pieces(database.each(sql), ends):
+            digests.append(writer.add(piece))
+            rows += count
+        tables[name] = {"columns": columns, "rows": rows, "pieces": digests}
+    return {"version": version[0], "tables": tables}
+
+
+def _pieces(rows: Iterator[tuple[Any, ...]], key: list[int]) -> Iterator[tuple[bytes, int]]:
+    """Rows put together, with their number. Where a piece ends follows from the keys of its rows."""
+    packed: list[bytes] = []
+    size = 0
+    for row in rows:
+        packed.append(msgpack.packb(row))
+        size += len(packed[-1])
+        mark = zlib.crc32(msgpack.packb([row[place] for place in key] if key else row))
+        if size >= PIECE_BYTES or mark % PIECE_ROWS == 0:
+            yield b"".join(packed), len(packed)
+            packed, size = [], 0
+    if packed:
+        yield b"".join(packed), len(packed)
+
+
+def _held(log: ShopLog) -> dict[str, Any]:
+    complete: dict[bytes, CompleteTo] = {}
+    directory = Directory(log.shop)
+    # A damaged record is a reason to have a backup, not to have none; `verify` names it.
+    with suppress(CrdtsyncError):
+        directory = OwnerChain.read(log).directory
+        complete = complete_to(log)
+    devices = []
+    for certificate in machines_of(directory):
+        up_to = complete.get(certificate.device)
+        devices.append(
+            [certificate.name, up_to.number if up_to else None, up_to.at_ms if up_to else None],
+        )
+    return {
+        "shop": log.shop,
+        "name": directory.shop_name,
+        "log": log.log_id,
+        "log_end": log.end.seq,
+        "devices": devices,
+    }

@@ -1,0 +1,117 @@
+"""The rooms of the back office, and the back office as the relay starts and stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from crdtsync.errors import CrdtsyncError
+from crdtsync.runtime.clock import Clock, RandomBytes
+from crdtsync.runtime.syncing.tail import Growth
+from crdtsync_server.dashboard import guard
+from crdtsync_server.dashboard.house import House, Visit, static_files
+from crdtsync_server.dashboard.live import Live
+from crdtsync_server.dashboard.office import Office
+from crdtsync_server.dashboard.reception import Reception
+from crdtsync_server.dashboard.rooms import catalogue, imports, people, registers, sign_in, today
+from crdtsync_server.folder import DataFolder
+
+_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_LIVE = {"today": today.paint_now, "registers": registers.paint_now}
+
+
+class BackOffice:
+    """The back office of one relay."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        clock: Clock,
+        random: RandomBytes,
+        *,
+        failed: Callable[[CrdtsyncError], None],
+        wrote: Callable[[], None],
+    ) -> None:
+        """Nothing is opened yet. See ``Office``."""
+        self.office = Office(folder, clock, random, failed=failed, wrote=wrote)
+        self._reception = Reception(folder, clock, random)
+        self._live = Live(dict(_LIVE), moves_alone=frozenset({"registers", "today"}))
+        self.office.listeners = self._live
+        self.house = House(self.office, self._reception, self._live, random)
+
+    def start(self) -> None:
+        """Begin. On the event loop; returns at once."""
+        self.office.start()
+
+    def met(self, log_id: bytes, device: bytes) -> None:
+        """A device has connected, whose log has that id."""
+        self.office.met(log_id, device)
+
+    def came(self, growths: list[Growth]) -> None:
+        """What a commit brought. Returns at once."""
+        for growth in growths:
+            self.office.came(growth)
+
+    def look_for_others(self, newest: Mapping[bytes, int]) -> None:
+        """What other processes wrote."""
+        self.office.look_for_others(newest)
+
+    def close(self) -> None:
+        """End the streams of open pages; they come back by themselves."""
+        self._live.close()
+
+    async def stop(self) -> None:
+        """Finish what is under way, then let go of the files."""
+        self._live.close()
+        await self.office.stop()
+        await self._reception.stop()
+
+    def routes(self) -> list[Route]:
+        """Every page."""
+        house = self.house
+        return [
+            Route("/static/{mark}/{name}", _static),
+            Route("/live/{room}", house.page(_events)),
+            *sign_in.routes(house),
+            *today.routes(house),
+            *registers.routes(house),
+            *imports.routes(house),
+            *catalogue.routes(house),
+            *people.routes(house),
+        ]
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    found = static_files().get(name)
+    if found is None or found[1] != request.path_params["mark"]:
+        return guard.with_headers(Response(status_code=404))
+    headers = {"cache-control": "public, max-age=31536000, immutable"}
+    media_type = _TYPES[name.rpartition(".")[2]]
+    return guard.with_headers(Response(found[0], media_type=media_type, headers=headers))
+
+
+async def _events(visit: Visit) -> Response:
+    """The stream of a live room."""
+    room, session, live = visit.request.path_params["room"], visit.session, visit.house.live
+    if room not in _LIVE or session is None:
+        raise HTTPException(404)
+    language, shop = visit.words.name, visit.account.shop
+    listener = live.join(shop, room, language, session.id)
+    if listener is None:
+        raise HTTPException(503, headers={"retry-after": "5"})
+    try:
+        first = await visit.ask(lambda office: live.paint(office, room, language))
+    except BaseException:
+        live.leave(listener)
+        raise
+    cookie = guard.cookie(visit.request, guard.SESSION_COOKIE)
+    return StreamingResponse(
+        live.events(listener, first, lambda: visit.house.reception.session(cookie)),
+        media_type="text/event-stream",
+        headers={"x-accel-buffering": "no"},
+    )

@@ -1,0 +1,148 @@
+"""Registers: of each, what is safe and what is not; pairing one more, and cutting one off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import segno
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crdtsync.errors import SetupError
+from crdtsync_server.dashboard.house import House, Visit, paint
+from crdtsync_server.dashboard.shop import OfficeShop
+from crdtsync_server.dashboard.words import words_in
+from crdtsync_server.shops.devices import DeviceState, device_states
+from crdtsync_server.shops.pairing import IssuedCode
+from crdtsync_server.shops.registers import advice_about, currency_of
+
+PATH = "/registers"
+ROLES = ("register", "backoffice", "display")
+REASON_CHARACTERS_MAX = 120
+
+
+def routes(house: House) -> list[Route]:
+    """The pages of this room."""
+    return [
+        Route(PATH, house.page(_registers)),
+        Route(f"{PATH}/pair", house.page(_pair, owner=True), methods=["GET", "POST"]),
+        Route(f"{PATH}/{{device}}", house.page(_register)),
+        Route(f"{PATH}/{{device}}/revoke", house.page(_revoke, owner=True), methods=["POST"]),
+    ]
+
+
+async def _registers(visit: Visit) -> Response:
+    return visit.render("registers.html", **await visit.ask(_facts))
+
+
+def paint_now(shop: OfficeShop, language: str) -> str:
+    """What moves on the page."""
+    return paint("registers_now.html", words_in(language), **_facts(shop))
+
+
+def _facts(shop: OfficeShop) -> dict[str, Any]:
+    now_ms = shop.clock.now_ms()
+    states = device_states(shop.log, is_served=True)
+    apart = shop.log.apart()
+    return {
+        "devices": [(state, advice_about(state, now_ms)) for state in states if not state.revoked],
+        "revoked": [state for state in states if state.revoked],
+        "now_ms": now_ms,
+        "currency": currency_of(shop.log),
+        "offset_min": shop.clock.utc_offset_min(now_ms),
+        "open_codes": shop.access.codes.count_open(shop.log.shop),
+        "apart_held": sum(one.held for one in apart),
+        "apart_refused": sum(not one.held and one.code != "damaged" for one in apart),
+        "apart_damaged": sum(one.code == "damaged" for one in apart),
+        "end": shop.log.end.seq,
+    }
+
+
+async def _register(visit: Visit) -> Response:
+    return await _show(visit, problem="")
+
+
+async def _show(visit: Visit, *, problem: str) -> Response:
+    device = _device(visit)
+
+    def look(shop: OfficeShop) -> tuple[DeviceState, dict[str, Any]]:
+        return _state(shop, device), _facts(shop)
+
+    state, facts = await visit.ask(look)
+    advice = advice_about(state, facts["now_ms"])
+    return visit.render(
+        "register.html",
+        status=409 if problem else 200,
+        state=state,
+        advice=advice,
+        token=await visit.form_token(),
+        problem=problem,
+        **facts,
+    )
+
+
+async def _revoke(visit: Visit) -> Response:
+    device = _device(visit)
+    form = await visit.form()
+    if form.text("sure") != "yes":
+        return visit.go(f"{PATH}/{device.hex()}")
+    reason = " ".join(form.text("reason").split())[:REASON_CHARACTERS_MAX]
+    said = f"{visit.account.name}: {reason}" if reason else visit.account.name
+
+    def revoke(shop: OfficeShop) -> None:
+        _state(shop, device)
+        shop.access.revoke(shop.store, shop.log.shop, device, said)
+        shop.wrote()
+
+    try:
+        await visit.change(revoke)
+    except SetupError:
+        problem = visit.words.say(
+            "The owner's key of this shop is kept elsewhere: whoever has it can cut devices off."
+        )
+        return await _show(visit, problem=problem)
+    return visit.go(f"{PATH}/{device.hex()}")
+
+
+async def _pair(visit: Visit) -> Response:
+    issued, qr = None, ""
+    if visit.request.method == "POST":
+        form = await visit.form()
+        role = form.text("role")
+        if role not in ROLES:
+            raise HTTPException(400)
+
+        def issue(shop: OfficeShop) -> IssuedCode:
+            return shop.access.issue_code(shop.log.shop, role)
+
+        issued = await visit.change(issue)
+        qr = segno.make(issued.code.format(), micro=False, error="m").svg_inline(
+            border=2, omitsize=True, svgclass="qr", lineclass="qr-line"
+        )
+    request = visit.request
+    scheme = "wss" if request.url.scheme == "https" else "ws"
+    now_ms = visit.house.office.clock.now_ms()
+    return visit.render(
+        "pair.html",
+        token=await visit.form_token(),
+        issued=issued,
+        qr=qr,
+        address=f"{scheme}://{request.url.netloc}",
+        offset_min=visit.house.office.clock.utc_offset_min(now_ms),
+    )
+
+
+def _device(visit: Visit) -> bytes:
+    try:
+        return bytes.fromhex(visit.request.path_params["device"])
+    except ValueError:
+        raise HTTPException(404) from None
+
+
+def _state(shop: OfficeShop, device: bytes) -> DeviceState:
+    """The device, if it is one of this shop. Raises 404."""
+    for state in device_states(shop.log, is_served=True):
+        if state.certificate.device == device:
+            return state
+    raise HTTPException(404)

@@ -1,0 +1,1 @@
+"""Serving: sockets, TLS, the door, health, metrics, logs."""

@@ -1,0 +1,1 @@
+"""The shops of a relay: their owners, their devices, what each may."""

@@ -1,0 +1,38 @@
+"""Registers of a shop whose data was put back from an old copy, or copied: as the relay's log tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from crdtsync.ids import ENTRY
+from crdtsync.model.certificate import Directory
+from crdtsync.model.entry import read_entry
+from crdtsync.runtime.belonging.copies import Copied, CopiedTold, copied_registers, copied_says, follows_of
+from crdtsync.storage.log import ShopLog
+
+FOLLOWS: Final = b'"follows":{'
+"""Where an entry may say that its chain goes on where a register left another one."""
+
+
+def copied_in(log: ShopLog, directory: Directory) -> list[CopiedTold]:
+    """All that must be enrolled again, the one found out first first. O(chains). Raises ``StorageError``."""
+    told = []
+    for one in copied_registers(log):
+        certificate = directory.certificate(one.device)
+        if not directory.is_revoked(one.device):
+            name = certificate.name if certificate is not None else one.device.hex()[:8]
+            told.append(copied_says(name, one, is_own=False))
+    return told
+
+
+def newly_copied(log: ShopLog, records: Iterable[bytes]) -> list[Copied]:
+    """The registers that say with these records that they were put back or copied. O(records), and O(chains)
+    only where a chain begins so: a device may write what looks like it into each of its sales. Raises
+    ``StorageError``.
+    """
+    entries = [read_entry(record[1:]) for record in records if record[:1] == ENTRY and FOLLOWS in record]
+    begun = {
+        entry.facts.chain for entry in entries if entry.kind == "register" and follows_of(entry) is not None
+    }
+    return [one for one in copied_registers(log) if one.goes_on in begun] if begun else []

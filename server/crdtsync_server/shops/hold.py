@@ -1,0 +1,165 @@
+"""The hold: entries that are kept apart until a certificate comes, or a person decides.
+
+What a revoked device made beyond the heads that were known is a person's to decide. Whoever approves says so
+with the owner's key (``model.approval``), and all replicas admit exactly these entries. Nothing here is ever
+deleted: what nobody approves stays.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from crdtsync.errors import InvalidName, RecordError
+from crdtsync.ids import ENTRY
+from crdtsync.model.admission import signature_holds
+from crdtsync.model.certificate import Directory
+from crdtsync.model.entry import Entry, read_entry
+from crdtsync.runtime.register.status import Pending
+from crdtsync.storage.log import Apart, ShopLog, Store
+from crdtsync_server.shops.access import Access, is_called
+from crdtsync_server.shops.owner import OwnerChain
+
+LINK_CHARACTERS_MIN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class OnHold:
+    """One entry on hold. ``is_signed``: its device signed it, as far as certificates tell. ``came_ms``: when
+    it came here.
+    """
+
+    entry: Entry
+    code: str
+    reason: str
+    is_signed: bool
+    came_ms: int
+
+    @property
+    def can_be_approved(self) -> bool:
+        """Whether it waits for a person, not for a certificate or for room, and is what its device signed."""
+        return self.code == "revoked" and self.is_signed
+
+    @property
+    def number(self) -> str | None:
+        """Of a ticket its number, if it is one that can be shown."""
+        number = self.entry.body.get("num")
+        return number if isinstance(number, str) and number.isprintable() else None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceHold:
+    """What one device has on hold, in the order of its chain. ``name`` is None where no certificate says it.
+    ``pending``: the tickets, and what they come to.
+    """
+
+    device: bytes
+    name: str | None
+    is_revoked: bool
+    entries: tuple[OnHold, ...]
+    pending: Pending
+
+    @property
+    def approvable(self) -> int:
+        """How many of the entries a person may approve."""
+        return len(self.approvable_links)
+
+    @property
+    def approvable_links(self) -> list[bytes]:
+        """The links of these."""
+        return [one.entry.link for one in self.entries if one.can_be_approved]
+
+
+def on_hold(log: ShopLog) -> list[DeviceHold]:
+    """Everything that is on hold in a shop, by device. O(what is on hold): signatures are verified."""
+    directory = OwnerChain.read(log).directory
+    by_device: dict[bytes, list[OnHold]] = defaultdict(list)
+    for apart in log.apart():
+        found = _read(apart, directory)
+        if found is not None:
+            by_device[found.entry.author].append(found)
+    return [_device(device, found, directory) for device, found in sorted(by_device.items())]
+
+
+def find_hold(holds: Sequence[DeviceHold], text: str) -> DeviceHold:
+    """What is on hold of the device of that id or name. Raises ``InvalidName`` where that is nothing, or of
+    several devices.
+    """
+    found = [hold for hold in holds if is_called(text, hold.device, hold.name)]
+    if len(found) != 1:
+        raise InvalidName(
+            f"{len(found) or 'no'} devices called {text!r} have something on hold",
+            hint="`crdtsync-relay hold list SHOP` shows names and ids",
+        )
+    return found[0]
+
+
+def find_entries(holds: Sequence[DeviceHold], texts: Iterable[str]) -> list[OnHold]:
+    """The entries whose links or ticket numbers these are (of a link its beginning will do). Raises
+    ``InvalidName`` where one is none of those on hold, or of several.
+    """
+    entries = [one for hold in holds for one in hold.entries]
+    chosen: dict[bytes, OnHold] = {}
+    for text in texts:
+        wanted = text.strip()
+        found = [
+            one
+            for one in entries
+            if one.number == wanted
+            or (len(wanted) >= LINK_CHARACTERS_MIN and one.entry.link.hex().startswith(wanted.lower()))
+        ]
+        if len(found) != 1:
+            raise InvalidName(
+                f"{text!r} names {len(found) or 'no'} entries on hold",
+                hint="`crdtsync-relay hold show SHOP DEVICE` shows their links",
+            )
+        chosen[found[0].entry.link] = found[0]
+    return list(chosen.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What an approval has let in, and what of it a person could not approve."""
+
+    admitted: Pending
+    links: tuple[bytes, ...]
+    left: tuple[OnHold, ...]
+
+
+def approve(access: Access, store: Store, shop: bytes, entries: Sequence[OnHold], reason: str) -> Approved:
+    """Let in these entries; see ``Access.approve``. Those that wait for something else than a person, or that
+    their device did not sign, are left. Durable on return.
+    """
+    links: dict[bytes, list[bytes]] = defaultdict(list)
+    for one in entries:
+        if one.can_be_approved:
+            links[one.entry.author].append(one.entry.link)
+    admitted = set(access.approve(store, shop, links, reason)) if links else set()
+    pending = Pending()
+    for one in entries:
+        if one.entry.link in admitted:
+            pending.add(one.entry.body)
+    left = tuple(one for one in entries if not one.can_be_approved)
+    return Approved(pending, tuple(sorted(admitted)), left)
+
+
+def _read(apart: Apart, directory: Directory) -> OnHold | None:
+    if not apart.held or apart.record[:1] != ENTRY:
+        return None
+    try:
+        entry = read_entry(apart.record[1:])
+    except RecordError:  # Held by another version of this program, which could read more.
+        return None
+    is_signed = signature_holds(entry, directory)
+    return OnHold(entry, apart.code, apart.reason, is_signed, apart.at_ms)
+
+
+def _device(device: bytes, entries: list[OnHold], directory: Directory) -> DeviceHold:
+    certificate = directory.certificate(device)
+    pending = Pending()
+    for one in entries:
+        pending.add(one.entry.body)
+    in_order = sorted(entries, key=lambda one: (one.entry.facts.chain, one.entry.facts.n, one.entry.link))
+    name = certificate.name if certificate else None
+    return DeviceHold(device, name, directory.is_revoked(device), tuple(in_order), pending)
