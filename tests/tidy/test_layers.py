@@ -13,10 +13,11 @@ EFFECTS = {"asyncio", "socket", "sqlite3", "apsw", "time", "random", "secrets", 
 
 PURE = ("crdtsync/model", "crdtsync/protocol", "crdtsync/ids.py", "crdtsync/errors.py")
 UPWARDS = {
-    "crdtsync/model": ("protocol", "storage", "runtime", "cli", "testing"),
-    "crdtsync/protocol": ("model", "storage", "runtime", "cli", "testing"),
-    "crdtsync/storage": ("model", "protocol", "runtime", "cli", "testing"),
-    "crdtsync/runtime": ("cli", "testing"),
+    "crdtsync/model": ("protocol", "storage", "runtime", "web", "till", "cli", "testing"),
+    "crdtsync/protocol": ("model", "storage", "runtime", "web", "till", "cli", "testing"),
+    "crdtsync/storage": ("model", "protocol", "runtime", "web", "till", "cli", "testing"),
+    "crdtsync/runtime": ("web", "till", "cli", "testing"),
+    "crdtsync/web": ("model", "protocol", "storage", "runtime", "till", "cli", "testing"),
     "crdtsync/cli": ("testing",),
 }
 

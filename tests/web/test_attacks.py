@@ -8,7 +8,7 @@ import re
 import httpx
 import pytest
 
-from crdtsync_server.dashboard.guard import FORM_BYTES_MAX
+from crdtsync.web.guard import FORM_BYTES_MAX
 from crdtsync_server.dashboard.rooms.catalogue import safe_cell
 from tests.web.conftest import PASSWORD, Visitor
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from crdtsync_server.dashboard.house import static_files
+from crdtsync_server.dashboard.house import static
 
 ROOT = Path(__file__).parents[2]
-DASHBOARD = ROOT / "server/crdtsync_server/dashboard"
+PACKAGES = {
+    "crdtsync/web": ROOT / "crdtsync/web",
+    "crdtsync_server/dashboard": ROOT / "server/crdtsync_server/dashboard",
+}
 
 
 @pytest.mark.slow
@@ -20,9 +23,10 @@ def test_templates_static_files_and_words_are_in_the_wheel(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     shipped = set(zipfile.ZipFile(wheel).namelist())
     needed = {
-        f"crdtsync_server/dashboard/{path.relative_to(DASHBOARD)}"
+        f"{name}/{path.relative_to(package)}"
+        for name, package in PACKAGES.items()
         for folder in ("templates", "static", "locale")
-        for path in (DASHBOARD / folder).rglob("*")
+        for path in (package / folder).rglob("*")
         if path.is_file()
     }
     assert any(name.endswith(".mo") for name in needed)
@@ -30,6 +34,6 @@ def test_templates_static_files_and_words_are_in_the_wheel(tmp_path):
 
 
 def test_whose_a_file_is_and_of_which_version_is_told():
-    told = (DASHBOARD / "static/LICENSES.txt").read_text()
-    ours = {"office.css", "office.js", "mark.svg"}
-    assert [name for name in static_files().keys() - ours if name not in told] == []
+    told = (PACKAGES["crdtsync/web"] / "static/LICENSES.txt").read_text()
+    ours = {"base.css", "office.css", "office.js", "mark.svg"}
+    assert [name for name in static.files.keys() - ours if name not in told] == []

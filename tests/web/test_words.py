@@ -1,37 +1,41 @@
 """Everything that a person reads is there in French and in English."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-import crdtsync_server.dashboard as dashboard
-from crdtsync_server.dashboard import gather_words
-from crdtsync_server.dashboard.words import choose, words_in
+from crdtsync.web import sentences
+from crdtsync.web.words import choose
+from crdtsync_server.dashboard.gather_words import SENTENCES as OFFICE
+from crdtsync_server.dashboard.words import words_in
 
-FOLDER = Path(dashboard.__file__).parent
-TEMPLATES = sorted((FOLDER / "templates").glob("*.html"))
+PROGRAMS = {"office": OFFICE}
+PROGRAM = pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+TEMPLATES = [path for one in PROGRAMS.values() for path in sorted((one.folder / "templates").glob("*.html"))]
 SAID_IN_BOTH = {"crdtsync", "cl", "s", "crdtsync join"}
 """What is the same in every language."""
 
 
-def test_every_sentence_has_its_french_one():
-    catalog = gather_words.up_to_date()
-    assert gather_words.without_translation(catalog) == []
-    assert len(catalog) > 200
+@PROGRAM
+def test_every_sentence_has_its_french_one(program):
+    catalog = program.up_to_date()
+    assert sentences.without_translation(catalog) == []
+    assert len(catalog) > 100
 
 
-def test_the_files_are_what_make_words_writes():
+@PROGRAM
+def test_the_files_are_what_make_words_writes(program):
     """Else a sentence that was changed would be read in English."""
-    catalog = gather_words.up_to_date()
-    assert gather_words.PO.read_bytes() == gather_words.written(catalog)
-    assert gather_words.PO.with_suffix(".mo").read_bytes() == gather_words.compiled(catalog)
+    catalog = program.up_to_date()
+    assert program.po.read_bytes() == sentences.written(catalog)
+    assert program.po.with_suffix(".mo").read_bytes() == sentences.compiled(catalog)
 
 
-def test_no_translation_has_other_values_than_its_sentence():
+@PROGRAM
+def test_no_translation_has_other_values_than_its_sentence(program):
     wrong = [
         message.id
-        for message in gather_words.french()
+        for message in program.french()
         for said in ([message.string] if isinstance(message.string, str) else message.string)
         if message.id
         and values_in(said) != values_in(message.id if isinstance(message.id, str) else message.id[1])
@@ -41,6 +45,10 @@ def test_no_translation_has_other_values_than_its_sentence():
 
 def values_in(text):
     return sorted(re.findall(r"%\((\w+)\)s", text))
+
+
+def test_sentences_in_folders_of_a_package_are_gathered():
+    assert "The two passwords are not the same." in OFFICE.gathered()
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)

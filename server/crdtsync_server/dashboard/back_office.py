@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from crdtsync.errors import CrdtsyncError
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.syncing.tail import Growth
-from crdtsync_server.dashboard import guard
-from crdtsync_server.dashboard.house import House, Visit, static_files
+from crdtsync.web import guard
+from crdtsync_server.dashboard.house import House, Visit, static
 from crdtsync_server.dashboard.live import Live
 from crdtsync_server.dashboard.office import Office
 from crdtsync_server.dashboard.reception import Reception
 from crdtsync_server.dashboard.rooms import catalogue, imports, people, registers, sign_in, today
 from crdtsync_server.folder import DataFolder
 
-_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _LIVE = {"today": today.paint_now, "registers": registers.paint_now}
 
 
@@ -74,7 +72,7 @@ class BackOffice:
         """Every page."""
         house = self.house
         return [
-            Route("/static/{mark}/{name}", _static),
+            static.route(),
             Route("/live/{room}", house.page(_events)),
             *sign_in.routes(house),
             *today.routes(house),
@@ -83,16 +81,6 @@ class BackOffice:
             *catalogue.routes(house),
             *people.routes(house),
         ]
-
-
-async def _static(request: Request) -> Response:
-    name = request.path_params["name"]
-    found = static_files().get(name)
-    if found is None or found[1] != request.path_params["mark"]:
-        return guard.with_headers(Response(status_code=404))
-    headers = {"cache-control": "public, max-age=31536000, immutable"}
-    media_type = _TYPES[name.rpartition(".")[2]]
-    return guard.with_headers(Response(found[0], media_type=media_type, headers=headers))
 
 
 async def _events(visit: Visit) -> Response:

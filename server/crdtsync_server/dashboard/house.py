@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from importlib.resources import files
+from functools import cached_property
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from crdtsync.errors import StorageError, UnknownShop
 from crdtsync.runtime.clock import RandomBytes
-from crdtsync_server.dashboard import guard
+from crdtsync.web import guard
+from crdtsync.web.painting import Painter
 from crdtsync_server.dashboard.accounts import Account, new_token
 from crdtsync_server.dashboard.live import Live
 from crdtsync_server.dashboard.office import Office
 from crdtsync_server.dashboard.reception import Reception
 from crdtsync_server.dashboard.sessions import Session
 from crdtsync_server.dashboard.shop import OfficeShop
-from crdtsync_server.dashboard.words import LANGUAGES, LOCALES, N_, Words, choose, words_in
+from crdtsync_server.dashboard.words import N_, Words, choose, words_in
 from crdtsync_server.serving.logs import get_logger
 
 T = TypeVar("T")
@@ -203,54 +201,10 @@ def _room(request: Request) -> str:
     return request.url.path.split("/")[1]
 
 
-def paint(template: str, words: Words, **facts: Any) -> str:
-    """A template with its facts, in a language."""
-    return (
-        _environment(words.name)
-        .get_template(template)
-        .render(words=words, rooms=ROOMS, languages=LANGUAGES, static=static_address, **facts)
-    )
+_PAINTER: Final = Painter("crdtsync_server.dashboard", words_in, rooms=ROOMS)
 
+static = _PAINTER.static
+"""The files that pages load."""
 
-@lru_cache(maxsize=len(LOCALES))
-def _environment(language: str) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("crdtsync_server.dashboard"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    words = words_in(language)
-    environment.install_gettext_translations(words.translations, newstyle=True)  # type: ignore[attr-defined]
-    environment.filters |= {
-        "money": words.money,
-        "number": words.number,
-        "hundredths": words.hundredths,
-        "rate": words.rate,
-        "day": words.day,
-        "time": words.time,
-        "moment": words.moment,
-        "span": words.span,
-        "hour": words.hour,
-        "change": words.change,
-    }
-    return environment
-
-
-@lru_cache(maxsize=1)
-def static_files() -> dict[str, tuple[bytes, str]]:
-    """The files that pages load, by name, with a name for their content. They are all that is served."""
-    folder = files("crdtsync_server.dashboard") / "static"
-    found = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
-    return {
-        name: (data, hashlib.sha256(data).hexdigest()[:12])
-        for name, data in found.items()
-        if name.rpartition(".")[2] in ("css", "js", "svg")
-    }
-
-
-def static_address(name: str) -> str:
-    """Where a page finds a file; another address for other content, so that it can be kept for ever."""
-    return f"/static/{static_files()[name][1]}/{name}"
+paint = _PAINTER.paint
+"""A template with its facts, in a language."""

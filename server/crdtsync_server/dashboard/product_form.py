@@ -21,7 +21,7 @@ from crdtsync.model.product import (
 )
 from crdtsync.model.product_columns import read_cell
 from crdtsync.storage.view_queries import ProductRow
-from crdtsync_server.dashboard.guard import Form
+from crdtsync.web.guard import Form
 from crdtsync_server.dashboard.shop import fields_of
 from crdtsync_server.dashboard.words import N_, Words
 

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from crdtsync.errors import AccessDenied, InvalidImport, SetupError
 from crdtsync.model.product_import import FILE_BYTES_MAX, read_file
 from crdtsync.runtime.register.products import ImportReport
-from crdtsync_server.dashboard import guard
+from crdtsync.web import guard
 from crdtsync_server.dashboard.house import House, Visit
 from crdtsync_server.dashboard.product_form import PROBLEMS, TITLES
 from crdtsync_server.dashboard.shop import OfficeShop

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from crdtsync.errors import TooManyAttempts
-from crdtsync_server.dashboard import guard
+from crdtsync.web import guard
 from crdtsync_server.dashboard.accounts import PASSWORD_CHARACTERS_MIN, password_problem
 from crdtsync_server.dashboard.house import HOME, SIGN_IN, House, Visit
 from crdtsync_server.dashboard.sessions import LIFE_MS
