@@ -3,7 +3,8 @@
 ``relay.key`` proves to devices that this is the relay that their pairing code named. ``<shop>.owner`` signs
 the shop's certificates; while it lies here, whoever runs the relay can enrol devices in that shop. After a
 rotation the present one is the one with the highest number, ``<shop>.2.owner``; ``<shop>.next-owner`` is
-prepared and not in use yet. ``<shop>.office`` is the key of the device as which the back office writes.
+prepared and not in use yet. ``<shop>.office`` is the key of the device as which the back office writes; since
+a restore was noticed it is ``<shop>.<generation>.office`` (see ``backups.restored``).
 """
 
 from __future__ import annotations
@@ -58,9 +59,12 @@ class KeyFolder:
         [*_, newest] = self._owner_paths(shop) or [self._owner_path(shop)]
         return PrivateKey.from_bytes(_read(newest, f"the owner key of shop {shop.hex()}"))
 
-    def office_key(self, shop: bytes) -> PrivateKey:
-        """The key of a shop's back office; made, durably, the first time. Raises ``StorageError``."""
-        path = self.folder / f"{shop.hex()}{OFFICE_SUFFIX}"
+    def office_key(self, shop: bytes, generation: str = "") -> PrivateKey:
+        """The key of a shop's back office since the restore that began ``generation``; made, durably, the
+        first time. Raises ``StorageError``.
+        """
+        since = f".{generation}" if generation else ""
+        path = self.folder / f"{shop.hex()}{since}{OFFICE_SUFFIX}"
         return self._made_once(path, "the key of the back office")
 
     def has_owner_key(self, shop: bytes) -> bool:

@@ -24,6 +24,7 @@ from crdtsync_server.folder import DataFolder
 from crdtsync_server.local import LocalRelay
 from crdtsync_server.open import opened
 from crdtsync_server.shops import contacts
+from crdtsync_server.shops.office_chain import enrol_office
 from tests.integration.conftest import wait_until
 
 DAY_MS = 86_400_000
@@ -192,7 +193,7 @@ def test_registers_that_were_not_heard_of_and_clocks_that_are_wrong_are_named(ti
 @pytest.mark.slow
 def test_after_a_restore_was_noticed_registers_that_are_not_back_are_named_and_no_back_office(till, folder):
     with opened(folder) as (access, store):
-        access.enrol_office(store, till.identity.shop)
+        enrol_office(access, store, till.identity.shop)
         access.begin_generation(store, till.identity.shop)
     copies = findings(folder)["copies"]
     assert copies["state"] == "notice"

@@ -32,6 +32,7 @@ from crdtsync_server.database import APPLICATION_ID, open_access_database
 from crdtsync_server.database import MIGRATIONS as ACCESS_MIGRATIONS
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import opened
+from crdtsync_server.shops.office_chain import enrol_office
 from tests.integration.conftest import wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/storage-format.md").read_text()
@@ -267,7 +268,7 @@ def test_runs_are_laid_out_as_told(log, store):
 def test_every_file_of_a_folder_is_told_and_no_other(tmp_path):
     with opened(tmp_path / "relay", create=True) as (access, store):
         cave = access.create_shop(store, "Cave").id
-        access.enrol_office(store, cave)
+        enrol_office(access, store, cave)
     books = Books(DataFolder(tmp_path / "relay"), SystemClock(), system_random)
     books.accounts.create(cave, "Marie", "owner")
     views = tmp_path / f"relay/office/{cave.hex()}.sqlite-shm"

@@ -6,13 +6,19 @@ from contextlib import closing
 
 import pytest
 
-from crdtsync.errors import StorageError
+from crdtsync.errors import InvalidSale, StorageError
+from crdtsync.model.movement import Moved, build_move
+from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.dashboard import office as office_module
 from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase
 from crdtsync_server.dashboard.live import Live
+from crdtsync_server.dashboard.office import Office
 from crdtsync_server.dashboard.shop import OfficeShop
+from crdtsync_server.shops.devices import device_states
 from tests.web.conftest import wait_until
+
+DELIVERY = build_move([Moved("CM-19", 12_000, "delivery", "BL 4711")])
 
 
 @pytest.fixture
@@ -246,3 +252,38 @@ def test_a_page_that_fails_stops_neither_others_nor_the_filing(selling, monkeypa
     selling.till.sell(["CM-19"], ["card"])
     selling.till.sync(30)
     wait_until(lambda: marie.shown("turnover") == "€37.00")
+
+
+async def test_a_delivery_recorded_at_the_desk_is_stock_on_a_till(selling):
+    """The office's thread, as pages ask it: beside a relay that serves, which notices what was written."""
+    office = Office(selling.data, SystemClock(), system_random)
+    office.start()
+    try:
+        written = await office.record(selling.id, "move", DELIVERY, by="M1", request_id="form 1")
+        again = await office.record(selling.id, "move", DELIVERY, by="M1", request_id="form 1")
+        shown = await office.ask(selling.id, lambda shop: shop.queries.moved("CM-19"))
+        with pytest.raises(InvalidSale):
+            await office.record(selling.id, "sale", {"lines": []}, by="M1")
+    finally:
+        await office.stop()
+    assert (written.entry.facts.n, again.entry.link) == (2, written.entry.link)
+    assert shown == 11_000
+    selling.till.sync(30)
+    assert selling.till.stock.level("CM-19").quantity == 11_000
+    assert selling.till.verify().findings == ()
+    assert [one.says for one in selling.till.status().copied] == []
+
+
+async def test_the_desk_is_no_machine_of_the_shop(selling):
+    office = Office(selling.data, SystemClock(), system_random)
+    office.start()
+    try:
+        await office.record(selling.id, "move", DELIVERY, by="M1")
+    finally:
+        await office.stop()
+    assert [
+        one.certificate.name for one in device_states(selling.store.shop(selling.id), is_served=True)
+    ] == ["Caisse 1"]
+    selling.till.sync(30)
+    status = selling.till.status()
+    assert (status.state, status.concerns) == ("synced", ())

@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 
 from crdtsync.errors import CrdtsyncError, DamagedStore, UnknownShop
 from crdtsync.runtime.clock import Clock, RandomBytes
+from crdtsync.runtime.committing.writer import Payload, Written
 from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.storage.log import Store
 from crdtsync.storage.sqlite import SqliteStore
@@ -160,6 +161,20 @@ class Office:
             self._jobs.append(job)
             self._signal.notify()
         return await asyncio.wrap_future(future)
+
+    async def record(
+        self, shop: bytes, kind: str, payload: Payload, *, by: str, request_id: str | None = None
+    ) -> Written:
+        """Make an entry in the chain of a shop's back office: ``move`` (``model.movement.build_move``),
+        ``count`` (``build_count``, with the ``cut`` of ``OfficeChain.cut``) or ``print``. ``by``: a pseudonym
+        of who does it. It is on the relay's disk on return, signed and numbered; the same ``request_id``
+        gives the same entry. Raises as ``OfficeChain.record``, and ``UnknownShop``.
+        """
+        written = await self.ask(
+            shop, lambda one: one.record(kind, payload, by=by, request_id=request_id), by=by
+        )
+        self.look_at(shop)
+        return written
 
     # -- on the thread ---------------------------------------------------------------------------------------
 

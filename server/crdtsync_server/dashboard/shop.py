@@ -20,6 +20,7 @@ from crdtsync.errors import DamagedStore, NotAStore, StoreTooNew
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.model.product import RULES
 from crdtsync.runtime.clock import Clock, RandomBytes
+from crdtsync.runtime.committing.writer import Payload, Session, Written
 from crdtsync.runtime.filing.catalogue import Catalogue
 from crdtsync.runtime.filing.day_views import DayViews
 from crdtsync.runtime.filing.views import ViewKeeper
@@ -32,6 +33,7 @@ from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatab
 from crdtsync_server.dashboard.history import Difference, Differences, differences_of
 from crdtsync_server.dashboard.search import ProductIndex
 from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.office_chain import OfficeChain, enrol_office
 
 
 class OfficeShop:
@@ -142,7 +144,7 @@ class OfficeShop:
         """The device as which the back office writes here; enrolled the first time. Raises ``SetupError``,
         ``AccessDenied``, ``StorageError``.
         """
-        return self.access.enrol_office(self.store, self.log.shop).device
+        return enrol_office(self.access, self.store, self.log.shop).device
 
     @property
     def author(self) -> str:
@@ -160,6 +162,28 @@ class OfficeShop:
     def wrote(self) -> None:
         """Something of the back office is in the relay's log, on disk."""
         self._wrote()
+
+    @cached_property
+    def chain(self) -> OfficeChain:
+        """The entries that the back office makes. Nothing is written before the first."""
+        return OfficeChain(self.access, self.store, self.log.shop, self.clock, self.random_bytes)
+
+    def record(
+        self,
+        kind: str,
+        payload: Payload | Callable[[Session], Payload],
+        *,
+        by: str,
+        request_id: str | None = None,
+    ) -> Written:
+        """Make an entry in the chain of the back office: a delivery, a loss, a count, a copy. Durable in the
+        relay's log on return; registers get it, and the views show it. As ``OfficeChain.record``.
+        """
+        written = self.chain.record(kind, payload, by=by, request_id=request_id)
+        self._wrote()
+        if not self.lags_far:
+            self.views.catch_up()
+        return written
 
 
 class _OfficeCatalogue(Catalogue):

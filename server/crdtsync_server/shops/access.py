@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crdtsync.errors import AccessDenied, InvalidName, PairingRefused, UnknownShop
+from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
 from crdtsync.ids import ID_BYTES, LINK_BYTES
 from crdtsync.model.approval import KIND as APPROVE
 from crdtsync.model.approval import LINKS_MAX, build_approve
@@ -27,17 +27,21 @@ from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.backups.restored import Place, begin_generation, generation_of
 from crdtsync_server.database import open_access_database
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.keys import KeyFolder, office_device_id, relay_device_id
+from crdtsync_server.keys import KeyFolder, relay_device_id
 from crdtsync_server.shops.moved import Moved
 from crdtsync_server.shops.owner import OwnerChain, heads_of, owner_item, owner_moment
 from crdtsync_server.shops.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
 from crdtsync_server.shops.replacing import REASON, lost_device, name_for, replaced
-from crdtsync_server.shops.series import next_series, series_for
-from crdtsync_server.shops.waiting import note_used, used_key, waiting, write_waiting
+from crdtsync_server.shops.series import series_for
+from crdtsync_server.shops.waiting import (
+    note_used,
+    promised_series,
+    used_key,
+    waiting,
+    write_waiting,
+)
 
 SHOP_NAME_CHARACTERS_MAX = 64
-
-OFFICE_NAME = "Back office"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,29 +227,6 @@ class Access:
             is_new=used is None,
         )
 
-    def enrol_office(self, store: Store, shop: bytes) -> Certificate:
-        """The certificate of the device as which this relay's back office writes into a shop; made the first
-        time, and again for a shop whose log was lost. Durable on return.
-
-        Raises ``SetupError`` when the owner's key is kept elsewhere, ``AccessDenied`` when it was revoked.
-        """
-        public, log = self.keys.office_key(shop).public, store.shop(shop)
-        device = office_device_id(public)
-        with store.transaction():
-            chain = OwnerChain.read(log)
-            known = chain.directory.certificate(device)
-            if chain.directory.is_revoked(device):
-                raise AccessDenied("the back office of this relay was revoked in this shop")
-            if known is not None:
-                return known
-            series = next_series(chain.series, generation_of(log))
-            certificate = Certificate(device, OFFICE_NAME, "backoffice", public, shop, series)
-            key = self.keys.owner_key(shop)
-            entry = chain.next_entry("certify", build_certify(certificate), key, self._clock)
-            log.append(owner_item(entry))
-        self._place.note_signed(shop, entry.facts.n)
-        return certificate
-
     def find_device(self, store: Store, shop: bytes, text: str) -> Certificate:
         """The device of a shop with that id or name. Raises ``InvalidName`` for none, and for several."""
         directory = OwnerChain.read(store.shop(shop)).directory
@@ -342,8 +323,7 @@ class Access:
                 raise PairingRefused("this pairing code was used already")
             if not known:
                 _refuse_second_chain(log, chain, request)
-                taken = frozenset(str(one["payload"].get("series")) for one in all_waiting)
-                certificate = _asked_for(log, chain, grant, request, taken)
+                certificate = _asked_for(log, chain, grant, request, promised_series(all_waiting))
                 one = {
                     "code": grant.code_id,
                     "device": request.device.hex(),

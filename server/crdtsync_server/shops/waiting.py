@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -31,3 +32,8 @@ def waiting(log: ShopLog) -> list[dict[str, Any]]:
 def write_waiting(log: ShopLog, rows: list[dict[str, Any]]) -> None:
     """Inside a transaction."""
     log.set_state(WAITING, orjson.dumps(rows) if rows else None)
+
+
+def promised_series(rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The series of those that wait for the owner's signature: nobody else may get them."""
+    return frozenset(one["payload"]["series"] for one in rows if "series" in one["payload"])

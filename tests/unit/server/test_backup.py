@@ -31,6 +31,7 @@ from crdtsync_server.backups.restore import read_restored, restore_from
 from crdtsync_server.backups.restored import generation_of
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import opened
+from crdtsync_server.shops.office_chain import enrol_office
 
 PASSPHRASE = b"correct horse battery staple"
 PEER = b"the-peer's-logid"
@@ -113,7 +114,7 @@ def test_a_relay_that_is_put_back_holds_everything(shop, path, tmp_path):
 
 def test_the_relays_own_back_office_is_no_device_that_could_have_more_than_the_backup(shop, path):
     with opened(shop.root) as (access, store):
-        access.enrol_office(store, shop.id)
+        enrol_office(access, store, shop.id)
     (held,) = shop.back_up(path).shops
     assert held.devices == ()
 

@@ -16,6 +16,7 @@ from crdtsync_server.backups.restore import RESTORED, Restored
 from crdtsync_server.backups.restored import begin_generation
 from crdtsync_server.open import opened
 from crdtsync_server.shops.contacts import Contact
+from crdtsync_server.shops.office_chain import enrol_office
 from crdtsync_server.shops.owner import OwnerChain, owner_item
 
 
@@ -157,7 +158,7 @@ def test_a_relay_that_was_put_back_twice_waits_for_its_registers_twice(cave):
 def test_the_back_office_is_no_register_that_did_not_come_back(cave):
     one, two = cave.tills
     with opened(cave.root) as (access, store):
-        access.enrol_office(store, cave.id)
+        enrol_office(access, store, cave.id)
     cave.put_back((one, 1500, 0), (two, 1500, 0))
     assert cave.log(untold) == []
 
