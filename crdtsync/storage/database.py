@@ -45,12 +45,17 @@ SALVAGE: Final = (
 )
 """What to do where the tables that records are found by are damaged: nothing less helps."""
 
+_REMOVED: Final = (
+    "stop this program, put back the file that was there, and start again: what was recorded before is in it"
+)
+
 _MORE_FILES: Final = "close other programs, or let this one open more files (`ulimit -n`), and try again"
 
 
 class Database:
-    """A connection to one file. ``generation`` changes whenever what was cached of the file may be old,
-    ``rollbacks`` when that is because changes of this connection were undone.
+    """A connection to one file, and to no other that comes in its place: once it is removed or replaced
+    nothing more is written, for nobody would find it. ``generation`` changes whenever what was cached of the
+    file may be old, ``rollbacks`` when that is because changes of this connection were undone.
 
     ``application_id`` and ``migrations`` say what sort of file it is: a store, unless told otherwise.
     """
@@ -76,6 +81,7 @@ class Database:
         self._deferred: dict[str, list[Values]] = {}
         self._deferred_failed = False
         self._version = -1
+        self._files: dict[str, tuple[int, int]] = {}
         self._busy_timeout_s = busy_timeout_s
         self._application_id = application_id
         self._migrations = migrations
@@ -90,6 +96,9 @@ class Database:
         try:
             with self._translated():
                 self._prepare()
+            if vfs is None and not read_only:
+                whole = os.path.abspath(path)  # Whoever opened it may change to another folder.
+                self._files = {name: file for name in (whole, whole + "-wal") if (file := _file_at(name))}
         except BaseException:
             self.close()
             raise
@@ -181,13 +190,20 @@ class Database:
     # -- transactions -----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Take the write lock. Raises ``StoreBusy``, ``ReadOnlyStore``."""
+        """Take the write lock. Raises ``StoreBusy``, ``ReadOnlyStore``, ``StorageError``."""
         if self.in_transaction:
             raise RuntimeError("a transaction is under way already")
         if self._depth:
             raise RuntimeError("a transaction cannot begin inside a read")
         if self.read_only:
             raise ReadOnlyStore(f"{self.path} was opened for reading only")
+        for name, file in self._files.items():
+            # Commits would go on succeeding, into a file without a name.
+            if _file_at(name) != file:
+                raise StorageError(
+                    f"{name} was removed or replaced while it was in use: nothing more is recorded",
+                    hint=_REMOVED,
+                )
         self.write("BEGIN IMMEDIATE")
         self.in_transaction = True
         try:
@@ -399,6 +415,15 @@ class Database:
             case apsw.SQLITE_IOERR_READ | apsw.SQLITE_IOERR_SHORT_READ | apsw.SQLITE_IOERR_CORRUPTFS:
                 return DamagedStore(f"the disk does not give {self.path} back: {error}", hint=SALVAGE)
         return StorageError(f"the disk did not do what {self.path} needs: {error}")
+
+
+def _file_at(name: str) -> tuple[int, int] | None:
+    """Which file has that name now, if one has."""
+    try:
+        found = os.stat(name)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _has_no_file_left() -> bool:

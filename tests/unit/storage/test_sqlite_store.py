@@ -119,6 +119,37 @@ def test_a_store_of_a_newer_version_is_left_alone(path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("what", ["", "-wal"])
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_once_its_file_is_removed_or_replaced_nothing_more_is_recorded(path, tmp_path, what, is_replaced):
+    """SQLite goes on and says that it committed, into a file that nobody finds again."""
+    store = SqliteStore(path)
+    with store.transaction():
+        store.shop(SHOP).append(MadeUpChain(2).entry())
+    file = path.with_name(path.name + what)
+    content = file.read_bytes()
+    file.unlink()
+    if is_replaced:
+        (tmp_path / "copy").write_bytes(content)
+        (tmp_path / "copy").rename(file)
+    with pytest.raises(StorageError, match="removed or replaced") as told, store.transaction():
+        store.shop(SHOP).append(MadeUpChain(3).entry())
+    assert "put back" in told.value.hint
+    assert store.shop(SHOP).end.seq == 3
+    store.close()
+
+
+def test_whoever_goes_to_another_folder_keeps_the_store(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    store = SqliteStore(path.name)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with store.transaction():
+        store.shop(SHOP).append(MadeUpChain(2).entry())
+    assert store.shop(SHOP).end.seq == 3
+    store.close()
+
+
 def open_with(path, *migrations, read_only=False):
     return database.Database(
         str(path),
