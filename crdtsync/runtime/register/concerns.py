@@ -10,6 +10,7 @@ from crdtsync.runtime.committing.signature_checks import bad_signatures
 from crdtsync.runtime.committing.writer import read_head
 from crdtsync.runtime.folder.identity import has_left
 from crdtsync.runtime.folder.replica import Replica
+from crdtsync.runtime.register.flags import day_flags
 from crdtsync.storage.log import Refusal, ShopLog
 from crdtsync.storage.view_queries import ChainRow, DeviceRow, FlagRow
 
@@ -130,7 +131,7 @@ def _series_concerns(replica: Replica) -> Iterable[str]:
 def _flag_concerns(replica: Replica, day: str) -> Iterable[str]:
     """Entries of the running day that cannot be so: shown while somebody can still do something about it."""
     by_device: dict[bytes, list[FlagRow]] = {}
-    for row in replica.queries.flags(day):
+    for row in day_flags(replica.log, replica.queries, day):
         by_device.setdefault(row.device, []).append(row)
     names = {device.device: device.name for device in replica.queries.devices()} if by_device else {}
     for device, rows in by_device.items():

@@ -18,6 +18,7 @@ from crdtsync.runtime.belonging.copies import left_chains
 from crdtsync.runtime.committing.writer import Payload, Session, read_head
 from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.register.closing import DayFlag, DayReport, Figures, RegisterDay, RegisterState
+from crdtsync.runtime.register.flags import day_flags
 from crdtsync.runtime.register.ticket import TicketVat
 from crdtsync.storage.view_queries import ChainRow, ClosingRow, DayRow, DeviceRow, ViewQueries
 
@@ -108,7 +109,7 @@ class Days:
             means={row.means: row.amount for row in queries.day_means(day)},
             flags=tuple(
                 DayFlag(row.device, row.n, row.link, row.number, row.code, row.detail or "it makes no sense")
-                for row in queries.flags(day)
+                for row in day_flags(self._replica.log, queries, day)
             ),
         )
 

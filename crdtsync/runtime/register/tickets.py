@@ -24,7 +24,8 @@ from crdtsync.storage.view_queries import ProductRow, TicketRow
 @dataclass(frozen=True, slots=True)
 class BasketLine:
     """A product as it goes over the counter, by its SKU or its barcode. ``unit_price_minor``: the price that
-    was shown to the customer, when it is not today's of the catalogue.
+    was shown to the customer, when it is not today's of the catalogue; at that price it is sold although it
+    was taken off sale meanwhile.
     """
 
     sku: str
@@ -228,7 +229,7 @@ class Tickets:
 
 
 def _line_of(product: ProductRow, wanted: BasketLine) -> Line:
-    if product.archived:
+    if product.archived and wanted.unit_price_minor is None:  # Else it was in the basket before.
         raise UnknownProduct(f"no product {wanted.sku!r} is on sale")
     price = product.price_minor if wanted.unit_price_minor is None else wanted.unit_price_minor
     if price is None or product.vat_rate is None or product.vat_class is None:

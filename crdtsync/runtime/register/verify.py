@@ -17,12 +17,13 @@ from crdtsync.errors import CrdtsyncError, DamagedStore, StorageError
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, STATE, next_hash, split_update_record
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import Entry, Head, read_entry, read_heads
-from crdtsync.model.returns import Place, Returns
+from crdtsync.model.returns import Returns
 from crdtsync.model.verify import Defect, verify_chain
 from crdtsync.protocol.scanner import scan_document
 from crdtsync.protocol.twice import WrittenOnce
 from crdtsync.runtime.filing.views import entry_rows
 from crdtsync.runtime.folder.replica import Replica
+from crdtsync.runtime.register.flags import held_versions
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.view_check import Shown, ViewCheck
 
@@ -282,16 +283,8 @@ def _verify_series(
 
 def _verify_returns(log: ShopLog, returns: Returns) -> Iterator[Finding]:
     """Refunds, on whatever register, against the sales that they name."""
-    for defect in returns.check(lambda place: _versions(log, place)):
+    for defect in returns.check(lambda place: held_versions(log, place)):
         yield _finding("shop", defect)
-
-
-def _versions(log: ShopLog, place: Place) -> list[Entry]:
-    try:
-        found = [sealed for _, sealed in log.chain_entries(place.chain, place.n, place.n)]
-    except DamagedStore:
-        return []  # Reported by the walk through the store.
-    return [read_entry(sealed) for sealed in found]
 
 
 def _heads_named(sealed: bytes) -> tuple[Head, ...]:
