@@ -1,12 +1,14 @@
-"""Following a document costs no memory once nobody holds who follows."""
+"""Following a document costs no memory once nobody holds who follows; state vectors are read as numbers."""
 
 import gc
+from random import Random
+from typing import Any
 from weakref import ref
 
 from pycrdt import Doc, Map
 
 from crdtsync.model.catalogue import Catalogue
-from crdtsync.model.engine import follow
+from crdtsync.model.engine import apply_update, follow, lies_beyond
 
 
 class Follower:
@@ -47,3 +49,30 @@ def test_a_document_is_freed_with_who_follows_it() -> None:
     del catalogue
     gc.collect()
     assert (view(), document()) == (None, None)
+
+
+def test_state_vectors_are_read_and_not_compared_as_bytes() -> None:
+    """Twenty clients: the engine writes one state in many orders."""
+    chance = Random(1)
+    first, second = [], []
+    for client in sorted(chance.getrandbits(53) for _ in range(20)):
+        author = Doc(client_id=client)
+        for made in (first, second):
+            before = author.get_state()
+            author.get("notes", type=Map)[f"{client} {len(made)}"] = "written"
+            made.append(author.get_update(before))
+    states = set()
+    for _ in range(10):
+        doc: Doc[Any] = Doc()
+        for update in chance.sample(first, 20):
+            apply_update(doc, update)
+        states.add(doc.get_state())
+        assert not any(lies_beyond(doc, update) for update in first)
+        for update in chance.sample(second, 20):
+            apply_update(doc, update)
+        assert not any(lies_beyond(doc, update) for update in first + second)
+    assert len(states) > 1, "nothing was shown"
+    behind: Doc[Any] = Doc()
+    for update in first[1:] + second:
+        apply_update(behind, update)
+    assert [lies_beyond(behind, update) for update in second] == [True] + [False] * 19

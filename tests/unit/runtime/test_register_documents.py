@@ -1,6 +1,7 @@
 import gc
 from weakref import ref
 
+import psutil
 import pytest
 from pycrdt import Array, Doc, Map, Text
 
@@ -187,3 +188,36 @@ def test_what_is_written_to_the_document_before_an_error_is_not_stored(till):
             raise ZeroDivisionError
     before.get("map", type=Map)["a"] = 1
     assert (handle.save(), handle.doc is before) == (0, False)
+
+
+def test_a_panic_of_the_engine_leaves_the_document_as_it_was_and_is_told_like_any_error(till):
+    """It is no ``Exception``: whoever catches those alone keeps half of a change."""
+    document = till.document("x/loyalty")
+    before = till.end
+    with pytest.raises(BaseException) as told, document.transaction() as doc:
+        doc.get("points", type=Map)["a"] = "1"
+        doc.get("points", type=Map)["b"] = 2**70
+    assert not isinstance(told.value, Exception)
+    assert (points(document), till.end) == ({}, before)
+    with document.transaction() as doc:
+        doc.get("points", type=Map)["c"] = "3"
+    assert points(till.document("x/loyalty")) == {"c": "3"}
+
+
+def test_a_long_list_that_was_written_piece_by_piece_is_loaded_in_little_memory(till):
+    """The engine takes 800 MB for these in one piece."""
+    author = Doc()
+    updates: list[bytes] = []
+    subscription = author.observe(lambda event: updates.append(event.update))
+    visits = author.get("visits", type=Array)
+    for number in range(6000):
+        visits.append(str(number))
+    author.unobserve(subscription)
+    with till.replica.store.transaction():
+        for made in updates:
+            record = update_record("x/visits", made)
+            till.replica.log.append(Item(record, "x/visits", record_digest(record)))
+    before = psutil.Process().memory_info().rss
+    document = till.document("x/visits")
+    assert len(document.doc.get("visits", type=Array)) == 6000
+    assert psutil.Process().memory_info().rss - before < 100 << 20

@@ -321,3 +321,16 @@ def test_selling_loads_neither_the_crdt_engine_nor_the_network(folder):
         [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True
     )
     assert ran.stdout == "[]\n"
+
+
+def test_a_ticket_that_no_relay_would_take_is_refused_before_anything_is_recorded(till):
+    """Recorded, it would be sent again for ever, and pending."""
+    before = till.end
+    short = Line("CM-19", "Crozes", 1850, 2000)
+    with pytest.raises(InvalidSale, match="1 to 200 lines, this one has 201"):
+        till.sell([short] * 201, ["card"])
+    long = Line("CM-19", "é" * 128, 1850, 2000)
+    with pytest.raises(InvalidSale, match="is too long for one entry: make two of it"):
+        till.sell([long] * 200, ["card"])
+    assert till.end == before
+    assert till.sell([short] * 200, ["card"]).number.endswith("-000001")
