@@ -1,6 +1,7 @@
 """Data folders as they should not be: read-only, on a full disk, of another program or version, damaged."""
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -57,7 +58,9 @@ def execute(till, sql: str) -> None:
 def test_on_a_full_disk_nothing_is_recorded_and_everything_before_is_safe(till, disk, arguments):
     till.ok("sell", "TER-01", "--pay", "card")
     disk.free_bytes = 0
-    assert "everything recorded so far is safe" in refused(till, arguments, errors.DiskFull).lower()
+    told = refused(till, arguments, errors.DiskFull)
+    assert re.search("the disk of .* is full", told)
+    assert "Free some space; everything recorded so far is safe" in told
     disk.free_bytes = None
     assert len(till.json("sales")) == 1
     till.ok("verify")
@@ -127,7 +130,9 @@ def test_a_folder_that_cannot_be_made_is_told(empty):
 def test_a_store_of_a_newer_version_is_left_alone(till, arguments):
     execute(till, "PRAGMA user_version = 99")
     before = (till.folder / STORE).read_bytes()
-    assert "newer version" in refused(till, arguments, errors.StoreTooNew)
+    told = refused(till, arguments, errors.StoreTooNew)
+    assert "was written by a newer version of crdtsync" in told
+    assert "Update crdtsync on this machine" in told
     assert (till.folder / STORE).read_bytes() == before
 
 

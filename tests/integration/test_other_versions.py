@@ -63,7 +63,10 @@ def sells_and_is_told(till, folder, theirs, ours):
     till.stop_sync()
     status = words("status", "--data", folder)
     assert "1 ticket pending" in status
-    assert f"the peer speaks version {theirs} of the protocol, this device speaks version {ours}" in status
+    assert (
+        f"synchronising has stopped: the peer speaks version {theirs} of the protocol, "
+        f"this device speaks version {ours}" in status
+    )
     with pytest.raises(UnsupportedVersion) as refused:
         till.sync(20)
     assert refused.value.hint == "update the older of the two; unsent sales stay where they are"
@@ -131,7 +134,7 @@ def test_a_till_whose_clock_is_a_year_off_sells_keeps_its_day_is_in_step_and_say
         clock.pass_ms(off_ms)
         ticket = till.sell(["CM-19"], ["card"])
         assert ticket.business_day == day
-        assert ticket.notices
+        assert any("Is the clock right?" in notice for notice in ticket.notices)
         till.sync(30)
         status = till.status()
         assert status.pending.records == 0

@@ -5,16 +5,19 @@ It says so, acknowledges nothing that it does not hold, and goes on by itself.
 
 import functools
 import json
+import re
 import resource
 import urllib.error
 import urllib.request
 
 import apsw
 import pytest
+from click.testing import CliRunner
 
 import crdtsync_server.open
 import crdtsync_server.relay
 from crdtsync import Register
+from crdtsync.cli.group import main
 from crdtsync.errors import LinkClosed, SetupError
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.disk import SimulatedDisk
@@ -41,6 +44,10 @@ class Shop:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
+
+    def read_at_the_till(self):
+        folder = str(self.till.config.data)
+        return CliRunner().invoke(main, ["status", "--data", folder]).stdout
 
     def problem(self):
         status, text = self.get("/healthz")
@@ -95,6 +102,10 @@ def test_a_register_comes_back_by_itself_when_there_is_space_again(shop):
     shop.till.start_sync()
     shop.till.sell(["CM-19"], ["card"])
     wait_until(lambda: "full" in shop.problem())
+    wait_until(lambda: "not connected" in shop.read_at_the_till())
+    said = shop.read_at_the_till()
+    assert "offline – 1 ticket pending" in said
+    assert re.search("not connected .* is full", said)
     shop.disk.free_bytes = None
     wait_until(lambda: shop.till.status().pending.records == 0)
     wait_until(lambda: shop.problem() == "")
