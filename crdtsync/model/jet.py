@@ -49,7 +49,10 @@ LABELS: Final[Mapping[int, tuple[str, str]]] = {
     330: ("Period opened", "Initialisation de période"),
     CLOCK_STEP: ("The clock went back", "L'horloge a reculé"),
     TORN_TAIL: ("A record cut short by a power failure was dropped", "Enregistrement interrompu écarté"),
-    RESTORED: ("An older copy of this register was put back", "Ancienne copie de la caisse remise en place"),
+    RESTORED: (
+        "An older copy was put back, or the end was lost: another chain goes on",
+        "Ancienne copie remise en place, ou fin perdue : une autre chaîne continue",
+    ),
     FORK: ("Two versions of this register exist", "Deux versions de la caisse existent"),
     RELAY_UNREACHABLE: ("Relay unreachable for a day", "Relais injoignable depuis un jour"),
     KEY_CHANGED: ("New signing key", "Nouvelle clé de signature"),

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from crdtsync.model import approval, canonical, catalogue, certificate, form, product, sealed, ticket
+from crdtsync.model import approval, canonical, catalogue, certificate, form, jet, product, sealed, ticket
 from crdtsync.model.arithmetic import RULE
 from crdtsync.model.entry import ENTRY_BYTES_MAX, FIRST_KINDS, first_prev, read_entry, shop_id_of
 from crdtsync.model.price import PriceChange
@@ -147,3 +147,14 @@ def test_the_fields_and_the_name_of_a_price_change_are_told():
     assert json.loads(change.value.removeprefix("json:")).keys() == words(text)
     data = b"crdtsync/price/v1\0CM-19\0" + change.value.encode()
     assert change.id == hashlib.sha256(data).hexdigest()[:32]
+
+
+def test_the_technical_events_that_a_register_records_by_itself_are_told_and_no_other():
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", chapter("Technical events"), re.MULTILINE)}
+    sources = [path.read_text() for path in (ROOT / "crdtsync/runtime").rglob("*.py")]
+    named = {
+        name for text in sources for name in re.findall(r"\b(?:jet\.|build_jet\()([A-Z_]+)", text)
+    }
+    recorded = {getattr(jet, name) for name in named if isinstance(getattr(jet, name, None), int)}
+    assert told == recorded | {jet.CLOCK_STEP}
+    assert told <= jet.LABELS.keys()

@@ -9,6 +9,8 @@ import pytest
 
 from crdtsync import Register
 from crdtsync.errors import PairingRefused
+from crdtsync.model import jet
+from crdtsync.model.entry import read_entry
 from crdtsync.model.ticket import Line
 from crdtsync_server import LocalRelay
 
@@ -93,3 +95,28 @@ def test_a_key_that_outlived_its_store_does_not_give_out_its_numbers_again(tmp_p
             assert till.sell([WINE], ["card"]).number != number
             till.sync(60)
             assert [row.number for row in till.sales()].count(number) == 1
+
+
+def journal(till: Register) -> list[int]:
+    """The codes of the technical events of its present chain."""
+    chain = till.replica.writer.head().chain
+    entries = [read_entry(sealed) for _, sealed in till.replica.log.chain_entries(chain, 1, 1 << 20)]
+    return [entry.body["code"] for entry in entries if entry.kind == "jet"]
+
+
+def test_the_journal_of_a_register_that_was_copied_and_enrolled_again_says_so(tmp_path):
+    with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
+        Register.join(tmp_path / "till-1", relay.url, relay.pairing_code(), name="Till 1").close()
+        shutil.copytree(tmp_path / "till-1", tmp_path / "copy")
+        with Register.open(tmp_path / "till-1") as till, Register.open(tmp_path / "copy") as copy:
+            for one in (till, copy):
+                one.sell([WINE], ["card"])
+            sync_in_turn(till, copy)
+            for one in (till, copy):
+                one.sell([WINE], ["card"])
+            assert (journal(till), journal(copy)) == ([], [jet.FORK])
+            sync_in_turn(till, copy)
+        with Register.join(tmp_path / "copy", relay.url, relay.pairing_code(), name="Till 2") as again:
+            again.sell([WINE], ["card"])
+            assert journal(again) == [jet.KEY_CHANGED]
+            again.sync(60)

@@ -14,13 +14,15 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from crdtsync.errors import AlreadyARegister, DamagedStore, InvalidSale, StorageError
+from crdtsync.errors import AlreadyARegister, CrdtsyncError, DamagedStore, InvalidSale, StorageError
 from crdtsync.ids import Item, entry_record
 from crdtsync.model import chain as chains
+from crdtsync.model import jet
 from crdtsync.model.chain import ChainHead, Moment
 from crdtsync.model.closing import build_close, closing_due
 from crdtsync.model.entry import Entry, read_entry, seal_entry
 from crdtsync.runtime.clock import Clock
+from crdtsync.runtime.committing.events import LOOK_EVERY_MS, unreachable_request, unrecorded_events
 from crdtsync.runtime.folder.identity import HEAD, load_clock_offset, refuse_left
 from crdtsync.storage.log import ShopLog, Store
 
@@ -84,6 +86,7 @@ class Writer:
         self._mend = mend
         self._leave = leave
         self._read: tuple[bytes, ChainHead] | None = None
+        self._looked: tuple[bytes, int] | None = None
 
     def write(
         self,
@@ -156,11 +159,23 @@ class Writer:
             if own is not head:
                 session.notices.append(WRITTEN_ELSEWHERE)
             session.record_clock_step()
+            looked = self._looked if self._has_looked(own, session.moment.ts_ms) else None
+            if looked is None:
+                session.record_events(own)
+                looked = own.chain, session.moment.ts_ms
             yield session
             data = session.head.to_bytes()
             self._log.set_state(HEAD, data)
             # Only what is found on disk again is believed next time: the commit may still fail.
             self._read = data, session.head
+        self._looked = looked
+
+    def _has_looked(self, head: ChainHead, now_ms: int) -> bool:
+        """Whether this process looked for events of that chain a short time ago."""
+        if self._looked is None:
+            return False
+        chain, at_ms = self._looked
+        return chain == head.chain and 0 <= now_ms - at_ms < LOOK_EVERY_MS
 
     def _begin(self, head: ChainHead, business_day: str | None) -> Session:
         now_ms = self._clock.now_ms()
@@ -240,9 +255,25 @@ class Session:
         """
         step = chains.clock_step(self.head, self.moment)
         if step is not None:
-            due = closing_due(self.head, self.moment.bd)
-            self.append("jet", step, moment=replace(self.moment, bd=self.head.bd) if due else None)
+            self._append_event(step)
             self.notices.append("the clock went back; it is recorded, and sales go on")
+
+    def record_events(self, head: ChainHead) -> None:
+        """Record what happened since ``head``, the newest entry but for what was made here. Damage on the
+        way is no reason to refuse a sale: who reads it next finds it.
+        """
+        try:
+            found = list(unrecorded_events(self._log, head, self.moment.ts_ms))
+        except CrdtsyncError:
+            return
+        for code, data in found:
+            self._append_event(jet.build_jet(code, data))
+            if code == jet.RELAY_UNREACHABLE:
+                self._log.set_request(unreachable_request(data["since"]), self.last.link, self.last_seq)
+
+    def _append_event(self, payload: Payload) -> None:
+        due = closing_due(self.head, self.moment.bd)
+        self.append("jet", payload, moment=replace(self.moment, bd=self.head.bd) if due else None)
 
     def stay_in_day_to_close(self) -> None:
         """Make what follows on the business day that has to be closed, if there is one: whoever closes it

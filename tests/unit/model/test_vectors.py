@@ -29,7 +29,8 @@ SECOND_DAY = [
     *("abandon", "cash", "move", "count", "print", "train", "jet", "clock-step"),
     *("sale-of-three-rates", "refund-in-part", "close-by-itself", "close-month", "close-year"),
 ]
-TILL = [*FIRST_DAY, *SECOND_DAY]
+EVENTS = ["software-changed", "put-back", "two-versions", "relay-unreachable", "new-key"]
+TILL = [*FIRST_DAY, *SECOND_DAY, *EVENTS]
 DRAFTS = ["first-draft-e1", "first-draft-e2", "first-draft-e3"]
 
 
