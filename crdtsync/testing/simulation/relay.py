@@ -23,12 +23,12 @@ from crdtsync.testing.simulation.machine import Machine, SimulatedCommitter, Sim
 from crdtsync.testing.simulation.network import SimulatedConnection
 from crdtsync.testing.simulation.plates import Plate
 from crdtsync.testing.till import MemoryChain
-from crdtsync_server.home import RelayHome, mend
+from crdtsync_server.home import LOOK_EVERY_S, RelayHome, mend
 
 if TYPE_CHECKING:
     from crdtsync.testing.simulation.shop import Shop
 
-LOOK_US = 250_000
+LOOK_US = int(LOOK_EVERY_S * 1_000_000)
 MEND_US = 20_000
 AGAIN_US = 3_000_000
 
