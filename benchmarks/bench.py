@@ -31,6 +31,7 @@ CASES = (
     "visible_full",
     "throughput",
     "join",
+    "restore",
     "reconnect",
     "catch_up",
     "old_register",

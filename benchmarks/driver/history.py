@@ -27,18 +27,20 @@ LOOSE_ROWS: Final = 4096
 """As the relay packs by itself while it is served; a history that was just written has not been served."""
 
 
-def old_shop(bench: Bench, sales: int, *, products: int = 0, today: int = 100) -> BenchShop:
-    """A shop with that many sales, the last ``today`` of them today's, and a catalogue; packed, as a relay
-    packs. Made once in a run: do not change it, see ``copied``.
+def old_shop(
+    bench: Bench, sales: int, *, products: int = 0, today: int = 100, devices: int = DEVICES
+) -> BenchShop:
+    """A shop with that many sales of so many registers, the last ``today`` of them today's, and a catalogue;
+    packed, as a relay packs. Made once in a run: do not change it, see ``copied``.
     """
-    place = bench.shared / f"{sales}-sales-{products}-products-{today}-today"
+    place = bench.shared / f"{sales}-sales-{products}-products-{today}-today-{devices}-registers"
     told = place / "shop.pickle"
     if not told.exists():
         place.mkdir(parents=True, exist_ok=True)
-        shop = make_shop(place / "relay", DEVICES + FRESH, bench.seed)
+        shop = make_shop(place / "relay", devices + FRESH, bench.seed)
         if products:
             _write_catalogue(shop, products, bench.seed)
-        write_history(shop, shop.devices[:DEVICES], sales, newest_day_sales=today)
+        write_history(shop, shop.devices[:devices], sales, newest_day_sales=today)
         pack(shop)
         told.write_bytes(pickle.dumps(shop))
     shop = pickle.loads(told.read_bytes())

@@ -43,11 +43,12 @@ class BenchShop:
     relay_key: bytes
     devices: tuple[Device, ...]
 
-    def pairing_code(self) -> str:
-        """A code for one more register. Also while the relay runs."""
+    def pairing_code(self, replaces: Device | None = None) -> str:
+        """A code for one more register, or for one in the place of a lost one. Also while the relay runs."""
         access = Access(DataFolder.open(self.folder))
         try:
-            return access.issue_code(self.shop.id, "register").code.format()
+            lost = replaces.device if replaces is not None else None
+            return access.issue_code(self.shop.id, "register", replaces=lost).code.format()
         finally:
             access.close()
 

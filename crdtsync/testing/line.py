@@ -47,6 +47,7 @@ class _Way:
         self.is_black_hole = False
         self.bytes_per_s = 0.0
         self.breaks_after_bytes = 0
+        self.breaks_left: int | None = None
 
 
 class FaultyLine:
@@ -177,9 +178,17 @@ class FaultyLine:
         """Pass on what goes that way at that speed, as a poor line in the country does."""
         self._do(lambda: self._each(direction, lambda way: setattr(way, "bytes_per_s", bytes_per_s)))
 
-    def break_after(self, passed_bytes: int, direction: Direction = "down") -> None:
-        """Reset every connection, also later ones, once so many bytes of it went that way."""
-        self._do(lambda: self._each(direction, lambda way: setattr(way, "breaks_after_bytes", passed_bytes)))
+    def break_after(
+        self, passed_bytes: int, direction: Direction = "down", *, times: int | None = None
+    ) -> None:
+        """Reset every connection, also later ones, once so many bytes of it went that way; only so many of
+        them, with ``times``.
+        """
+
+        def breaks(way: _Way) -> None:
+            way.breaks_after_bytes, way.breaks_left = passed_bytes, times
+
+        self._do(lambda: self._each(direction, breaks))
 
     def heal(self) -> None:
         """All is well again."""
@@ -260,7 +269,8 @@ class FaultyLine:
                 continue
             if self._left is not None:
                 chunk, self._left = chunk[: self._left], max(0, self._left - len(chunk))
-            limit, passed = way.breaks_after_bytes, passed + len(chunk)
+            limit = way.breaks_after_bytes if way.breaks_left != 0 else 0
+            passed += len(chunk)
             if limit and passed >= limit:
                 chunk = chunk[: max(0, len(chunk) - (passed - limit))]
             await _write(writer, chunk, way)
@@ -270,6 +280,7 @@ class FaultyLine:
                 self._reset()
             if limit and passed >= limit:
                 self.cuts += 1
+                way.breaks_left = None if way.breaks_left is None else way.breaks_left - 1
                 raise ConnectionResetError
         # The other direction may still have something to say; the end of both ends the connection.
         with suppress(OSError):

@@ -31,6 +31,11 @@ from crdtsync.runtime.syncing.reconnecting import AT_ONCE
 from crdtsync.runtime.syncing.tail import Growth, Tail
 from crdtsync.storage.log import Interval, ShopLog, Store
 
+LOOK_EVERY_S = 0.25
+"""How often the relay looks for what other processes wrote: a new pairing, a restored shop, a revocation.
+That takes effect on a live connection at the next look.
+"""
+
 TAIL_BYTES_MAX = 4 << 20
 """Newest rows of one shop kept in memory: what 50 registers sell in a busy minute."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib.metadata import version
 
@@ -34,7 +34,7 @@ from crdtsync_server.commits import CountedCommitter
 from crdtsync_server.config import RelayConfig
 from crdtsync_server.dashboard.back_office import BackOffice
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.home import RelayHome, mend
+from crdtsync_server.home import LOOK_EVERY_S, RelayHome, mend
 from crdtsync_server.serving.app import Health
 from crdtsync_server.serving.health import StoreHealth
 from crdtsync_server.serving.logs import get_logger
@@ -46,17 +46,22 @@ from crdtsync_server.shops.contacts import Contacts
 from crdtsync_server.shops.copied import newly_copied
 from crdtsync_server.shops.enrolment import EnrolmentDesk
 
-LOOK_EVERY_S = 0.25
-"""How often the relay looks for what other processes wrote (a new pairing, a restored shop)."""
-
 RESTARTING = 1012
 
 
 class Relay(RelayHome):
     """One relay's data folder, being served. Everything but the constructor runs on the event loop."""
 
-    def __init__(self, folder: DataFolder, config: RelayConfig) -> None:
+    def __init__(
+        self,
+        folder: DataFolder,
+        config: RelayConfig,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """``pause`` lets so many seconds pass between two looks at what other processes wrote."""
         self.metrics = RelayMetrics()
+        self._pause = pause
         self.access = Access(folder)
         self._folder = folder
         self._config = config
@@ -264,7 +269,7 @@ class Relay(RelayHome):
     async def _look_around(self) -> None:
         """Now and then: what other processes wrote, and what has become of the devices."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await self._pause(LOOK_EVERY_S)
             try:
                 self._look_for_others()
                 self._save_contacts()

@@ -123,3 +123,21 @@ def test_a_relay_that_drops_what_it_holds_is_found_out(monkeypatch):
                 log.settle_refusals(apart.digest)
         with pytest.raises(Broken, match="who was cut off has handed over"):
             checks.who_was_cut_off_has_handed_over(shop)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nobody_is_served_a_second_after_a_revocation_was_written(seed):
+    """In virtual time, at any moment between the relay's looks."""
+    with new_shop(seed) as shop:
+        first = shop.registers[0]
+        shop.run(0.05 * seed)
+        served = first.syncer.connection
+        assert served.session.is_live
+        shop.revoke(first)
+        shop.run(1.0)
+        assert not served.end.is_open
+        assert not any(
+            one.session.peer.device == first.identity.device and not one.takes_only
+            for live in shop.relay.home.connections.values()
+            for one in live
+        )

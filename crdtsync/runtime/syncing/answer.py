@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crdtsync.ids import OWNER_DOCUMENT, Origin, Position
+from crdtsync.protocol.limits import FRAME_BYTES_MAX
 from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import ReadRequest
@@ -15,6 +16,9 @@ PACKED_BYTES_MIN, PACKED_BYTES_MAX = 16 << 10, 512 << 10
 time, which must not keep others waiting. What is new goes to many peers at once, in a frame made once.
 """
 
+STATE_PACKED_BYTES_MAX = 4 << 20
+"""Of a single record, a compacted state: it cannot be divided, so that it is at least made smaller."""
+
 PACKED_BATCHES = 4
 """So many times what a frame aims at is read for one such pack: packed, it is smaller than that, and larger
 ones compress better and make fewer commits.
@@ -22,6 +26,12 @@ ones compress better and make fewer commits.
 
 LIVE_FRAMES = 4
 """Who lags by no more keeps up: two hundred busy registers bring more than one frame with a commit."""
+
+PACK_BLOB_MAX = FRAME_BYTES_MAX - 256
+"""A pack on disk that is larger than a frame is not sent as it lies there: a line that is cut in the midst
+of it would carry all of it again. Its rows go in smaller ones. Large are packs of what nothing compresses;
+making others of it costs little beside the carrying.
+"""
 
 PACK_LEVEL = 3
 """Quick: such a pack is sent once and not kept."""
@@ -47,11 +57,15 @@ def answer(session: Session, request: ReadRequest, log: ShopLog, tail: Tail | No
     in_large_pieces = request.packs and not is_live and not session.outbound.in_small_pieces
     if in_large_pieces:
         pack = log.pack_at(request.after + 1, skip_origin=skip)
-        if pack is not None and (
-            # Of an interval: the peer has no place yet for rows beyond what it was told of.
-            pack.to.seq <= session.outbound.told.seq
-            if request.until is not None
-            else pack.to.seq - request.after > pack.rows // 2
+        if (
+            pack is not None
+            and len(pack.blob) <= PACK_BLOB_MAX
+            and (
+                # Of an interval: the peer has no place yet for rows beyond what it was told of.
+                pack.to.seq <= session.outbound.told.seq
+                if request.until is not None
+                else pack.to.seq - request.after > pack.rows // 2
+            )
         ):
             session.supply_pack(pack.to, pack.blob, first=pack.start.seq + 1)
             return
@@ -89,7 +103,8 @@ def supply_cut(session: Session, log: ShopLog) -> None:
 
 def _is_worth_packing(batch: Batch) -> bool:
     rows = batch.to.seq - batch.start.seq
-    return PACKED_BYTES_MIN <= batch.records_bytes <= PACKED_BYTES_MAX and rows <= ROWS_MAX
+    bytes_max = STATE_PACKED_BYTES_MAX if len(batch.records) == 1 else PACKED_BYTES_MAX
+    return PACKED_BYTES_MIN <= batch.records_bytes <= bytes_max and rows <= ROWS_MAX
 
 
 def _until(batch: Batch, until: int, log: ShopLog) -> Batch:

@@ -46,8 +46,7 @@ class Asked:
         """
         if self._register.plate.is_off:
             return None
-        # A day that somebody forgot to close is closed first, by itself; events are noted beside it.
-        made = [entry for entry in self._new() if entry.body["kind"] != "jet" and not entry.body.get("auto")]
+        made = [entry for entry in self._new() if not self._comes_by_itself(entry)]
         found = [entry for entry in made if entry.body["kind"] == kind and entry.body.get("level") == level]
         name, kinds = self._register.name, [entry.body["kind"] for entry in made]
         require(len(made) == len(found) == 1, "what is asked is recorded once", name, kind, kinds)
@@ -57,6 +56,17 @@ class Asked:
         if kind != "close":  # A closing stays in the day that it closes.
             self._is_of_today(found[0])
         return found[0]
+
+    def _comes_by_itself(self, entry: Entry) -> bool:
+        """A day that somebody forgot to close is closed first; events are noted beside it; and who finds out
+        that he was copied begins a chain of his own.
+        """
+        body, is_copied = entry.body, self._register.name in self._register.shop.notebook.forked
+        return (
+            body["kind"] == "jet"
+            or bool(body.get("auto"))
+            or (body["kind"] == "register" and "follows" in body and is_copied)
+        )
 
     def _is_of_today(self, entry: Entry) -> None:
         """The business day is the clock's, if that is the chain's last one or the next:

@@ -14,6 +14,8 @@ from crdtsync.testing.simulation import folds, reading
 from crdtsync.testing.simulation.broken import differing, require
 from crdtsync.testing.simulation.reading import Entry
 
+OWNER_KINDS = ("owner", "certify", "revoke", "owner-approve", "owner-key")
+
 if TYPE_CHECKING:
     from crdtsync.testing.simulation.shop import Shop
 
@@ -25,8 +27,10 @@ def chains_hold(shop: Shop, entries: list[Entry]) -> None:
         for entry in entries
         if entry.body["kind"] == "certify"
     }
+    owner_signed_in_time([entry for entry in entries if entry.body["kind"] in OWNER_KINDS])
     by_link = {entry.link: entry for entry in entries}
     forked, holed = _devices(shop, shop.notebook.forked), _devices(shop, shop.notebook.holed)
+    holed |= shop.notebook.holed_authors
     clean: dict[str, str] = {}
     for numbered in reading.by_chain(entries).values():
         author = numbered[min(numbered)][0].body.get("till", "")
@@ -44,6 +48,22 @@ def chains_hold(shop: Shop, entries: list[Entry]) -> None:
             for entry in those:
                 is_what_was_signed_and_told(shop, keys, entry)
                 closing_is_a_sum(author, n, entry, by_link)
+
+
+def owner_signed_in_time(entries: list[Entry]) -> None:
+    """Each entry of the owner's chain is signed with the key that was his then: the first one, and from each
+    rotation on the one that it names. What he signed before stays as it is.
+    """
+    present, first = b"", b""
+    for entry in sorted(entries, key=lambda one: one.n):
+        body = entry.body
+        if body["kind"] == "owner":
+            present = first = bytes.fromhex(body["key"]["pub"])
+        by = bytes.fromhex(body["by"]) if "by" in body else first
+        require(by == present, "the owner signs with his present key", body["kind"], entry.n)
+        require(reading.is_signed(entry, present), "the owner's entries are signed", body["kind"], entry.n)
+        if body["kind"] == "owner-key":
+            present = bytes.fromhex(body["key"]["pub"])
 
 
 def chain_is_linked(author: str, numbered: Mapping[int, list[Entry]]) -> None:
@@ -115,7 +135,7 @@ def is_what_was_signed_and_told(shop: Shop, keys: Mapping[str, bytes], entry: En
     """Its author's key signed it, and a ticket comes to what people were told."""
     author, n = entry.body.get("till", ""), entry.body["seq"]
     public = keys.get(author)
-    if entry.body["kind"] not in ("owner", "certify", "revoke") and public is not None:
+    if entry.body["kind"] not in OWNER_KINDS and public is not None:
         require(reading.is_signed(entry, public), "entries are signed", author[:8], n)
     told = shop.notebook.tickets.get(entry.link)
     if told is not None:

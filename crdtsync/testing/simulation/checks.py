@@ -21,6 +21,7 @@ from crdtsync.testing.simulation.chains import chains_hold
 from crdtsync.testing.simulation.contents import contents_of, is_in_a_state
 from crdtsync.testing.simulation.machine import Machine, saved
 from crdtsync.testing.simulation.register import LOSSES_OF_RELAY, RegisterMachine
+from crdtsync.testing.simulation.replacing import says_what_came_back
 from crdtsync.testing.simulation.shown import shown_equals_a_fold
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def at_rest(shop: Shop) -> None:
     for register in present:
         knows_what_the_relay_has(shop, register)
         status_says_so(shop, register)
+        says_what_came_back(shop, register)
     logs_are_no_larger_than_need_be(shop, held)
 
 
@@ -161,15 +163,19 @@ def in_step(shop: Shop) -> None:
 
 
 def every_ticket_exists(shop: Shop, present: Iterable[RegisterMachine]) -> None:
-    """What people were told is everywhere, but for what lay on a lost disk alone."""
+    """What people were told is everywhere, but for what lay on a lost disk alone, and what the relay did not
+    have of a register when that was cut off.
+    """
     revoked = {register.name for register in shop.everybody if is_revoked(shop, register)}
+    notebook = shop.notebook
+    wanted = {
+        link: told
+        for link, told in notebook.wanted.items()
+        if told.who not in revoked or (link in notebook.vouched and told.who not in notebook.forked)
+    }
     for machine in (shop.relay, *present):
-        links = links_on(machine)
-        missing = [
-            told
-            for link, told in shop.notebook.wanted.items()
-            if link not in links and told.who not in revoked and link not in _apart_on(shop, machine)
-        ]
+        there = links_on(machine) | _apart_on(shop, machine)
+        missing = [told for link, told in wanted.items() if link not in there]
         require(not missing, "every ticket exists", machine.name, [told.number for told in missing])
     for register in shop.registers:
         own = {link for link, told in shop.notebook.wanted.items() if told.who == register.name}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from crdtsync.testing.simulation import checks
+from crdtsync.testing.simulation import checks, replacing
 from crdtsync.testing.simulation.machine import Machine
 from crdtsync.testing.simulation.network import End, Wire
 from crdtsync.testing.simulation.plan import TROUBLES, Action
@@ -266,6 +266,19 @@ class Faults:
             return False
         self.shop.revoke(register)
         return True
+
+    def _lost_and_restored(self, who: int, chance: Random) -> bool:
+        register = self._register(who)
+        present = [one for one in self.shop.registers if not checks.is_revoked(self.shop, one)]
+        if register is None or register not in present or not self.shop.relay.is_on:
+            return False
+        replacing.restore(self.shop, register, found_after_s=chance.choice((None, 5, 60, 900)))
+        return True
+
+    def _owner_key_rotated(self, who: int, chance: Random) -> bool:
+        if self.shop.relay.is_on:
+            self.shop.rotate_owner_key()
+        return self.shop.relay.is_on
 
     def _other_version(self, who: int, chance: Random) -> bool:
         register = self._register(who)

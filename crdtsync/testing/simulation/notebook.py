@@ -32,8 +32,13 @@ class Notebook:
     """What somebody asked to be sold, whatever became of it."""
     notes: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Changes of a document that somebody was told are saved: by key, who made it and the value."""
+    vouched: set[str] = field(default_factory=set)
+    """Links of what a device had brought to the relay when it was cut off: that stays good for ever."""
     holed: set[str] = field(default_factory=set)
     """Machines of which an entry rotted that nobody else had: a number may be missing."""
+
+    holed_authors: set[str] = field(default_factory=set)
+    """The same of authors of chains: of the owner's, an entry may lie in his safe alone."""
 
     def note(self, told: Told) -> None:
         """Somebody was told that a ticket is paid."""

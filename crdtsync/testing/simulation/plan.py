@@ -67,6 +67,8 @@ FAULTS: Final = (
     "replace",
     "revoke",
     "other version",
+    "lost and restored",
+    "owner key rotated",
 )
 """What goes wrong, or changes."""
 

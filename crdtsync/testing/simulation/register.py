@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import CrdtsyncError, DamagedStore, LinkClosed, RelayUnreachable
 from crdtsync.ids import Position
+from crdtsync.model.certificate import Replaced
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.session import Session
@@ -46,6 +47,8 @@ class RegisterMachine(Machine):
         super().__init__(shop, name, plate)
         self.key = key
         self.identity = identity
+        self.replaces: Replaced | None = None
+        """The lost register whose place it took."""
         self.software_version: int | None = None
         self.version_was_said: Callable[[], None] = lambda: None
         """What version of the protocol it speaks, if not the present one."""

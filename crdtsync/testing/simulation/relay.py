@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crdtsync.errors import CrdtsyncError, DamagedStore
 from crdtsync.ids import Item, entry_record
@@ -11,6 +12,8 @@ from crdtsync.model.approval import KIND as APPROVE
 from crdtsync.model.approval import build_approve
 from crdtsync.model.certificate import Certificate, Directory, build_certify, build_revoke, start_owner
 from crdtsync.model.entry import Entry, Head, read_entry, shop_id_of
+from crdtsync.model.owner_key import KIND as OWNER_KEY
+from crdtsync.model.owner_key import build_owner_key
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.damage.quarantine import judge_again
@@ -20,12 +23,12 @@ from crdtsync.testing.simulation.machine import Machine, SimulatedCommitter, Sim
 from crdtsync.testing.simulation.network import SimulatedConnection
 from crdtsync.testing.simulation.plates import Plate
 from crdtsync.testing.till import MemoryChain
-from crdtsync_server.home import RelayHome, mend
+from crdtsync_server.home import LOOK_EVERY_S, RelayHome, mend
 
 if TYPE_CHECKING:
     from crdtsync.testing.simulation.shop import Shop
 
-LOOK_US = 250_000
+LOOK_US = int(LOOK_EVERY_S * 1_000_000)
 MEND_US = 20_000
 AGAIN_US = 3_000_000
 
@@ -38,7 +41,30 @@ class Owner(MemoryChain):
         nonce = chance.randbytes(16)
         super().__init__(key, shop_id_of(key.public, nonce))
         self.shop_name = name
+        self._is_first_key = True
         self.seal(start_owner(key.public, name, nonce=nonce, moment=self.moment))
+
+    def append(self, kind: str, payload: Mapping[str, Any], **moment: Any) -> Entry:
+        """See ``MemoryChain``: it says which key signs, but for the first."""
+        by = {} if self._is_first_key else {"by": self.key.public.hex()}
+        return super().append(kind, {**payload, **by}, **moment)
+
+    def rotate(self, seed: bytes) -> list[Entry]:
+        """Hand over to another key, which certifies the relay again; what was signed for that."""
+        before, new = len(self.entries), PrivateKey.from_seed(seed)
+        self.append(OWNER_KEY, build_owner_key(new, self.author, reason="it was seen on a screen"))
+        self.key, self._is_first_key = new, False
+        for certificate in {one.device: one for one in self.directory.certificates()}.values():
+            if certificate.role == "relay":
+                self.certify(certificate)
+        return self.entries[before:]
+
+    def proofs_of(self, *devices: bytes) -> list[Entry]:
+        """What tells who these devices are, as a relay hands it out; all there is, after a rotation."""
+        if not self._is_first_key:
+            return list(self.entries)
+        names = {device.hex() for device in devices}
+        return [one for one in self.entries if one.kind == "owner" or one.body.get("device") in names]
 
     def certify(self, certificate: Certificate) -> Entry:
         """Let a device in."""

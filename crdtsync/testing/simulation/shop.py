@@ -23,16 +23,16 @@ from crdtsync.errors import (
     UnsupportedVersion,
     UsageError,
 )
-from crdtsync.model.certificate import Certificate
+from crdtsync.model.certificate import Certificate, Replaced
 from crdtsync.model.chain import Moment
-from crdtsync.model.entry import Head
 from crdtsync.model.signature import PrivateKey
-from crdtsync.runtime.belonging.join import device_id_of, enter_shop
+from crdtsync.runtime.belonging.join import device_id_of, enter_shop, identity_of
+from crdtsync.runtime.belonging.replacing import heads_to_name, lost_of, save_lost
 from crdtsync.runtime.committing.upkeep import UpkeepLimits
 from crdtsync.runtime.committing.writer import local_date
-from crdtsync.runtime.folder.identity import Identity, Relay
+from crdtsync.runtime.folder.identity import Relay
 from crdtsync.storage.memory import MemoryDisk
-from crdtsync.testing.simulation import checks, reading
+from crdtsync.testing.simulation import checks, reading, replacing
 from crdtsync.testing.simulation.machine import Machine
 from crdtsync.testing.simulation.network import Network, SimulatedConnection, Wire
 from crdtsync.testing.simulation.notebook import Notebook
@@ -96,6 +96,8 @@ class Shop:
         """Those that are in the shop. Who was stolen is not."""
         self.everybody: list[RegisterMachine] = []
         """Every register that ever was."""
+        self.away: list[RegisterMachine] = []
+        """Those that were lost, and may be found again."""
         for _ in range(registers):
             self.enrol()
 
@@ -132,8 +134,9 @@ class Shop:
 
     # -- devices -------------------------------------------------------------------------------------------
 
-    def enrol(self, *, is_told_at_once: bool = True) -> RegisterMachine:
-        """A new register on an empty disk, certified by the owner and switched on.
+    def enrol(self, *, is_told_at_once: bool = True, replaces: Replaced | None = None) -> RegisterMachine:
+        """A new register on an empty disk, certified by the owner and switched on; or one that takes the
+        place of a lost one.
 
         Unless ``is_told_at_once``, nobody but the register has the certificate: the relay hears of it from
         the register, as one that was put back from a backup would.
@@ -141,16 +144,20 @@ class Shop:
         self._enrolled += 1
         name, chance = f"till {self._enrolled}", Random(f"{self.seed}/enrol/{self._enrolled}")
         key = PrivateKey.from_seed(chance.randbytes(32))
-        series = f"{self._enrolled:02}"
         certificate = Certificate(
-            device_id_of(key.public), name, "register", key.public, self.shop_id, series
+            device_id_of(key.public),
+            name,
+            "register",
+            key.public,
+            self.shop_id,
+            f"{self._enrolled:02}",
+            replaces=replaces,
         )
         self.owner.certify(certificate)
-        identity = Identity(
-            certificate.device, name, "register", key.public, series, self.shop_id, self.owner.shop_name
-        )
+        identity = identity_of(certificate, self.owner.directory)
         register = RegisterMachine(self, name, self.new_plate(), key, identity)
-        self._set_up(register, chance)
+        register.replaces = replaces
+        self._set_up(register, certificate, chance)
         if is_told_at_once:
             self.relay.append(self.owner.entries)
         self.registers.append(register)
@@ -159,32 +166,41 @@ class Shop:
         register.start()
         return register
 
-    def _set_up(self, register: RegisterMachine, chance: Random) -> None:
+    def _set_up(self, register: RegisterMachine, certificate: Certificate, chance: Random) -> None:
         store = register.plate.open()
         now_ms = register.clock.now_ms()
         offset_min = register.clock.utc_offset_min(now_ms)
         moment = Moment(now_ms, offset_min, local_date(now_ms, offset_min))
-        proofs = [
-            entry
-            for entry in self.owner.entries
-            if entry.kind == "owner"
-            or entry.body.get("device") in (register.identity.device.hex(), self.relay.device.hex())
-        ]
+        devices = [register.identity.device, self.relay.device]
+        if certificate.replaces is not None:
+            devices.append(certificate.replaces.device)
         with store.transaction():
             log = store.create_shop(self.shop_id, chance.randbytes(16))
-            relay = Relay("ws://relay", self.relay.key.public)
-            enter_shop(log, register.identity, proofs, register.key, relay, moment, chance.randbytes)
+            enter_shop(
+                log,
+                register.identity,
+                self.owner.proofs_of(*devices),
+                register.key,
+                Relay("ws://relay", self.relay.key.public),
+                moment,
+                chance.randbytes,
+                heads=heads_to_name(certificate),
+            )
+            if (lost := lost_of(certificate, self.owner.directory)) is not None:
+                save_lost(log, lost)
         store.close()
+
+    def rotate_owner_key(self) -> None:
+        """The owner hands over to another key."""
+        self.relay.append(self.owner.rotate(self._chance.randbytes(32)))
+        self.story.tell("owner", "hands over to another key")
 
     def revoke(self, register: RegisterMachine) -> None:
         """The owner cuts a device off, with what the relay has of it by now."""
-        chains = reading.by_chain(reading.entries_of(self.relay.records()))
-        heads = tuple(
-            Head(bytes.fromhex(chain), bytes.fromhex(numbers[max(numbers)][0].link), max(numbers))
-            for chain, numbers in sorted(chains.items())
-            if 1 in numbers and numbers[1][0].body.get("till") == register.identity.device.hex()
-        )
-        self.owner.revoke(register.identity.device, heads)
+        device = register.identity.device
+        self.owner.revoke(device, replacing.heads_at(self.relay, device))
+        entries = reading.entries_of(self.relay.records())
+        self.notebook.vouched |= {one.link for one in entries if one.body["till"] == device.hex()}
         self.relay.append(self.owner.entries[-1:])
         self.story.tell("owner", f"revokes {register.name}")
 
@@ -280,7 +296,10 @@ class Shop:
 
     def disk_gone(self) -> None:
         """Note what is on no disk any more."""
-        self.notebook.disk_gone(self.links_held())
+        held = self.links_held()
+        self.notebook.disk_gone(held)
+        if not {entry.link.hex() for entry in self.owner.entries} <= held:
+            self.notebook.holed_authors.add(self.owner.author.hex())
 
     def links_held(self) -> set[str]:
         """Entries that lie on some disk."""
@@ -318,6 +337,7 @@ class Shop:
         """End all faults: everything is on, connected, and has room."""
         self.story.tell("shop", "nothing goes wrong any more")
         self.network.heal()
+        self.away.clear()
         for machine in self.machines:
             machine.plate.calm()
             machine.disk_us = (80, 400)

@@ -5,11 +5,20 @@ from types import SimpleNamespace
 import pytest
 
 from crdtsync.ids import Origin, Position
+from crdtsync.protocol.codec import encode
+from crdtsync.protocol.limits import FRAME_BYTES_MAX
+from crdtsync.protocol.messages import Pack
 from crdtsync.protocol.slab import Portion
 from crdtsync.protocol.work import ReadRequest
-from crdtsync.runtime.syncing.answer import PACKED_BYTES_MAX, PACKED_BYTES_MIN, answer
+from crdtsync.runtime.syncing.answer import (
+    PACK_BLOB_MAX,
+    PACKED_BYTES_MAX,
+    PACKED_BYTES_MIN,
+    STATE_PACKED_BYTES_MAX,
+    answer,
+)
 from crdtsync.runtime.syncing.tail import Row, Tail
-from crdtsync.storage.log import Batch
+from crdtsync.storage.log import Batch, PackRow
 from crdtsync.storage.pack import ROWS_MAX, decode_pack
 
 START = Position(0, bytes(32))
@@ -103,6 +112,19 @@ def test_for_a_pack_more_is_read_unless_the_line_breaks(packs, broke, times, mon
     assert asked == [times << 17]
 
 
+@pytest.mark.parametrize(("larger", "times"), [(0, 0), (1, 1)])
+def test_a_pack_that_is_larger_than_a_frame_is_not_sent_as_it_lies_on_disk(larger, times, monkeypatch):
+    """A line that is cut in the midst of it would carry all of it again."""
+    peer, past, asked = Peer(), Past(sales(PACKED_BYTES_MIN)), []
+    pack = PackRow(START, Position(6, bytes(32)), 6, bytes(PACK_BLOB_MAX + larger))
+    monkeypatch.setattr(past, "pack_at", lambda seq, **_: pack)
+    monkeypatch.setattr(past, "read", lambda after, **_: asked.append(after) or past.batch)
+    answer(peer, ReadRequest(2, 1 << 17, packs=True), past, None)
+    assert len(asked) == times
+    [(to, blob)] = peer.supplied
+    assert len(encode(Pack(START, Position(to, bytes(32)), blob))) <= FRAME_BYTES_MAX
+
+
 def test_what_is_old_is_packed_for_who_was_away():
     peer, records = Peer(), sales(PACKED_BYTES_MIN)
     answer(peer, ReadRequest(2, 1 << 17, packs=True), Past(records), None)
@@ -126,3 +148,16 @@ def test_what_no_pack_can_or_should_hold_is_sent_as_it_is(size, packs, last):
     peer, past = Peer(), Past(sales(size), last)
     answer(peer, ReadRequest(2, 1 << 17, packs=packs), past, None)
     assert peer.supplied == [(last, past.batch.records)]
+
+
+@pytest.mark.parametrize(
+    ("size", "is_packed"), [(STATE_PACKED_BYTES_MAX, True), (STATE_PACKED_BYTES_MAX + 1, False)]
+)
+def test_a_single_large_record_is_packed_as_it_cannot_be_divided(size, is_packed):
+    peer, past = Peer(), Past(sales(PACKED_BYTES_MIN))
+    state = b"C" * size
+    past.batch = Batch(Position(2, bytes(32)), Position(3, bytes(32)), ((3, state),), size)
+    answer(peer, ReadRequest(2, 1 << 17, packs=True), past, None)
+    [(_, supplied)] = peer.supplied
+    assert (type(supplied) is bytes) is is_packed
+    assert (decode_pack(supplied, bytes_max=2 * size) if is_packed else list(supplied)) == [(3, state)]
