@@ -110,6 +110,7 @@ def _figures(
             Budget(AGAIN_KIB_MAX),
             FULL,
             size={**facts, "cuts": int(restored[-1]["cuts"])},
-            note="hello and all, over a line that is cut again and again; the budget is one frame",
+            note="all that one that holds does not carry: hellos, what was cut short, and that small packs "
+            "compress less; the budget is one frame",
         ),
     ]

@@ -13,9 +13,7 @@ import click
 import orjson
 
 from crdtsync.errors import CrdtsyncError, TooManyAttempts
-from crdtsync.model.money import format_amount, format_quantity, format_rate
-
-NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
+from crdtsync.model.money import NO_BREAK_SPACE, format_euros, format_quantity, format_rate
 
 
 def print_json(document: Any) -> None:
@@ -93,9 +91,7 @@ def money(amount_minor: int | None) -> str:
     """An amount as it is written in France: ``12 345,60 €``; a dash for none."""
     if amount_minor is None:
         return "–"
-    whole, _, cents = format_amount(abs(amount_minor), mark=",").partition(",")
-    groups = f"{int(whole):,}".replace(",", NARROW_SPACE)
-    return f"{'-' if amount_minor < 0 else ''}{groups},{cents}{NO_BREAK_SPACE}€"
+    return format_euros(amount_minor)
 
 
 def quantity(quantity_thousandths: int) -> str:

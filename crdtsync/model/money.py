@@ -20,6 +20,8 @@ QUANTITY_MAX: Final = 10**9 - 1
 RATE_MAX: Final = 10_000
 """100 %."""
 
+NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
+
 _SHOWN_MAX: Final = 10**40
 """Numbers from here on are shown as they are, if at all."""
 
@@ -80,6 +82,13 @@ def check_rate(rate: int) -> int:
 def format_amount(amount_minor: int, *, decimals: int = 2, mark: str = ".") -> str:
     """Write an amount as a plain number: ``-1234.50``. What ``parse_amount`` reads."""
     return _format(amount_minor, decimals, mark)
+
+
+def format_euros(amount_minor: int) -> str:
+    """Write an amount as it is written in France: ``12 345,60 €``."""
+    whole, _, cents = format_amount(abs(amount_minor), mark=",").partition(",")
+    groups = f"{int(whole):,}".replace(",", NARROW_SPACE)
+    return f"{'-' if amount_minor < 0 else ''}{groups},{cents}{NO_BREAK_SPACE}€"
 
 
 def format_quantity(quantity_thousandths: int, *, mark: str = ".") -> str:

@@ -250,6 +250,10 @@ class ShopLog(Protocol):
         """Everything that was set apart here, oldest first."""
         ...
 
+    def apart_bytes(self, log_id: bytes) -> int:
+        """How many bytes of records that came from that peer's log are set apart."""
+        ...
+
     # -- small state ----------------------------------------------------------------------------------
 
     def state(self, key: str) -> bytes | None:

@@ -78,6 +78,12 @@ class MemoryPeers:
         """See ``ShopLog.apart``."""
         return [apart for _, apart in self._tables.apart.items(self._inside)]
 
+    def apart_bytes(self, log_id: bytes) -> int:
+        """See ``ShopLog.apart_bytes``."""
+        return sum(
+            len(one.record) for one in self.apart() if one.origin is not None and one.origin.log_id == log_id
+        )
+
     def state(self, key: str) -> bytes | None:
         """See ``ShopLog.state``."""
         return self._tables.state.get(key, self._inside)

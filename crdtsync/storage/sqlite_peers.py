@@ -87,6 +87,13 @@ class Peers(Reading):
         )
         return [self._as_apart(*row) for row in rows]
 
+    def apart_bytes(self, log_id: bytes) -> int:
+        """How many bytes of records that came from that peer's log are set apart. O(records set apart)."""
+        found = self._db.row(
+            "SELECT total(length(bytes)) FROM apart WHERE shop = ? AND log_id = ?", (self._no, log_id)
+        )
+        return int(found[0]) if found is not None else 0
+
     def state(self, key: str) -> bytes | None:
         """A value kept beside the log."""
         # A transaction has looked whether anybody else wrote: if not, what was read before is on disk.

@@ -157,7 +157,7 @@ def test_who_has_something_pending_does_not_leave_and_is_told_how_much(till):
     for _ in range(2):
         refused = till.run("leave")
         assert refused.exit_code == 24
-        assert "2 tickets, 43.95" in refused.stderr
+        assert "2 tickets, 43,95 €" in refused.stderr
         assert "crdtsync rescue FILE" in refused.stderr
     till.ok("sell", "CM-19", "--pay", "card")
 
@@ -182,7 +182,7 @@ def test_a_file_that_lacks_a_sale_is_not_enough(till):
     file, _ = rescued(till)
     till.ok("sell", "CM-19", "--pay", "card")
     refused = till.run("leave", "--rescued", str(file))
-    assert (refused.exit_code, "lacks 1 ticket, 18.50" in refused.stderr) == (24, True)
+    assert (refused.exit_code, "lacks 1 ticket, 18,50 €" in refused.stderr) == (24, True)
 
 
 def test_a_file_of_another_register_or_a_broken_one_is_not_enough(till, tmp_path):
@@ -213,7 +213,7 @@ def test_who_synchronises_does_not_leave(till):
 def test_joining_another_shop_is_refused_and_says_what_is_pending(relay, till):
     with LocalRelay(relay.folder, shop="Ailleurs") as local:
         refused = till.run("join", local.url, local.pairing_code("Ailleurs"), "--name", "Caisse 1")
-        assert (refused.exit_code, "2 tickets, 43.95" in refused.stderr) == (24, True)
+        assert (refused.exit_code, "2 tickets, 43,95 €" in refused.stderr) == (24, True)
         file, _ = rescued(till)
         till.ok("leave", "--rescued", str(file))
         till.ok("join", local.url, local.pairing_code("Ailleurs"), "--name", "Caisse 1")

@@ -244,6 +244,17 @@ def test_a_record_refused_to_two_peers_is_set_apart_once(world):
     assert [len(world.log.refusals_given(peer)) for peer in (PEER, OTHER)] == [1, 1]
 
 
+def test_bytes_apart_are_counted_by_the_log_that_brought_them(world):
+    sales = [MadeUpChain(number).entry() for number in range(1, 4)]
+    with world.transaction() as log:
+        for seq, (peer, sale) in enumerate(zip((PEER, PEER, OTHER), sales, strict=True), start=1):
+            log.refuse(peer, refusal(seq, sale), sale.record, 1)
+        log.refuse(OTHER, refusal(9, sales[0]), sales[0].record, 1)
+        assert log.apart_bytes(PEER) == len(sales[0].record) + len(sales[1].record)
+    assert world.log.apart_bytes(OTHER) == len(sales[2].record)
+    assert world.log.apart_bytes(bytes(16)) == 0
+
+
 def test_a_held_record_can_become_refused_for_good(world):
     sale = MadeUpChain(1).entry()
     for held, code in ((True, "held"), (False, "bad-signature")):

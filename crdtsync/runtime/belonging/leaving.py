@@ -18,7 +18,7 @@ from typing import Final
 
 from crdtsync.errors import NoRegister, StillPending, StorageError
 from crdtsync.ids import record_digest
-from crdtsync.model.money import format_amount
+from crdtsync.model.money import format_euros
 from crdtsync.runtime.damage.rescue import body_of, digests_in, pending_records, read_own_rescue
 from crdtsync.runtime.folder.identity import HEAD, LEFT, Identity, has_left, load_relay, present_shop
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, OWNER_KEY
@@ -82,10 +82,10 @@ def pending_of(log: ShopLog) -> Pending:
 
 
 def in_words(pending: Pending) -> str:
-    """``3 tickets, 127.40 (5 records)``."""
+    """``3 tickets, 127,40 € (5 records)``."""
     tickets = f"{pending.sales} ticket{'' if pending.sales == 1 else 's'}"
     records = f"{pending.records} record{'' if pending.records == 1 else 's'}"
-    return f"{tickets}, {format_amount(pending.amount_minor)} ({records})"
+    return f"{tickets}, {format_euros(pending.amount_minor)} ({records})"
 
 
 def _refuse_what_is_missing(log: ShopLog, rescued: Path | None, digests: set[bytes]) -> Pending:

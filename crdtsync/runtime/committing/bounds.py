@@ -10,11 +10,11 @@ The relay has bounds. A register has none: what it gets comes from its relay, an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from crdtsync.errors import LinkClosed
-from crdtsync.ids import OWNER_DOCUMENT, EntryFacts, Item, Position
-from crdtsync.model.admission import CUT_OFF_ROLE
+from crdtsync.ids import ID_BYTES, OWNER_DOCUMENT, EntryFacts, Item, Position
 from crdtsync.runtime.committing.admission import Rejection
 from crdtsync.runtime.committing.quota import Quota
 from crdtsync.storage.log import Refusal, ShopLog
@@ -28,13 +28,15 @@ CHAINS_PER_DEVICE_MAX: Final = 64
 """Chains that entries of one device may begin. A device has one."""
 
 APART_RECORDS_MAX: Final = 50_000
-"""Records of one device's log that are refused or held. They are told to it again at each hello."""
+"""Records of one device that are refused or held. They are told to it again at each hello."""
 
-APART_BYTES_MAX: Final = 64 << 20
-"""What is kept apart of one shop, refused and held together."""
+APART_BYTES_MAX: Final = 32 << 20
+"""What is kept apart of what one device brings, refused and held together. Each device has a share of its
+own: whoever fills his, also a register that was stolen, takes no room of the others.
+"""
 
-APART_BYTES_OF_REVOKED_MAX: Final = APART_BYTES_MAX // 2
-"""How far a device that was revoked may fill it: a stolen register must not take the room of the others."""
+APART_LOGS_MAX: Final = 64
+"""Under so many ids of its log a device may have something kept apart: an id is easily changed."""
 
 OVER_BOUNDS: Final = 4514
 """The close code of a store that may keep nothing more apart: try again later."""
@@ -48,8 +50,7 @@ class Bounds:
         self._end: Position | None = None
         self._records = self._bytes = 0
         self._documents: set[str] = set()
-        self._apart_bytes: int | None = None
-        self._apart_records: dict[bytes, int] = {}
+        self._shares: dict[bytes, _Share] = {}
         self._chains: dict[bytes, _Chain] = {}
         self._is_opened_anew = True
 
@@ -63,8 +64,7 @@ class Bounds:
         self._documents = {row.name for row in rows}
         self._records = sum(row.records for row in rows)
         self._bytes = sum(row.records_bytes for row in rows)
-        self._apart_bytes = None
-        self._apart_records.clear()
+        self._shares.clear()
 
     def finish(self, log: ShopLog) -> None:
         """At the end of that transaction. If it is not committed, the log ends elsewhere next time."""
@@ -108,25 +108,24 @@ class Bounds:
         chain.add(entry)
 
     def keep_apart(
-        self, log: ShopLog, peer_log: bytes, refusal: Refusal, record: bytes, role: str = ""
+        self, log: ShopLog, peer_log: bytes, refusal: Refusal, record: bytes, device: bytes = b""
     ) -> None:
-        """A record that a device of that role brings is about to be kept apart. Raises ``LinkClosed`` if that
-        would be too much: then nothing of what came with it is stored, and its sender keeps all of it.
+        """A record that a device brings is about to be kept apart; of a file, whose sender nobody knows, the
+        file has a share. Raises ``LinkClosed`` if that would be too much: then nothing of what came with it
+        is stored, and its sender keeps all of it.
         """
-        bytes_max = APART_BYTES_OF_REVOKED_MAX if role == CUT_OFF_ROLE else APART_BYTES_MAX
-        if self._apart_bytes is None:
-            self._apart_bytes = sum(len(apart.record) for apart in log.apart())
-        known = self._apart_records.get(peer_log)
-        if known is None or known >= APART_RECORDS_MAX:
+        who = device or peer_log
+        share = self._shares.get(who)
+        if share is None or not share.has_room(record):
             # Some may have been let in meanwhile; a record that comes again is counted once on disk.
-            known = len(log.refusals_given(peer_log))
-        if known >= APART_RECORDS_MAX or self._apart_bytes + len(record) > bytes_max:
-            self._apart_bytes = None
+            share = self._shares[who] = _Share.counted(log, who)
+        if not share.has_room(record) or not share.knows(log, peer_log):
+            del self._shares[who]
             raise LinkClosed(
                 f"the relay can keep nothing more that it does not admit: {refusal.reason}", code=OVER_BOUNDS
             )
-        self._apart_records[peer_log] = known + 1
-        self._apart_bytes += len(record)
+        share.records += 1
+        share.size += len(record)
 
     # -- reasons -------------------------------------------------------------------------------------------
 
@@ -153,6 +152,37 @@ class Bounds:
         if entry.chain not in self._chains:
             self._chains[entry.chain] = _Chain(log, entry.chain)
         return self._chains[entry.chain]
+
+
+@dataclass(slots=True)
+class _Share:
+    """What is kept apart of one device, under whatever ids of its log."""
+
+    who: bytes
+    logs: list[bytes]
+    records: int
+    size: int
+
+    @classmethod
+    def counted(cls, log: ShopLog, who: bytes) -> _Share:
+        """As it is on disk."""
+        data = log.state(_share_key(who)) or b""
+        logs = [data[place : place + ID_BYTES] for place in range(0, len(data), ID_BYTES)]
+        records = sum(len(log.refusals_given(one)) for one in logs)
+        return cls(who, logs, records, sum(map(log.apart_bytes, logs)))
+
+    def has_room(self, record: bytes) -> bool:
+        """Whether one more may be kept."""
+        return self.records < APART_RECORDS_MAX and self.size + len(record) <= APART_BYTES_MAX
+
+    def knows(self, log: ShopLog, peer_log: bytes) -> bool:
+        """Note that this is an id of its log; false where there are too many. Inside a transaction."""
+        if peer_log not in self.logs:
+            if len(self.logs) >= APART_LOGS_MAX:
+                return False
+            self.logs.append(peer_log)
+            log.set_state(_share_key(self.who), b"".join(self.logs))
+        return True
 
 
 class _Chain:
@@ -191,6 +221,10 @@ class _Chain:
 def _device_of(document: str) -> str:
     """The device whose ledger it is: ``ledger/<device>/<day>``."""
     return document.split("/")[1]
+
+
+def _share_key(who: bytes) -> str:
+    return f"apart/{who.hex()}"
 
 
 def _chains_key(device: str) -> str:

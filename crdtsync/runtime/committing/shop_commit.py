@@ -205,7 +205,7 @@ class ShopCommit:
                 refusal = RefusedRecord(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
                 kept = Refusal(seq, verdict.digest, verdict.code, verdict.reason, verdict.held)
                 if self._bounds is not None:
-                    self._bounds.keep_apart(self._log, peer_log, kept, record, work.role)
+                    self._bounds.keep_apart(self._log, peer_log, kept, record, work.device)
                 self._log.refuse(peer_log, kept, record, self._now_ms)
                 refused.append(refusal)
             else:

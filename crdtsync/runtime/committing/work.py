@@ -29,10 +29,11 @@ class Outcome:
 
 @dataclass(slots=True)
 class Work:
-    """What one connection wants on disk. ``role`` is the peer's, by its certificate. ``also`` runs inside the
-    transaction, for small state. ``done`` is called on the event loop. ``our_log``: the id that our hello
-    said; nothing of the connection counts once the log has another (None: whatever it is). ``sender``: whose
-    work it is; when some of it was not stored, nothing that was submitted after it is.
+    """What one connection wants on disk. ``role`` is the peer's, by its certificate, ``device`` who it is
+    (empty: nobody knows, it is out of a file). ``also`` runs inside the transaction, for small state.
+    ``done`` is called on the event loop. ``our_log``: the id that our hello said; nothing of the connection
+    counts once the log has another (None: whatever it is). ``sender``: whose work it is; when some of it was
+    not stored, nothing that was submitted after it is.
     """
 
     shop: bytes
@@ -45,6 +46,7 @@ class Work:
     also: Callable[[ShopLog], object] | None = None
     our_log: bytes | None = None
     sender: object | None = None
+    device: bytes = b""
 
 
 class CommitObserver(Protocol):

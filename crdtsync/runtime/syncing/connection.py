@@ -315,6 +315,7 @@ class Connection:
             also=also,
             our_log=self.our_log,
             sender=self,
+            device=peer.device,
         )
         self.home.committer.submit(work)
 

@@ -1,4 +1,7 @@
-"""A backup of a relay while it runs: both databases as they were at one moment, and its keys if asked.
+"""A backup of a relay while it runs: its databases as they were at one moment, and its keys if asked.
+
+Of the back office it has the people and who changed what, not who is signed in where: whoever finds a backup
+finds no session in it, and after a restore everybody signs in again.
 
 Rows are read in the order of their keys inside one read transaction per database, which no writer waits for.
 They are put together to pieces that end where the keys say so, not at every so many rows: what was not
@@ -26,13 +29,18 @@ from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.backups.file import MAGIC, BackupFile, BackupWriter, Manifest, named_pieces
 from crdtsync_server.backups.keys import sealed_keys
+from crdtsync_server.dashboard.database import APPLICATION_ID as OFFICE_APPLICATION_ID
+from crdtsync_server.dashboard.database import MIGRATIONS as OFFICE_MIGRATIONS
 from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS
 from crdtsync_server.folder import BACKUP_LOCK, DataFolder
 from crdtsync_server.keys import KeyFolder, relay_device_id
 from crdtsync_server.shops.devices import machines_of
 from crdtsync_server.shops.owner import OwnerChain
 
-RELAY, ACCESS = "relay.sqlite", "access.sqlite"
+RELAY, ACCESS, OFFICE = "relay.sqlite", "access.sqlite", "office.sqlite"
+
+OF_OFFICE: Final = ("account", "product_change", "price_author")
+"""Tables of the back office that are kept."""
 
 PIECE_ROWS: Final = 128
 """How many rows a piece has, on average."""
@@ -107,7 +115,8 @@ def back_up(
         before = held.enter_context(closing(BackupFile(path))) if path.exists() else None
         _refuse_another_relay(before, relay)
         databases = {
-            ACCESS: held.enter_context(closing(_open_access(folder))) if folder.access.exists() else None
+            ACCESS: held.enter_context(closing(_open_access(folder))) if folder.access.exists() else None,
+            OFFICE: held.enter_context(closing(_open_office(folder))) if folder.office.exists() else None,
         }
         store = held.enter_context(closing(SqliteStore(folder.store, read_only=True, create=False)))
         databases[RELAY] = store.database
@@ -124,7 +133,8 @@ def back_up(
             for name, database in databases.items():
                 if database is not None:
                     held.enter_context(database.snapshot())
-                    manifest["databases"][name] = _take(database, writer)
+                    only = OF_OFFICE if name == OFFICE else None
+                    manifest["databases"][name] = _take(database, writer, only)
             manifest["shops"] = [_held(store.shop(shop)) for shop in store.shops()]
             manifest["keys"] = sealed_keys(
                 folder.keys, passphrase, before.manifest if before is not None else None, random
@@ -186,6 +196,10 @@ def _open_access(folder: DataFolder) -> Database:
     return open_database(folder.access, APPLICATION_ID, MIGRATIONS)
 
 
+def _open_office(folder: DataFolder) -> Database:
+    return open_database(folder.office, OFFICE_APPLICATION_ID, OFFICE_MIGRATIONS)
+
+
 def _relay_of(folder: DataFolder, random: RandomBytes) -> bytes | None:
     keys = KeyFolder(folder.keys, random)
     return relay_device_id(keys.relay_key().public) if keys.has_relay_key() else None
@@ -213,10 +227,12 @@ def _is_wasteful(before: BackupFile) -> bool:
     return waste > max(WASTE_BYTES_MIN, live)
 
 
-def _take(database: Database, writer: BackupWriter) -> dict[str, Any]:
+def _take(database: Database, writer: BackupWriter, only: tuple[str, ...] | None) -> dict[str, Any]:
     version = database.row("PRAGMA user_version") or (0,)
     tables = {}
     for name, (columns, key) in tables_of(database).items():
+        if only is not None and name not in only:
+            continue
         order = ", ".join(key)
         sql = f"SELECT {', '.join(columns)} FROM {name} ORDER BY {order}"  # noqa: S608
         ends = [columns.index(column) for column in key if column in columns]

@@ -27,9 +27,11 @@ from crdtsync.storage import schema
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
-from crdtsync_server.backups.backup import ACCESS, RELAY, ShopHeld, shops_held, tables_of
+from crdtsync_server.backups.backup import ACCESS, OFFICE, RELAY, ShopHeld, shops_held, tables_of
 from crdtsync_server.backups.file import BackupFile, Manifest, sync_folder, translated
 from crdtsync_server.backups.keys import unsealed_keys
+from crdtsync_server.dashboard.database import APPLICATION_ID as OFFICE_APPLICATION_ID
+from crdtsync_server.dashboard.database import MIGRATIONS as OFFICE_MIGRATIONS
 from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS
 from crdtsync_server.folder import PLACE, DataFolder
 from crdtsync_server.keys import RELAY_KEY, KeyFolder, relay_device_id
@@ -42,6 +44,7 @@ RESTORED: Final = "restored"
 KINDS: Final = {
     RELAY: (schema.APPLICATION_ID, schema.MIGRATIONS),
     ACCESS: (APPLICATION_ID, MIGRATIONS),
+    OFFICE: (OFFICE_APPLICATION_ID, OFFICE_MIGRATIONS),
 }
 """The databases of a relay: what their headers say, and their tables."""
 
@@ -135,7 +138,7 @@ def restore_from(
         try:
             with translated(draft):
                 draft.mkdir(mode=0o700)
-            for name in (ACCESS, RELAY):
+            for name in KINDS:
                 if name in manifest["databases"]:
                     _make_again(draft / name, name, manifest["databases"][name], backup)
             damages = _begin_anew(draft / RELAY, manifest, clock.now_ms(), random)
@@ -254,7 +257,8 @@ def _begin_anew(path: Path, manifest: Manifest, now_ms: int, random: RandomBytes
 def _put_in_place(folder: DataFolder, draft: Path, now_ms: int) -> Path | None:
     """Rename everything, the log last: without it there is no relay in the folder."""
     aside: Path | None = None
-    for name in (RELAY, ACCESS):
+    # A backup of an older version has nothing of the back office: what is there of it stays.
+    for name in (RELAY, ACCESS, *([OFFICE] if (draft / OFFICE).exists() else ())):
         for suffix in _SUFFIXES:
             old = folder.root / f"{name}{suffix}"
             if old.exists():
@@ -262,7 +266,7 @@ def _put_in_place(folder: DataFolder, draft: Path, now_ms: int) -> Path | None:
                 os.replace(old, aside / old.name)
     # By another one it is seen that this is another relay than the one of the backup.
     (folder.root / PLACE).unlink(missing_ok=True)
-    for name in (ACCESS, RELAY):
+    for name in (OFFICE, ACCESS, RELAY):
         if (draft / name).exists():
             with (draft / name).open("rb") as file:
                 os.fsync(file.fileno())

@@ -165,6 +165,14 @@ _SIGNED = (
     text("role", "what it is let in as", null="but for `certify`"),
     text("series", "what its ticket numbers begin with", null="where it has none"),
     number("entries", "how many of its entries are let in", null="but for `owner-approve`"),
+    value("key", "hex", "the key of `certify` and `owner-key`", null="of others"),
+    value("replaces", "id", "the lost device in whose place it is let in", null="where there is none"),
+    many(
+        "heads",
+        "of `revoke`: up to where what it made stays good",
+        (value("chain", "hex", "the chain"), number("number", "of the last good entry")),
+    ),
+    value("links", "digest", "of `owner-approve`: the entries that are let in", is_list=True),
 )
 
 FORMS: Final = (

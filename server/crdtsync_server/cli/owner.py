@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -10,6 +11,8 @@ from crdtsync.cli.lazy import LazyGroup
 
 if TYPE_CHECKING:
     from crdtsync_server.shops.owner_keys import Signed
+
+LINKS_SHOWN_MAX: Final = 20
 
 COMMANDS = {
     "rotate": ("owner_rotate", "Hand the owner's key over to a new one."),
@@ -39,20 +42,48 @@ def signed_facts(rows: list[Signed]) -> list[dict[str, Any]]:
             "role": row.role,
             "series": row.series,
             "entries": row.entries,
+            "key": row.key,
+            "replaces": row.replaces,
+            "heads": [{"chain": chain, "number": n} for chain, n in row.heads],
+            "links": list(row.links),
         }
         for row in rows
     ]
 
 
 def print_signed(rows: list[Signed]) -> None:
-    """Signed entries, for a person."""
+    """Signed entries, for a person: what is let in or cut off, by its id and its key, so that it can be held
+    against what the device itself shows.
+    """
     for row in rows:
-        if row.what == "certify":
-            series = f", series {row.series}" if row.series else ""
-            click.echo(f"lets in {row.name} ({row.role}{series})")
-        elif row.what == "revoke":
-            click.echo(f"cuts off {row.name}")
-        elif row.what == "owner-approve":
-            click.echo(f"lets in {row.entries} entries of {row.name}, which was cut off")
-        else:
-            click.echo(f"hands over to the key {row.name}…")
+        for line in _told(row):
+            click.echo(line)
+
+
+def _told(row: Signed) -> Iterator[str]:
+    if row.what == "certify":
+        series = f", series {row.series}" if row.series else ""
+        yield f"lets in {row.name} ({row.role}{series})"
+        yield f"  device {_hex(row.device)}, key {_hex(row.key)}"
+        if row.replaces is not None:
+            yield f"  in the place of the lost device {row.replaces.hex()}"
+    elif row.what == "revoke":
+        yield f"cuts off {row.name}"
+        yield f"  device {_hex(row.device)}"
+        for chain, n in row.heads:
+            yield f"  what it made stays good up to entry {n} of chain {chain.hex()[:16]}…"
+        if not row.heads:
+            yield "  nothing that it made is known"
+    elif row.what == "owner-approve":
+        yield f"lets in {row.entries} entries of {row.name}, which was cut off"
+        yield f"  device {_hex(row.device)}"
+        for link in row.links[:LINKS_SHOWN_MAX]:
+            yield f"  {link.hex()}"
+        if len(row.links) > LINKS_SHOWN_MAX:
+            yield f"  and {len(row.links) - LINKS_SHOWN_MAX} more: --json names them all"
+    else:
+        yield f"hands over to the key {_hex(row.key)}"
+
+
+def _hex(value: bytes | None) -> str:
+    return value.hex() if value is not None else "–"

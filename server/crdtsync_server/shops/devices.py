@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crdtsync.model.certificate import Certificate, Directory
+from crdtsync.runtime.damage.rescue import body_of
 from crdtsync.runtime.filing.completeness import CompleteTo, complete_to
+from crdtsync.runtime.register.status import Pending
 from crdtsync.storage.log import ShopLog
 from crdtsync_server.keys import office_device_id
 from crdtsync_server.shops.contacts import Contact, read_contact
@@ -136,10 +138,7 @@ def _state(
     cursor = log.cursor(contact.log) if contact else None
     given = log.refusals_given(contact.log) if contact else []
     stored = cursor.position.seq if cursor else 0
-    # What it said last was said before the rest of its log came, and it may have left since.
-    is_stored = (
-        contact is not None and contact.log_end is not None and stored >= contact.log_end and not given
-    )
+    pending = _pending(log, contact, stored, is_all_in=not given)
     connected = is_served and contact is not None and contact.connected
     return DeviceState(
         certificate,
@@ -150,8 +149,26 @@ def _state(
         complete,
         stored,
         log.end.seq - min(contact.acknowledged if contact else 0, log.end.seq),
-        0 if is_stored else contact.pending_sales if contact else None,
-        0 if is_stored else contact.pending_amount_minor if contact else None,
+        pending[0],
+        pending[1],
         sum(refusal.held for refusal in given),
         sum(not refusal.held for refusal in given),
     )
+
+
+def _pending(
+    log: ShopLog, contact: Contact | None, stored: int, *, is_all_in: bool
+) -> tuple[int | None, int | None]:
+    """Tickets of a device that are not in the log, and what they come to; None where it never said. What it
+    said last was said before the rest of its log came, and it may have left since: then pending is what of
+    it is kept apart, and nothing else.
+    """
+    if contact is None:
+        return None, None
+    if contact.log_end is None or stored < contact.log_end:
+        return contact.pending_sales, contact.pending_amount_minor
+    kept = Pending()
+    for apart in () if is_all_in else log.apart():
+        if apart.origin is not None and apart.origin.log_id == contact.log:
+            kept.add(body_of(apart.record))
+    return kept.sales, kept.amount_minor

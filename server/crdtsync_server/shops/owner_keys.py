@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,14 @@ from crdtsync.model import owner_key
 from crdtsync.model.admission import judge_entry
 from crdtsync.model.approval import KIND as APPROVE
 from crdtsync.model.approval import LINKS_MAX, build_approve, read_approve
-from crdtsync.model.certificate import Certificate, Directory, build_certify, build_revoke, read_certificate
+from crdtsync.model.certificate import (
+    Certificate,
+    Directory,
+    build_certify,
+    build_revoke,
+    read_certificate,
+    read_revocation,
+)
 from crdtsync.model.entry import Entry, Head, read_entry
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import Clock
@@ -52,7 +59,9 @@ class Rotated:
 @dataclass(frozen=True, slots=True)
 class Signed:
     """An entry of the owner's chain, for showing. ``what``: ``certify``, ``revoke``, ``owner-approve`` or
-    ``owner-key``. ``entries``: how many an approval lets in.
+    ``owner-key``. ``key``: the one that a device is certified with, or that is handed over to. ``replaces``:
+    the lost register whose place it takes. ``heads``: up to where what a device made stays good, each as
+    (chain, number). ``entries``: how many an approval lets in, ``links``: which.
     """
 
     what: str
@@ -61,6 +70,10 @@ class Signed:
     role: str | None
     series: str | None
     entries: int | None = None
+    key: bytes | None = None
+    replaces: bytes | None = None
+    heads: tuple[tuple[bytes, int], ...] = ()
+    links: tuple[bytes, ...] = ()
 
 
 def rotate(access: Access, store: Store, shop: bytes, *, reason: str = "") -> Rotated:
@@ -282,9 +295,22 @@ def _answers(entry: Entry, payload: dict[str, Any]) -> bool:
 def _shown(entry: Entry, chain: OwnerChain) -> Signed:
     body = entry.body
     if entry.kind not in ("certify", "revoke", APPROVE):
-        return Signed(entry.kind, None, body["key"]["pub"][:16], None, None)
+        key = bytes.fromhex(body["key"]["pub"])
+        return Signed(entry.kind, None, key.hex()[:16], None, None, key=key)
     device = bytes.fromhex(body["device"])
-    certificate = chain.directory.certificate(device)
-    name = certificate.name if certificate is not None else device.hex()
-    entries = len(read_approve(body)) if entry.kind == APPROVE else None
-    return Signed(entry.kind, device, name, body.get("role"), body.get("series"), entries)
+    known = chain.directory.certificate(device)
+    shown = Signed(entry.kind, device, known.name if known is not None else device.hex(), None, None)
+    if entry.kind == APPROVE:
+        links = tuple(sorted(read_approve(body)))
+        return replace(shown, entries=len(links), links=links)
+    if entry.kind == "revoke":
+        return replace(shown, heads=tuple((head.chain, head.n) for head in read_revocation(body).heads))
+    certificate = read_certificate(body)
+    return replace(
+        shown,
+        name=certificate.name,
+        role=certificate.role,
+        series=certificate.series,
+        key=certificate.public,
+        replaces=certificate.replaces.device if certificate.replaces is not None else None,
+    )

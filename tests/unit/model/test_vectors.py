@@ -9,10 +9,12 @@ import pytest
 import rfc8785
 
 from crdtsync.model import canonical, sealed
+from crdtsync.model.certificate import NeverArrived, Replaced, read_certificate
 from crdtsync.model.chain import rebuild
-from crdtsync.model.entry import Entry, read_entry
+from crdtsync.model.entry import Entry, Head, read_entry
 from crdtsync.model.signature import PrivateKey, verify
 from crdtsync.model.verify import verify_chain
+from crdtsync.runtime.belonging.copies import follows_of
 
 KEYS = {
     "till": PrivateKey.from_seed(b"crdtsync demo key - never use"),
@@ -24,6 +26,9 @@ OWNER = ["owner", "certify", "revoke", "owner-approve"]
 HANDED_OVER = [*OWNER[:3], "owner-key", "certify-by-the-next-key"]
 """The owner's chain with a rotation of its key."""
 
+REPLACED = [*OWNER[:3], "certify-that-replaces"]
+"""The owner's chain when a register was lost and another has taken its place."""
+
 FIRST_DAY = ["register", "open", "sale", "refund", "close"]
 SECOND_DAY = [
     *("abandon", "cash", "move", "count", "print", "train", "jet", "clock-step"),
@@ -31,7 +36,12 @@ SECOND_DAY = [
 ]
 EVENTS = ["software-changed", "put-back", "two-versions", "relay-unreachable", "new-key"]
 TILL = [*FIRST_DAY, *SECOND_DAY, *EVENTS]
+FOLLOWING = ["register-that-follows"]
+"""The first entry of the chain in which a till goes on that was put back after its fourth entry."""
+
 DRAFTS = ["first-draft-e1", "first-draft-e2", "first-draft-e3"]
+CHAINS = [OWNER, HANDED_OVER, REPLACED, TILL, FOLLOWING]
+CHAIN_NAMES = ["owner", "owner who handed over", "owner who replaced", "till", "till that was copied"]
 
 
 def sealed_vector(vector: dict[str, Any]) -> bytes:
@@ -43,7 +53,7 @@ def entries(names: list[str]) -> list[Entry]:
 
 
 def test_the_frozen_vectors_are_all_here() -> None:
-    assert sorted(VECTORS) == sorted({*OWNER, *HANDED_OVER, *TILL, *DRAFTS})
+    assert sorted(VECTORS) == sorted({*OWNER, *HANDED_OVER, *REPLACED, *TILL, *FOLLOWING, *DRAFTS})
 
 
 def test_the_demo_key_has_the_published_point() -> None:
@@ -80,7 +90,7 @@ def test_a_vector_is_what_the_standards_say_without_any_code_of_ours(name: str) 
     assert (body, link) == (vector["body"].encode(), vector["link"])
 
 
-@pytest.mark.parametrize("names", [OWNER, HANDED_OVER, TILL], ids=["owner", "owner who handed over", "till"])
+@pytest.mark.parametrize("names", CHAINS, ids=CHAIN_NAMES)
 def test_the_final_vectors_are_chains(names: list[str]) -> None:
     first, *others = chain = entries(names)
     assert [entry.facts.n for entry in chain] == list(range(1, len(names) + 1))
@@ -88,7 +98,7 @@ def test_the_final_vectors_are_chains(names: list[str]) -> None:
     assert {entry.facts.chain for entry in chain} == {first.link}
 
 
-@pytest.mark.parametrize("names", [OWNER, HANDED_OVER, TILL], ids=["owner", "owner who handed over", "till"])
+@pytest.mark.parametrize("names", CHAINS, ids=CHAIN_NAMES)
 def test_the_final_vectors_have_no_defect(names: list[str]) -> None:
     chain = entries(names)
     head = rebuild(chain)
@@ -100,6 +110,22 @@ def test_the_final_vectors_have_no_defect(names: list[str]) -> None:
 def test_every_kind_of_a_ledger_is_frozen() -> None:
     kinds = {"register", "open", "sale", "refund", "abandon", "cash", "move", "count", "jet", "close"}
     assert {entry.kind for entry in entries(TILL)} == kinds | {"print", "train"}
+
+
+def test_what_takes_the_place_of_a_lost_register_is_frozen() -> None:
+    certificate = read_certificate(entries(["certify-that-replaces"])[0].body)
+    lost, tip = entries(["register"])[0], entries(["refund"])[0]
+    assert certificate.replaces == Replaced(
+        lost.author,
+        (Head(lost.link, tip.link, 4),),
+        NeverArrived(3, 12740, 1_795_547_200_000),
+    )
+
+
+def test_where_a_copied_register_left_its_chain_is_frozen() -> None:
+    first, tip = entries(FOLLOWING)[0], entries(["refund"])[0]
+    assert follows_of(first) == Head(tip.facts.chain, tip.link, 4)
+    assert first.author == tip.author
 
 
 def test_a_frozen_ticket_has_the_totals_that_pencil_and_paper_give() -> None:

@@ -253,18 +253,81 @@ def test_an_item_of_a_document_without_entries_needs_no_chain(tmp_path):
         assert bounds.judge(log, Item(record, "x/notes", hashlib.sha256(record).digest())) is None
 
 
-def test_a_revoked_device_leaves_the_others_room_to_be_refused(shop, monkeypatch):
-    """What is kept apart of a shop has a bound: one stolen register must not use all of it up."""
-    monkeypatch.setattr(bounding, "APART_BYTES_OF_REVOKED_MAX", 1_000)
-    log_id = b"p" * 16
-    refusal = Refusal(1, b"d" * 32, "revoked", "revoked", held=True)
-    bounds = Bounds(Quota())
+ONE, OTHER = b"d" * 16, b"e" * 16
 
-    def fill(log):
-        bounds.begin(log)
-        bounds.keep_apart(log, log_id, refusal, bytes(900), "revoked")
-        with pytest.raises(LinkClosed):
-            bounds.keep_apart(log, log_id, refusal, bytes(900), "revoked")
-        bounds.keep_apart(log, log_id, refusal, bytes(900), "register")
 
-    shop.look(fill)
+def refusal_of(number):
+    return Refusal(number, bytes([number]) * 32, "revoked", "revoked", held=True)
+
+
+class Filling:
+    """Devices whose records are kept apart, 100 bytes each, in transactions of one record."""
+
+    def __init__(self, folder):
+        self.path, self.numbers = folder / "one.sqlite", iter(range(1, 200))
+        with closing(SqliteStore(self.path)) as store, store.transaction():
+            store.create_shop(b"s" * 16, b"l" * 16)
+        self.bounds = Bounds(Quota())
+
+    def keep(self, device, peer_log):
+        """One more; whether there was room."""
+        number = next(self.numbers)
+        with closing(SqliteStore(self.path)) as store, store.transaction():
+            log = store.shop(b"s" * 16)
+            self.bounds.begin(log)
+            record = bytes([number]) * 100
+            try:
+                self.bounds.keep_apart(log, peer_log, refusal_of(number), record, device)
+            except LinkClosed:
+                return False
+            log.refuse(peer_log, refusal_of(number), record, 0)
+            self.bounds.finish(log)
+        return True
+
+    def settle(self, number):
+        """A person has let one in."""
+        with closing(SqliteStore(self.path)) as store, store.transaction():
+            store.shop(b"s" * 16).settle_refusals(bytes([number]) * 32)
+
+
+@pytest.fixture
+def filling(tmp_path):
+    return Filling(tmp_path)
+
+
+@pytest.mark.parametrize(("bound", "value"), [("APART_BYTES_MAX", 350), ("APART_RECORDS_MAX", 3)])
+def test_each_device_has_a_share_of_its_own(filling, monkeypatch, bound, value):
+    """Also a register that was stolen: whoever fills his, takes no room of the others."""
+    monkeypatch.setattr(bounding, bound, value)
+    assert [filling.keep(ONE, b"p" * 16) for _ in range(5)] == [True, True, True, False, False]
+    assert [filling.keep(OTHER, b"q" * 16) for _ in range(4)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("is_opened_anew", [False, True])
+def test_a_device_gets_no_second_share_under_another_id_of_its_log(filling, monkeypatch, is_opened_anew):
+    monkeypatch.setattr(bounding, "APART_BYTES_MAX", 350)
+    found = []
+    for number in range(5):
+        if is_opened_anew:
+            filling.bounds = Bounds(Quota())
+        found.append(filling.keep(ONE, bytes([65 + number]) * 16))
+    assert found == [True, True, True, False, False]
+
+
+def test_nor_may_it_have_something_kept_apart_under_ever_more_of_them(filling, monkeypatch):
+    monkeypatch.setattr(bounding, "APART_LOGS_MAX", 2)
+    assert [filling.keep(ONE, bytes([65 + number]) * 16) for number in range(3)] == [True, True, False]
+    assert filling.keep(ONE, b"A" * 16)
+
+
+def test_what_a_person_has_let_in_makes_room(filling, monkeypatch):
+    monkeypatch.setattr(bounding, "APART_BYTES_MAX", 250)
+    assert [filling.keep(ONE, b"p" * 16) for _ in range(3)] == [True, True, False]
+    filling.settle(1)
+    assert [filling.keep(ONE, b"p" * 16) for _ in range(2)] == [True, False]
+
+
+def test_a_file_whose_sender_nobody_knows_has_a_share_too(filling, monkeypatch):
+    monkeypatch.setattr(bounding, "APART_BYTES_MAX", 250)
+    assert [filling.keep(b"", b"f" * 16) for _ in range(3)] == [True, True, False]
+    assert filling.keep(ONE, b"p" * 16)

@@ -16,6 +16,7 @@ from crdtsync.runtime.committing.admission import Admission, Rejection, entry_it
 from crdtsync.runtime.committing.taking import take_records
 from crdtsync.runtime.register.verify import verify_log
 from crdtsync.testing.till import MemoryTill
+from crdtsync_server.cli.owner import _told
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import open_store
 from crdtsync_server.shops.access import Access
@@ -360,3 +361,73 @@ def test_what_is_on_hold_is_let_in_by_a_key_that_is_kept_elsewhere(relay):
     assert signed.entries == 1
     assert log.holds(late[0].link, late[0].facts.chain, late[0].facts.n)
     assert [one.digest for one in log.apart()] == [late[1].link]
+
+
+# -- what is shown of what is signed -------------------------------------------------------------------------
+
+
+def test_whoever_signs_is_told_each_device_its_key_and_whose_place_it_takes(relay):
+    relay.enrol(1)
+    key = relay.take_key_away()
+    code = relay.access.issue_code(relay.shop, "register", replaces=bytes([1]) * 16).code.secret
+    with pytest.raises(PairingRefused):
+        relay.enrol(2, code)
+    _, [certify, revoke] = sign(
+        request_for(relay.access, relay.store, relay.shop, []), key, relay.access.clock
+    )
+    public = PrivateKey.from_seed(b"device 2").public
+    assert (certify.device, certify.key, certify.replaces) == (bytes([2]) * 16, public, bytes([1]) * 16)
+    assert (revoke.what, revoke.device, revoke.heads) == ("revoke", bytes([1]) * 16, ())
+    told = [line for one in (certify, revoke) for line in _told(one)]
+    assert f"  device {'02' * 16}, key {public.hex()}" in told
+    assert f"  in the place of the lost device {'01' * 16}" in told
+
+
+def test_what_is_let_in_of_a_revoked_device_is_told_by_its_links(relay):
+    relay.enrol(1)
+    key = relay.take_key_away()
+    links = [bytes([number]) * 32 for number in range(30)]
+    approved = [(bytes([1]) * 16, links, "found again")]
+    _, [approve] = sign(
+        request_for(relay.access, relay.store, relay.shop, [], approved), key, relay.access.clock
+    )
+    assert approve.links == tuple(links)
+    told = list(_told(approve))
+    assert told[2:4] == [f"  {links[0].hex()}", f"  {links[1].hex()}"]
+    assert told[-1] == "  and 10 more: --json names them all"
+
+
+# -- a relay that was put back from before a rotation --------------------------------------------------------
+
+
+def test_a_relay_put_back_from_before_a_rotation_says_which_key_is_missing(relay):
+    relay.enrol(1)
+    before = {path.name: path.read_bytes() for path in relay.folder.keys.glob("*.owner")}
+    rotated = rotate(relay.access, relay.store, relay.shop)
+    # The registers bring the rotation back; the keys folder is that of last week.
+    for path in relay.folder.keys.glob("*.owner"):
+        path.unlink()
+    for name, data in before.items():
+        (relay.folder.keys / name).write_bytes(data)
+    with pytest.raises(SetupError) as refused:
+        relay.access.revoke(relay.store, relay.shop, bytes([1]) * 16, "sold")
+    assert rotated.public.hex()[:16] in str(refused.value)
+    assert "keys folder" in refused.value.hint
+
+
+def test_with_the_old_key_moved_away_it_lets_devices_wait_for_the_new_one(relay):
+    relay.enrol(1)
+    [path] = relay.folder.keys.glob("*.owner")
+    old = path.read_bytes()
+    rotate(relay.access, relay.store, relay.shop)
+    new = relay.access.keys.owner_key(relay.shop)
+    for one in relay.folder.keys.glob("*.owner"):
+        one.unlink()
+    path.write_bytes(old)
+    path.rename(path.with_suffix(".given-up"))
+    secret = relay.code()
+    with pytest.raises(PairingRefused, match="waits for the owner's signature"):
+        relay.enrol(2, secret)
+    answer, _ = sign(request_for(relay.access, relay.store, relay.shop, []), new, relay.access.clock)
+    take_answer(relay.access, relay.store, relay.shop, answer)
+    assert relay.enrol(2, secret).certificate.name == "till 2"
