@@ -36,7 +36,7 @@ FAR_BEHIND_ROWS: Final = 1024
 PAUSE_S: Final = 0.005
 """After each step while it is far behind: as long again as the step took, for whoever sells or is served."""
 
-PAUSE_AFTER_BULK_S: Final = 0.3
+PAUSE_AFTER_BULK_S: Final = 1.0
 """The same while history comes in, pack by pack: first it is to be on disk. Less than a pack has rows is no
 history: of live sales the signatures are checked within a second, however many there are.
 """
@@ -325,6 +325,9 @@ class UpkeepThread:
 
     def _work(self, upkeep: Upkeep) -> None:
         is_quiet, worked = False, True
+        if upkeep.is_far_behind:  # Whoever starts with a backlog first sends it, or is served.
+            with self._signal:
+                self._signal.wait_for(lambda: self._stopping, PAUSE_AFTER_BULK_S)
         while True:
             with self._signal:
                 if not (worked or self._grown or self._was_woken or self._stopping):
