@@ -155,8 +155,10 @@ class Status:
 
 
 def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
-    """Compute the status; O(pending + today). Views that lag a little are brought up to date."""
-    replica.views.catch_up_a_little()
+    """Compute the status; O(pending + today). Views that lag a little are brought up to date, and those that
+    hold nothing yet begin: they name the devices. A whole past is filed by others.
+    """
+    replica.views.catch_up_a_little(lag_rows_max=replica.lag_rows_max)
     relay = replica.relay
     log = replica.log
     relay_log = relay.log_id if relay is not None else None
