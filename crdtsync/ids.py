@@ -44,7 +44,10 @@ _DOCUMENT_NAME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+# Values, never changed. Those that are made for every row are not frozen: that takes three times as long.
+
+
+@dataclass(slots=True, unsafe_hash=True)
 class Position:
     """A place in one log: after record number ``seq`` (counting from 1), where the running hash is ``h``."""
 
@@ -56,7 +59,7 @@ START = Position(0, ZERO_HASH)
 """The place before the first record of any log."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Origin:
     """Where a record came from: the log of the peer that sent it, and its number there."""
 
@@ -64,7 +67,7 @@ class Origin:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class EntryFacts:
     """What a log has to know of a sealed entry to file it: its place in its chain, and its document.
 
@@ -80,7 +83,7 @@ class EntryFacts:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Item:
     """A record that was judged and may be appended. ``digest`` is its link, or the hash of its bytes."""
 

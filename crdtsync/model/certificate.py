@@ -226,7 +226,7 @@ class Directory:
                 return self
             # A relay keeps this several times for each shop with a device connected: only what is asked for.
             asked_for = {name: entry.body[name] for name in ("kind", "till", "key", "shop", "ts")}
-            after = replace(self, genesis=replace(entry, body=asked_for))
+            after = replace(self, genesis=Entry(entry.sealed, asked_for, entry.facts))
             return after._begun_anew() if self.keys.present != owner_key.FIRST else after
         if entry.link in self._said:
             return self

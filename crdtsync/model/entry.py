@@ -61,7 +61,9 @@ _HEX_POINT = re.compile(r"0[23][0-9a-f]{64}")
 _WORDS = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 _SERIES = re.compile(r"[A-Z0-9]{1,12}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_INTEGER_MAX = 2**53 - 1
+INTEGER_MAX: Final = 2**53 - 1
+TZ_MINUTES_MAX: Final = 1080
+LINK_BYTES: Final = 32
 
 _COMMON_TEXTS = (
     ("kind", _KIND),
@@ -73,20 +75,47 @@ _COMMON_TEXTS = (
     ("mode", re.compile(r"live|train")),
 )
 _COMMON_INTEGERS = (
-    ("seq", 1, _INTEGER_MAX),
-    ("n", 1, _INTEGER_MAX),
+    ("seq", 1, INTEGER_MAX),
+    ("n", 1, INTEGER_MAX),
     ("ts", 0, TS_MS_MAX),
-    ("tz", -1080, 1080),
+    ("tz", -TZ_MINUTES_MAX, TZ_MINUTES_MAX),
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
-    """A sealed entry that was read: its bytes, its body (never change it), and its place."""
+    """A sealed entry that was read: its bytes, its body, and its place. Change none of them.
 
-    sealed: bytes
-    body: dict[str, Any]
-    facts: EntryFacts
+    Of bytes that were judged already the body may be None: it is read when somebody asks for it. Then
+    ``till`` is given.
+    """
+
+    __slots__ = ("_body", "facts", "sealed", "till")
+
+    def __init__(
+        self, sealed: bytes, body: dict[str, Any] | None, facts: EntryFacts, till: str | None = None
+    ) -> None:
+        self.sealed = sealed
+        self._body = body
+        self.facts = facts
+        self.till: str = till if till is not None else self.body["till"]
+        """The device that made the entry (in the owner's chain: the shop), in hexadecimal digits."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Entry:
+            return NotImplemented
+        return (self.sealed, self.facts, self.body) == (other.sealed, other.facts, other.body)
+
+    __hash__ = None  # type: ignore[assignment]  # As anything with a body.
+
+    def __repr__(self) -> str:
+        return f"Entry({self.kind} {self.facts.n} of {self.till[:8]}, {self.link.hex()[:8]})"
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What it says."""
+        if self._body is None:
+            self._body = canonical.decode_again(self.sealed[: -sealed.TAIL_BYTES])
+        return self._body
 
     @property
     def kind(self) -> str:
@@ -101,7 +130,7 @@ class Entry:
     @property
     def author(self) -> bytes:
         """The device that made the entry (in the owner's chain: the shop)."""
-        return bytes.fromhex(self.body["till"])
+        return bytes.fromhex(self.till)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +228,21 @@ def is_day(text: str) -> bool:
 def is_series(text: object) -> bool:
     """Whether a text can be a series of ticket numbers: 1 to 12 capital letters and digits."""
     return type(text) is str and _SERIES.fullmatch(text) is not None
+
+
+def is_words(text: str) -> bool:
+    """Whether a text can be who did it, or with which software: 1 to 64 characters, none of control."""
+    return _WORDS.fullmatch(text) is not None
+
+
+def is_link_text(text: str) -> bool:
+    """Whether a text is a link in hexadecimal digits."""
+    return _HEX_32_BYTES.fullmatch(text) is not None
+
+
+def is_id_text(text: str) -> bool:
+    """Whether a text is the id of a device or shop in hexadecimal digits."""
+    return _HEX_16_BYTES.fullmatch(text) is not None
 
 
 def _check_common(body: dict[str, Any]) -> None:

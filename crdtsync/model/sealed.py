@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 SIGNATURE_CHARACTERS: Final = 86
 
 # 86 characters carry 516 bits: the last four must be zero, or another spelling reads as the same bytes.
-_TEXT: Final = re.compile(r"[A-Za-z0-9_-]{85}[AQgw]")
+_SPELLING: Final = r"[A-Za-z0-9_-]{85}[AQgw]"
+_TEXT: Final = re.compile(_SPELLING)
+_TAIL: Final = re.compile(b"\0" + _SPELLING.encode())
 TAIL_BYTES: Final = SIGNATURE_CHARACTERS + 1
 """What follows the body: a zero byte and the signature."""
 
@@ -41,6 +43,11 @@ def split(sealed: bytes) -> tuple[bytes, str]:
     if sealed[-TAIL_BYTES : 1 - TAIL_BYTES] != b"\0" or not is_signature_text(text):
         raise MalformedRecord("the bytes do not end with a signature")
     return sealed[:-TAIL_BYTES], text
+
+
+def has_tail(sealed: bytes) -> bool:
+    """Whether bytes end as sealed ones do: a zero byte, and a text for which ``is_signature_text`` holds."""
+    return _TAIL.fullmatch(sealed, max(0, len(sealed) - TAIL_BYTES)) is not None
 
 
 def join(body: bytes, signature_text: str) -> bytes:

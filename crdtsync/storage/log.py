@@ -212,6 +212,10 @@ class ShopLog(Protocol):
         """(seq, record) of one document, ascending by seq; what a state replaced is left out."""
         ...
 
+    def document_seqs(self, document: str) -> Sequence[int]:
+        """The seqs that ``document_records`` gives. Unpacks nothing, unless a state has replaced some."""
+        ...
+
     def documents(self) -> list[DocumentRow]:
         """All documents, by name."""
         ...

@@ -141,6 +141,10 @@ class MemoryLog(MemoryPeers):
         last = totals.last_seq if totals else 0
         return self._fetch([seq for seq in range(1, last + 1) if self._row(seq).document == document])
 
+    def document_seqs(self, document: str) -> list[int]:
+        """See ``ShopLog.document_seqs``."""
+        return [seq for seq, _ in self.document_records(document)]
+
     def documents(self) -> list[DocumentRow]:
         """See ``ShopLog.documents``."""
         return sorted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -143,20 +144,19 @@ class SqliteLog(Writing, Mending, Checking):
         if self._seq + len(items) >> SEQ_BITS:
             raise OverflowError("a log of 2^40 records is full")
         positions = []
-        documents: dict[str, list[int]] = {}
+        sizes: dict[str, list[int]] = {}
+        last_seqs: dict[str, int] = {}
         for seq, item in enumerate(items, self._seq + 1):
             record = item.record
             h = next_hash(h, record)
             positions.append(Position(seq, h))
-            counted = documents.setdefault(item.document, [0, 0, 0])
-            counted[0] += 1
-            counted[1] += len(record)
-            counted[2] = seq
-        for name, (records, size, last_seq) in documents.items():
+            sizes.setdefault(item.document, []).append(len(record))
+            last_seqs[item.document] = seq
+        for name, of_document in sizes.items():
             totals = self._add_document(name)
-            totals.records += records
-            totals.records_bytes += size
-            totals.last_seq = last_seq
+            totals.records += len(of_document)
+            totals.records_bytes += sum(of_document)
+            totals.last_seq = last_seqs[name]
             self._changed_documents.add(name)
         updates = [
             (self._no, item.digest, position.seq)
@@ -168,18 +168,31 @@ class SqliteLog(Writing, Mending, Checking):
         return positions
 
     def _columns_of(self, items: Sequence[Item]) -> PackColumns:
-        return pack_columns.from_rows(
-            (
-                PackedRow(
-                    self._add_document(item.document).no,
-                    self._chains[item.entry.chain] if item.entry is not None else 0,
-                    item.entry.n if item.entry is not None else 0,
-                    *self._filed_under(item),
-                    item.entry.prev if item.entry is not None else None,
-                ),
-                item.digest,
-            )
-            for item in items
+        documents = {item.document: 0 for item in items}
+        for name in documents:
+            documents[name] = self._add_document(name).no
+        filed = [self._filed_under(item) for item in items]
+        chains, ns, prevs = array("q"), array("q"), dict[int, bytes]()
+        last_links: dict[int, bytes] = {}
+        for place, item in enumerate(items):
+            entry = item.entry
+            if entry is None:
+                chains.append(0)
+                ns.append(0)
+                continue
+            chain = self._chains[entry.chain]
+            chains.append(chain)
+            ns.append(entry.n)
+            if last_links.get(chain) != entry.prev:
+                prevs[place] = entry.prev
+            last_links[chain] = item.digest
+        return PackColumns(
+            array("q", [documents[item.document] for item in items]),
+            chains,
+            ns,
+            array("q", [origin for origin, _ in filed]),
+            array("q", [origin_seq for _, origin_seq in filed]),
+            prevs,
         )
 
     def compact(self, state: Item, replaces: Sequence[int]) -> int:

@@ -139,6 +139,22 @@ class Reading(Rows):
         packed = (seq for place in packs for seq in self._packed_seqs(place, number))
         return self._fetch(chained(packed, loose), DOCUMENT, number)
 
+    def document_seqs(self, document: str) -> list[int]:
+        """The seqs of one document's records: from what its rows are found by, if that are as many as there
+        are records, else from the records.
+        """
+        with self._db.snapshot():
+            self._refresh()
+            totals = self._totals(document)
+            if totals is None:
+                return []
+            packs = self._shelf.with_document(totals.no)
+            seqs = [seq for place in packs for seq in self._packed_seqs(place, totals.no)]
+            seqs += self._loose_seqs("document", totals.no)
+            if len(seqs) == totals.records:
+                return seqs
+        return [seq for seq, _ in self.document_records(document)]
+
     def documents(self) -> list[DocumentRow]:
         """All documents, by name."""
         with self._db.snapshot():

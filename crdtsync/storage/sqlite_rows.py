@@ -7,6 +7,7 @@ stretch ends where the next one begins; every unpacked row lies in one.
 
 from __future__ import annotations
 
+import json
 import struct
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -231,7 +232,9 @@ class Rows(Heads):
         """The record with that seq, wherever it lies; None where its bytes are gone. With ``column`` (a place
         in ``ROW``) an unpacked row must have that value: what it was found by has no checksum.
         """
-        row = self._loose_row(seq)
+        return self._record_of(seq, self._loose_row(seq), column, value)
+
+    def _record_of(self, seq: int, row: Row | None, column: int | None, value: int) -> bytes | None:
         if row is not None:
             if column is not None and row[column] != value:
                 raise self._damaged(seq)
@@ -255,8 +258,17 @@ class Rows(Heads):
 
     def _fetch_slice(self, seqs: Sequence[int], column: int | None, value: int) -> list[tuple[int, bytes]]:
         with self._db.snapshot():
-            found = ((seq, self._record(seq, column, value)) for seq in seqs)
+            # One statement for all: each gives up the interpreter's lock, and gets it back late.
+            loose = {row[0]: row for row in self._loose_rows(seqs)}
+            found = ((seq, self._record_of(seq, loose.get(self._base + seq), column, value)) for seq in seqs)
             return [(seq, record) for seq, record in found if record is not None]
+
+    def _loose_rows(self, seqs: Sequence[int]) -> list[Row]:
+        places = json.dumps([self._base + seq for seq in seqs])
+        return self._db.rows(
+            f"SELECT {ROW} FROM record WHERE pos IN (SELECT value FROM json_each(?))",  # noqa: S608
+            (places,),
+        )
 
     def _entries_at(self, chain: int, n: int) -> list[tuple[int, bytes, bytes]]:
         """(seq, link, prev) of the entries held under a number, ascending by seq.

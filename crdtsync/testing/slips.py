@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from crdtsync.ids import (
     ENTRY,
@@ -15,6 +16,7 @@ from crdtsync.ids import (
     OWNER_DOCUMENT,
     EntryFacts,
     Item,
+    Origin,
     entry_record,
     ledger_document,
     record_digest,
@@ -80,10 +82,20 @@ class SlipAdmission(Admission):
         self.is_stale = False
 
     def judge(
-        self, records: Sequence[bytes], role: str, unchecked: set[bytes] | None = None
+        self,
+        records: Sequence[bytes],
+        role: str,
+        unchecked: set[bytes] | None = None,
+        origins: Sequence[Origin | None] | None = None,
     ) -> list[Item | Rejection]:
         """One judgement for each record."""
-        return [self._judge(record) for record in records]
+        judged = [self._judge(record) for record in records]
+        if origins is None:
+            return judged
+        return [
+            replace(one, origin=origin) if isinstance(one, Item) else one
+            for one, origin in zip(judged, origins, strict=True)
+        ]
 
     def appended(self, item: Item) -> None:
         """A permit counts from now on."""

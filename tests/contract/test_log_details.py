@@ -29,8 +29,10 @@ def test_an_update_twice_in_one_transaction_is_one_record(world):
 
 def test_a_document_that_nobody_wrote_has_no_records(world):
     assert list(world.log.document_records("x/none")) == []
+    assert list(world.log.document_seqs("x/none")) == []
     world.append(made_up_update("x/a", b"one"))
     assert list(world.log.document_records("x/none")) == []
+    assert list(world.log.document_seqs("x/none")) == []
 
 
 @pytest.mark.parametrize(

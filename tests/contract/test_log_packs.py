@@ -39,6 +39,7 @@ def all_that_is_read(log, items):
         "chains": [list(log.chain_entries(chain, 2, 5)) for chain in chains],
         "documents": log.documents(),
         "records": [list(log.document_records(row.name)) for row in log.documents()],
+        "seqs": [list(log.document_seqs(row.name)) for row in log.documents()],
         "runs": log.runs(),
         "pending": [list(log.unacknowledged(peer)) for peer in (None, PEER, b"nobody's-log-id.")],
         "holds": [
@@ -98,6 +99,7 @@ def test_a_pack_is_full_when_its_bytes_are_many(world):
         assert not log.pack(4000, 99)
     assert world.log.pack_at(1).to.seq == 2
     assert [seq for seq, _ in world.log.document_records("x/a")] == [1, 2, 3, 4]
+    assert list(world.log.document_seqs("x/a")) == [1, 2, 3, 4]
 
 
 def test_a_packed_record_is_not_appended_again(world):
@@ -138,6 +140,7 @@ def test_a_prepared_pack_whose_rows_changed_is_not_stored(world):
         log.compact(made_up_update("x/a", b"both", state=True), [1])
         assert not log.store_pack(prepared)
     assert [seq for seq, _ in world.log.document_records("x/a")] == [2, 3]
+    assert list(world.log.document_seqs("x/a")) == [2, 3]
 
 
 def received(items, first=40):
@@ -317,6 +320,7 @@ def test_a_state_takes_the_place_of_the_updates_that_it_replaces(world, packed):
     assert log.read(0, bytes_max=9999).records == tuple(rest)
     assert log.read(0, bytes_max=9999).to == log.end
     assert list(log.document_records("x/a")) == [rest[2], rest[3]]
+    assert list(log.document_seqs("x/a")) == [rest[2][0], rest[3][0]]
     assert [log.hash_at(seq) for seq in range(6)] == hashes
     assert list(log.unacknowledged(None)) == rest
     size = len(items[4].record) + len(state.record)
@@ -351,6 +355,7 @@ def test_compacting_to_the_same_state_again_appends_nothing(world):
     with world.transaction() as log:
         assert log.compact(state, [1, 5]) == 6
     assert [seq for seq, _ in world.log.document_records("x/a")] == [6]
+    assert list(world.log.document_seqs("x/a")) == [6]
 
 
 def test_what_a_transaction_that_raised_would_have_replaced_counts_again(world):
@@ -368,6 +373,7 @@ def test_a_state_replaces_updates_of_its_own_document_only(world, replaces):
     with pytest.raises(ValueError), world.transaction() as log:
         log.compact(made_up_update("x/a", b"one and two", state=True), [1, *replaces])
     assert [seq for seq, _ in world.log.document_records("x/a")] == [1, 3, 5, 6]
+    assert list(world.log.document_seqs("x/a")) == [1, 3, 5, 6]
 
 
 def test_a_document_that_a_refused_state_would_have_begun_has_no_records(world):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from crdtsync.errors import CrdtsyncError, RecordError
-from crdtsync.ids import ENTRY, OWNER_DOCUMENT, Item, record_digest, split_update_record
+from crdtsync.ids import ENTRY, OWNER_DOCUMENT, Item, Origin, record_digest, split_update_record
 from crdtsync.model.admission import Verdict, judge_entry, judge_run, judge_update, signature_holds
 from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.entry import Entry, read_entry
@@ -17,10 +17,8 @@ from crdtsync.storage.log import ShopLog
 if TYPE_CHECKING:
     from crdtsync.runtime.committing.bounds import Bounds
 
-ENTRIES_AT_ONCE: Final = 256
-"""Bodies in memory at a time. Those of a whole pack are 150,000 objects, and Python's collector would look
-through all of them again and again: that cost more than reading them.
-"""
+ENTRIES_AT_ONCE: Final = 4096
+"""Judged together, so that one signature vouches for a till's run in a whole pack of the past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +62,23 @@ class Admission:
         self.is_stale = False
 
     def judge(
-        self, records: Sequence[bytes], role: str, unchecked: set[bytes] | None = None
+        self,
+        records: Sequence[bytes],
+        role: str,
+        unchecked: set[bytes] | None = None,
+        origins: Sequence[Origin | None] | None = None,
     ) -> list[Item | Rejection]:
         """One judgement for each record that a device of that role sent, in the same order.
 
         Certificates among them count for the entries after them. In an unbroken run of one chain the last
         signature covers the others: their links go into ``unchecked``, or are verified here without it.
+        ``origins``: where each came from, as it will stand in its item.
         """
         places = [place for place, record in enumerate(records) if record[:1] == ENTRY]
         judged: list[Item | Rejection | None] = [None] * len(records)
         directory = self.directory
+        if origins is None:
+            origins = [None] * len(records)
         for first in range(0, len(places), ENTRIES_AT_ONCE):
             part = places[first : first + ENTRIES_AT_ONCE]
             verdicts = judge_run([records[place][1:] for place in part], directory)
@@ -81,10 +86,10 @@ class Admission:
                 entry = verdict.entry
                 if entry is not None and entry.facts.document == OWNER_DOCUMENT and verdict.admitted:
                     directory = directory.with_entry(entry, admitted=True)
-                judged[place] = _entry(records[place], verdict, directory, unchecked)
+                judged[place] = _entry(records[place], verdict, directory, unchecked, origins[place])
         return [
-            self._update(record, role) if found is None else found
-            for record, found in zip(records, judged, strict=True)
+            self._update(record, role, origin) if found is None else found
+            for record, found, origin in zip(records, judged, origins, strict=True)
         ]
 
     def appended(self, item: Item) -> None:
@@ -124,7 +129,7 @@ class Admission:
         """Whether the device was revoked and not certified again."""
         return self.directory.is_revoked(device)
 
-    def _update(self, record: bytes, role: str) -> Item | Rejection:
+    def _update(self, record: bytes, role: str, origin: Origin | None) -> Item | Rejection:
         digest = record_digest(record)
         try:
             document, _ = split_update_record(record)
@@ -133,11 +138,15 @@ class Admission:
             scan_record(record, digest)
         except RecordError as error:
             return Rejection(digest, error.code, str(error), held=False)
-        return Item(record, document, digest)
+        return Item(record, document, digest, None, origin)
 
 
 def _entry(
-    record: bytes, verdict: Verdict, directory: Directory, unchecked: set[bytes] | None
+    record: bytes,
+    verdict: Verdict,
+    directory: Directory,
+    unchecked: set[bytes] | None,
+    origin: Origin | None,
 ) -> Item | Rejection:
     entry = verdict.entry
     if not verdict.admitted or entry is None:
@@ -147,9 +156,10 @@ def _entry(
     elif verdict.awaits_check and not signature_holds(entry, directory):
         reason = f"the signature of entry {entry.link.hex()[:8]} is not that of its author"
         return Rejection(entry.link, "bad-signature", reason, held=False)
-    return entry_item(entry, record)
+    return entry_item(entry, record, origin)
 
 
-def entry_item(entry: Entry, record: bytes) -> Item:
+def entry_item(entry: Entry, record: bytes, origin: Origin | None = None) -> Item:
     """What the log has to know of an admitted entry."""
-    return Item(record, entry.facts.document, entry.link, entry.facts)
+    facts = entry.facts
+    return Item(record, facts.document, facts.link, facts, origin)

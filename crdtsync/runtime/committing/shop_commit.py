@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from crdtsync.errors import DamagedStore, LinkClosed
-from crdtsync.ids import START, Item, Origin, next_hash
+from crdtsync.ids import OWNER_DOCUMENT, START, Item, Origin, next_hash
 from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.work import Delivery
@@ -49,8 +49,9 @@ class ShopCommit:
         """
         self._admission.refresh(self._log)
         rows = [[rows_of(delivery) for delivery in work.deliveries] for work in works]
-        records = [record for deliveries in rows for delivery in deliveries for _, record in delivery]
-        verdicts = iter(self._admission.judge(records, works[0].role, None if each else self._awaiting))
+        peer_log = works[0].peer_log
+        came = [row for deliveries in rows for delivery in deliveries for row in delivery]
+        verdicts = iter(self._judge_all(came, peer_log, works[0].role, None if each else self._awaiting))
         for work, deliveries in zip(works, rows, strict=True):
             self._judged[id(work)] = [
                 [(seq, record, next(verdicts)) for seq, record in delivery] for delivery in deliveries
@@ -65,7 +66,7 @@ class ShopCommit:
         growths, judged_ahead, kept = list[Growth](), Judged(), Judged()
         rows, self._judged[id(work)] = rows_of(work.deliveries[0]), [kept]
         if self._bounds is None and is_kept_as_pack(work.deliveries[0].blob):
-            judged_ahead = self._judge_rows(rows, work.role)
+            judged_ahead = self._judge_rows(rows, work)
             with suppress(DamagedStore):  # What is damaged is not packed; the past comes in all the same.
                 growths += self._append_pack(store, work, judged_ahead)
             if growths:
@@ -73,7 +74,7 @@ class ShopCommit:
                 return growths
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
             last = first + ROWS_PER_TRANSACTION
-            judged = judged_ahead[first:last] or self._judge_rows(rows[first:last], work.role)
+            judged = judged_ahead[first:last] or self._judge_rows(rows[first:last], work)
             if last >= len(rows):
                 kept += judged
                 break
@@ -85,7 +86,7 @@ class ShopCommit:
                 for seq, record, alone in judged:
                     verdict = self._within_bounds(alone, record)
                     if isinstance(verdict, Item):
-                        self._append(verdict, Origin(work.peer_log, seq))
+                        self._append(verdict)
                     else:
                         kept.append((seq, record, verdict))
                 growths.append(self.finish(is_all=False))
@@ -93,17 +94,21 @@ class ShopCommit:
                 self._awaiting.clear()
         return growths
 
-    def _judge_rows(self, rows: list[tuple[int, bytes]], role: str) -> Judged:
-        verdicts = self._admission.judge([record for _, record in rows], role, self._awaiting)
+    def _judge_rows(self, rows: list[tuple[int, bytes]], work: Work) -> Judged:
+        verdicts = self._judge_all(rows, work.peer_log, work.role, self._awaiting)
         return [(seq, record, verdict) for (seq, record), verdict in zip(rows, verdicts, strict=True)]
+
+    def _judge_all(
+        self, rows: list[tuple[int, bytes]], peer_log: bytes, role: str, awaiting: set[bytes] | None
+    ) -> list[Item | Rejection]:
+        origins = [Origin(peer_log, seq) for seq, _ in rows]
+        return self._admission.judge([record for _, record in rows], role, awaiting, origins)
 
     def _append_pack(self, store: Store, work: Work, judged: Judged) -> list[Growth]:
         """Store a whole pack of the past; nothing where its rows have to be stored singly, or not at all."""
-        items = []
-        for seq, _, verdict in judged:
-            if isinstance(verdict, Rejection):
-                return []
-            items.append(replace(verdict, origin=Origin(work.peer_log, seq)))
+        items = [verdict for _, _, verdict in judged if isinstance(verdict, Item)]
+        if len(items) < len(judged):
+            return []
         # What lies before it is packed first, most of it while nobody waits: packs are the log's beginning.
         while prepared := self._log.prepare_pack(
             PACK_ROWS, self._log.end.seq, rows_min=LOOSE_BEFORE_PACK_MAX // 2
@@ -119,7 +124,7 @@ class ShopCommit:
             if positions is None:
                 return []
             for item, position in zip(items, positions, strict=True):
-                self._appended(item, position.seq, position.h, item.origin)
+                self._appended(item, position.seq, position.h)
             return [self.finish(is_all=False)]
 
     def begin(self) -> None:
@@ -209,7 +214,7 @@ class ShopCommit:
                 self._log.refuse(peer_log, kept, record, self._now_ms)
                 refused.append(refusal)
             else:
-                self._append(verdict, Origin(peer_log, seq))
+                self._append(verdict)
         wanted = list(self.cursor(peer_log).wanted)
         if delivery.cut is not None:
             wanted = list(delivery.cut)
@@ -230,23 +235,24 @@ class ShopCommit:
             self._log.set_cursor(peer_log, self._cursors[peer_log])
         self._moved.clear()
 
-    def _append(self, item: Item, origin: Origin | None) -> bool:
-        seq = self._log.append(Item(item.record, item.document, item.digest, item.entry, origin))
+    def _append(self, item: Item) -> bool:
+        seq = self._log.append(item)
         if seq is None:
             return False
         self._h = next_hash(self._h, item.record)
-        self._appended(item, seq, self._h, origin)
+        self._appended(item, seq, self._h)
         if self._bounds is not None:
             self._bounds.appended(self._log, item)
         return True
 
-    def _appended(self, item: Item, seq: int, h: bytes, origin: Origin | None) -> None:
-        self._rows.append(Row(seq, h, item.record, origin))
+    def _appended(self, item: Item, seq: int, h: bytes) -> None:
+        self._rows.append(Row(seq, h, item.record, item.origin))
         if item.entry is None:
             self._documents.add(item.document)
-        if item.digest in self._awaiting:
+        elif item.digest in self._awaiting:
             self._unchecked.append(seq)
-        self._admission.appended(item)
+        if item.document == OWNER_DOCUMENT:
+            self._admission.appended(item)
 
     def _within_bounds(self, verdict: Item | Rejection, record: bytes) -> Item | Rejection:
         if isinstance(verdict, Rejection):
@@ -264,6 +270,6 @@ class ShopCommit:
                 # Whose log has it is told by the refusals that stand, not by who brought it: that log may
                 # have been put back since, and would never be given the record that it has lost.
                 origins = self._log.settle_refusals(apart.digest)
-                self._append(verdict, origins[0] if origins else None)
+                self._append(replace(verdict, origin=origins[0] if origins else None))
                 self._anew.update(origin.log_id for origin in origins)
                 self._admitted.update(origins)

@@ -36,9 +36,9 @@ FAR_BEHIND_ROWS: Final = 1024
 PAUSE_S: Final = 0.005
 """After each step while it is far behind: as long again as the step took, for whoever sells or is served."""
 
-PAUSE_AFTER_BULK_S: Final = 0.3
-"""The same while history comes in, pack by pack: first it is to be on disk. Less than a pack has rows is no
-history: of live sales the signatures are checked within a second, however many there are.
+PAUSE_AFTER_BULK_S: Final = 1.0
+"""While history comes in, pack by pack, nothing else is done: first it is to be on disk. Less than a pack has
+rows is no history: of live sales the signatures are checked within a second, however many there are.
 """
 BULK_ROWS: Final = 1024
 
@@ -325,6 +325,8 @@ class UpkeepThread:
 
     def _work(self, upkeep: Upkeep) -> None:
         is_quiet, worked = False, True
+        if upkeep.is_far_behind:  # Whoever starts with a backlog first sends it, or is served.
+            self._pause(PAUSE_AFTER_BULK_S)
         while True:
             with self._signal:
                 if not (worked or self._grown or self._was_woken or self._stopping):
@@ -336,9 +338,15 @@ class UpkeepThread:
             is_quiet = is_quiet and not grown
             for growth in grown:
                 upkeep.grew(growth)
+            if any(len(growth.rows) >= BULK_ROWS for growth in grown) and upkeep.is_far_behind:
+                self._pause(PAUSE_AFTER_BULK_S)
+                worked = True
+                continue
             worked = upkeep.step(is_quiet=is_quiet)
             if worked and upkeep.is_far_behind:
-                with self._signal:
-                    is_bulk = any(len(growth.rows) >= BULK_ROWS for growth in grown)
-                    self._signal.wait_for(lambda: self._stopping, PAUSE_AFTER_BULK_S if is_bulk else PAUSE_S)
+                self._pause(PAUSE_S)
         upkeep.save()
+
+    def _pause(self, seconds: float) -> None:
+        with self._signal:
+            self._signal.wait_for(lambda: self._stopping, seconds)

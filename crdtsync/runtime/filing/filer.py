@@ -2,20 +2,27 @@
 
 It is filed some moments later: what comes in meanwhile is filed with it, and whoever waits to see a sale of
 another register come in is served first. While ever more comes in, products are filed first and entries a
-few hundred at a time; the rest follows when it is quiet. Whoever reads the views files what is not there yet.
+few hundred at a time; the rest follows when it is quiet. While a whole past comes in, entries wait until it
+is on disk. Whoever reads the views files what is not there yet.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 
 from crdtsync.errors import StorageError
-from crdtsync.runtime.folder.replica import Replica
+from crdtsync.runtime.folder.replica import LAG_ROWS_MAX, Replica
 
 LOOK_EVERY_S = 1.0
 
 GATHER_S = 0.2
 """How long what came in waits for more."""
+
+PAST_FIRST_S = 60.0
+"""How long views that lag far behind wait for a past that is coming in, at most: filing it takes the
+processor from what brings it to disk. Days that are asked for are shown meanwhile, see ``day_views``.
+"""
 
 
 class Filer:
@@ -27,6 +34,7 @@ class Filer:
         self._beside = replica
         self._wanted = threading.Event()
         self._stopped = threading.Event()
+        self._waits_since_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="crdtsync-views", daemon=True)
 
     def start(self) -> None:
@@ -52,19 +60,30 @@ class Filer:
     def _has_nothing_come(self) -> bool:
         return not self._wanted.is_set()
 
+    def _waits_for_the_past(self, replica: Replica, *, has_come: bool) -> bool:
+        """Whether so much is coming in that nothing of it is filed for now."""
+        if not has_come or replica.views.lag() <= LAG_ROWS_MAX:
+            self._waits_since_s = None
+            return False
+        if self._waits_since_s is None:
+            self._waits_since_s = time.monotonic()
+        return time.monotonic() - self._waits_since_s < PAST_FIRST_S
+
     def _run(self) -> None:
         replica: Replica | None = None
+        has_come = True  # Whoever begins to synchronise has a backlog to send and to fetch first.
         try:
             while not self._stopped.is_set():
                 try:
                     replica = replica or self._open()
                     replica.file_catalogue()
                     # History that is coming in waits: first it is to be on disk, and the products for sale.
-                    replica.views.catch_up(go_on=self._has_nothing_come)
+                    if not self._waits_for_the_past(replica, has_come=has_come):
+                        replica.views.catch_up(go_on=self._has_nothing_come)
                 except StorageError:
                     # A disk that is full or locked now: views may lag, and the next look tries again.
                     pass
-                self._wanted.wait(LOOK_EVERY_S)
+                has_come = self._wanted.wait(LOOK_EVERY_S)
                 self._stopped.wait(GATHER_S)
                 self._wanted.clear()
         finally:

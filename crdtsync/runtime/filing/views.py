@@ -89,13 +89,14 @@ class ViewKeeper:
             if not go_on():
                 return
 
-    def catch_up_a_little(self, bytes_max: int = BATCH_BYTES_MAX) -> None:
+    def catch_up_a_little(self, bytes_max: int = BATCH_BYTES_MAX, *, lag_rows_max: int | None = None) -> None:
         """File one transaction's worth (some 200 entries, 20 ms, or fewer) of what came since. Where the disk
-        cannot take it, the views go on lagging.
+        cannot take it, the views go on lagging. With ``lag_rows_max``, views that lag further are left to
+        others, unless they hold nothing yet.
         """
         try:
-            start = self._tables.seq(self._log.shop)
-            if self.lag() <= 0:
+            start, lag = self._tables.seq(self._log.shop), self.lag()
+            if lag <= 0 or (lag_rows_max is not None and lag > lag_rows_max and start):
                 return
             records, through = self._read(start, bytes_max)
             if start < through:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from crdtsync.errors import AccessDenied, CrdtsyncError, DamagedStore, LinkClosed
-from crdtsync.ids import ENTRY, ID_BYTES, START, Position
+from crdtsync.ids import ENTRY, ID_BYTES, START, Origin, Position
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.signature import PrivateKey
 from crdtsync.protocol.heads import root_digest
@@ -46,6 +46,7 @@ from crdtsync.runtime.syncing.link_trouble import (
 from crdtsync.runtime.syncing.progress import save_pace
 from crdtsync.runtime.syncing.tail import Growth, Row, Tail
 from crdtsync.storage.log import ShopLog, Store
+from crdtsync.storage.schema import SEQ_MAX
 
 TAIL_BYTES_MAX: Final = 1 << 20
 CLOCK_TOLERANCE_MS: Final = 1_000
@@ -286,8 +287,12 @@ class RegisterHome:
             self._leave_chain(log)
 
     def has_closing(self, after: int) -> bool:
-        """Whether there is a closing among the rows after that number."""
-        news = self._log.read(after, bytes_max=NEWS_BYTES_MAX)
+        """Whether there is a closing among the rows after that number that others wrote: of what came from
+        the relay ``committed`` has told, and packs of the past are not unpacked for this.
+        """
+        relay_log = self._relay.log_id if self._relay is not None else None
+        from_relay = Origin(relay_log, SEQ_MAX) if relay_log is not None else None
+        news = self._log.read(after, bytes_max=NEWS_BYTES_MAX, skip_origin=from_relay)
         return any(is_closing(record) for _, record in news.records)
 
 

@@ -8,7 +8,7 @@ met a relay has everything pending.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -155,8 +155,10 @@ class Status:
 
 
 def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
-    """Compute the status; O(pending + today). Views that lag a little are brought up to date."""
-    replica.views.catch_up_a_little()
+    """Compute the status; O(pending + today). Views that lag a little are brought up to date, and those that
+    hold nothing yet begin: they name the devices. A whole past is filed by others.
+    """
+    replica.views.catch_up_a_little(lag_rows_max=replica.lag_rows_max)
     relay = replica.relay
     log = replica.log
     relay_log = relay.log_id if relay is not None else None
@@ -215,11 +217,24 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
 
 def pending_at(log: ShopLog, relay_log: bytes | None, device: bytes) -> tuple[Pending, Pending]:
     """What the relay with that log has not acknowledged: recorded by this device, and by others."""
-    own, others = Pending(), Pending()
+    own, others, _ = _pending_with_own_entries(log, relay_log, device)
+    return own, others
+
+
+def _pending_with_own_entries(
+    log: ShopLog, relay_log: bytes | None, device: bytes
+) -> tuple[Pending, Pending, list[dict[str, Any]]]:
+    """As ``pending_at``, and the bodies of this device's own entries among it, but the first of a chain."""
+    own, others, entries, till = Pending(), Pending(), list[dict[str, Any]](), device.hex()
     for _, record in log.unacknowledged(relay_log):
         body = _body(record)
-        (own if body is None or body["till"] == device.hex() else others).add(body)
-    return own, others
+        if body is not None and body["till"] != till:
+            others.add(body)
+            continue
+        own.add(body)
+        if body is not None and "chain" in body:
+            entries.append(body)
+    return own, others, entries
 
 
 def presence_of(log: ShopLog, device: bytes) -> dict[str, Any]:
@@ -227,9 +242,9 @@ def presence_of(log: ShopLog, device: bytes) -> dict[str, Any]:
     relay, offset = load_relay(log), load_clock_offset(log)
     if relay is None or relay.log_id is None:
         return {}
-    own, others = pending_at(log, relay.log_id, device)
+    own, others, entries = _pending_with_own_entries(log, relay.log_id, device)
     return {
-        **_own_presence(log, relay.log_id, device, own),
+        **(_own_presence(entries) if own.sales else {}),
         "pending_sales": own.sales + others.sales,
         "pending_amount_minor": own.amount_minor + others.amount_minor,
         "pending_records": own.records + others.records,
@@ -240,16 +255,13 @@ def presence_of(log: ShopLog, device: bytes) -> dict[str, Any]:
     }
 
 
-def _own_presence(log: ShopLog, relay_log: bytes, device: bytes, own: Pending) -> dict[str, Any]:
+def _own_presence(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Which entries of its own the relay has not, from the last one backwards, and what they come to: if this
     register is never heard of again, so much is known to be missing. What the relay refused it has seen.
     """
-    if not own.sales:
-        return {}
-    bodies = [body for _, record in log.unacknowledged(relay_log) if (body := _body(record)) is not None]
     tail = Pending()
     last: dict[str, Any] | None = None
-    for body in reversed([body for body in bodies if body["till"] == device.hex() and "chain" in body]):
+    for body in reversed(entries):
         if last is not None and (body["chain"], body["seq"]) != (last["chain"], last["seq"] - 1):
             break
         tail.add(body)

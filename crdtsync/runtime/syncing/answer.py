@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crdtsync.ids import OWNER_DOCUMENT, Origin, Position
+from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, Origin, Position
 from crdtsync.protocol.limits import FRAME_BYTES_MAX
 from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.session import Session
@@ -92,12 +92,12 @@ def refused(refusal: Refusal) -> RefusedRecord:
 def supply_cut(session: Session, log: ShopLog) -> None:
     """Supply the session with what goes first where a replica starts: certificates, the catalogue, today."""
     certificates = [(seq, record) for seq, record in log.document_records(OWNER_DOCUMENT)]
-    first = [(seq, seq) for name in ("catalogue",) for seq, _ in log.document_records(name)]
+    first = [(seq, seq) for seq in log.document_seqs(CATALOGUE_DOCUMENT)]
     days = [row for row in log.documents() if row.name.startswith("ledger/")]
     newest = max((row.name.rsplit("/", 1)[1] for row in days), default="")
     for row in days:
         if row.name.endswith(newest):
-            first += [(seq, seq) for seq, _ in log.document_records(row.name)]
+            first += [(seq, seq) for seq in log.document_seqs(row.name)]
     session.supply_cut(log.end, first, certificates)
 
 

@@ -45,6 +45,9 @@ __all__ = ["Progress", "Syncer", "sync_role"]
 PRESENCE_EVERY_S: Final = 2.0
 REPORT_EVERY_S: Final = 0.1
 
+PRESENCE_SHARE: Final = 0.02
+"""Of the time, at most, for counting what is shown."""
+
 ONCE_LOOK_S: Final = 0.02
 """How often one who synchronises once looks whether that is done: not everything that ends it is a commit."""
 
@@ -331,7 +334,8 @@ class Syncer(RegisterHome):
 
     async def _watch(self, connection: Connection, until_in_step: bool) -> None:
         """Show what this register has pending; end when in step, if that is wanted."""
-        shown_s, shown = 0.0, {"": None}
+        live_s = shown_s = cost_s = 0.0
+        shown: dict[str, Any] = {"": None}
         while True:
             # Not `wait_for`: in Python 3.11 it swallows a cancellation that comes together with the event.
             with suppress(TimeoutError):
@@ -344,9 +348,14 @@ class Syncer(RegisterHome):
             session = connection.session
             if not session.is_live:
                 continue
-            if time.monotonic() - shown_s >= PRESENCE_EVERY_S:
-                shown_s = time.monotonic()
+            now_s = time.monotonic()
+            live_s = live_s or now_s
+            # Counting what is pending takes as long as that is: what is being sent goes first, for a moment.
+            is_sending = not shown_s and not session.outbound.is_quiet and now_s - live_s < PRESENCE_EVERY_S
+            if not is_sending and now_s - shown_s >= max(PRESENCE_EVERY_S, cost_s / PRESENCE_SHARE):
                 facts = self._presence(self._log)
+                shown_s = time.monotonic()
+                cost_s = shown_s - now_s
                 if facts != shown:
                     shown = facts
                     session.send_presence(facts)

@@ -11,9 +11,11 @@ from crdtsync.protocol.slab import Portion, Slab
 from crdtsync.storage.log import Batch, ShopLog
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """One row: its number, the running hash after it, its bytes, where it came from (None: made here)."""
+    """One row: its number, the running hash after it, its bytes, where it came from (None: made here). Never
+    changed; not frozen because one is made for every row that is stored.
+    """
 
     seq: int
     h: bytes
