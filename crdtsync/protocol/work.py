@@ -82,7 +82,7 @@ class Standing:
     refusals: tuple[RefusedRecord, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Delivery:
     """What the driver must make durable, in one transaction, before it calls ``Session.stored(number)``.
 
@@ -103,7 +103,7 @@ class Delivery:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ReadRequest:
     """Read my log after ``after``, up to ``until`` if given, leaving out what the peer holds.
 
@@ -146,6 +146,26 @@ class Ready:
     presence: dict[str, Any] | None = None
     to_read: ReadRequest | None = None
     to_send: list[bytes] = field(default_factory=list)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing to do but to send."""
+        return not (
+            self.to_persist
+            or self.refused
+            or self.documents
+            or self.judge is not None
+            or self.acknowledged is not None
+            or self.heads is not None
+            or self.digest is not None
+            or self.documents_digest is not None
+            or self.presence is not None
+            or self.certificates_wanted
+            or self.rotate
+            or self.heads_wanted
+            or self.digest_due
+            or self.cut_due
+        )
 
     @property
     def asks(self) -> bool:
