@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 SIGNATURE_CHARACTERS: Final = 86
 
 # 86 characters carry 516 bits: the last four must be zero, or another spelling reads as the same bytes.
-_TEXT: Final = re.compile(r"[A-Za-z0-9_-]{85}[AQgw]")
-_TAIL: Final = re.compile(rb"\0[A-Za-z0-9_-]{85}[AQgw]")
+_SPELLING: Final = r"[A-Za-z0-9_-]{85}[AQgw]"
+_TEXT: Final = re.compile(_SPELLING)
+_TAIL: Final = re.compile(b"\0" + _SPELLING.encode())
 TAIL_BYTES: Final = SIGNATURE_CHARACTERS + 1
 """What follows the body: a zero byte and the signature."""
 
