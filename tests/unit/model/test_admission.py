@@ -272,6 +272,18 @@ class TestRuns:
         assert all(verdict.admitted for verdict in verdicts)
         assert [v.awaits_check for v in verdicts[: len(owner.sealed)]] == [False] * len(owner.sealed)
 
+    def test_a_revocation_counts_for_the_tickets_after_it(self) -> None:
+        owner = MemoryOwner()
+        till = owner.enrol("Caisse 1")
+        for _ in range(3):
+            till.sell()
+        before = owner.directory
+        owner.revoke(till, [replace(till.end.known, link=till.entries[2].link, n=3)])
+        first, others = till.sealed[:3], till.sealed[3:]
+        verdicts = judge_run([*first, owner.sealed[-1], *others], before)
+        assert [verdict.code for verdict in verdicts] == ["", "", "", ""] + ["revoked"] * len(others)
+        assert others
+
     def test_entries_before_their_certificate_are_held(self) -> None:
         owner, till = shop_with_a_till()
         verdicts = judge_run([till.sealed[0], *owner.sealed, till.sealed[1]], Directory(owner.author))
