@@ -39,7 +39,7 @@ def connection(monkeypatch):
     session = Session(connecting=False, nonce=bytes(16), sign=lambda *_: bytes(64), now_ms=0)
     session.state, session.peer = State.LIVE, SimpleNamespace(shop=bytes(16), log_id=bytes(16))
     made = Connection(home, EndlessSocket(), session)
-    made.certificate = SimpleNamespace(role="register")
+    made.certificate = SimpleNamespace(role="register", device=bytes(16))
     made.work = work
     return made
 
