@@ -30,7 +30,7 @@ def in_memory(first):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", map(in_memory, IN_MEMORY))
+@pytest.mark.parametrize("first", [in_memory(first) for first in IN_MEMORY])
 def test_what_is_promised_holds_in_many_histories(first):
     for seed in range(first, first + SEEDS_PER_TEST):
         play_well(seed, sqlite_share=0)
