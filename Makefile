@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PURE_TESTS := tests/unit/model tests/unit/protocol tests/unit/test_ids.py tests/unit/test_errors.py
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo check test sim deep defects mutants fuzz coverage replay bench bench-long bench-peers soak speed plot docs words pictures \
+.PHONY: help env demo check test tests sim deep defects mutants fuzz coverage replay bench bench-long bench-peers soak speed plot docs words pictures \
   fix lint types lock clean
 
 help:
@@ -46,7 +46,9 @@ check: lint types $(REPLAY_STAMP)  ## format, lint, types, layers, fast tests (u
 
 test: export HYPOTHESIS_PROFILE = test
 test: lint $(REPLAY_STAMP)  ## everything that CI runs (under ten minutes)
-	$(MAKE) --jobs=2 types coverage
+	$(MAKE) --jobs=2 types tests
+
+tests: coverage
 	$(BIN)/pytest -q -m "not deep" -n 2 $(addprefix --ignore=,$(PURE_TESTS))
 
 sim: $(STAMP)  ## one simulated day, and its story: SEED=7 SHORT=1 DAYS=2 GENUINE=1 (real signatures) SQLITE=1
