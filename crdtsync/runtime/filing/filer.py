@@ -12,7 +12,7 @@ import threading
 import time
 
 from crdtsync.errors import StorageError
-from crdtsync.runtime.folder.replica import LAG_ROWS_MAX, Replica
+from crdtsync.runtime.folder.replica import Replica
 
 LOOK_EVERY_S = 1.0
 
@@ -62,7 +62,7 @@ class Filer:
 
     def _waits_for_the_past(self, replica: Replica, *, has_come: bool) -> bool:
         """Whether so much is coming in that nothing of it is filed for now."""
-        if not has_come or replica.views.lag() <= LAG_ROWS_MAX:
+        if not has_come or replica.views.lag() <= replica.lag_rows_max:
             self._waits_since_s = None
             return False
         if self._waits_since_s is None:

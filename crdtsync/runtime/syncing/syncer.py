@@ -43,10 +43,8 @@ from crdtsync.storage.log import ShopLog, Store
 __all__ = ["Progress", "Syncer", "sync_role"]
 
 PRESENCE_EVERY_S: Final = 2.0
+PRESENCE_SHARE: Final = 0.02  # Of the time, at most, for counting it.
 REPORT_EVERY_S: Final = 0.1
-
-PRESENCE_SHARE: Final = 0.02
-"""Of the time, at most, for counting what is shown."""
 
 ONCE_LOOK_S: Final = 0.02
 """How often one who synchronises once looks whether that is done: not everything that ends it is a commit."""
@@ -334,8 +332,7 @@ class Syncer(RegisterHome):
 
     async def _watch(self, connection: Connection, until_in_step: bool) -> None:
         """Show what this register has pending; end when in step, if that is wanted."""
-        live_s = shown_s = cost_s = 0.0
-        shown: dict[str, Any] = {"": None}
+        live_s, shown_s, cost_s, shown = 0.0, 0.0, 0.0, {"": None}
         while True:
             # Not `wait_for`: in Python 3.11 it swallows a cancellation that comes together with the event.
             with suppress(TimeoutError):
@@ -353,8 +350,7 @@ class Syncer(RegisterHome):
             # Counting what is pending takes as long as that is: what is being sent goes first, for a moment.
             is_sending = not shown_s and not session.outbound.is_quiet and now_s - live_s < PRESENCE_EVERY_S
             if not is_sending and now_s - shown_s >= max(PRESENCE_EVERY_S, cost_s / PRESENCE_SHARE):
-                facts = self._presence(self._log)
-                shown_s = time.monotonic()
+                facts, shown_s = self._presence(self._log), time.monotonic()
                 cost_s = shown_s - now_s
                 if facts != shown:
                     shown = facts
@@ -379,6 +375,8 @@ class Syncer(RegisterHome):
     def committed(self, *what: Any) -> None:
         """See ``RegisterHome``."""
         super().committed(*what)
+        if (connection := self.connection) is not None and connection.session.is_live:
+            self._tell_growth(connection)
         self._wake.set()
 
     def went_live(self, connection: Connection) -> None:
@@ -402,7 +400,7 @@ class Syncer(RegisterHome):
                 # A damaged record was set apart: the relay leaves out what may be lost.
                 connection.close(LinkClosed("this log goes on under a new id", code=NEW_LOG), NEW_LOG)
             else:
-                connection.log_grew(self._log.end)
+                self._tell_growth(connection)
         if self._seen_seq > before:
             self._reconnecting.sold()
             if self.has_closing(before):
@@ -415,6 +413,11 @@ class Syncer(RegisterHome):
             self._reconnecting.try_now()
         self._wake.set()
         return True
+
+    def _tell_growth(self, connection: Connection) -> None:
+        """But not while what the relay brought comes to disk: it would be news to it, and go back."""
+        if not connection.session.inbound.under_way:
+            connection.log_grew(self._log.end)
 
     def _network_changed(self) -> None:
         self._reconnecting.try_now()

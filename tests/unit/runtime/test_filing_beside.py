@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from crdtsync.runtime.filing import views
+from crdtsync.runtime.filing import filer, views
 from crdtsync.runtime.folder import replica
 from crdtsync.runtime.register.register import Register
 from crdtsync.runtime.register.syncing import make_syncer
@@ -87,3 +87,33 @@ def test_rows_that_are_inserted_together_are_there_for_the_next_question_or_were
     else:
         database.rollback()
     assert database.row("SELECT count(DISTINCT bottle) FROM shelf") == (250 if ends_well else 0,)
+
+
+def test_views_that_lag_far_wait_for_a_past_that_is_coming_in_and_not_for_ever(till, monkeypatch):
+    beside = filer.Filer(till.replica)
+    for _ in range(3):
+        till.sell(["CM-19"], ["card"])
+    assert not beside._waits_for_the_past(till.replica, has_come=True)
+    till.replica.lag_rows_max = till.replica.views.lag() - 1
+    assert beside._waits_for_the_past(till.replica, has_come=True)
+    assert not beside._waits_for_the_past(till.replica, has_come=False)
+    assert beside._waits_for_the_past(till.replica, has_come=True)
+    monkeypatch.setattr(filer, "PAST_FIRST_S", 0.0)
+    assert not beside._waits_for_the_past(till.replica, has_come=True)
+    till.replica.views.catch_up()
+    assert not beside._waits_for_the_past(till.replica, has_come=True)
+
+
+def test_a_status_names_the_devices_and_leaves_a_whole_past_to_be_filed_by_others(till):
+    for _ in range(3):
+        till.sell(["CM-19"], ["card"])
+    till.replica.lag_rows_max = 0
+    with till.replica.store.transaction():
+        till.replica.tables.drop()
+        till.replica.tables.prepare()
+    assert till.replica.views.lag() > 3
+    assert [device.name for device in till.status().devices]
+    assert till.replica.views.lag() == 0
+    till.sell(["CM-19"], ["card"])
+    assert till.status().pending.sales == 4
+    assert till.replica.views.lag() > 0
