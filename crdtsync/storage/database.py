@@ -10,7 +10,8 @@ import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -33,8 +34,10 @@ PAGE_BYTES_MIN: Final = 512
 WAL_BYTES_KEPT: Final = 64 << 20
 """What a long reader made the WAL grow beyond this is given back to the disk."""
 
-ROWS_PER_INSERT: Final = 100
-"""Far below SQLite's limit of 32,766 values in a statement."""
+ROWS_PER_STATEMENT: Final = 64
+"""Far below SQLite's limit of 32,766 values. Other numbers of rows are put together of powers of two: for a
+length of its own each statement would be compiled anew, which costs more than to run it.
+"""
 
 Row = tuple[Any, ...]
 Values = Sequence[Any]
@@ -50,6 +53,10 @@ _REMOVED: Final = (
 )
 
 _MORE_FILES: Final = "close other programs, or let this one open more files (`ulimit -n`), and try again"
+
+
+_UNDER_WAY: Final = nullcontext()
+"""A snapshot where there is one, or a transaction."""
 
 
 class Database:
@@ -150,11 +157,29 @@ class Database:
             self._deferred_failed = False
 
     def _insert(self, into: str, rows: Sequence[Values], after: str) -> None:
-        for first in range(0, len(rows), ROWS_PER_INSERT):
-            part = rows[first : first + ROWS_PER_INSERT]
-            row = f"({', '.join('?' * len(part[0]))})"
-            values = [value for values in part for value in values]
-            self.connection.execute(f"{into} VALUES {', '.join([row] * len(part))} {after}", values)
+        first, size = 0, ROWS_PER_STATEMENT
+        while first < len(rows):
+            while size > len(rows) - first:
+                size //= 2
+            values = [value for values in rows[first : first + size] for value in values]
+            self.connection.execute(f"{into} {_places(size, len(rows[first]))} {after}", values)
+            first += size
+
+    def update_many(self, update: str, place: str, rows: Sequence[Values]) -> None:
+        """Update rows, many with each statement, for the reason of ``insert_many``. ``update`` is what stands
+        before ``FROM`` and speaks of the values as ``new.column1`` and so on, ``place`` the condition.
+        """
+        try:
+            self._write_deferred()
+            for first in range(0, len(rows), ROWS_PER_STATEMENT):
+                part = rows[first : first + ROWS_PER_STATEMENT]
+                size = 1 << (len(part) - 1).bit_length()
+                part = [*part, *[part[-1]] * (size - len(part))]  # To set a row twice changes nothing.
+                values = [value for values in part for value in values]
+                source = f"({_places(size, len(part[0]))}) AS new"
+                self.connection.execute(f"{update} FROM {source} WHERE {place}", values)
+        except apsw.Error as error:
+            raise self.storage_error(error) from error
 
     def row(self, sql: str, values: Values = ()) -> Row | None:
         """The first row, if there is one."""
@@ -233,25 +258,29 @@ class Database:
             if self.connection.in_transaction:
                 raise self.storage_error(error) from error
 
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> AbstractContextManager[None]:
         """Several reads of one committed state (or of the transaction under way)."""
-        if self.in_transaction or self._depth:
-            yield
-            return
+        return _UNDER_WAY if self.in_transaction or self._depth else _Snapshot(self)
+
+    def begin_snapshot(self) -> None:
+        """See ``snapshot``."""
         self.write("BEGIN")
         self._depth += 1
         try:
             self.poll()
-            yield
-        finally:
-            self._depth -= 1
-            # An error that somebody keeps holds the frames that it went through, and with them a statement
-            # that is not finished: left open, it would keep this connection in the past for ever.
-            while self._open_cursors:
-                self._open_cursors.pop().close(True)
-            if self.connection.in_transaction:
-                self.write("COMMIT")
+        except BaseException:
+            self.end_snapshot()
+            raise
+
+    def end_snapshot(self) -> None:
+        """See ``snapshot``."""
+        self._depth -= 1
+        # An error that somebody keeps holds the frames that it went through, and with them a statement
+        # that is not finished: left open, it would keep this connection in the past for ever.
+        while self._open_cursors:
+            self._open_cursors.pop().close(True)
+        if self.connection.in_transaction:
+            self.write("COMMIT")
 
     def poll(self) -> None:
         """Notice what other connections committed: then what was cached is old."""
@@ -424,6 +453,28 @@ def _file_at(name: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+@lru_cache(maxsize=128)
+def _places(rows: int, width: int) -> str:
+    """``VALUES`` with a place for each value."""
+    row = f"({', '.join('?' * width)})"
+    return f"VALUES {', '.join([row] * rows)}"
+
+
+class _Snapshot:
+    """The block of a snapshot. A class, because a generator costs more than what most of them read."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def __enter__(self) -> None:
+        self._db.begin_snapshot()
+
+    def __exit__(self, *error: object) -> None:
+        self._db.end_snapshot()
 
 
 def _has_no_file_left() -> bool:

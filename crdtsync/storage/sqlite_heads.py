@@ -22,7 +22,7 @@ from crdtsync.errors import DamagedStore
 from crdtsync.ids import ZERO_HASH, EntryFacts, Position
 from crdtsync.storage.checksums import chain_crc, checksum
 from crdtsync.storage.database import SALVAGE, Database, Row
-from crdtsync.storage.log import Run
+from crdtsync.storage.log import Cursor, Run
 from crdtsync.storage.runs import continued
 from crdtsync.storage.schema import SEQ_BITS
 from crdtsync.storage.sqlite_shelf import PackShelf
@@ -78,6 +78,7 @@ class Heads(ABC):
         self._runs: dict[int, list[Run]] = {}
         self._documents: dict[str, Totals] = {}
         self._states: dict[str, bytes | None] = {}
+        self._cursors: dict[bytes, Cursor | None] = {}
         self._changed_runs: set[bytes] = set()
         self._changed_documents: set[str] = set()
         self._must_flush = False
@@ -155,6 +156,7 @@ class Heads(ABC):
         """Forget what others may change without changing the head."""
         self._origins = {}
         self._states = {}
+        self._cursors = {}
 
     @abstractmethod
     def _rows_beyond(self, seq: int) -> list[Row]:
@@ -229,25 +231,32 @@ class Heads(ABC):
         )
         self._seq_on_disk = self._seq
         self._head = self._head_on_disk()
-        for link in self._changed_runs:
-            number = self._chains[link]
-            packed = _pack_runs(self._runs[number])
-            self._db.write(
-                "UPDATE chain SET runs = ?, crc = ? WHERE no = ?", (packed, chain_crc(link, packed), number)
+        if self._changed_runs:
+            self._db.update_many(
+                "UPDATE chain SET runs = new.column2, crc = new.column3",
+                "chain.no = new.column1",
+                [self._chain_row(link) for link in self._changed_runs],
             )
         self._changed_runs.clear()
-        for name in self._changed_documents:
-            totals = self._documents[name]
-            self._db.write(
-                "UPDATE document SET records = ?, records_bytes = ?, last_seq = ?, crc = ? WHERE no = ?",
-                (
-                    *(row := (totals.records, totals.records_bytes, totals.last_seq)),
-                    checksum(name, *row),
-                    totals.no,
-                ),
+        if self._changed_documents:
+            self._db.update_many(
+                "UPDATE document SET records = new.column2, records_bytes = new.column3,"
+                " last_seq = new.column4, crc = new.column5",
+                "document.no = new.column1",
+                [self._document_row(name) for name in self._changed_documents],
             )
         self._changed_documents.clear()
         self._must_flush = False
+
+    def _chain_row(self, link: bytes) -> tuple[int, bytes, int]:
+        number = self._chains[link]
+        packed = _pack_runs(self._runs[number])
+        return number, packed, chain_crc(link, packed)
+
+    def _document_row(self, name: str) -> tuple[int, int, int, int, int]:
+        totals = self._documents[name]
+        row = totals.records, totals.records_bytes, totals.last_seq
+        return (totals.no, *row, checksum(name, *row))
 
     def disown(self) -> None:
         """The shop was never created: from now on the log raises ``KeyError``."""

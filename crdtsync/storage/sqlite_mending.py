@@ -282,6 +282,7 @@ class Mending(Peers):
 
     def _meet_nobody(self) -> None:
         self._db.write("DELETE FROM cursor WHERE shop = ?", (self._no,))
+        self._cursors.clear()
         self._db.write("UPDATE origin SET void = 1 WHERE shop = ? AND log_id IS NOT NULL", (self._no,))
         self._origins.clear()
         self._db.write("DELETE FROM refusal_given WHERE shop = ?", (self._no,))

@@ -26,6 +26,20 @@ class Peers(Reading):
 
     def cursor(self, log_id: bytes) -> Cursor | None:
         """How far that log is held here. A damaged cursor is none: what it spared is fetched again."""
+        if not self._is_read_once:
+            return self._cursor_on_disk(log_id)
+        if log_id not in self._cursors:
+            self._cursors[log_id] = self._cursor_on_disk(log_id)
+        return self._cursors[log_id]
+
+    @property
+    def _is_read_once(self) -> bool:
+        """Whether small values need not be read again: a transaction has looked whether anybody else wrote,
+        and if not, what was read before is on disk.
+        """
+        return self._db.in_transaction and self._generation == self._db.generation
+
+    def _cursor_on_disk(self, log_id: bytes) -> Cursor | None:
         found = self._db.row(
             "SELECT seq, h, wanted, crc FROM cursor WHERE shop = ? AND log_id = ?", (self._no, log_id)
         )
@@ -89,8 +103,7 @@ class Peers(Reading):
 
     def state(self, key: str) -> bytes | None:
         """A value kept beside the log."""
-        # A transaction has looked whether anybody else wrote: if not, what was read before is on disk.
-        is_known = self._db.in_transaction and self._generation == self._db.generation
+        is_known = self._is_read_once
         if is_known and key in self._states:
             return self._states[key]
         found = self._db.row("SELECT value, crc FROM state WHERE shop = ? AND key = ?", (self._no, key))
@@ -122,6 +135,7 @@ class Peers(Reading):
             "INSERT OR REPLACE INTO cursor",
             (self._no, log_id, seq, h, wanted, checksum(log_id, seq, h, wanted)),
         )
+        self._cursors[log_id] = cursor
 
     def set_acknowledged(self, log_id: bytes, position: Position, at_ms: int) -> None:
         """Remember an acknowledgement; it replaces the last one, downwards too."""

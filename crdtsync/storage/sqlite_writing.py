@@ -58,6 +58,7 @@ class Writing(Rows):
             "UPDATE origin SET void = 1 WHERE shop = ? AND log_id = ? AND void = 0", (self._no, log_id)
         )
         self._db.write("DELETE FROM cursor WHERE shop = ? AND log_id = ?", (self._no, log_id))
+        self._cursors.pop(log_id, None)
         self._db.write("DELETE FROM refusal_given WHERE shop = ? AND log_id = ?", (self._no, log_id))
 
     def _filed_under(self, item: Item) -> tuple[int, int]:

@@ -41,7 +41,7 @@ class ShopCommit:
         self._rows: list[Row] = []
         self._anew: set[bytes] = set()
         self._admitted: set[Origin] = set()
-        self._start, self._h = START, b""
+        self._start, self._h, self._log_id = START, b"", b""
 
     def judge(self, works: list[Work], *, each: bool = False) -> None:
         """Judge what one peer sent, before the transaction: signatures take longer than the commit. ``each``:
@@ -124,7 +124,7 @@ class ShopCommit:
 
     def begin(self) -> None:
         """Inside a transaction: where the log ends before it."""
-        self._start = self._log.end
+        self._start, self._log_id = self._log.end, self._log.log_id
         self._h = self._start.h
         self._cursors.clear()
         self._rows, self._unchecked, self._anew, self._documents, self._tops = [], [], set(), set(), {}
@@ -133,7 +133,7 @@ class ShopCommit:
 
     def _misfit(self, work: Work) -> LinkClosed | None:
         """Why nothing of this work may be stored, if that is so."""
-        if work.our_log not in (None, self._log.log_id):
+        if work.our_log not in (None, self._log_id):
             # A record was damaged here and set apart, or a disk was found restored: the peer leaves out what
             # came from the old id, so that to store how far it has come would be to lose that for good.
             return LinkClosed("this log goes on under a new id since its hello", code=NEW_LOG)
@@ -158,6 +158,7 @@ class ShopCommit:
         if work.also is not None:
             self._save_cursors()
             work.also(self._log)
+            self._log_id = self._log.log_id  # It may go on under a new one now.
             self._cursors.clear()
             self._h = read_on(self._log, self._rows, self._start)
         return outcome
@@ -186,6 +187,8 @@ class ShopCommit:
 
     def leave_out_admitted(self, work: Work, outcome: Outcome) -> None:
         """A record that was held, and came in with a certificate of the same commit, was never refused."""
+        if not self._admitted:
+            return
         outcome.stored = [
             (number, tuple(one for one in refused if Origin(work.peer_log, one.seq) not in self._admitted))
             for number, refused in outcome.stored
