@@ -89,6 +89,11 @@ class Comparing:
             or self._heads_whole is not None
         )
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether ``collect`` would find nothing, nor anything to tell as soon as there is room for it."""
+        return not (self._is_due or self._is_asked or self._telling is not None or self.is_asked)
+
     def collect(self, ready: Ready, *, has_room: bool) -> None:
         """Put into ``ready`` what there is to do."""
         ready.digest_due, self._is_due = self._is_due, False

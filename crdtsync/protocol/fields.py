@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 from unicodedata import category
 
-from crdtsync.errors import MalformedMessage
+from crdtsync.errors import MalformedMessage, UnsupportedVersion
 from crdtsync.ids import LINK_BYTES, Position
+from crdtsync.protocol.limits import VERSION
 
 SEQ_MAX = 1 << 53
 TEXT_BYTES_MAX = 400
@@ -18,6 +19,14 @@ def require(condition: bool, what: str) -> None:
     """Refuse the message. Raises ``MalformedMessage``, as all of these do."""
     if not condition:
         raise MalformedMessage(f"{what} is not as the protocol says")
+
+
+def check_version(version: int) -> None:
+    """Refuse a peer that speaks another version of the protocol. Raises ``UnsupportedVersion``."""
+    if version != VERSION:
+        raise UnsupportedVersion(
+            f"the peer speaks version {version} of the protocol, this device speaks version {VERSION}"
+        )
 
 
 def integer(value: Any, what: str, maximum: int = SEQ_MAX) -> int:

@@ -26,11 +26,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from crdtsync.errors import LinkClosed, MalformedMessage, UnexpectedMessage, UnsupportedVersion
+from crdtsync.errors import LinkClosed, MalformedMessage, UnexpectedMessage
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
 from crdtsync.protocol.codec import decode, encode_hello_body, frames
 from crdtsync.protocol.comparing import Comparing, HeadsFor
+from crdtsync.protocol.fields import check_version
 from crdtsync.protocol.inbound import Inbound
 from crdtsync.protocol.intervals import Interval, joined
 from crdtsync.protocol.messages import (
@@ -280,11 +281,6 @@ class Session:
         if self.is_live:
             self._send(Presence(facts))
 
-    @property
-    def has_more_to_tell(self) -> bool:
-        """More is to be sent as soon as less is queued: call ``take_ready`` then."""
-        return self.comparing.has_more_to_tell
-
     def take_ready(self, queued_bytes: int = 0) -> Ready:
         """The work that has come up since the last call. ``queued_bytes``: what the driver was given to send
         and the peer's socket has not taken yet.
@@ -299,6 +295,16 @@ class Session:
             to_send, ready.to_read = self.take_answer()
             ready.to_send += to_send
         return ready
+
+    def go_on(self) -> tuple[list[bytes], ReadRequest | None] | None:
+        """As ``take_ready``, where nothing waits for the peer's socket and there is no more to do than after
+        most commits: to say what is stored, and to send the rows that have come. None where there is more.
+        """
+        if self.state is not State.LIVE or not self._ready.is_bare or not self.comparing.is_idle:
+            return None
+        self._queued_bytes = 0
+        self.inbound.acknowledge_stored()
+        return self.take_answer()
 
     def take_answer(self) -> tuple[list[bytes], ReadRequest | None]:
         """What came of ``supply``, and nothing else does: frames to send, and what is to be read next."""
@@ -360,8 +366,10 @@ class Session:
     # -- plumbing ------------------------------------------------------------------------------------------
 
     def _send(self, message: Message) -> None:
-        self._ready.to_send += (made := list(frames(message)))
-        size = sum(map(len, made))
+        size = 0
+        for frame in frames(message):
+            self._ready.to_send.append(frame)
+            size += len(frame)
         self._largest_bytes = max(self._largest_bytes, size)
         self.silence.sent(size, self._now_ms)
 
@@ -380,13 +388,13 @@ class Session:
     # -- handlers ------------------------------------------------------------------------------------------
 
     def _on_challenge(self, message: Challenge) -> None:
-        _check_version(message.version)
+        check_version(message.version)
         self._challenge = message.nonce
         self._say_hello()
         self.state = State.AWAIT_HELLO
 
     def _on_hello(self, message: Hello) -> None:
-        _check_version(message.version)
+        check_version(message.version)
         self.peer = message
         self.state = State.JUDGING
         self._ready.judge = message
@@ -420,13 +428,6 @@ class Session:
 
     def _on_presence(self, message: Presence) -> None:
         self._ready.presence = message.facts
-
-
-def _check_version(version: int) -> None:
-    if version != limits.VERSION:
-        raise UnsupportedVersion(
-            f"the peer speaks version {version} of the protocol, this device speaks version {limits.VERSION}"
-        )
 
 
 _HANDLERS: dict[tuple[State, type], Callable[[Session, Any], object]] = {

@@ -7,11 +7,13 @@ is made of whole pieces of the slab, so that it costs what is left out, not what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import overload
 
 import msgpack
+
+from crdtsync.ids import Position
 
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
 
@@ -22,15 +24,23 @@ NEXT = b"\x01"
 class Slab:
     """Consecutive rows from number ``first`` on; there is at least one."""
 
-    __slots__ = ("_data", "_ends", "_whole", "first", "records")
+    __slots__ = ("_data", "_ends", "_head", "_whole", "first", "records")
 
     def __init__(self, first: int, records: Sequence[bytes]) -> None:
         self.first = first
         self.records = records
         encoded = [_pack(record) for record in records]
-        self._data = b"".join(encoded)
+        self._data = memoryview(b"".join(encoded))
         self._ends = [0, *accumulate(map(len, encoded))]
         self._whole: tuple[bytes, bytes] = (b"", b"")
+        self._head: tuple[Position, Position, bytes] | None = None
+
+    def head(self, start: Position, to: Position, make: Callable[[Position, Position], bytes]) -> bytes:
+        """What ``make`` makes of these positions. Those who keep up are all told the same: it is kept."""
+        kept = self._head
+        if kept is None or kept[0] != start or kept[1] != to:
+            self._head = kept = start, to, make(start, to)
+        return kept[2]
 
     def frame(self, head: bytes, left_out: Sequence[int], tail: bytes) -> bytes:
         """A frame of the rows but for those at the places ``left_out``, ascending: the numbers and the
@@ -44,8 +54,9 @@ class Slab:
             self._whole = head + tail, frame
         return frame
 
-    def _pieces(self, left_out: Sequence[int]) -> list[bytes]:
-        numbers, records = [], []
+    def _pieces(self, left_out: Sequence[int]) -> list[bytes | memoryview]:
+        numbers: list[bytes] = []
+        records: list[memoryview] = []
         before, start, ends = -self.first, 0, self._ends  # The first number is told as it is.
         for gap in (*left_out, len(self.records)):
             if gap > start:

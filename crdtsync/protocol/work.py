@@ -148,6 +148,26 @@ class Ready:
     to_send: list[bytes] = field(default_factory=list)
 
     @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing to do but to send."""
+        return not (
+            self.to_persist
+            or self.refused
+            or self.documents
+            or self.judge is not None
+            or self.acknowledged is not None
+            or self.heads is not None
+            or self.digest is not None
+            or self.documents_digest is not None
+            or self.presence is not None
+            or self.certificates_wanted
+            or self.rotate
+            or self.heads_wanted
+            or self.digest_due
+            or self.cut_due
+        )
+
+    @property
     def asks(self) -> bool:
         """Whether the session is told something in answer, so that there may be more to do."""
         return (

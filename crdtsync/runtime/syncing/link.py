@@ -19,12 +19,24 @@ SILENCE_S_MAX = 35.0
 """After so long without a single byte, not even the answer to a ping, nobody is there any more."""
 
 
+READ_BYTES = 64 << 10
+"""What is read at a time. asyncio reserves a quarter of a megabyte for each read, which the C library takes
+from the system and gives back: that takes several times as long as to read the message of a sale.
+"""
+
+
 class _Heard(ClientConnection):
     """A WebSocket that knows when something last came. Its own way to find out whether the other end lives
     is to wait for the answer to a ping: over a slow line that waits behind a megabyte of history.
     """
 
     heard_s = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is open."""
+        super().connection_made(transport)
+        if hasattr(transport, "max_size"):  # Of asyncio's own loop, without TLS.
+            transport.max_size = READ_BYTES
 
     def data_received(self, data: bytes) -> None:
         """Some bytes, which may be a part of something."""

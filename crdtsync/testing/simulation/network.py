@@ -91,7 +91,7 @@ class SimulatedConnection(Connection):
         self._outbox_bytes -= len(frame)
         self.frames_sent += 1
         self.bytes_sent += len(frame)
-        if self._pending_read is not None or self.session.has_more_to_tell:
+        if self._pending_read is not None or self.session.comparing.has_more_to_tell:
             self._do_all()
         return frame
 

@@ -58,9 +58,11 @@ def command(data: Path, as_json: bool, **settings: Any) -> None:
 
     from crdtsync_server.folder import DataFolder
     from crdtsync_server.serving.logs import configure_logging, get_logger
+    from crdtsync_server.serving.memory import keep_freed_memory
     from crdtsync_server.serving.server import listen, make_server, serve, tell_service_manager
 
     configure_logging(log_format=config.log_format, log_level=config.log_level)
+    keep_freed_memory()
     folder = DataFolder.create(data)
     with folder.serving(), listen(config.host, config.port) as listener:
         from crdtsync_server.relay import Relay

@@ -55,10 +55,10 @@ def test_heads_are_told_as_there_is_room_for_them(relay, monkeypatch):
     assert talk.session.take_ready(limits.ROOM_BYTES - 1).heads_wanted
     talk.session.supply_heads([RUN] * 5)
     assert talk.said() == [Heads((RUN, RUN), last=False)] * 2
-    assert talk.session.has_more_to_tell
+    assert talk.session.comparing.has_more_to_tell
     assert talk.session.take_ready(limits.ROOM_BYTES).to_send == []
     assert talk.said() == [Heads((RUN,))]
-    assert not talk.session.has_more_to_tell
+    assert not talk.session.comparing.has_more_to_tell
 
 
 def test_heads_are_not_told_ever_faster(relay):

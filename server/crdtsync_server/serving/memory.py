@@ -1,0 +1,37 @@
+"""What the C library does with memory that was freed.
+
+glibc takes what is larger than 128 KiB from the system each time, and gives the end of the heap back as soon
+as so much of it is free. Of that size are messages on their way to a device, and the room that asyncio
+reserves before it knows how little has come: each was mapped, filled with zeros and given back, which took
+longer than all else that is done for it (see ``docs/decisions/fan-out.md``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Final
+
+KEPT_BYTES: Final = 16 << 20
+"""Free memory at the end of the heap that is not given back."""
+
+MAPPED_FROM_BYTES: Final = 4 << 20
+"""What is larger is rare, and taken from the system and given back by itself: four times a message."""
+
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+
+
+def keep_freed_memory() -> bool:
+    """Keep some freed memory for the next message. For a program at its start, not for a library: it holds
+    for the whole process. Whether the C library has such a setting; where it has not, nothing changes.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # Not glibc.
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)) and bool(
+        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+    )
