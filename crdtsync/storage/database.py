@@ -6,7 +6,6 @@ file is in WAL mode with ``synchronous=FULL``: a commit that returned is on disk
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -20,14 +19,13 @@ import apsw
 
 from crdtsync.errors import (
     DamagedStore,
-    DiskFull,
     NotAStore,
     ReadOnlyStore,
     StorageError,
-    StoreBusy,
     StoreTooNew,
 )
 from crdtsync.storage import schema
+from crdtsync.storage.sqlite_errors import meaning
 
 SYNCHRONOUS_FULL: Final = 2
 PAGE_BYTES_MIN: Final = 512
@@ -42,18 +40,9 @@ length of its own each statement would be compiled anew, which costs more than t
 Row = tuple[Any, ...]
 Values = Sequence[Any]
 
-SALVAGE: Final = (
-    "keep a copy of the data folder; `crdtsync salvage` makes the store anew from what can be read (of a "
-    "relay move the file away: its registers fill a new one)"
-)
-"""What to do where the tables that records are found by are damaged: nothing less helps."""
-
 _REMOVED: Final = (
     "stop this program, put back the file that was there, and start again: what was recorded before is in it"
 )
-
-_MORE_FILES: Final = "close other programs, or let this one open more files (`ulimit -n`), and try again"
-
 
 _UNDER_WAY: Final = nullcontext()
 """A snapshot where there is one, or a transaction."""
@@ -415,35 +404,7 @@ class Database:
 
     def storage_error(self, error: apsw.Error) -> Exception:
         """What an error of SQLite means for whoever keeps sales in this file."""
-        path = self.path
-        match error:
-            case apsw.BusyError() | apsw.LockedError():
-                return StoreBusy(f"another process kept {path} locked")
-            case apsw.FullError():
-                return DiskFull(f"the disk of {path} is full")
-            case apsw.ReadOnlyError() | apsw.PermissionsError():
-                return ReadOnlyStore(f"{path} cannot be written")
-            case apsw.CantOpenError() if _has_no_file_left():
-                return StorageError(f"{path} cannot be opened: too many files are open", hint=_MORE_FILES)
-            case apsw.CantOpenError():
-                return ReadOnlyStore(f"{path} cannot be opened: its folder is missing or may not be used")
-            case apsw.NotADBError():
-                return NotAStore(f"{path} is not a store of crdtsync")
-            case apsw.CorruptError() | apsw.ConstraintError() | apsw.SQLError() | apsw.MismatchError():
-                return DamagedStore(f"{path} is damaged: {error}", hint=SALVAGE)
-            case apsw.IOError():
-                return self._disk_error(error)
-            case apsw.ThreadingViolationError() | apsw.ConnectionClosedError() | apsw.MisuseError():
-                return error
-        return StorageError(f"{path}: {error}")
-
-    def _disk_error(self, error: apsw.IOError) -> StorageError:
-        match getattr(error, "extendedresult", None):
-            case apsw.SQLITE_IOERR_SHMSIZE:
-                return DiskFull(f"the disk of {self.path} is full")
-            case apsw.SQLITE_IOERR_READ | apsw.SQLITE_IOERR_SHORT_READ | apsw.SQLITE_IOERR_CORRUPTFS:
-                return DamagedStore(f"the disk does not give {self.path} back: {error}", hint=SALVAGE)
-        return StorageError(f"the disk did not do what {self.path} needs: {error}")
+        return meaning(error, self.path)
 
 
 def _file_at(name: str) -> tuple[int, int] | None:
@@ -475,12 +436,3 @@ class _Snapshot:
 
     def __exit__(self, *error: object) -> None:
         self._db.end_snapshot()
-
-
-def _has_no_file_left() -> bool:
-    """Whether this process may open nothing more: SQLite does not say so."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-    except OSError as error:
-        return error.errno in (errno.EMFILE, errno.ENFILE)
-    return False

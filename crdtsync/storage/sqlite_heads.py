@@ -21,10 +21,11 @@ from typing import Final
 from crdtsync.errors import DamagedStore
 from crdtsync.ids import ZERO_HASH, EntryFacts, Position
 from crdtsync.storage.checksums import chain_crc, checksum
-from crdtsync.storage.database import SALVAGE, Database, Row
+from crdtsync.storage.database import Database, Row
 from crdtsync.storage.log import Cursor, Run
 from crdtsync.storage.runs import continued
 from crdtsync.storage.schema import SEQ_BITS
+from crdtsync.storage.sqlite_errors import SALVAGE
 from crdtsync.storage.sqlite_shelf import PackShelf
 
 HEAD_LAG_MAX: Final = 16

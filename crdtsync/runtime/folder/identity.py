@@ -25,8 +25,8 @@ from typing import Any, Literal, TypeVar
 import orjson
 
 from crdtsync.errors import DamagedStore, NoRegister
-from crdtsync.storage.database import SALVAGE
 from crdtsync.storage.log import ShopLog, Store
+from crdtsync.storage.sqlite_errors import SALVAGE
 
 IDENTITY, RELAY, HEAD, OWNER_HEAD, CLOCK = "identity", "relay", "head", "owner-head", "clock"
 LEFT = "left"

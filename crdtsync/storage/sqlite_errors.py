@@ -1,0 +1,61 @@
+"""What errors of SQLite mean, in our words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Final
+
+import apsw
+
+from crdtsync.errors import DamagedStore, DiskFull, NotAStore, ReadOnlyStore, StorageError, StoreBusy
+
+SALVAGE: Final = (
+    "keep a copy of the data folder; `crdtsync salvage` makes the store anew from what can be read (of a "
+    "relay move the file away: its registers fill a new one)"
+)
+"""What to do where the tables that records are found by are damaged: nothing less helps."""
+
+_MORE_FILES: Final = "close other programs, or let this one open more files (`ulimit -n`), and try again"
+
+
+def meaning(error: apsw.Error, path: str) -> Exception:
+    """What an error of SQLite means for whoever keeps sales in this file."""
+    match error:
+        case apsw.BusyError() | apsw.LockedError():
+            return StoreBusy(f"another process kept {path} locked")
+        case apsw.FullError():
+            return DiskFull(f"the disk of {path} is full")
+        case apsw.ReadOnlyError() | apsw.PermissionsError():
+            return ReadOnlyStore(f"{path} cannot be written")
+        case apsw.CantOpenError() if _has_no_file_left():
+            return StorageError(f"{path} cannot be opened: too many files are open", hint=_MORE_FILES)
+        case apsw.CantOpenError():
+            return ReadOnlyStore(f"{path} cannot be opened: its folder is missing or may not be used")
+        case apsw.NotADBError():
+            return NotAStore(f"{path} is not a store of crdtsync")
+        case apsw.CorruptError() | apsw.ConstraintError() | apsw.SQLError() | apsw.MismatchError():
+            return DamagedStore(f"{path} is damaged: {error}", hint=SALVAGE)
+        case apsw.IOError():
+            return _disk_error(error, path)
+        case apsw.ThreadingViolationError() | apsw.ConnectionClosedError() | apsw.MisuseError():
+            return error
+    return StorageError(f"{path}: {error}")
+
+
+def _disk_error(error: apsw.IOError, path: str) -> StorageError:
+    match getattr(error, "extendedresult", None):
+        case apsw.SQLITE_IOERR_SHMSIZE:
+            return DiskFull(f"the disk of {path} is full")
+        case apsw.SQLITE_IOERR_READ | apsw.SQLITE_IOERR_SHORT_READ | apsw.SQLITE_IOERR_CORRUPTFS:
+            return DamagedStore(f"the disk does not give {path} back: {error}", hint=SALVAGE)
+    return StorageError(f"the disk did not do what {path} needs: {error}")
+
+
+def _has_no_file_left() -> bool:
+    """Whether this process may open nothing more: SQLite does not say so."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
