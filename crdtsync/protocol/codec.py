@@ -206,9 +206,9 @@ def _fills(value: Any) -> tuple[int, int] | None:
 def _seqs(value: Any, count: int) -> tuple[int, ...]:
     deltas = array(value, "record numbers", RECORDS_PER_FRAME_MAX)
     # Looked at together: what a commit brought is a hundred records for every register of the shop.
-    require(len(deltas) == count and set(map(type, deltas)) <= {int}, "record numbers")
+    require(set(map(type, deltas)) <= {int} and min(deltas, default=1) > 0, "a record number")
     seqs = tuple(accumulate(deltas))
-    require(not seqs or (min(deltas) > 0 and seqs[-1] <= SEQ_MAX), "record numbers")
+    require(len(seqs) == count and max(seqs, default=0) <= SEQ_MAX, "record numbers")
     return seqs
 
 
