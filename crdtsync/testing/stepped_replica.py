@@ -200,9 +200,8 @@ class Process:
     def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
         """See ``CommitObserver.committed``."""
         for growth in growths:
-            if growth.rows:
-                self._tail.extend(growth.start, growth.rows)
-                self._pass_on(growth)
+            self._tail.extend(growth.start, growth.rows)
+            self._pass_on(growth)
 
     def _pass_on(self, growth: Growth) -> None:
         for connection in self.connections:
@@ -210,7 +209,9 @@ class Process:
             if peer is not None and peer.log_id in growth.admitted_anew:
                 given = [refused(refusal) for refusal in self._log.refusals_given(peer.log_id)]
                 connection.session.refusals_changed(given)
-            connection.log_grew(Position(growth.rows[-1].seq, growth.rows[-1].h))
+                connection.pump()
+            if growth.rows:
+                connection.log_grew(Position(growth.rows[-1].seq, growth.rows[-1].h))
 
 
 @dataclass(eq=False, repr=False)

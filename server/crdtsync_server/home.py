@@ -190,6 +190,7 @@ class RelayHome(ABC):
 
     def _pass_on(self, growth: Growth) -> None:
         if not growth.rows:
+            self._tell_admitted(growth)
             return
         tail = self.tail(growth.shop)
         others_wrote = tail.end.seq != growth.start.seq
@@ -199,13 +200,21 @@ class RelayHome(ABC):
             row.record[:1] == ENTRY and b'"kind":"revoke"' in row.record for row in growth.rows
         ):
             self._drop_revoked(growth.shop)
+        self._tell_admitted(growth)
+        for connection in list(self.connections[growth.shop]):
+            connection.log_grew(end)
+
+    def _tell_admitted(self, growth: Growth) -> None:
+        """Whose held records came in must not think that they are still held."""
+        if not growth.admitted_anew:
+            return
         log = self.shop_log(growth.shop)
         for connection in list(self.connections[growth.shop]):
             peer = connection.session.peer
             if peer is not None and peer.log_id in growth.admitted_anew:
                 refusals = [refused(refusal) for refusal in log.refusals_given(peer.log_id)]
                 connection.session.refusals_changed(refusals)
-            connection.log_grew(end)
+                connection.pump()
 
     def look_for_others(self, newest: dict[bytes, int], is_at_work: Callable[[bytes], bool]) -> bool:
         """Notice what other processes wrote; ``newest`` is the number of the newest row by shop. False if it

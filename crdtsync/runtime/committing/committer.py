@@ -136,7 +136,8 @@ class Committer:
             outcomes, growths = self._fail(batch, known), []
         if self._upkeep is not None:
             for growth in growths:
-                self._upkeep.grew(growth)
+                if growth.rows:
+                    self._upkeep.grew(growth)
         seconds = self._monotonic_s() - started
         self._hand_back(batch, outcomes, growths, seconds, known)
 
@@ -195,7 +196,7 @@ class Committer:
             commits[work.shop].leave_out_admitted(work, outcome)
             if outcome.error is not None and work.sender is not None:
                 self._failed.add(work.sender)
-        return outcomes, [growth for growth in growths if growth.rows]
+        return outcomes, [growth for growth in growths if growth.rows or growth.admitted_anew]
 
     def _apply(self, commits: dict[bytes, ShopCommit], batch: list[Work]) -> list[Outcome]:
         """A sender hears of a failure later than the next of its work is under way. That may be an

@@ -246,12 +246,13 @@ class RegisterHome:
     def committed(self, growths: list[Growth], seconds: float, error: CrdtsyncError | None) -> None:
         """A commit of ours is on disk, or failed."""
         for growth in growths:
+            self._tail.extend(growth.start, growth.rows)
+            if self.connection is not None:
+                self._tell_admitted(self.connection, growth)
             if growth.rows:
-                self._tail.extend(growth.start, growth.rows)
                 if self._identity.role != "display" and any(map(self._is_own_from_elsewhere, growth.rows)):
                     self.save(self._leave_to_other_writer)
                 if self.connection is not None:
-                    self._tell_admitted(self.connection, growth)
                     self.connection.log_grew(self._tail.end)
                     if any(is_closing(row.record) for row in growth.rows):
                         self.connection.session.comparing.compare_soon()
@@ -266,6 +267,7 @@ class RegisterHome:
         if peer is not None and peer.log_id in growth.admitted_anew:
             refusals = [refused(refusal) for refusal in self._log.refusals_given(peer.log_id)]
             connection.session.refusals_changed(refusals)
+            connection.pump()
 
     def now_ms(self) -> int:
         """The time of connections, in milliseconds: never set, never stepped, unlike the wall clock. A till

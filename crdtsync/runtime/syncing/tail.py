@@ -25,8 +25,9 @@ class Row:
 class Growth:
     """What one commit added to one shop's log after ``start``.
 
-    ``admitted_anew``: logs some of whose held records came in. ``unchecked``: seqs of entries that only later
-    ones vouch for so far (``committing.upkeep`` checks them). ``documents``: those that received Yjs updates.
+    ``admitted_anew``: logs some of whose held records came in, or were here already: then there may be no
+    rows. ``unchecked``: seqs of entries that only later ones vouch for so far (``committing.upkeep`` checks
+    them). ``documents``: those that received Yjs updates.
     """
 
     shop: bytes

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from crdtsync.errors import StoreBusy
-from crdtsync.ids import ENTRY, START, Position, update_record
+from crdtsync.ids import ENTRY, START, Position, record_digest, update_record
 from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.committing import batches
@@ -16,6 +16,7 @@ from crdtsync.runtime.committing.admission import Admission
 from crdtsync.runtime.committing.committer import Committer
 from crdtsync.runtime.committing.work import Work
 from crdtsync.runtime.register.register import Register
+from crdtsync.storage.log import Refusal
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.faulty_store import damage_record
@@ -88,6 +89,17 @@ async def test_entries_whose_certificate_comes_later_are_told_to_be_held_until_t
     outcomes, growths = await commit(path, shop, [first], [delivery(2, first.cursor, owners)])
     assert [refusal.held for refusal in outcomes[0].stored[0][1]] == [True] * len(own)
     assert growths[-1].admitted_anew == {PEER}
+
+
+async def test_who_brought_a_held_record_is_told_that_it_is_admitted_where_it_is_here_already(sold, path):
+    shop, owners, own = sold
+    await commit(path, shop, [delivery(1, START, [*owners, *own])])
+    with closing(SqliteStore(path)) as store, store.transaction():
+        log, (_, record) = store.shop(shop), own[0]
+        held = Refusal(7, record_digest(record), "unknown-device", "no certificate admits it", True)
+        log.refuse(b"q" * 16, held, record, 0)
+    _, growths = await commit(path, shop, [])
+    assert [(growth.rows, growth.admitted_anew) for growth in growths] == [([], {b"q" * 16})]
 
 
 async def test_records_that_an_earlier_connection_stored_meanwhile_cost_no_more_than_a_new_connection(
