@@ -72,7 +72,7 @@ class Certificates:
     sealed: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Records:
     """My records after ``start`` up to ``to``: all that you lack. What is skipped you hold already.
 
@@ -87,7 +87,7 @@ class Records:
     fills: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Excerpt:
     """``Records`` as they are sent to many peers: the same on the wire, where it is read as ``Records``."""
 
@@ -106,7 +106,7 @@ class Pack:
     fills: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Ack:
     """Everything in your log up to this position is on my disk, or refused and told."""
 

@@ -8,6 +8,8 @@ from enum import Enum
 class State(Enum):
     """Where a session stands. Only ``LIVE`` moves records."""
 
+    __hash__ = object.__hash__  # Of an enumeration it is made of the name each time; this is asked for often.
+
     AWAIT_CHALLENGE = "await challenge"
     AWAIT_HELLO = "await hello"
     JUDGING = "judging"

@@ -82,7 +82,7 @@ class Standing:
     refusals: tuple[RefusedRecord, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Delivery:
     """What the driver must make durable, in one transaction, before it calls ``Session.stored(number)``.
 
@@ -103,7 +103,7 @@ class Delivery:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ReadRequest:
     """Read my log after ``after``, up to ``until`` if given, leaving out what the peer holds.
 
