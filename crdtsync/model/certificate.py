@@ -172,7 +172,7 @@ _Place = tuple[int, bytes]
 """Number and link of an entry of the owner's chain: the later place counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Directory:
     """Who belongs to the shop ``shop_id``: a fold of its owner's chain. Immutable.
 

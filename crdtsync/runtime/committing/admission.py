@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 from crdtsync.errors import CrdtsyncError, RecordError
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, Item, record_digest, split_update_record
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 ENTRIES_AT_ONCE: Final = 256
 """Bodies in memory at a time. Those of a whole pack are 150,000 objects, and Python's collector would look
 through all of them again and again: that cost more than reading them.
+"""
+
+
+_DIRECTORIES: Final[WeakValueDictionary[bytes, Directory]] = WeakValueDictionary()
+"""By the entries that they were folded of, in their order: a hash of the shop and of all their links. A relay
+judges each shop in three threads, for each of the shops with a device connected.
 """
 
 
@@ -45,6 +53,7 @@ class Admission:
         self.is_stale = True
         self.data_version = -1
         self._seen_seq = 0
+        self._folded = self.directory, shop
         self._has_new_certificates = False
 
     def refresh(self, log: ShopLog) -> None:
@@ -56,12 +65,27 @@ class Admission:
             # Every device that comes asks for this, and the owner's chain has an entry for each of them.
             self.is_stale = False
             return
-        for seq, record in log.document_records(OWNER_DOCUMENT):
-            if seq > self._seen_seq:
-                self.directory = self.directory.with_entry(read_entry(record[1:]), admitted=True)
-                self._seen_seq = seq
-                self._has_new_certificates = True
+        new = [row for row in log.document_records(OWNER_DOCUMENT) if row[0] > self._seen_seq]
+        if new:
+            self._fold([record for _, record in new])
+            self._seen_seq = new[-1][0]
+            self._has_new_certificates = True
         self.is_stale = False
+
+    def _fold(self, records: Sequence[bytes]) -> None:
+        """Let the directory know admitted entries of the owner's chain."""
+        before, name = self._folded
+        after, is_shared = self.directory, before is self.directory
+        for record in records:
+            name = hashlib.sha256(name + record_digest(record)).digest()
+        shared = _DIRECTORIES.get(name) if is_shared else None
+        if shared is None:
+            for record in records:
+                after = after.with_entry(read_entry(record[1:]), admitted=True)
+            shared = _DIRECTORIES.setdefault(name, after) if is_shared else after
+        self.directory = shared
+        if is_shared:
+            self._folded = shared, name
 
     def judge(
         self, records: Sequence[bytes], role: str, unchecked: set[bytes] | None = None
@@ -90,7 +114,7 @@ class Admission:
     def appended(self, item: Item) -> None:
         """A record was stored; a certificate among them counts from now on."""
         if item.document == OWNER_DOCUMENT:
-            self.directory = self.directory.with_entry(read_entry(item.record[1:]), admitted=True)
+            self._fold([item.record])
             self._has_new_certificates = True
 
     def item_of(self, record: bytes) -> Item:

@@ -69,6 +69,7 @@ class Bounds:
     def finish(self, log: ShopLog) -> None:
         """At the end of that transaction. If it is not committed, the log ends elsewhere next time."""
         self._end = log.end
+        self._chains.clear()
 
     @property
     def may_be_wider(self) -> bool:

@@ -113,6 +113,7 @@ def create_app(relay: SyncRelay, rooms: Sequence[BaseRoute] = (), *, home: str =
 
     async def sync(websocket: WebSocket) -> None:
         await websocket.accept()
+        websocket.scope["headers"].clear()  # The layers of the server keep them as long as it lasts.
         relay.metrics.connections_opened.inc()
         with relay.metrics.connections.track_inprogress():
             await relay.serve_socket(websocket)

@@ -25,7 +25,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from crdtsync_server.config import RelayConfig
-from crdtsync_server.serving.mailbox import Mailbox
+from crdtsync_server.serving.mailbox import Gate, Mailbox
 from crdtsync_server.serving.metrics import RelayMetrics
 
 RETRY_AFTER_S = 5
@@ -223,6 +223,7 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
         # A peer that does not answer our close is not waited for longer than for anything else.
         self.close_timeout = min(self.close_timeout, self.door.config.request_timeout_s)
         self.queue: Mailbox = Mailbox(self.loop)  # type: ignore[assignment]
+        self.writable: Gate = Gate(self.loop)  # type: ignore[assignment]
         self._waiting_bytes = 0
         self._heard_s = self.loop.time()
 
@@ -235,17 +236,19 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """One less."""
         self.door.websockets -= 1
-        self.has_proved()
+        self.door.strangers.pop(self, None)
         super().connection_lost(exc)
 
     def has_proved(self) -> None:
         """This is a stranger no more."""
         self.door.strangers.pop(self, None)
+        self.response.headers.clear()  # It is sent, and whoever proves that stays long.
 
     def handle_connect(self, event: Request) -> None:
         """Let the application say who has proved who it is."""
         super().handle_connect(event)
         del self.request
+        event.headers.clear()  # The parser keeps the request as long as the connection lasts.
         if not self.close_sent:
             extensions: dict[str, Any] = dict(self.scope.get("extensions") or {})
             self.scope["extensions"] = extensions | {

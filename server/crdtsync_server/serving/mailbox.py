@@ -12,6 +12,40 @@ from collections.abc import Callable
 from uvicorn._types import ASGIReceiveEvent
 
 
+class Gate:
+    """Open, or to be waited for: what uvicorn uses of ``asyncio.Event``, and a tenth of its size."""
+
+    __slots__ = ("_is_open", "_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._is_open = True
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def is_set(self) -> bool:
+        """Whether it is open."""
+        return self._is_open
+
+    def set(self) -> None:
+        """Open it."""
+        self._is_open = True
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
+
+    def clear(self) -> None:
+        """Close it."""
+        self._is_open = False
+
+    async def wait(self) -> bool:
+        """Wait until it is open. Like the other one, it may be closed again by then."""
+        if not self._is_open:
+            self._waiting.append(self._loop.create_future())
+            await self._waiting[-1]
+        return True
+
+
 class Mailbox:
     """The events of one connection, oldest first: what uvicorn uses of ``asyncio.Queue``, and smaller."""
 
