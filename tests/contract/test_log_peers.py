@@ -1,5 +1,7 @@
 """The log's contract: cursors, acknowledgements, refusals, origins, what is pending."""
 
+from contextlib import suppress
+
 from crdtsync.ids import Origin, Position
 from crdtsync.storage.log import Acknowledged, Apart, Cursor, Refusal
 from crdtsync.testing.records import MadeUpChain, made_up_update
@@ -42,6 +44,33 @@ def test_a_cursor_is_replaced_backwards_too(world):
     with world.transaction() as log:
         log.set_cursor(PEER, Cursor(Position(3, b"i" * 32)))
     assert world.log.cursor(PEER) == Cursor(Position(3, b"i" * 32))
+
+
+def test_a_transaction_reads_the_cursor_that_another_process_has_moved_since(world):
+    with world.transaction() as log:
+        log.set_cursor(PEER, Cursor(Position(3, b"i" * 32)))
+        assert log.cursor(PEER) == Cursor(Position(3, b"i" * 32))
+    other = world.another_handle()
+    with other.transaction():
+        other.shop(SHOP).set_cursor(PEER, Cursor(Position(900, b"h" * 32)))
+    with world.transaction() as log:
+        assert log.cursor(PEER) == Cursor(Position(900, b"h" * 32))
+    with other.transaction():
+        other.shop(SHOP).void_origin(PEER)
+        assert other.shop(SHOP).cursor(PEER) is None
+    with world.transaction() as log:
+        assert log.cursor(PEER) is None
+
+
+def test_a_cursor_of_a_transaction_that_was_undone_is_not_read_by_the_next(world):
+    with world.transaction() as log:
+        log.set_cursor(PEER, Cursor(Position(3, b"i" * 32)))
+    with suppress(RuntimeError), world.transaction() as log:
+        log.set_cursor(PEER, Cursor(Position(900, b"h" * 32)))
+        assert log.cursor(PEER) == Cursor(Position(900, b"h" * 32))
+        raise RuntimeError("undone")
+    with world.transaction() as log:
+        assert log.cursor(PEER) == Cursor(Position(3, b"i" * 32))
 
 
 # -- acknowledgements and what is pending ------------------------------------------------------------------

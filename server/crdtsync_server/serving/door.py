@@ -42,6 +42,9 @@ WAITING_MESSAGE_BYTES = 512
 bytes. uvicorn stops and begins again at every message, which is two system calls for each.
 """
 
+READ_BYTES = 64 << 10
+"""What is read from a socket at a time. asyncio reserves four times as much for each read."""
+
 SILENT_S = "crdtsync.silent_s"
 """The extension of the ASGI scope by which the application learns for how long nothing has come."""
 
@@ -175,6 +178,8 @@ class GuardedHttp(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection stands in the door until its first request is whole."""
         super().connection_made(transport)
+        if hasattr(transport, "max_size"):  # Of asyncio's own loop, without TLS.
+            transport.max_size = READ_BYTES
         self._is_made = True
         self.door.wait_for(self)
         if self._early:

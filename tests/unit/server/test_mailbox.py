@@ -2,7 +2,7 @@
 
 import asyncio
 
-from crdtsync_server.serving.mailbox import Mailbox
+from crdtsync_server.serving.mailbox import Gate, Mailbox
 
 
 def said(text):
@@ -47,3 +47,24 @@ async def test_who_was_interrupted_while_waiting_takes_nothing():
     await asyncio.gather(waiting, return_exceptions=True)
     box.put_nowait(said(b"one"))
     assert await box.get() == said(b"one")
+
+
+async def test_who_waits_at_a_gate_goes_on_when_it_opens():
+    gate, through = Gate(asyncio.get_running_loop()), []
+
+    async def pass_through(name):
+        await gate.wait()
+        through.append(name)
+
+    await pass_through("nobody waits at an open one")
+    gate.clear()
+    waiting = [asyncio.create_task(pass_through(name)) for name in ("one", "two", "gone")]
+    await asyncio.sleep(0)
+    waiting[2].cancel()
+    await asyncio.sleep(0)
+    assert not gate.is_set()
+    assert through == ["nobody waits at an open one"]
+    gate.set()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert gate.is_set()
+    assert through == ["nobody waits at an open one", "one", "two"]
