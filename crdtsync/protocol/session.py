@@ -26,9 +26,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from crdtsync.errors import LinkClosed, MalformedMessage, UnexpectedMessage, UnsupportedVersion
+from crdtsync.errors import LinkClosed, MalformedMessage, UnexpectedMessage
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
+from crdtsync.protocol.binding import Line
 from crdtsync.protocol.codec import decode, encode_hello_body, frames
 from crdtsync.protocol.comparing import Comparing, HeadsFor
 from crdtsync.protocol.inbound import Inbound
@@ -61,7 +62,7 @@ from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.parts import Parts
 from crdtsync.protocol.refusals import RefusedList, refused_messages
 from crdtsync.protocol.silence import Silence
-from crdtsync.protocol.state import State
+from crdtsync.protocol.state import State, check_version
 from crdtsync.protocol.work import Covered, Delivery, Me, ReadRequest, Ready, Standing
 
 __all__ = ["Session", "State"]
@@ -82,6 +83,7 @@ class Session:
         sign: Callable[[str, bytes], bytes],
         now_ms: int,
         me: Me | None = None,
+        exchange_seed: bytes = b"",
     ) -> None:
         self.connecting = connecting
         self.state = State.AWAIT_CHALLENGE if connecting else State.AWAIT_HELLO
@@ -92,6 +94,7 @@ class Session:
         self._sign = sign
         self._challenge = nonce
         self._my_hello = b""
+        self.line = Line(exchange_seed, connecting=connecting)
         self._ready = Ready()
         self._parts = Parts()
         self._refused = RefusedList()
@@ -141,7 +144,7 @@ class Session:
         if self.state is State.PARTING:
             return
         self._check_queue()
-        message = decode(frame)
+        message = decode(self.line.opened(frame))
         if type(message) is Part:
             if not self.is_live:
                 raise UnexpectedMessage("a message in parts has no place before hello")
@@ -194,7 +197,9 @@ class Session:
             raise LinkClosed("this register's log goes on under a new id since it said hello", code=4512)
         self._me = me
         known = peer.cursor_log == me.log_id
-        if not self.connecting:
+        if self.connecting:
+            self.line.bind(peer.exchange_key, self._challenge + self._my_hello + peer.body)
+        else:
             # An empty cursor fits every log; `fits` is about one that does not.
             self._say_hello(fits=standing.cursor_fits or not known)
         self.outbound.end = me.end
@@ -349,18 +354,21 @@ class Session:
         me = self._me
         if me is None:
             raise AssertionError("a hello needs to know who we are")
-        hello = me.hello(fits=fits)
+        asked = self.peer.exchange_key if self.peer is not None else b""
+        hello = replace(me.hello(fits=fits), exchange_key=self.line.exchange_key(asked))
         self._my_hello = encode_hello_body(hello)
         if self.connecting:
             signature = self._sign("hello-connect", self._challenge + self._my_hello)
         else:
             signature = self._sign("hello-accept", self._challenge + self._judged().body + self._my_hello)
         self._send(replace(hello, body=self._my_hello, signature=signature))
+        if not self.connecting:
+            self.line.bind(asked, self._challenge + self._judged().body + self._my_hello)
 
     # -- plumbing ------------------------------------------------------------------------------------------
 
     def _send(self, message: Message) -> None:
-        self._ready.to_send += (made := list(frames(message)))
+        self._ready.to_send += (made := self.line.tagged(list(frames(message))))
         size = sum(map(len, made))
         self._largest_bytes = max(self._largest_bytes, size)
         self.silence.sent(size, self._now_ms)
@@ -380,13 +388,13 @@ class Session:
     # -- handlers ------------------------------------------------------------------------------------------
 
     def _on_challenge(self, message: Challenge) -> None:
-        _check_version(message.version)
+        check_version(message.version)
         self._challenge = message.nonce
         self._say_hello()
         self.state = State.AWAIT_HELLO
 
     def _on_hello(self, message: Hello) -> None:
-        _check_version(message.version)
+        check_version(message.version)
         self.peer = message
         self.state = State.JUDGING
         self._ready.judge = message
@@ -420,13 +428,6 @@ class Session:
 
     def _on_presence(self, message: Presence) -> None:
         self._ready.presence = message.facts
-
-
-def _check_version(version: int) -> None:
-    if version != limits.VERSION:
-        raise UnsupportedVersion(
-            f"the peer speaks version {version} of the protocol, this device speaks version {limits.VERSION}"
-        )
 
 
 _HANDLERS: dict[tuple[State, type], Callable[[Session, Any], object]] = {
