@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from crdtsync.errors import UnsupportedVersion
-from crdtsync.protocol.limits import VERSION
+from crdtsync.protocol import limits
 
 
 class State(Enum):
@@ -21,7 +21,7 @@ class State(Enum):
 
 def check_version(version: int) -> None:
     """Raise ``UnsupportedVersion`` for a peer of another version of the protocol."""
-    if version != VERSION:
+    if version != limits.VERSION:
         raise UnsupportedVersion(
-            f"the peer speaks version {version} of the protocol, this device speaks version {VERSION}"
+            f"the peer speaks version {version} of the protocol, this device speaks version {limits.VERSION}"
         )
