@@ -79,6 +79,8 @@ DOCUMENT_NAME_MAX = 100
 CAPABILITIES_MAX = 32
 HELLO_FIELDS, HELLO_FIELDS_MAX = 16, 32
 
+EXCHANGE_KEY_BYTES = 32
+
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
 
 _RECORDS = bytes((0x90 | 8, 5))
@@ -104,7 +106,8 @@ def encode_hello_body(hello: Hello) -> bytes:
         hello.time_ms,
         hello.digest,
         hello.software,
-        *([hello.capabilities] if hello.capabilities else []),
+        *([hello.capabilities] if hello.capabilities or hello.exchange_key else []),
+        *([hello.exchange_key] if hello.exchange_key else []),
     ]
     return bytes(_pack(fields))
 
@@ -257,9 +260,15 @@ def _read_hello(f: Fields) -> Hello:
         digest=octets(b[14], "a digest", LINK_BYTES),
         software=printable(text(b[15], "a software version")),
         capabilities=_capabilities(b[16] if len(b) > 16 else []),
+        exchange_key=_exchange_key(b[17] if len(b) > 17 else b""),
         body=body,
         signature=octets(f[2], "a signature", SIGNATURE_BYTES),
     )
+
+
+def _exchange_key(value: Any) -> bytes:
+    # What a later version says in this place is none of ours.
+    return value if type(value) is bytes and len(value) == EXCHANGE_KEY_BYTES else b""
 
 
 def _capabilities(value: Any) -> tuple[str, ...]:

@@ -11,6 +11,9 @@ VERSION = 1
 FRAME_BYTES_MAX = 1 << 20
 """A WebSocket message. What is larger travels as parts, so that nobody can make a peer buffer more."""
 
+TAG_BYTES = 16
+"""At the end of each frame on a line without TLS, beyond ``FRAME_BYTES_MAX``."""
+
 PART_BYTES = 512 << 10
 """The size of one part of a message that does not fit in a frame."""
 

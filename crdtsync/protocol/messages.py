@@ -38,7 +38,8 @@ class Hello:
     ``fits`` answers your hello (the accepting end's only): false says that your cursor does not fit my log,
     so start again at the beginning, and do not count on my still having what once came from me.
     ``certificate`` is the link of the certificate that names my key. ``capabilities`` name what I understand
-    beyond the messages that every end of version 1 does; nothing else is sent to me.
+    beyond the messages that every end of version 1 does; nothing else is sent to me. ``exchange_key``: a
+    fresh key, where the line has no TLS: if both hellos have one, frames are bound to them (see ``binding``).
     """
 
     version: int
@@ -56,6 +57,7 @@ class Hello:
     digest: bytes
     software: str = ""
     capabilities: tuple[str, ...] = ()
+    exchange_key: bytes = b""
     body: bytes = field(default=b"", compare=False)
     signature: bytes = field(default=b"", compare=False)
 

@@ -29,6 +29,7 @@ from typing import Any
 from crdtsync.errors import LinkClosed, MalformedMessage, UnexpectedMessage
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
+from crdtsync.protocol.binding import Line
 from crdtsync.protocol.codec import decode, encode_hello_body, frames
 from crdtsync.protocol.comparing import Comparing, HeadsFor
 from crdtsync.protocol.fields import check_version
@@ -62,7 +63,7 @@ from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.parts import Parts
 from crdtsync.protocol.refusals import RefusedList, refused_messages
 from crdtsync.protocol.silence import Silence
-from crdtsync.protocol.state import State
+from crdtsync.protocol.state import State, check_version
 from crdtsync.protocol.work import Covered, Delivery, Me, ReadRequest, Ready, Standing
 
 __all__ = ["Session", "State"]
@@ -83,6 +84,7 @@ class Session:
         sign: Callable[[str, bytes], bytes],
         now_ms: int,
         me: Me | None = None,
+        exchange_seed: bytes = b"",
     ) -> None:
         self.connecting = connecting
         self.state = State.AWAIT_CHALLENGE if connecting else State.AWAIT_HELLO
@@ -93,6 +95,7 @@ class Session:
         self._sign = sign
         self._challenge = nonce
         self._my_hello = b""
+        self.line = Line(exchange_seed, connecting=connecting)
         self._ready = Ready()
         self._parts = Parts()
         self._refused = RefusedList()
@@ -142,7 +145,7 @@ class Session:
         if self.state is State.PARTING:
             return
         self._check_queue()
-        message = decode(frame)
+        message = decode(self.line.opened(frame))
         if type(message) is Part:
             if not self.is_live:
                 raise UnexpectedMessage("a message in parts has no place before hello")
@@ -195,7 +198,9 @@ class Session:
             raise LinkClosed("this register's log goes on under a new id since it said hello", code=4512)
         self._me = me
         known = peer.cursor_log == me.log_id
-        if not self.connecting:
+        if self.connecting:
+            self.line.bind(peer.exchange_key, self._challenge + self._my_hello + peer.body)
+        else:
             # An empty cursor fits every log; `fits` is about one that does not.
             self._say_hello(fits=standing.cursor_fits or not known)
         self.outbound.end = me.end
@@ -355,19 +360,22 @@ class Session:
         me = self._me
         if me is None:
             raise AssertionError("a hello needs to know who we are")
-        hello = me.hello(fits=fits)
+        asked = self.peer.exchange_key if self.peer is not None else b""
+        hello = replace(me.hello(fits=fits), exchange_key=self.line.exchange_key(asked))
         self._my_hello = encode_hello_body(hello)
         if self.connecting:
             signature = self._sign("hello-connect", self._challenge + self._my_hello)
         else:
             signature = self._sign("hello-accept", self._challenge + self._judged().body + self._my_hello)
         self._send(replace(hello, body=self._my_hello, signature=signature))
+        if not self.connecting:
+            self.line.bind(asked, self._challenge + self._judged().body + self._my_hello)
 
     # -- plumbing ------------------------------------------------------------------------------------------
 
     def _send(self, message: Message) -> None:
         size = 0
-        for frame in frames(message):
+        for frame in self.line.tagged(list(frames(message))):
             self._ready.to_send.append(frame)
             size += len(frame)
         self._largest_bytes = max(self._largest_bytes, size)

@@ -164,7 +164,13 @@ class Relay(RelayHome):
             await end.close(RESTARTING, "the relay restarts")
             return
         nonce = system_random(16)
-        session = Session(connecting=False, nonce=nonce, sign=self._sign, now_ms=self.now_ms())
+        session = Session(
+            connecting=False,
+            nonce=nonce,
+            sign=self._sign,
+            now_ms=self.now_ms(),
+            exchange_seed=system_random(32),
+        )
         connection = Connection(self, end, session)
         self._all[connection] = end
         end.pause_s = lambda: self._pace.pause_s(device_of(connection))

@@ -185,9 +185,7 @@ def unencrypted(address: str) -> Finding:
         is_here = False
     if is_here:
         return well("tls", "not in use: the relay is on this machine, and known by its own key")
-    what = (
-        "not in use: whoever is in between can read sales, and say in the relay's name that they are stored"
-    )
+    what = "not in use: whoever is in between can read sales; what is said is bound to who says it"
     return notice(
         "tls", what, "give the relay TLS and enrol with its wss:// address, unless the line is yours"
     )

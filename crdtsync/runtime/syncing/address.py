@@ -6,6 +6,7 @@ import os
 import re
 import socket as sockets
 import ssl
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -32,6 +33,18 @@ def socket_url(url: str, path: str) -> str:
     if scheme is None or not is_address:
         raise wrong
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + path, "", ""))
+
+
+def is_open_line(url: str) -> bool:
+    """Whether somebody could be in between on the way to that address: no TLS, and not this machine."""
+    parts = urlsplit(url if "://" in url else f"ws://{url}")
+    host = parts.hostname or ""
+    if parts.scheme in ("wss", "https") or host == "localhost":
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def trusting(tls_ca: str | None) -> ssl.SSLContext:

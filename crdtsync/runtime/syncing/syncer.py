@@ -26,6 +26,7 @@ from crdtsync.runtime.committing.work import NEW_LOG
 from crdtsync.runtime.folder.identity import Identity, load_relay
 from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
 from crdtsync.runtime.register.home import RegisterHome
+from crdtsync.runtime.syncing.address import is_open_line
 from crdtsync.runtime.syncing.comparison import DocumentDigests
 from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.runtime.syncing.link import open_link
@@ -291,6 +292,7 @@ class Syncer(RegisterHome):
             sign=lambda purpose, payload: sign_with_purpose(self.key, purpose, payload),
             now_ms=self.now_ms(),
             me=self.me(None),
+            exchange_seed=self._random(32) if is_open_line(url) else b"",
         )
         connection = self.connection = Connection(self, socket, session)
         self._socket = socket
