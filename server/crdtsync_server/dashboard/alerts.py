@@ -98,6 +98,8 @@ class Alerts:
 
     def _look(self, now_ms: int) -> Iterator[Alert]:
         shop, log = self._shop, self._shop.log
+        if not shop.lags_far:
+            shop.views.catch_up()
         directory = OwnerChain.read(log).directory
         copied = copied_in(log, directory)
         names = {one.device: one.name for one in directory.certificates()}

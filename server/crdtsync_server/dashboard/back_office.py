@@ -26,6 +26,7 @@ from crdtsync_server.dashboard.rooms import (
     registers,
     sales,
     sign_in,
+    stock,
     today,
 )
 from crdtsync_server.folder import DataFolder
@@ -93,6 +94,7 @@ class BackOffice:
             *registers.routes(house),
             *imports.routes(house),
             *catalogue.routes(house),
+            *stock.routes(house),
             *alerts.routes(house),
             *people.routes(house),
         ]

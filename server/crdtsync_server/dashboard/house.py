@@ -37,6 +37,7 @@ ROOMS: Final = (
     ("/days", N_("Days")),
     ("/registers", N_("Registers")),
     ("/catalogue", N_("Catalogue")),
+    ("/stock", N_("Stock")),
     ("/alerts", N_("Alerts")),
     ("/people", N_("People")),
 )
@@ -176,6 +177,11 @@ class Visit:
     async def change(self, work: Callable[[OfficeShop], T]) -> T:
         """As ``ask``, for what this person changes."""
         return await self.house.office.ask(self.account.shop, work, by=self.account.name)
+
+    @property
+    def operator(self) -> str:
+        """Who makes an entry: a pseudonym, never a name, because entries can never be erased."""
+        return f"u-{self.account.id.hex()[:8]}"
 
     async def form(self, bytes_max: int = guard.FORM_BYTES_MAX) -> guard.Form:
         """The form that was sent, if it was one of this browser's. Raises 400, 403, 413, 415."""

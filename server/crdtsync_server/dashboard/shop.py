@@ -28,16 +28,17 @@ from crdtsync.runtime.folder.replica import LAG_ROWS_MAX
 from crdtsync.runtime.register.products import Products
 from crdtsync.storage.log import Store
 from crdtsync.storage.view_queries import ProductRow, ViewQueries
-from crdtsync.storage.view_sales import INDEXES_SQL
-from crdtsync.storage.views import Row, ViewTables
+from crdtsync.storage.views import Row
 from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase, remove_views, views_path
 from crdtsync_server.dashboard.history import Difference, Differences, differences_of
+from crdtsync_server.dashboard.office_tables import OfficeTables
 from crdtsync_server.dashboard.search import ProductIndex
 from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.office_chain import OfficeChain, enrol_office
 
 if TYPE_CHECKING:
     from crdtsync_server.dashboard.alerts import Alerts
+    from crdtsync_server.dashboard.stock import OfficeStock
 
 
 class OfficeShop:
@@ -79,14 +80,14 @@ class OfficeShop:
     def _open_views(self) -> None:
         self._views_database = OfficeDatabase(self._path, VIEWS_APPLICATION_ID)
         try:
-            self.tables = _OfficeTables(self._views_database)
+            self.tables = OfficeTables(self._views_database)
             self.views = ViewKeeper(self._views_database, self.log, self.tables, self.mend)
             self.queries = ViewQueries(self._views_database, self.log.shop)
             self.views.prepare()
             if self.views.lag() < 0:
                 self.views.rebuild()
             with self.views.transaction():
-                self._views_database.write(INDEXES_SQL)
+                self.tables.complete()
         except BaseException:
             self._views_database.close()
             raise
@@ -139,6 +140,13 @@ class OfficeShop:
         from crdtsync_server.dashboard.alerts import Alerts  # It knows this class.
 
         return Alerts(self)
+
+    @cached_property
+    def stock(self) -> OfficeStock:
+        """What is there of each product."""
+        from crdtsync_server.dashboard.stock import OfficeStock  # It knows this class.
+
+        return OfficeStock(self)
 
     # -- what the catalogue and the products need ------------------------------------------------------------
 
@@ -198,15 +206,6 @@ class OfficeShop:
         if not self.lags_far:
             self.views.catch_up()
         return written
-
-
-class _OfficeTables(ViewTables):
-    """The tables of the views, with the indexes by which sales are found."""
-
-    def prepare(self) -> None:
-        """See ``ViewTables.prepare``."""
-        super().prepare()
-        self._database.write(INDEXES_SQL)
 
 
 class _OfficeCatalogue(Catalogue):

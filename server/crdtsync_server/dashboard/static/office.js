@@ -114,3 +114,11 @@ document.addEventListener("htmx:sseMessage", () => {
   const shown = document.querySelector("[data-alerts]");
   if (shown) showAlerts(Number(shown.dataset.alerts));
 });
+
+// A scanner ends with Enter: within the lines of a delivery or a count that leads on, and sends nothing.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.closest?.(".lines") || event.target.tagName !== "INPUT") return;
+  event.preventDefault();
+  const fields = [...event.target.closest("form").querySelectorAll("input:not([type=hidden]), button")];
+  fields[fields.indexOf(event.target) + 1]?.focus();
+});
