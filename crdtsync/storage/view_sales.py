@@ -16,6 +16,7 @@ from crdtsync.storage.view_queries import TICKET_SQL, TicketRow, ViewQueries
 INDEXES_SQL: Final = """
 CREATE INDEX IF NOT EXISTS view_ticket_by_total ON view_ticket (shop, ttc + oos, day);
 CREATE INDEX IF NOT EXISTS view_ticket_by_chain ON view_ticket (chain, day);
+CREATE INDEX IF NOT EXISTS view_event_by_print ON view_event (shop, detail) WHERE code = 'print';
 """
 """What finding needs beside the indexes that every store of views has: where nobody searches, they would
 only make filing dearer.
@@ -30,6 +31,16 @@ class Place(NamedTuple):
 
     day: str
     seq: int
+
+
+class PrintRow(NamedTuple):
+    """A copy of a ticket that was printed or sent after its sale."""
+
+    at_ms: int
+    tz_min: int
+    device: bytes
+    operator: str
+    link: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,17 @@ def find_tickets(
     search = _Search(queries, wanted, older_than, newer_than, rows_max)
     rows = search.rows()
     return rows if newer_than is None else rows[::-1]
+
+
+def prints_of(queries: ViewQueries, link: bytes) -> list[PrintRow]:
+    """The copies known here of the ticket with that link, the oldest first. Raises ``StorageError``."""
+    sql = (
+        "SELECT e.at_ms, e.tz_min, c.device, e.operator, e.link"
+        " FROM view_event e INDEXED BY view_event_by_print JOIN view_chain c ON c.id = e.chain"
+        " WHERE e.shop = (SELECT id FROM view_shop WHERE shop = :shop)"
+        " AND e.code = 'print' AND e.detail = :link ORDER BY e.at_ms, e.link"
+    )
+    return [PrintRow(*row) for row in queries.ask(sql, link=link.hex())]
 
 
 class _Search:

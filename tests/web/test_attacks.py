@@ -35,6 +35,7 @@ FORMS = {
     "/catalogue/change": {"sku": "CM-19", "name": "Eve", "was_name": "Crozes-Hermitage"},
     "/catalogue/archive": {"sku": "CM-19", "archived": "1"},
     "/catalogue/import/take": {"upload": "x"},
+    "/sales/copy": {"request": "0" * 32, "number": "1"},
     "/stock/record": {"what": "delivery", "request": "0" * 32, "product-0": "CM-19", "quantity-0": "6"},
     "/registers/hold/approve": {"device": "00" * 16, "link": "", "sure": "yes"},
     "/sign-out": {},

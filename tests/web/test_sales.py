@@ -207,3 +207,46 @@ def test_another_shop_sees_none_of_them(shop, marie, tickets):
 def test_staff_may_look(paul, tickets):
     assert len(numbers(paul.page("/sales"))) == 5
     assert paul.get(f"/sales/ticket?number={tickets[0].number}").status_code == 200
+
+
+def copy(visitor, ticket, on=None):
+    """Press the button on the page of a ticket."""
+    path = f"/sales/ticket?number={ticket.number}"
+    request = re.search(r'name="request" value="([^"]+)"', visitor.page(path))[1]
+    fields = {"request": request, "number": ticket.number, "link": ticket.link.hex()}
+    return visitor.post("/sales/copy", on=path, **fields), fields
+
+
+def test_a_copy_is_marked_numbered_and_recorded(shop, marie, till, tickets):
+    answer, fields = copy(marie, tickets[1])
+    assert answer.status_code == 200
+    assert "COPY No. 1" in answer.text
+    for said in (tickets[1].number, "€18.50", "Crozes-Hermitage", tickets[1].link.hex()[:8], "Cave du Port"):
+        assert said in answer.text, said
+    again = marie.post("/sales/copy", on=f"/sales/ticket?number={tickets[1].number}", **fields)
+    assert "COPY No. 1" in again.text  # The same form, sent twice.
+    assert "COPY No. 2" in copy(marie, tickets[1])[0].text
+    page = marie.page(f"/sales/ticket?number={tickets[1].number}")
+    assert page.count("Copy 1") == page.count("Copy 2") == 1
+    assert "DUPLICATA n° 3" in copy(shop.visitor("Marie", language="fr"), tickets[1])[0].text
+    till.sync(30)
+    found = [one for one in printed(till) if one["ref"]["link"] == tickets[1].link.hex()]
+    assert [one["rank"] for one in found] == [1, 2, 3]
+    assert all(one["op"].startswith("u-") for one in found)
+
+
+def printed(till):
+    """The copies that a register has heard of."""
+    from crdtsync.model.entry import read_entry
+
+    log = till.replica.log
+    entries = [read_entry(one) for run in log.runs() for _, one in log.chain_entries(run.chain, 1, run.hi)]
+    return [entry.body for entry in entries if entry.kind == "print"]
+
+
+def test_staff_makes_no_copies_and_nobody_copies_what_is_not_there(shop, marie, paul, tickets):
+    fields = {"request": "0" * 32, "number": tickets[1].number, "link": tickets[1].link.hex()}
+    assert paul.post("/sales/copy", on="/people", **fields).status_code == 403
+    assert "/sales/copy" not in paul.page(f"/sales/ticket?number={tickets[1].number}")
+    for wrong, status in (({"number": "none"}, 404), ({"link": "zz"}, 404), ({"request": "x"}, 400)):
+        assert marie.post("/sales/copy", on="/people", **{**fields, **wrong}).status_code == status

@@ -20,6 +20,7 @@ from crdtsync.model.form import payload_problem
 from crdtsync.runtime.register.ticket import Ticket
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.view_queries import TicketRow, ViewQueries
+from crdtsync.storage.view_sales import PrintRow, prints_of
 from crdtsync_server.shops.owner import OwnerChain
 
 Subject = Literal["link", "signature", "before", "after", "alone", "totals", "payment", "sign", "clock"]
@@ -36,7 +37,8 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class ShownTicket:
     """A ticket of the shop. ``row`` is None where the views have not filed it. ``sale``: what a refund gives
-    back; ``refunds``: those of this sale that are known here. ``others``: further entries of this number.
+    back; ``refunds``: those of this sale that are known here. ``others``: further entries of this number;
+    ``prints``: its copies that are known here.
     """
 
     entry: Entry
@@ -50,6 +52,7 @@ class ShownTicket:
     sale: TicketRow | None
     refunds: tuple[TicketRow, ...]
     others: tuple[TicketRow, ...]
+    prints: tuple[PrintRow, ...]
 
     @property
     def is_verified(self) -> bool:
@@ -102,6 +105,7 @@ def show_ticket(
         sale=sale,
         refunds=tuple(queries.refunds_of(row.link)),
         others=tuple(one for one in rows if one.link != row.link),
+        prints=tuple(prints_of(queries, row.link)),
     )
 
 

@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from crdtsync.errors import AccessDenied, SetupError
+from crdtsync.model.ticket import build_print
 from crdtsync.storage.view_queries import TicketRow
 from crdtsync.storage.view_sales import Place, Wanted, find_tickets
 from crdtsync_server.dashboard.csv_files import Cells, amount_cell, csv_stream, safe_cell
@@ -45,6 +47,11 @@ MEANS: Final[Mapping[str, str]] = {
 }
 """Means of payment as people call them; others are shown as they are."""
 
+_CLOSED: Final = N_(
+    "The back office may not write in this shop: its owner's key is kept elsewhere and has not signed for it"
+    " yet, or the back office was cut off."
+)
+
 EXPORTED: Final = (
     *("number", "kind", "mode", "business day", "date", "time", "register", "operator"),
     *("lines", "amount", "refund of", "reason", "link"),
@@ -57,6 +64,7 @@ def routes(house: House) -> list[Route]:
         Route(PATH, house.page(_sales)),
         Route(f"{PATH}/export.csv", house.page(_export)),
         Route(f"{PATH}/ticket", house.page(_ticket)),
+        Route(f"{PATH}/copy", house.page(_copy, owner=True), methods=["POST"]),
     ]
 
 
@@ -160,11 +168,49 @@ def _cells(row: TicketRow, names: Mapping[bytes, str]) -> Cells:
 async def _ticket(visit: Visit) -> Response:
     number, link = ticket_asked_for(visit.request.query_params)
 
-    def look(shop: OfficeShop) -> dict[str, Any]:
-        return {"shown": shown_ticket(shop, number, link), "currency": currency_of(shop.log)}
+    return await _show_ticket(visit, number, link)
 
-    facts = await visit.ask(look)
-    return visit.render("ticket.html", means=MEANS, **facts)
+
+async def _show_ticket(visit: Visit, number: str, link: bytes | None, *, problem: str = "") -> Response:
+    def look(shop: OfficeShop) -> dict[str, Any]:
+        return {
+            "shown": shown_ticket(shop, number, link),
+            "names": device_names(shop),
+            "currency": currency_of(shop.log),
+        }
+
+    return visit.render(
+        "ticket.html",
+        status=409 if problem else 200,
+        means=MEANS,
+        problem=problem,
+        token=await visit.form_token(),
+        request_id=visit.house.random(16).hex(),
+        **await visit.ask(look),
+    )
+
+
+async def _copy(visit: Visit) -> Response:
+    """A copy of a ticket: recorded, numbered and signed first, then shown to be printed."""
+    form = await visit.form()
+    number, link = ticket_asked_for({"number": form.text("number"), "link": form.text("link")})
+    request_id = form.text("request")
+    if not (request_id.isascii() and request_id.isalnum() and len(request_id) == 32):
+        raise HTTPException(400)
+
+    def record(shop: OfficeShop) -> dict[str, Any]:
+        shown = shown_ticket(shop, number, link)
+        rank = len(shown.prints) + 1
+        written = shop.record(
+            "print", build_print(shown.entry, rank), by=visit.operator, request_id=request_id
+        )
+        return {"shown": shown, "print": written.entry.body, "currency": currency_of(shop.log)}
+
+    try:
+        facts = await visit.change(record)
+    except (SetupError, AccessDenied):
+        return await _show_ticket(visit, number, link, problem=visit.words.say(_CLOSED))
+    return visit.render("copy.html", means=MEANS, **facts)
 
 
 def ticket_asked_for(query: Mapping[str, str]) -> tuple[str, bytes | None]:

@@ -122,3 +122,7 @@ document.addEventListener("keydown", (event) => {
   const fields = [...event.target.closest("form").querySelectorAll("input:not([type=hidden]), button")];
   fields[fields.indexOf(event.target) + 1]?.focus();
 });
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("[data-print]")) print();
+});
