@@ -30,6 +30,7 @@ PAGES = {
     "today": "/today",
     "sales": "/sales",
     "ticket": "/sales?q=V-001",
+    "company": "/sales/company",
     "days": "/days",
     "alerts": "/alerts",
     "stock": "/stock",

@@ -12,7 +12,7 @@ from crdtsync_server.dashboard.words import words_in
 PROGRAMS = {"office": OFFICE}
 PROGRAM = pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 TEMPLATES = [path for one in PROGRAMS.values() for path in sorted((one.folder / "templates").glob("*.html"))]
-SAID_IN_BOTH = {"crdtsync", "cl", "s", "Z", "crdtsync join"}
+SAID_IN_BOTH = {"crdtsync", "cl", "s", "Z", "(PDF)", "crdtsync join"}
 """What is the same in every language."""
 
 

@@ -18,6 +18,7 @@ from crdtsync.storage.view_queries import TicketRow
 from crdtsync.storage.view_sales import Place, Wanted, find_tickets
 from crdtsync_server.dashboard.csv_files import Cells, amount_cell, csv_stream, safe_cell
 from crdtsync_server.dashboard.house import House, Visit
+from crdtsync_server.dashboard.invoices import Invoice
 from crdtsync_server.dashboard.rooms.catalogue import learn
 from crdtsync_server.dashboard.sales import Asked, read_place, wanted_of
 from crdtsync_server.dashboard.shop import OfficeShop
@@ -179,8 +180,13 @@ async def _show_ticket(visit: Visit, number: str, link: bytes | None, *, problem
             "currency": currency_of(shop.log),
         }
 
+    def invoice(shop: OfficeShop) -> Invoice | None:
+        shown = shown_ticket(shop, number, link)
+        return visit.house.office.invoices.of_ticket(shop.log.shop, shown.ticket.link)
+
     return visit.render(
         "ticket.html",
+        invoice=await visit.ask(invoice),
         status=409 if problem else 200,
         means=MEANS,
         problem=problem,
