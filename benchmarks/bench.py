@@ -37,6 +37,7 @@ CASES = (
     "old_register",
     "growth",
     "crowds",
+    "office",
 )
 """In this order."""
 

@@ -368,6 +368,13 @@ def _jet(entry: Entry, fields: _Fields) -> Projection:
     return _projection(entry, head)
 
 
+def _print(entry: Entry, fields: _Fields) -> Projection:
+    """A copy of a ticket: of which, by its link."""
+    link = fields.part("ref").link("link")
+    detail = None if link is None else link.hex()
+    return _projection(entry, ("event", {**_common(entry), "code": "print", "detail": detail}))
+
+
 def _plain_event(entry: Entry, fields: _Fields) -> Projection:
     """A known kind of which views show no more than that it happened."""
     return _projection(entry, ("event", {**_common(entry), "code": entry.kind}))
@@ -393,7 +400,7 @@ _KINDS: dict[str, Callable[[Entry, _Fields], Projection]] = {
     "revoke": _revoke,
     "register": _register,
     "jet": _jet,
-    "print": _plain_event,
+    "print": _print,
     "train": _plain_event,
     "owner": _plain_event,
     "owner-approve": _plain_event,

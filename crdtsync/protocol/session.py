@@ -63,7 +63,7 @@ from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.parts import Parts
 from crdtsync.protocol.refusals import RefusedList, refused_messages
 from crdtsync.protocol.silence import Silence
-from crdtsync.protocol.state import State, check_version
+from crdtsync.protocol.state import State
 from crdtsync.protocol.work import Covered, Delivery, Me, ReadRequest, Ready, Standing
 
 __all__ = ["Session", "State"]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-from crdtsync.errors import UnsupportedVersion
-from crdtsync.protocol import limits
-
 
 class State(Enum):
     """Where a session stands. Only ``LIVE`` moves records."""
@@ -19,11 +16,3 @@ class State(Enum):
     LIVE = "live"
     PARTING = "parting"
     """Our log is about to get a new id, and the connection to end: nothing that arrives counts."""
-
-
-def check_version(version: int) -> None:
-    """Raise ``UnsupportedVersion`` for a peer of another version of the protocol."""
-    if version != limits.VERSION:
-        raise UnsupportedVersion(
-            f"the peer speaks version {version} of the protocol, this device speaks version {limits.VERSION}"
-        )

@@ -29,4 +29,4 @@ def hours_of(queries: ViewQueries, day: str, until_ms: int) -> list[HourRow]:
         " WHERE t.shop = (SELECT id FROM view_shop WHERE shop = :shop) AND t.day = :day"
         " AND t.mode = 'live' AND t.at_ms <= :until_ms GROUP BY 1, 2 ORDER BY 2, 1"
     )
-    return list(queries._rows(HourRow, sql, day=day, until_ms=until_ms))
+    return [HourRow(*row) for row in queries.ask(sql, day=day, until_ms=until_ms)]

@@ -192,7 +192,7 @@ class CountRow(NamedTuple):
 
 _Row = TypeVar("_Row", bound=tuple[Any, ...])
 
-_TICKET = (
+TICKET_SQL = (
     "SELECT t.seq, t.number, t.kind, c.device, c.chain, t.n, t.link, t.day, t.at_ms, t.tz_min,"
     " t.operator, t.mode, t.ttc, t.ttc + t.oos, t.lines, t.ref_link, t.ref_number, t.reason"
     " FROM view_ticket t {by} JOIN view_chain c ON c.id = t.chain"
@@ -242,11 +242,8 @@ class ViewQueries:
 
     def tickets_numbered(self, number: str) -> list[TicketRow]:
         """The tickets with that number: one, or none; several if two devices used one series."""
-        return list(
-            self._rows(
-                TicketRow, _tickets_by("number") + " AND t.number = :number ORDER BY t.seq", number=number
-            )
-        )
+        sql = _tickets_by("number") + " AND t.number = :number ORDER BY t.seq"
+        return list(self._rows(TicketRow, sql, number=number))
 
     def tickets_linked(self, digits: str) -> list[TicketRow]:
         """The tickets whose link begins with these hexadecimal digits. Looks through all of them."""
@@ -356,7 +353,7 @@ class ViewQueries:
             " (SELECT id FROM view_shop WHERE shop = :shop)) AND n > :n ORDER BY n LIMIT 1)"
             for table in ("ticket", "cash")
         )
-        return (day,) in self._run(after, chain=chain, device=device, n=n)
+        return (day,) in self.ask(after, chain=chain, device=device, n=n)
 
     def chains(self) -> list[ChainRow]:
         """All chains of the shop that have an entry here, once for each device that signed any."""
@@ -425,20 +422,21 @@ class ViewQueries:
             "SELECT sku, sum(delta) FROM view_movement"
             " WHERE shop = (SELECT id FROM view_shop WHERE shop = :shop) GROUP BY sku"
         )
-        return dict(self._run(sql))
+        return dict(self.ask(sql))
 
     def _sum(self, condition: str, sku: str, chain: bytes | None, n: int) -> int:
         sql = (
             "SELECT coalesce(sum(delta), 0) FROM (SELECT id AS s FROM view_shop WHERE shop = :shop)"  # noqa: S608
             f" JOIN view_movement ON shop = s WHERE sku = :sku AND {condition} AND n > :n"
         )
-        total: int = self._run(sql, sku=sku, chain=chain, n=n)[0][0]
+        total: int = self.ask(sql, sku=sku, chain=chain, n=n)[0][0]
         return total
 
     def _rows(self, kind: type[_Row], sql: str, **values: object) -> Iterator[_Row]:
-        return (kind(*row) for row in self._run(sql, **values))
+        return (kind(*row) for row in self.ask(sql, **values))
 
-    def _run(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
+    def ask(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
+        """The rows of a question of another module; ``:shop`` in it is this shop. Raises ``StorageError``."""
         try:
             return self._database.connection.execute(sql, {"shop": self._shop, **values}).fetchall()
         except apsw.Error as error:
@@ -447,4 +445,4 @@ class ViewQueries:
 
 def _tickets_by(index: str | None = None) -> str:
     """Tickets, found by an index of their own or in the order of the log."""
-    return _TICKET.format(by=f"INDEXED BY view_ticket_by_{index}" if index else "")
+    return TICKET_SQL.format(by=f"INDEXED BY view_ticket_by_{index}" if index else "")

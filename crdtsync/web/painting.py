@@ -41,6 +41,7 @@ class Painter:
             "money": words.money,
             "number": words.number,
             "hundredths": words.hundredths,
+            "thousandths": words.thousandths,
             "rate": words.rate,
             "day": words.day,
             "time": words.time,

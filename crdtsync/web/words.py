@@ -73,6 +73,12 @@ class Words:
             _decimal(1, number // 100, f"{number % 100:02}"), "#,##0.##", locale=self.locale
         )
 
+    def thousandths(self, number: int | None) -> str:
+        """A quantity that is kept in 1/1000, without needless zeros: ``0,125``."""
+        if number is None:
+            return NONE
+        return format_decimal(Decimal(number).scaleb(-3), "#,##0.###", locale=self.locale)
+
     def rate(self, rate: int | None) -> str:
         """A VAT rate in 1/100 %: ``5,5 %``."""
         return (

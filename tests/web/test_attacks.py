@@ -4,16 +4,24 @@ import csv
 import io
 import json
 import re
+from html import unescape
 
 import httpx
 import pytest
 
 from crdtsync.web.guard import FORM_BYTES_MAX
-from crdtsync_server.dashboard.rooms.catalogue import safe_cell
+from crdtsync_server.dashboard.csv_files import safe_cell
 from tests.web.conftest import PASSWORD, Visitor
 
 PAGES = (
     "/today",
+    "/sales",
+    "/days",
+    "/sales/company",
+    "/alerts",
+    "/stock",
+    "/stock/record",
+    "/registers/hold",
     "/registers",
     "/registers/pair",
     "/catalogue",
@@ -28,6 +36,11 @@ FORMS = {
     "/catalogue/change": {"sku": "CM-19", "name": "Eve", "was_name": "Crozes-Hermitage"},
     "/catalogue/archive": {"sku": "CM-19", "archived": "1"},
     "/catalogue/import/take": {"upload": "x"},
+    "/sales/company": {"name": "Eve", "address": "x", "siret": "73282932000074"},
+    "/sales/invoice": {"number": "1", "name": "Eve", "address": "x"},
+    "/sales/copy": {"request": "0" * 32, "number": "1"},
+    "/stock/record": {"what": "delivery", "request": "0" * 32, "product-0": "CM-19", "quantity-0": "6"},
+    "/registers/hold/approve": {"device": "00" * 16, "link": "", "sure": "yes"},
     "/sign-out": {},
 }
 PAGE_BYTES_MAX = 300_000
@@ -59,7 +72,15 @@ def state(shop):
 
 
 @pytest.mark.parametrize(
-    "path", [*PAGES, "/live/today", "/catalogue/export.csv", "/catalogue/product?sku=CM-19"]
+    "path",
+    [
+        *PAGES,
+        "/live/today",
+        "/catalogue/export.csv",
+        "/catalogue/product?sku=CM-19",
+        "/sales/export.csv",
+        "/sales/ticket?number=1",
+    ],
 )
 def test_nobody_sees_anything_without_signing_in(shop, path):
     answer = shop.visitor().get(path)
@@ -172,7 +193,17 @@ def test_another_shops_devices_products_and_people_are_not_there(shop, till, odi
 
 
 def test_one_shop_sees_nothing_of_another(shop, till, odile):
-    for path in ("/today", "/registers", "/catalogue", "/people", "/catalogue/export.csv"):
+    for path in (
+        "/today",
+        "/sales",
+        "/days",
+        "/alerts",
+        "/stock",
+        "/registers",
+        "/catalogue",
+        "/people",
+        "/catalogue/export.csv",
+    ):
         text = odile.page(path)
         assert [name for name in ("Caisse 1", "CM-19", "Crozes", "Marie", "Paul") if name in text] == []
 
@@ -227,24 +258,27 @@ def test_nothing_that_a_register_writes_becomes_a_part_of_a_page(hostile):
         for path in (
             "/today",
             "/registers",
+            "/sales",
             "/catalogue",
             "/catalogue?q=script",
             "/catalogue/product?sku=X-1",
         )
     ]
     pages += [marie.page(path) for path in links(pages[1], "/registers/")]
+    pages += [marie.page(unescape(path)) for path in links(pages[2], "/sales/ticket")]
     assert sum("&lt;script&gt;" in page for page in pages) >= 4
     for page in pages:
         assert "<script>" not in page.replace("<script src=", "")
         assert "<img" not in page
         assert "onerror=alert(1)>" not in page
-    assert "{{ 7 * 7 }}" in pages[4]
+    assert "{{ 7 * 7 }}" in pages[5]
+    assert "&lt;script&gt;" in pages[-1]
 
 
 def links(page, start):
     return sorted(
         {part.split('"')[0] for part in page.split('href="')[1:] if part.startswith(start)}
-        - {"/registers/pair"}
+        - {"/registers/pair", "/registers/hold"}
     )
 
 

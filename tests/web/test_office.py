@@ -189,9 +189,9 @@ def test_today_asks_the_views_the_same_number_of_questions_however_much_was_sold
     from crdtsync_server.dashboard.today import figures_of
 
     asked = []
-    run = ViewQueries._run
+    run = ViewQueries.ask
     monkeypatch.setattr(
-        ViewQueries, "_run", lambda self, sql, **values: asked.append(sql) or run(self, sql, **values)
+        ViewQueries, "ask", lambda self, sql, **values: asked.append(sql) or run(self, sql, **values)
     )
     counts = []
     with closing(SqliteStore(selling.data.store)) as store:

@@ -13,7 +13,7 @@ from crdtsync_server.dashboard.words import words_in
 PROGRAMS = {"office": OFFICE, "till": TILL}
 PROGRAM = pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 TEMPLATES = [path for one in PROGRAMS.values() for path in sorted((one.folder / "templates").glob("*.html"))]
-SAID_IN_BOTH = {"crdtsync", "cl", "s", "crdtsync join", "F2", "Z"}
+SAID_IN_BOTH = {"crdtsync", "cl", "s", "crdtsync join", "F2", "Z", "(PDF)"}
 """What is the same in every language."""
 
 

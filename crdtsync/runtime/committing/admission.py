@@ -29,12 +29,6 @@ judges each shop in three threads, for each of the shops with a device connected
 """
 
 
-_DIRECTORIES: Final[WeakValueDictionary[bytes, Directory]] = WeakValueDictionary()
-"""By the entries that they were folded of, in their order: a hash of the shop and of all their links. A relay
-judges each shop in three threads, for each of the shops with a device connected.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """Why a record is not admitted. ``held``: it is judged again when certificates change."""

@@ -78,10 +78,11 @@ class Stock:
             chains = {row.chain for row in self._replica.queries.chains()}
             return self._replica.queries.moved(sku, [(chain, count.known_of(chain)) for chain in chains])
 
-        return settled(sku, [_count(row) for row in rows], since)
+        return settled(sku, [count_of_row(row) for row in rows], since)
 
 
-def _count(row: CountRow) -> Count:
+def count_of_row(row: CountRow) -> Count:
+    """A count as the views tell it."""
     pairs = (part.split(":") for part in row.cut.split())
     cut = {bytes.fromhex(chain): int(n) for chain, n in pairs}
     return Count(row.sku, row.chain, row.n, row.link, row.at_ms, row.counted, cut)

@@ -16,10 +16,23 @@ from crdtsync_server.dashboard.house import House, Visit, static
 from crdtsync_server.dashboard.live import Live
 from crdtsync_server.dashboard.office import Office
 from crdtsync_server.dashboard.reception import Reception
-from crdtsync_server.dashboard.rooms import catalogue, imports, people, registers, sign_in, today
+from crdtsync_server.dashboard.rooms import (
+    alerts,
+    catalogue,
+    days,
+    hold,
+    imports,
+    invoices,
+    people,
+    registers,
+    sales,
+    sign_in,
+    stock,
+    today,
+)
 from crdtsync_server.folder import DataFolder
 
-_LIVE = {"today": today.paint_now, "registers": registers.paint_now}
+_LIVE = {"today": today.paint_now, "registers": registers.paint_now, "alerts": alerts.paint_now}
 
 
 class BackOffice:
@@ -37,7 +50,7 @@ class BackOffice:
         """Nothing is opened yet. See ``Office``."""
         self.office = Office(folder, clock, random, failed=failed, wrote=wrote)
         self._reception = Reception(folder, clock, random)
-        self._live = Live(dict(_LIVE), moves_alone=frozenset({"registers", "today"}))
+        self._live = Live(dict(_LIVE), moves_alone=frozenset(_LIVE))
         self.office.listeners = self._live
         self.house = House(self.office, self._reception, self._live, random)
 
@@ -76,9 +89,15 @@ class BackOffice:
             Route("/live/{room}", house.page(_events)),
             *sign_in.routes(house),
             *today.routes(house),
+            *sales.routes(house),
+            *invoices.routes(house),
+            *days.routes(house),
+            *hold.routes(house),
             *registers.routes(house),
             *imports.routes(house),
             *catalogue.routes(house),
+            *stock.routes(house),
+            *alerts.routes(house),
             *people.routes(house),
         ]
 

@@ -1,4 +1,4 @@
-"""``office.sqlite``: accounts, sessions, and who changed what in the catalogue from here.
+"""``office.sqlite``: accounts, sessions, who changed what in the catalogue from here, and invoices.
 
 Nothing in it is a part of a log, and nothing in it is needed to synchronise.
 """
@@ -52,7 +52,17 @@ CREATE TABLE price_author (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final = (_TABLES,)
+_INVOICES: Final = """
+CREATE TABLE company (shop BLOB PRIMARY KEY, facts TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE invoice (
+    shop BLOB NOT NULL, series TEXT NOT NULL, no INTEGER NOT NULL, number TEXT NOT NULL, ticket TEXT NOT NULL,
+    link BLOB NOT NULL, issued_ms INTEGER NOT NULL, facts TEXT NOT NULL, PRIMARY KEY (shop, series, no)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX invoice_by_number ON invoice (shop, number);
+CREATE UNIQUE INDEX invoice_by_link ON invoice (shop, link);
+"""
+
+MIGRATIONS: Final = (_TABLES, _INVOICES)
 """``MIGRATIONS[i]`` leads from version i to version i + 1. Never change one that was released."""
 
 
@@ -107,6 +117,6 @@ def erase_office(folder: DataFolder, shop: bytes) -> None:
             for table in ("link", "session", "upload"):
                 sql = f"DELETE FROM {table} WHERE account IN (SELECT id FROM account WHERE shop = ?)"  # noqa: S608
                 database.write(sql, (shop,))
-            for table in ("account", "product_change", "price_author"):
+            for table in ("account", "product_change", "price_author", "company", "invoice"):
                 database.write(f"DELETE FROM {table} WHERE shop = ?", (shop,))  # noqa: S608
         database.write("VACUUM")

@@ -33,8 +33,12 @@ HOME: Final = "/today"
 
 ROOMS: Final = (
     (HOME, N_("Today")),
+    ("/sales", N_("Sales")),
+    ("/days", N_("Days")),
     ("/registers", N_("Registers")),
     ("/catalogue", N_("Catalogue")),
+    ("/stock", N_("Stock")),
+    ("/alerts", N_("Alerts")),
     ("/people", N_("People")),
 )
 """What stands in the menu, in this order. Another room is one more line here, and its routes in ``rooms``."""
@@ -89,6 +93,8 @@ class House:
             visit = Visit(self, request, session)
             if owner and not visit.account.is_owner:
                 raise HTTPException(403)
+            if signed_in and request.method == "GET" and not visit.is_part:
+                await visit.count_alerts()
             response = await handler(visit)
             visit.add_form_cookie(response)
         except HTTPException as trouble:
@@ -125,6 +131,21 @@ class Visit:
     def __init__(self, house: House, request: Request, session: Session | None) -> None:
         self.house, self.request, self.session = house, request, session
         self._form_cookie = ""
+        self.alerts: int | None = None
+        """How many there are; None where nobody asked, or they cannot be told now."""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether only a part of a page is asked for, which has no menu."""
+        is_count = self.request.url.path.endswith("/count")
+        return bool(self.request.headers.get("hx-request")) and not is_count
+
+    async def count_alerts(self) -> None:
+        """Ask how many alerts there are. What cannot be told now hinders no page."""
+        try:
+            self.alerts = await self.ask(lambda shop: len(shop.alerts.now()))
+        except (StorageError, UnknownShop) as error:
+            get_logger().warning("alerts_unknown", reason=str(error))
 
     @property
     def account(self) -> Account:
@@ -157,6 +178,11 @@ class Visit:
         """As ``ask``, for what this person changes."""
         return await self.house.office.ask(self.account.shop, work, by=self.account.name)
 
+    @property
+    def operator(self) -> str:
+        """Who makes an entry: a pseudonym, never a name, because entries can never be erased."""
+        return f"u-{self.account.id.hex()[:8]}"
+
     async def form(self, bytes_max: int = guard.FORM_BYTES_MAX) -> guard.Form:
         """The form that was sent, if it was one of this browser's. Raises 400, 403, 413, 415."""
         form = await guard.read_form(self.request, bytes_max)
@@ -185,6 +211,7 @@ class Visit:
             account=self.session.account if self.session else None,
             session_token=self.session.token if self.session else "",
             path=self.request.url.path,
+            alerts=self.alerts,
             status=status,
             **facts,
         )

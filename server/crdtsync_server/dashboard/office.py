@@ -25,6 +25,7 @@ from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.dashboard.accounts import Accounts
 from crdtsync_server.dashboard.database import OfficeDatabase
 from crdtsync_server.dashboard.history import Differences, Journal
+from crdtsync_server.dashboard.invoices import Invoices
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.serving.logs import get_logger
@@ -202,6 +203,7 @@ class Office:
             self.store, self.access = self._open_store(), Access(self.folder, clock=self.clock)
             self.database = OfficeDatabase(self.folder.office)
             self.journal = Journal(self.database)
+            self.invoices = Invoices(self.database)
             self.accounts = Accounts(self.database, clock=self.clock, random=self.random)
         except CrdtsyncError as error:
             get_logger().error("back_office_closed", reason=str(error))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -29,11 +29,16 @@ from crdtsync.runtime.folder.replica import LAG_ROWS_MAX
 from crdtsync.runtime.register.products import Products
 from crdtsync.storage.log import Store
 from crdtsync.storage.view_queries import ProductRow, ViewQueries
-from crdtsync.storage.views import Row, ViewTables
+from crdtsync.storage.views import Row
 from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase, remove_views, views_path
 from crdtsync_server.dashboard.history import Difference, Differences, differences_of
+from crdtsync_server.dashboard.office_tables import OfficeTables
 from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.office_chain import OfficeChain, enrol_office
+
+if TYPE_CHECKING:
+    from crdtsync_server.dashboard.alerts import Alerts
+    from crdtsync_server.dashboard.stock import OfficeStock
 
 
 class OfficeShop:
@@ -54,6 +59,7 @@ class OfficeShop:
         self.log = store.shop(shop)
         self.access = access
         self._wrote = wrote
+        self.folder = folder
         self._path = views_path(folder, shop)
         self._open()
         self.products = Products(self)
@@ -74,12 +80,14 @@ class OfficeShop:
     def _open_views(self) -> None:
         self._views_database = OfficeDatabase(self._path, VIEWS_APPLICATION_ID)
         try:
-            self.tables = ViewTables(self._views_database)
+            self.tables = OfficeTables(self._views_database)
             self.views = ViewKeeper(self._views_database, self.log, self.tables, self.mend)
             self.queries = ViewQueries(self._views_database, self.log.shop)
             self.views.prepare()
             if self.views.lag() < 0:
                 self.views.rebuild()
+            with self.views.transaction():
+                self.tables.complete()
         except BaseException:
             self._views_database.close()
             raise
@@ -125,6 +133,20 @@ class OfficeShop:
         pass over it.
         """
         return False
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """What somebody should know now."""
+        from crdtsync_server.dashboard.alerts import Alerts  # It knows this class.
+
+        return Alerts(self)
+
+    @cached_property
+    def stock(self) -> OfficeStock:
+        """What is there of each product."""
+        from crdtsync_server.dashboard.stock import OfficeStock  # It knows this class.
+
+        return OfficeStock(self)
 
     # -- what the catalogue and the products need ------------------------------------------------------------
 

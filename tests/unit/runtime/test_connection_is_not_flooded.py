@@ -37,7 +37,10 @@ def connection(monkeypatch):
     work = []
     home = SimpleNamespace(now_ms=lambda: 0, committer=SimpleNamespace(submit=work.append))
     session = Session(connecting=False, nonce=bytes(16), sign=lambda *_: bytes(64), now_ms=0)
-    session.state, session.peer = State.LIVE, SimpleNamespace(shop=bytes(16), log_id=bytes(16), device=bytes(16))
+    session.state, session.peer = (
+        State.LIVE,
+        SimpleNamespace(shop=bytes(16), log_id=bytes(16), device=bytes(16)),
+    )
     made = Connection(home, EndlessSocket(), session)
     made.certificate = SimpleNamespace(role="register")
     made.work = work

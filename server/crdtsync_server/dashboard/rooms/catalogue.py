@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -14,6 +12,7 @@ from crdtsync.errors import AccessDenied, InvalidProduct, SetupError
 from crdtsync.model.money import format_amount, format_rate
 from crdtsync.model.product import oddities
 from crdtsync.storage.view_queries import ProductRow
+from crdtsync_server.dashboard.csv_files import csv_file, safe_cell
 from crdtsync_server.dashboard.history import author_of
 from crdtsync_server.dashboard.house import House, Visit
 from crdtsync_server.dashboard.product_form import (
@@ -39,7 +38,6 @@ EXPORTED = (
     *("sku", "name", "price", "vat", "unit", "barcodes", "producer", "appellation", "region", "country"),
     *("colour", "vintage", "volume ml", "abv", "category", "active"),
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "|", "%")
 _CLOSED = N_(
     "The back office may not change this shop's catalogue: its owner's key is kept elsewhere, or the back"
     " office was cut off."
@@ -290,16 +288,8 @@ async def _export(visit: Visit) -> Response:
         shop.file_catalogue()
         return list(shop.queries.products(shop.clock.now_ms()))
 
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
-    writer.writerow(EXPORTED)
-    for row in await visit.ask(read):
-        writer.writerow([safe_cell(cell) for cell in _cells(row)])
-    return Response(
-        "\ufeff" + text.getvalue(),
-        media_type="text/csv; charset=utf-8",
-        headers={"content-disposition": 'attachment; filename="catalogue.csv"'},
-    )
+    rows = await visit.ask(read)
+    return csv_file("catalogue.csv", [EXPORTED, *([safe_cell(cell) for cell in _cells(row)] for row in rows)])
 
 
 def _cells(row: ProductRow) -> list[str]:
@@ -318,8 +308,3 @@ def _cells(row: ProductRow) -> list[str]:
         str(fields.get("category") or ""),
         "no" if row.archived else "yes",
     ]
-
-
-def safe_cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.responses import Response
@@ -15,6 +16,7 @@ from crdtsync_server.dashboard.house import House, Visit
 from crdtsync_server.dashboard.product_form import PROBLEMS, TITLES
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import N_
+from crdtsync_server.dashboard.workbook import is_workbook, text_of_workbook
 from crdtsync_server.shops.registers import currency_of
 
 PATH = "/catalogue/import"
@@ -22,7 +24,8 @@ SHOWN_MAX = 200
 """Of each sort of line; the numbers are of all."""
 
 _UNREADABLE = N_(
-    "This is no list of products: a text file (CSV) is expected whose first line names the columns."
+    "This is no list of products: a text file (CSV) or a workbook (XLSX) is expected whose first line"
+    " names the columns."
 )
 _NO_FILE = N_("Choose a file first.")
 _GONE = N_("The file that was looked at is not here any more. Choose it again.")
@@ -47,7 +50,12 @@ async def _import(visit: Visit) -> Response:
     file = form.files.get("file")
     if file is None or not file.data:
         return await _show(visit, problem=visit.words.say(_NO_FILE))
-    upload, account, data, name = visit.house.random(16).hex(), visit.account.id, file.data, file.name
+    upload, account, name = visit.house.random(16).hex(), visit.account.id, file.name
+    try:
+        # On a thread of its own: other pages are answered meanwhile.
+        data = await asyncio.to_thread(text_of_workbook, file.data) if is_workbook(file.data) else file.data
+    except InvalidImport:
+        return await _show(visit, problem=visit.words.say(_UNREADABLE))
     now_ms = visit.house.office.clock.now_ms()
 
     def look(shop: OfficeShop) -> ImportReport:

@@ -10,12 +10,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crdtsync.errors import SetupError
+from crdtsync.runtime.belonging.copies import CopiedTold
 from crdtsync_server.dashboard.house import House, Visit, paint
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import words_in
+from crdtsync_server.shops.copied import copied_in
 from crdtsync_server.shops.devices import DeviceState, device_states
+from crdtsync_server.shops.owner import OwnerChain
 from crdtsync_server.shops.pairing import IssuedCode
 from crdtsync_server.shops.registers import advice_about, currency_of
+from crdtsync_server.shops.replacing import never_arrived
 
 PATH = "/registers"
 ROLES = ("register", "backoffice", "display")
@@ -28,6 +32,7 @@ def routes(house: House) -> list[Route]:
         Route(PATH, house.page(_registers)),
         Route(f"{PATH}/pair", house.page(_pair, owner=True), methods=["GET", "POST"]),
         Route(f"{PATH}/{{device}}", house.page(_register)),
+        Route(f"{PATH}/{{device}}/restore", house.page(_restore, owner=True), methods=["GET", "POST"]),
         Route(f"{PATH}/{{device}}/revoke", house.page(_revoke, owner=True), methods=["POST"]),
     ]
 
@@ -66,15 +71,18 @@ async def _register(visit: Visit) -> Response:
 async def _show(visit: Visit, *, problem: str) -> Response:
     device = _device(visit)
 
-    def look(shop: OfficeShop) -> tuple[DeviceState, dict[str, Any]]:
-        return _state(shop, device), _facts(shop)
+    def look(shop: OfficeShop) -> tuple[DeviceState, CopiedTold | None, dict[str, Any]]:
+        told = copied_in(shop.log, OwnerChain.read(shop.log).directory)
+        copied = next((one for one in told if one.device == device), None)
+        return _state(shop, device), copied, _facts(shop)
 
-    state, facts = await visit.ask(look)
+    state, copied, facts = await visit.ask(look)
     advice = advice_about(state, facts["now_ms"])
     return visit.render(
         "register.html",
         status=409 if problem else 200,
         state=state,
+        copied=copied,
         advice=advice,
         token=await visit.form_token(),
         problem=problem,
@@ -106,7 +114,7 @@ async def _revoke(visit: Visit) -> Response:
 
 
 async def _pair(visit: Visit) -> Response:
-    issued, qr = None, ""
+    issued = None
     if visit.request.method == "POST":
         form = await visit.form()
         role = form.text("role")
@@ -117,19 +125,48 @@ async def _pair(visit: Visit) -> Response:
             return shop.access.issue_code(shop.log.shop, role)
 
         issued = await visit.change(issue)
-        qr = segno.make(issued.code.format(), micro=False, error="m").svg_inline(
-            border=2, omitsize=True, svgclass="qr", lineclass="qr-line"
-        )
+    return await _show_code(visit, "pair.html", issued)
+
+
+async def _restore(visit: Visit) -> Response:
+    """A code for the machine that takes the place of a lost register."""
+    device = _device(visit)
+    issued = None
+
+    def look(shop: OfficeShop) -> dict[str, Any]:
+        state = _state(shop, device)
+        missing = never_arrived(shop.log, device)
+        return {"state": state, "missing": missing, "currency": currency_of(shop.log)}
+
+    facts = await visit.ask(look)
+    if visit.request.method == "POST":
+        await visit.form()
+        role = facts["state"].certificate.role
+
+        def issue(shop: OfficeShop) -> IssuedCode:
+            return shop.access.issue_code(shop.log.shop, role, replaces=device)
+
+        issued = await visit.change(issue)
+    return await _show_code(visit, "restore.html", issued, **facts)
+
+
+async def _show_code(visit: Visit, template: str, issued: IssuedCode | None, **facts: Any) -> Response:
+    """A page on which a code stands once, also for a camera."""
+    qr = ""
+    if issued is not None:
+        made = segno.make(issued.code.format(), micro=False, error="m")
+        qr = made.svg_inline(border=2, omitsize=True, svgclass="qr", lineclass="qr-line")
     request = visit.request
     scheme = "wss" if request.url.scheme == "https" else "ws"
-    now_ms = visit.house.office.clock.now_ms()
+    clock = visit.house.office.clock
     return visit.render(
-        "pair.html",
+        template,
         token=await visit.form_token(),
         issued=issued,
         qr=qr,
         address=f"{scheme}://{request.url.netloc}",
-        offset_min=visit.house.office.clock.utc_offset_min(now_ms),
+        offset_min=clock.utc_offset_min(clock.now_ms()),
+        **facts,
     )
 
 

@@ -58,7 +58,15 @@ document.addEventListener("htmx:sseMessage", () => {
   opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
   drawAll();
 });
-document.addEventListener("DOMContentLoaded", drawAll);
+document.addEventListener("DOMContentLoaded", () => {
+  drawAll();
+  // On a narrow screen the menu is longer than it: where one is stands in view.
+  const menu = document.querySelector(".menu");
+  const here = menu?.querySelector("[aria-current]");
+  if (here && menu.scrollWidth > menu.clientWidth) {
+    menu.scrollLeft = here.offsetLeft - (menu.clientWidth - here.offsetWidth) / 2 - menu.offsetLeft;
+  }
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 let resized = 0;
 addEventListener("resize", () => {
@@ -79,4 +87,42 @@ document.addEventListener("htmx:sseError", (event) => {
 document.addEventListener("htmx:sseOpen", () => {
   const state = document.getElementById("live-state");
   if (state) state.hidden = true;
+});
+
+// How many alerts there are stands in the title and in the menu of every page, and follows while it is open.
+const ASK_EVERY_MS = 20000;
+
+function showAlerts(count) {
+  const badge = document.getElementById("alert-count");
+  if (!badge || !Number.isInteger(count)) return;
+  badge.textContent = count;
+  badge.hidden = count === 0;
+  document.title = (count ? `(${count}) ` : "") + document.title.replace(/^\(\d+\) /, "");
+}
+
+async function askForAlerts() {
+  if (document.hidden || !document.getElementById("alert-count")) return;
+  try {
+    const answer = await fetch("/alerts/count", { headers: { "hx-request": "true" } });
+    if (answer.ok) showAlerts((await answer.json()).alerts);
+  } catch { /* No connection: what stands there is the last that was known. */ }
+}
+
+setInterval(askForAlerts, ASK_EVERY_MS);
+document.addEventListener("visibilitychange", askForAlerts);
+document.addEventListener("htmx:sseMessage", () => {
+  const shown = document.querySelector("[data-alerts]");
+  if (shown) showAlerts(Number(shown.dataset.alerts));
+});
+
+// A scanner ends with Enter: within the lines of a delivery or a count that leads on, and sends nothing.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.closest?.(".lines") || event.target.tagName !== "INPUT") return;
+  event.preventDefault();
+  const fields = [...event.target.closest("form").querySelectorAll("input:not([type=hidden]), button")];
+  fields[fields.indexOf(event.target) + 1]?.focus();
+});
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("[data-print]")) print();
 });

@@ -1,0 +1,44 @@
+"""What views say that somebody should know: sales that were given back twice, days with flags."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from crdtsync.storage.view_queries import ViewQueries
+
+
+class OverpaidRow(NamedTuple):
+    """A sale, what was paid for it, and what was given back (negative)."""
+
+    number: str
+    link: bytes
+    total: int
+    refunded: int
+
+
+def overpaid(queries: ViewQueries, *, rows_max: int) -> list[OverpaidRow]:
+    """The newest of these sales. Costs refunds, not sales. Raises ``StorageError``."""
+    sql = (
+        "SELECT s.number, s.link, s.ttc + s.oos, r.refunded FROM ("
+        " SELECT ref_number, ref_link, sum(ttc + oos) AS refunded, max(seq) AS newest FROM view_ticket"
+        " INDEXED BY view_ticket_by_ref"
+        " WHERE shop = (SELECT id FROM view_shop WHERE shop = :shop) AND ref_link IS NOT NULL"
+        " AND mode = 'live' GROUP BY ref_link) r"
+        " JOIN view_ticket s INDEXED BY view_ticket_by_number"
+        " ON s.shop = (SELECT id FROM view_shop WHERE shop = :shop)"
+        " AND s.number = r.ref_number AND s.link = r.ref_link"
+        " WHERE s.ttc + s.oos + r.refunded < 0 ORDER BY r.newest DESC LIMIT :rows"
+    )
+    return [OverpaidRow(*row) for row in queries.ask(sql, rows=rows_max)]
+
+
+def flagged_days(queries: ViewQueries, since: str) -> list[tuple[str, int]]:
+    """The business days from ``since`` on with entries that cannot be so, and how often that was flagged; the
+    newest first. Raises ``StorageError``.
+    """
+    sql = (
+        "SELECT day, count(*) FROM view_flag INDEXED BY view_flag_by_day"
+        " WHERE shop = (SELECT id FROM view_shop WHERE shop = :shop) AND day >= :since"
+        " GROUP BY day ORDER BY day DESC"
+    )
+    return [(day, count) for day, count in queries.ask(sql, since=since)]

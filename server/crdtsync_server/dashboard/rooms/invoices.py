@@ -1,0 +1,190 @@
+"""Invoices: of a ticket, for whoever asks for one; and who sells, as the law wants it on them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crdtsync_server.backups.restored import generation_of
+from crdtsync_server.dashboard.house import House, Visit
+from crdtsync_server.dashboard.invoices import NEEDED, SELLER_FIELDS, TEXT_MAX, Buyer, Invoice, Seller
+from crdtsync_server.dashboard.rooms.sales import PATH, shown_ticket, ticket_asked_for
+from crdtsync_server.dashboard.shop import OfficeShop
+from crdtsync_server.dashboard.ticket import ShownTicket
+from crdtsync_server.dashboard.words import N_
+from crdtsync_server.shops.registers import currency_of
+
+TITLES: Final[Mapping[str, str]] = {
+    "name": N_("Name of the company"),
+    "form": N_("Legal form and capital"),
+    "address": N_("Address"),
+    "siret": N_("SIRET"),
+    "rcs": N_("Registered at (RCS)"),
+    "vat_number": N_("VAT number"),
+}
+_MISSING: Final = N_("This is needed on an invoice.")
+_SIRET: Final = N_("14 digits, the last of which checks the others.")
+_SIREN: Final = N_("9 digits, the last of which checks the others.")
+_VAT: Final = N_("A VAT number like FR40123456824.")
+_VAT_NUMBER: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{2,12}")
+SIRET_DIGITS: Final = 14
+SIREN_DIGITS: Final = 9
+
+
+def routes(house: House) -> list[Route]:
+    """The pages of this room."""
+    return [
+        Route(f"{PATH}/company", house.page(_company, owner=True), methods=["GET", "POST"]),
+        Route(f"{PATH}/invoice", house.page(_invoice, owner=True), methods=["GET", "POST"]),
+        Route(f"{PATH}/invoice.pdf", house.page(_pdf)),
+    ]
+
+
+def has_check_digit(text: str, digits: int) -> bool:
+    """Whether a SIREN or SIRET can be one: by Luhn's sum."""
+    if not (text.isascii() and text.isdecimal() and len(text) == digits):
+        return False
+    doubled = [int(one) * (1 + place % 2) for place, one in enumerate(reversed(text))]
+    return sum(one - 9 if one > 9 else one for one in doubled) % 10 == 0
+
+
+# -- who sells ---------------------------------------------------------------------------------------------
+
+
+async def _company(visit: Visit) -> Response:
+    invoices, shop = visit.house.office.invoices, visit.account.shop
+    query = visit.request.query_params
+    back = {"number": query.get("number", "")[:64], "link": query.get("link", "")[:64]}
+    problems: dict[str, str] = {}
+    if visit.request.method == "POST":
+        form = await visit.form()
+        back = {"number": form.text("number")[:64], "link": form.text("link")[:64]}
+        texts = {name: _tidy(form.texts.get(name, "")) for name in SELLER_FIELDS}
+        texts["siret"] = texts["siret"].replace(" ", "")
+        texts["vat_number"] = texts["vat_number"].replace(" ", "").upper()
+        seller = Seller(**texts)
+        problems = _problems(visit, seller)
+        if not problems:
+            await visit.change(lambda _: invoices.set_seller(shop, seller))
+            return visit.go(f"{PATH}/invoice", **back) if back["number"] else visit.go(PATH)
+    else:
+        seller = await visit.ask(lambda _: invoices.seller(shop))
+    return visit.render(
+        "company.html",
+        status=422 if problems else 200,
+        token=await visit.form_token(),
+        seller=seller,
+        fields=SELLER_FIELDS,
+        titles=TITLES,
+        needed=NEEDED,
+        problems=problems,
+        back=back,
+    )
+
+
+def _tidy(text: str) -> str:
+    """Lines without blanks around them; nothing that is no text."""
+    lines = [" ".join(line.split()) for line in text[:TEXT_MAX].splitlines()]
+    return "\n".join("".join(one for one in line if one.isprintable()) for line in lines if line)
+
+
+def _problems(visit: Visit, seller: Seller) -> dict[str, str]:
+    say = visit.words.say
+    found = {name: say(_MISSING) for name in NEEDED if not getattr(seller, name)}
+    if seller.siret and not has_check_digit(seller.siret, SIRET_DIGITS):
+        found["siret"] = say(_SIRET)
+    if seller.vat_number and not _VAT_NUMBER.fullmatch(seller.vat_number):
+        found["vat_number"] = say(_VAT)
+    return found
+
+
+# -- an invoice --------------------------------------------------------------------------------------------
+
+
+async def _invoice(visit: Visit) -> Response:
+    invoices = visit.house.office.invoices
+    is_sent = visit.request.method == "POST"
+    form = await visit.form() if is_sent else None
+    asked = {name: form.text(name) for name in ("number", "link")} if form else visit.request.query_params
+    number, link = ticket_asked_for(asked)
+
+    def look(shop: OfficeShop) -> tuple[ShownTicket, Seller, Invoice | None]:
+        shown = shown_ticket(shop, number, link)
+        known = invoices.of_ticket(shop.log.shop, shown.ticket.link)
+        return shown, invoices.seller(shop.log.shop), known
+
+    shown, seller, known = await visit.ask(look)
+    where = {"number": shown.ticket.number, "link": shown.ticket.link.hex()}
+    if shown.mode != "live":
+        raise HTTPException(404)
+    if known is not None:
+        return visit.go(f"{PATH}/ticket", **where)
+    if not seller.is_complete:
+        return visit.go(f"{PATH}/company", **where)
+    texts = dict.fromkeys(("name", "address", "siren", "vat_number"), "")
+    problems: dict[str, str] = {}
+    if form is not None:
+        texts = {name: _tidy(form.texts.get(name, "")) for name in texts}
+        texts["siren"] = texts["siren"].replace(" ", "")
+        texts["vat_number"] = texts["vat_number"].replace(" ", "").upper()
+        problems = _buyer_problems(visit, texts)
+    if form is None or problems:
+        facts: dict[str, Any] = {"shown": shown, "texts": texts, "problems": problems}
+        return visit.render(
+            "invoice.html", status=422 if problems else 200, token=await visit.form_token(), **facts
+        )
+
+    def make(shop: OfficeShop) -> Invoice:
+        now_ms = shop.clock.now_ms()
+        local = datetime.fromtimestamp(now_ms / 1000, UTC) + timedelta(
+            minutes=shop.clock.utc_offset_min(now_ms)
+        )
+        # After a restore the numbers of before may be on papers that this relay does not know of.
+        series = f"F{generation_of(shop.log)[:4].upper()}-{local.year % 100:02d}"
+        return invoices.make(
+            shop.log.shop,
+            shown.ticket.number,
+            shown.ticket.link,
+            Buyer(**texts),
+            series=series,
+            issued_ms=now_ms,
+        )
+
+    await visit.change(make)
+    return visit.go(f"{PATH}/ticket", **where)
+
+
+def _buyer_problems(visit: Visit, texts: Mapping[str, str]) -> dict[str, str]:
+    say = visit.words.say
+    found = {name: say(_MISSING) for name in ("name", "address") if not texts[name]}
+    if texts["siren"] and not has_check_digit(texts["siren"], SIREN_DIGITS):
+        found["siren"] = say(_SIREN)
+    if texts["vat_number"] and not _VAT_NUMBER.fullmatch(texts["vat_number"]):
+        found["vat_number"] = say(_VAT)
+    return found
+
+
+async def _pdf(visit: Visit) -> Response:
+    number = visit.request.query_params.get("number", "")[:64]
+
+    def look(shop: OfficeShop) -> tuple[Invoice, ShownTicket, str]:
+        invoice = visit.house.office.invoices.numbered(shop.log.shop, number)
+        if invoice is None:
+            raise HTTPException(404)
+        return invoice, shown_ticket(shop, invoice.ticket, invoice.link), currency_of(shop.log)
+
+    invoice, shown, currency = await visit.ask(look)
+    from crdtsync_server.dashboard.invoice_paper import invoice_pdf  # Late: its library is slow to import.
+
+    # On a thread of its own: other pages are answered meanwhile.
+    lines = shown.entry.body["lines"]
+    data = await asyncio.to_thread(invoice_pdf, invoice, shown.ticket, lines, currency)
+    headers = {"content-disposition": f'inline; filename="{invoice.number}.pdf"'}
+    return Response(data, media_type="application/pdf", headers=headers)
