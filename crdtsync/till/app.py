@@ -35,6 +35,8 @@ TILL_LOCK: Final = "till.lock"
 """In a register's folder: the role of showing its till."""
 
 STOP_S: Final = 3
+KEEP_ALIVE_S: Final = 300
+"""A payment that is typed after a minute finds the connection open."""
 
 
 class Till:
@@ -143,6 +145,7 @@ class Till:
             ws="none",
             http="h11",
             limit_concurrency=100,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_S,
         )
         server = self._server = uvicorn.Server(config)
