@@ -110,11 +110,12 @@ $(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
 docs: $(STAMP)  ## write those pages of the reference that say what the code says
 	$(BIN)/python docs/generate.py
 
-pictures: $(STAMP)  ## pictures of the back office into docs/pictures (needs Chromium)
-	CRDTSYNC_PICTURES=docs/pictures $(BIN)/pytest -q tests/web/test_in_a_browser.py -k hinders
+pictures: $(STAMP)  ## pictures of back office and till into docs/pictures (needs Chromium)
+	CRDTSYNC_PICTURES=docs/pictures $(BIN)/pytest -q tests/web/test_in_a_browser.py tests/till/test_in_a_browser.py -k hinders
 
-words: $(STAMP)  ## gather the sentences of the back office, and compile the French ones
+words: $(STAMP)  ## gather the sentences of back office and till, and compile the French ones
 	$(BIN)/python -m crdtsync_server.dashboard.gather_words
+	$(BIN)/python -m crdtsync.till.gather_words
 
 fix: $(STAMP)  ## format and mend what can be mended
 	$(BIN)/ruff format .

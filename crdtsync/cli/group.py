@@ -11,6 +11,7 @@ COMMANDS = {
     "join": ("join", "Enrol this register in a shop, with a pairing code."),
     "product": ("product", "Add, change, show, list and import products."),
     "open": ("open_day", "Open the business day."),
+    "till": ("till", "The till in a browser: sell with a page."),
     "sell": ("sell", "Sell products and print the ticket."),
     "refund": ("refund", "Refund a ticket, whole or in part."),
     "cash": ("cash", "Record cash that goes into or out of the drawer."),

@@ -174,6 +174,15 @@ FORMS: Final = (
         ),
     ),
     Form(
+        "till",
+        (
+            text("address", "the link that lets a browser of this machine in; another one with every start"),
+            number("port", "where it listens on 127.0.0.1"),
+        ),
+        "lines",
+        says="One line when a browser can come.",
+    ),
+    Form(
         "run",
         (
             truth("is_connected", "whether the relay is connected"),

@@ -48,5 +48,8 @@ class Painter:
             "span": words.span,
             "hour": words.hour,
             "change": words.change,
+            "clock": words.clock,
+            "quantity": words.quantity,
+            "amount": words.amount,
         }
         return environment

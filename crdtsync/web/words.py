@@ -94,6 +94,26 @@ class Words:
         """``14:32``."""
         return format_time(_local(at_ms, offset_min), "short", locale=self.locale)
 
+    def clock(self, at_ms: int, offset_min: int) -> str:
+        """A time of day as one says it: ``14 h 05``, ``14:05``."""
+        pattern = "H'\u00a0h\u00a0'mm" if self.name == "fr" else "HH:mm"
+        return format_time(_local(at_ms, offset_min), pattern, locale=self.locale)
+
+    def since(self, at_ms: int, now_ms: int, offset_min: int) -> str:
+        """A moment that went before: the time of day alone if it was today."""
+        is_today = _local(at_ms, offset_min).date() == _local(now_ms, offset_min).date()
+        return self.clock(at_ms, offset_min) if is_today else self.moment(at_ms, offset_min)
+
+    def quantity(self, quantity_thousandths: int) -> str:
+        """A quantity that is kept in thousandths, without needless zeros: ``1,5``."""
+        number = Decimal(quantity_thousandths).scaleb(-3)
+        return format_decimal(number, "#,##0.###", locale=self.locale)
+
+    def amount(self, amount_minor: int) -> str:
+        """An amount as it stands in a field: ``1234,50``."""
+        number = Decimal(amount_minor).scaleb(-2)
+        return format_decimal(number, "0.00", locale=self.locale)
+
     def moment(self, at_ms: int | None, offset_min: int) -> str:
         """``24/11/2026 14:32``, or a dash."""
         if at_ms is None:

@@ -171,6 +171,18 @@ def test_a_register_that_keeps_in_step(till):
 
 
 @pytest.mark.slow
+def test_the_till_in_a_browser(till):
+    command = [sys.executable, "-m", "crdtsync", "till", "--json", "--no-browser", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--data", str(till.folder)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        line = process.stdout.readline()
+        process.terminate()
+    held(FORMS["till"], json.loads(line))
+    assert process.returncode == 0
+
+
+@pytest.mark.slow
 def test_the_relay(tmp_path):
     folder = tmp_path / "relay"
 

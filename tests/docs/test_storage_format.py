@@ -23,6 +23,8 @@ from crdtsync.storage.sqlite_heads import HEAD_LAG_MAX, RECOUNTED
 from crdtsync.storage.sqlite_rows import STRETCH_ROWS_MAX
 from crdtsync.storage.view_tables import VERSION
 from crdtsync.storage.views import ViewTables
+from crdtsync.till.app import Till
+from crdtsync.till.shelf import Shelf
 from crdtsync_server import LocalRelay
 from crdtsync_server.dashboard.database import APPLICATION_ID as OFFICE_ID
 from crdtsync_server.dashboard.database import MIGRATIONS as OFFICE_MIGRATIONS
@@ -276,6 +278,8 @@ def test_every_file_of_a_folder_is_told_and_no_other(tmp_path):
         Register.init(tmp_path / "till", name="Caisse 1").close()
         with Register.join(tmp_path / "till", relay.url, relay.pairing_code(), name="Caisse 1") as till:
             till.start_sync()
+            with Till(tmp_path / "till"):
+                Shelf(tmp_path / "till", SystemClock(), system_random).save()
             wait_until(views.exists)
             found = [path for path in tmp_path.glob("*/**/*") if path.is_file()]
             shop = till.identity.shop.hex()

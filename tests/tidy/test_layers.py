@@ -18,6 +18,7 @@ UPWARDS = {
     "crdtsync/storage": ("model", "protocol", "runtime", "web", "till", "cli", "testing"),
     "crdtsync/runtime": ("web", "till", "cli", "testing"),
     "crdtsync/web": ("model", "protocol", "storage", "runtime", "till", "cli", "testing"),
+    "crdtsync/till": ("cli", "testing"),
     "crdtsync/cli": ("testing",),
 }
 

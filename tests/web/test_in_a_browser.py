@@ -24,7 +24,7 @@ FLAGS = (
 MISSING = (
     "there is no Chromium: `apt-get update && apt-get install -y chromium`, or CRDTSYNC_CHROMIUM=its path"
 )
-KEPT = ("today", "registers", "catalogue", "product")
+KEPT = ("today", "registers", "catalogue", "product", "till-")
 AXE = Path(__file__).parent / "axe/axe-4.14.1.min.js"
 PAGES = {
     "today": "/today",
@@ -41,7 +41,7 @@ PAGES = {
 @pytest.fixture(scope="module")
 def browser(office):
     # The shop first, and last gone: while Playwright runs, no other event loop begins in this thread.
-    path = os.environ.get("CRDTSYNC_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    path = chromium()
     if path is None:
         pytest.fail(MISSING)
     with sync_playwright() as playwright:
@@ -74,6 +74,11 @@ def office(tmp_path_factory):
     wait_until(lambda: shop.connection.is_connected)
     yield shop
     shop.close()
+
+
+def chromium() -> str | None:
+    """Where the browser is; None if there is none."""
+    return os.environ.get("CRDTSYNC_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def signed_in(browser: Browser, office: Shop, **settings) -> Page:
@@ -183,8 +188,9 @@ def serious(page: Page) -> list[str]:
 def too_small(page: Page) -> list[str]:
     """What can be pressed and is lower than 44 px: links within a sentence apart."""
     return page.evaluate(
-        """() => [...document.querySelectorAll('button, .button, input:not([type=hidden], [type=checkbox]),'
-             + ' select, textarea:not([hidden]), summary, .menu a, label.check')]
+        """() => [...document.querySelectorAll(
+             'button, .button, input:not([type=hidden], [type=checkbox], [type=radio]), select,'
+             + ' textarea:not([hidden]), summary, .menu a, label.check')]
            .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 43.5)
            .map((one) => one.outerHTML.slice(0, 100))"""
     )

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from crdtsync.till.house import static as till_static
 from crdtsync_server.dashboard.house import static
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "crdtsync/web": ROOT / "crdtsync/web",
+    "crdtsync/till": ROOT / "crdtsync/till",
     "crdtsync_server/dashboard": ROOT / "server/crdtsync_server/dashboard",
 }
 
@@ -35,5 +37,7 @@ def test_templates_static_files_and_words_are_in_the_wheel(tmp_path):
 
 def test_whose_a_file_is_and_of_which_version_is_told():
     told = (PACKAGES["crdtsync/web"] / "static/LICENSES.txt").read_text()
-    ours = {"base.css", "office.css", "office.js", "mark.svg"}
-    assert [name for name in static.files.keys() - ours if name not in told] == []
+    ours = {"base.css", "office.css", "office.js", "till.css", "till.js", "mark.svg"}
+    assert [
+        name for name in (static.files.keys() | till_static.files.keys()) - ours if name not in told
+    ] == []

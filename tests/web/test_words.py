@@ -4,15 +4,16 @@ import re
 
 import pytest
 
+from crdtsync.till.gather_words import SENTENCES as TILL
 from crdtsync.web import sentences
 from crdtsync.web.words import choose
 from crdtsync_server.dashboard.gather_words import SENTENCES as OFFICE
 from crdtsync_server.dashboard.words import words_in
 
-PROGRAMS = {"office": OFFICE}
+PROGRAMS = {"office": OFFICE, "till": TILL}
 PROGRAM = pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 TEMPLATES = [path for one in PROGRAMS.values() for path in sorted((one.folder / "templates").glob("*.html"))]
-SAID_IN_BOTH = {"crdtsync", "cl", "s", "crdtsync join"}
+SAID_IN_BOTH = {"crdtsync", "cl", "s", "crdtsync join", "F2", "Z"}
 """What is the same in every language."""
 
 

@@ -23,6 +23,7 @@ from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committing.writer import Payload, Session, Written
 from crdtsync.runtime.filing.catalogue import Catalogue
 from crdtsync.runtime.filing.day_views import DayViews
+from crdtsync.runtime.filing.search import ProductIndex
 from crdtsync.runtime.filing.views import ViewKeeper
 from crdtsync.runtime.folder.replica import LAG_ROWS_MAX
 from crdtsync.runtime.register.products import Products
@@ -31,7 +32,6 @@ from crdtsync.storage.view_queries import ProductRow, ViewQueries
 from crdtsync.storage.views import Row, ViewTables
 from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase, remove_views, views_path
 from crdtsync_server.dashboard.history import Difference, Differences, differences_of
-from crdtsync_server.dashboard.search import ProductIndex
 from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.office_chain import OfficeChain, enrol_office
 

@@ -24,6 +24,7 @@ class ProductIndex:
 
     def __init__(self) -> None:
         self._words: list[tuple[str, str, bool, bool]] | None = None
+        self._known: dict[tuple[str, str, str], tuple[str, str]] = {}
 
     @property
     def is_known(self) -> bool:
@@ -35,16 +36,16 @@ class ProductIndex:
         self._words = None
 
     def learn(self, rows: Iterable[ProductRow]) -> None:
-        """Take all products, archived ones too."""
-        self._words = [
-            (
-                plain(f"{row.sku} {row.name} {_values(row.body)}"),
-                row.sku,
-                bool(row.archived),
-                bool(row.disputed),
-            )
-            for row in sorted(rows, key=lambda row: (plain(row.name), row.sku))
-        ]
+        """Take all products, archived ones too. Those that did not change cost next to nothing."""
+        known = self._known
+        self._known = {}
+        found = []
+        for row in rows:
+            key = (row.sku, row.name, row.body)
+            plain_name, words = self._known[key] = known.get(key) or _plain(row)
+            found.append((plain_name, row.sku, words, bool(row.archived), bool(row.disputed)))
+        found.sort()
+        self._words = [(words, sku, archived, disputed) for _, sku, words, archived, disputed in found]
 
     def find(
         self, text: str, *, archived: bool = False, disputed: bool = False, first: int = 0, rows_max: int = 50
@@ -64,6 +65,11 @@ class ProductIndex:
     def disputed(self) -> int:
         """How many products on sale have a price that two people changed without seeing one another."""
         return sum(is_disputed and not archived for _, _, archived, is_disputed in self._words or ())
+
+
+def _plain(row: ProductRow) -> tuple[str, str]:
+    """The name by which a product is sorted, and all its words."""
+    return plain(row.name), plain(f"{row.sku} {row.name} {_values(row.body)}")
 
 
 def _values(body: str) -> str:

@@ -1,0 +1,1 @@
+"""The pages of the till, one module for what one does in a moment."""

@@ -1,0 +1,111 @@
+"""Paying: with one means, or in several parts; the ticket is shown when it is on the disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crdtsync.errors import UsageError
+from crdtsync.model.money import parse_amount
+from crdtsync.till import selling
+from crdtsync.till.baskets import CASH_LIMIT_MINOR
+from crdtsync.till.desk import Desk
+from crdtsync.till.house import House, Visit
+from crdtsync.till.pages.counter import basket_facts
+from crdtsync.till.pages.tickets import print_ticket
+from crdtsync.till.printing import PrinterTrouble
+from crdtsync.till.receipt import means_name
+from crdtsync.till.selling import MEANS
+from crdtsync.web.words import N_
+
+NOTES_MINOR = (500, 1000, 2000, 5000, 10_000)
+KEYS = {"card": "F4", "cash": "F8", "cheque": "F9"}
+_SAID = {
+    "part-paid": N_("A part of this basket is paid already: take the rest, or give back what was taken."),
+    "amount": N_("This amount cannot be. Only cash may be more than what is due."),
+}
+
+
+def routes(house: House) -> list[Route]:
+    """The pages of this module."""
+    return [
+        Route("/pay", house.page(_pay)),
+        Route("/pay", house.page(_take_payment), methods=["POST"]),
+        Route("/pay/back", house.page(_give_back), methods=["POST"]),
+    ]
+
+
+async def _pay(visit: Visit) -> Response:
+    facts = await visit.ask(basket_facts)
+    if not facts["basket"].items:
+        return visit.go("/")
+    said = visit.request.query_params.get("said", "")
+    return _shown(visit, facts, says=visit.words.say(_SAID[said]) if said in _SAID else "")
+
+
+def _shown(
+    visit: Visit, facts: dict[str, Any], *, says: str = "", ask_word: dict[str, str] | None = None
+) -> Response:
+    basket = facts["basket"]
+    return visit.render(
+        "pay.html",
+        says=says,
+        ask_word=ask_word,
+        limit_minor=CASH_LIMIT_MINOR,
+        means=[(one, means_name(visit.words, one), KEYS.get(one, "")) for one in MEANS],
+        payments=[(means_name(visit.words, one), amount) for one, amount in basket.payments],
+        notes=_notes(basket.rest_minor),
+        **facts,
+    )
+
+
+def _notes(rest_minor: int) -> list[int]:
+    """What a customer is likely to hand over: the next whole sums above what is due."""
+    return sorted({-(-rest_minor // note) * note for note in NOTES_MINOR} - {rest_minor})[:4]
+
+
+async def _take_payment(visit: Visit) -> Response:
+    form = await visit.form()
+    basket_id, step = form.text("basket"), form.text("step")
+    means = "cash" if form.text("note") else form.text("means")
+    delivered = form.text("delivered") or "none"
+    try:
+        text = form.text("note") or form.text("amount")
+        amount_minor = parse_amount(text) if text else None
+
+        def work(desk: Desk) -> tuple[selling.Paid, dict[str, Any]]:
+            paid = selling.pay(
+                desk,
+                basket_id,
+                means,
+                amount_minor,
+                step=int(step) if step.isdecimal() and len(step) < 4 else -1,
+                delivered=delivered,
+                cash_is_confirmed=form.text("confirmed") == "1",
+            )
+            return paid, basket_facts(desk)
+
+        paid, facts = await visit.ask(work)
+    except UsageError:
+        return visit.go("/pay", said="amount")
+    if paid.needs_word:
+        word = {"means": means, "amount": text, "step": step, "delivered": delivered}
+        return _shown(visit, facts, ask_word=word)
+    if paid.ticket is None:
+        return visit.go("/pay")
+    said = {"said": "paid"}
+    if delivered == "print" and not paid.ticket.again:
+        try:
+            await print_ticket(visit, paid.ticket)
+        except PrinterTrouble:
+            said["printer"] = "failed"
+    address = paid.ticket.link.hex() if paid.ticket.link else f"training-{basket_id}"
+    return visit.go(f"/ticket/{address}", number=paid.ticket.number, **said)
+
+
+async def _give_back(visit: Visit) -> Response:
+    form = await visit.form()
+    await visit.ask(lambda desk: selling.take_back_payments(desk, form.text("basket")))
+    return visit.go("/pay")

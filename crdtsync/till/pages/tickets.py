@@ -1,0 +1,192 @@
+"""Tickets: the last ones, one of them, printing it again, giving back what was bought."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crdtsync.errors import NotRefundable, UnknownTicket, UsageError
+from crdtsync.model.money import parse_quantity
+from crdtsync.runtime.register.prints import record_print
+from crdtsync.runtime.register.ticket import Ticket
+from crdtsync.till.desk import Desk
+from crdtsync.till.house import House, Visit
+from crdtsync.till.printing import PrinterTrouble
+from crdtsync.till.receipt import Heading, as_text, means_name, receipt_rows
+from crdtsync.till.returning import give_back, returnable
+from crdtsync.web.words import N_
+
+ROWS_MAX = 50
+COLUMNS = 42
+REFUND_MEANS = ("card", "cash", "cheque", "voucher", "transfer")
+_SAID = {
+    "printed": N_("Sent to the printer, and recorded."),
+    "no-printer": N_("The printer does not work. The ticket is recorded; it can be printed later."),
+    "refund": N_("This cannot be given back: more than what is left, or nothing."),
+    "sent": N_("Recorded as sent by e-mail."),
+}
+
+
+def routes(house: House) -> list[Route]:
+    """The pages of this module."""
+    return [
+        Route("/tickets", house.page(_tickets)),
+        Route("/ticket/{name}", house.page(_ticket)),
+        Route("/ticket/{name}/print", house.page(_print), methods=["POST"]),
+        Route("/ticket/{name}/refund", house.page(_refund)),
+        Route("/ticket/{name}/refund", house.page(_give_back), methods=["POST"]),
+    ]
+
+
+async def print_ticket(visit: Visit, ticket: Ticket, *, duplicate: int = 0) -> None:
+    """Print a ticket; the drawer opens where cash came or goes. Raises ``PrinterTrouble``."""
+    top = visit.snapshot
+    rows = receipt_rows(ticket, Heading(top.shop_name, top.device_name, duplicate), visit.words)
+    has_cash = any(payment.means == "cash" for payment in ticket.payments)
+    await visit.house.printer.print(rows, opens_drawer=has_cash and not duplicate)
+
+
+async def _tickets(visit: Visit) -> Response:
+    wanted = visit.request.query_params.get("number", "").strip()[:64]
+    if wanted:
+        try:
+            found = await visit.ask(lambda desk: desk.register.ticket(wanted))
+            return visit.go(f"/ticket/{found.link.hex()}", number=found.number)
+        except UnknownTicket:
+            pass
+    own = visit.request.query_params.get("all") != "1"
+
+    def facts(desk: Desk) -> dict[str, Any]:
+        register = desk.register
+        device = register.identity.device if own else None
+        names = {one.device: one.name for one in register.status().devices} if not own else {}
+        return {"rows": register.sales(device=device, rows_max=ROWS_MAX), "names": names}
+
+    return visit.render("tickets.html", own=own, wanted=wanted, **await visit.ask(facts))
+
+
+def _find(desk: Desk, name: str, number: str) -> Ticket:
+    practice = desk.practice.get(name.removeprefix("training-"))
+    if name.startswith("training-") and practice is not None:
+        return practice
+    return desk.ticket(name, number)
+
+
+def _asked(visit: Visit) -> tuple[str, str]:
+    """Which ticket an address is of: its link, and its number, by which it is found at once."""
+    return visit.request.path_params["name"], visit.request.query_params.get("number", "")[:64]
+
+
+async def _ticket(visit: Visit) -> Response:
+    (name, number), query = _asked(visit), visit.request.query_params
+    is_paid = query.get("said") == "paid"
+
+    def facts(desk: Desk) -> dict[str, Any]:
+        ticket = _find(desk, name, number)
+        if ticket.kind != "sale" or is_paid:  # Of what was sold this moment, all can come back.
+            return {"ticket": ticket, "can_return": ticket.kind == "sale"}
+        return {
+            "ticket": ticket,
+            "can_return": any(one.left_thousandths for one in returnable(desk, ticket)),
+        }
+
+    try:
+        found = await visit.ask(facts)
+    except UnknownTicket:
+        raise HTTPException(404) from None
+    ticket, top = found["ticket"], visit.snapshot
+    heading = Heading(top.shop_name, top.device_name)
+    said = "no-printer" if query.get("printer") == "failed" else query.get("said", "")
+    return visit.render(
+        "ticket.html",
+        name=name,
+        is_paid=is_paid,
+        says=visit.words.say(_SAID[said]) if said in _SAID else "",
+        is_trouble=said in ("no-printer", "refund"),
+        text=as_text(receipt_rows(ticket, heading, visit.words), COLUMNS),
+        receipt=list(receipt_rows(ticket, heading, visit.words)),
+        **found,
+    )
+
+
+async def _print(visit: Visit) -> Response:
+    """Record the copy first: what is on paper is always in the ledger too."""
+    form = await visit.form()
+    name, number = _asked(visit)
+    delivered = "email" if form.text("how") == "email" else "print"
+    if delivered == "print" and visit.house.printer.address is None:
+        return visit.go(f"/ticket/{name}", number=number, printer="failed")
+
+    def work(desk: Desk) -> tuple[Ticket, int]:
+        ticket = _find(desk, name, number)
+        if not ticket.link:
+            return ticket, 0
+        copy = record_print(desk.register.replica, desk.name_of(ticket), delivered=delivered)
+        return ticket, copy.rank if copy.is_duplicate else 0
+
+    try:
+        ticket, duplicate = await visit.ask(work)
+    except UnknownTicket:
+        raise HTTPException(404) from None
+    if delivered == "email":
+        return visit.go(f"/ticket/{name}", number=number, said="sent")
+    try:
+        await print_ticket(visit, ticket, duplicate=duplicate)
+    except PrinterTrouble:
+        return visit.go(f"/ticket/{name}", number=number, printer="failed")
+    return visit.go(f"/ticket/{name}", number=number, said="printed")
+
+
+async def _refund(visit: Visit) -> Response:
+    name, number = _asked(visit)
+
+    def facts(desk: Desk) -> dict[str, Any]:
+        ticket = _find(desk, name, number)
+        return {
+            "ticket": ticket,
+            "lines": returnable(desk, ticket) if ticket.kind == "sale" else [],
+            "request": desk.shelf.new_basket().id,
+            "is_training": desk.shelf.is_training,
+        }
+
+    try:
+        found = await visit.ask(facts)
+    except UnknownTicket:
+        raise HTTPException(404) from None
+    if found["is_training"] or not any(one.left_thousandths for one in found["lines"]):
+        return visit.go(f"/ticket/{name}", number=number, said="refund")
+    means = [(one, means_name(visit.words, one)) for one in REFUND_MEANS]
+    paid_by = next((one.means for one in found["ticket"].payments if one.means in REFUND_MEANS), "cash")
+    return visit.render("refund.html", name=name, means=means, paid_by=paid_by, **found)
+
+
+async def _give_back(visit: Visit) -> Response:
+    form = await visit.form()
+    (name, number), means, request = _asked(visit), form.text("means"), form.text("request")
+    if means not in REFUND_MEANS or not request.isalnum() or len(request) > 40:
+        raise HTTPException(400)
+    reason = " ".join(form.text("reason").split())[:200] or visit.words.say("returned")
+
+    def work(desk: Desk) -> Ticket:
+        if desk.shelf.is_training:
+            raise NotRefundable("training records nothing")
+        ticket = _find(desk, name, number)
+        quantities = {
+            line.i: parse_quantity(text)
+            for line in ticket.lines
+            if (text := form.text(f"line-{line.i}")) not in ("", "0")
+        }
+        if not quantities:
+            raise NotRefundable("nothing was chosen")
+        return give_back(desk, ticket, quantities, means, reason, request=request)
+
+    try:
+        refund = await visit.ask(work)
+    except UnknownTicket:
+        raise HTTPException(404) from None
+    except UsageError:
+        return visit.go(f"/ticket/{name}", number=number, said="refund")
+    return visit.go(f"/ticket/{refund.link.hex()}", number=refund.number, said="paid")

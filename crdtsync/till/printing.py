@@ -1,0 +1,140 @@
+"""Tickets on paper: ESC/POS bytes, and the one thread that hands them to the printer.
+
+A printer that hangs or is out of paper never keeps anybody from selling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from crdtsync.errors import UsageError
+from crdtsync.till.receipt import Row
+
+CODE_PAGE: Final = "CP1252"
+"""It has every letter of French, the euro sign and the quotation marks; ESC/POS printers call it page 16."""
+
+COLUMNS: Final = (32, 42, 48)
+CONNECT_S: Final = 5.0
+_NARROW_SPACE, _NO_BREAK_SPACE = "\u202f", "\u00a0"
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterAddress:
+    """Where tickets are printed: ``file:PATH`` (a file or a device such as ``/dev/usb/lp0``), or
+    ``network:HOST[:PORT]``.
+    """
+
+    kind: str
+    place: str
+    port: int = 9100
+
+    @classmethod
+    def read(cls, text: str) -> PrinterAddress:
+        """Raises ``UsageError``."""
+        kind, _, place = text.partition(":")
+        if kind == "file" and place:
+            return cls(kind, place)
+        host, _, port = place.partition(":")
+        if kind == "network" and host and (not port or (port.isdecimal() and 0 < int(port) < 65536)):
+            return cls(kind, host, int(port or 9100))
+        raise UsageError(
+            f"{text!r} is no printer", hint="write file:/dev/usb/lp0, file:PATH or network:HOST[:PORT]"
+        )
+
+
+def escpos(rows: Iterator[Row], *, columns: int, opens_drawer: bool) -> bytes:
+    """A ticket as an ESC/POS printer takes it. What the code page lacks is printed as a question mark."""
+    from escpos.printer import Dummy  # Slow to import, and only needed where something is printed.
+
+    printer = Dummy()
+    printer.magic.force_encoding(CODE_PAGE)
+    for row in rows:
+        _print_row(printer, row, columns)
+    printer.cut()
+    if opens_drawer:
+        printer.cashdraw(2)
+    return bytes(printer.output)
+
+
+def _print_row(printer: object, row: Row, columns: int) -> None:
+    put, write = printer.set, printer.textln  # type: ignore[attr-defined]
+    left, right = _plain(row.left), _plain(row.right)
+    if row.style == "rule":
+        write("-" * columns)
+    elif row.style == "title":
+        put(align="center", bold=True, double_width=True, double_height=True)
+        write(left[: columns // 2])
+        put(align="left", bold=False, normal_textsize=True)
+    else:
+        put(bold=row.style == "bold")
+        room = columns - len(right) - 1
+        if right and len(left) > room:
+            # A long label takes a row of its own, so that nothing of it is lost.
+            write(left[: 2 * columns])
+            left = ""
+        write(f"{left.ljust(room)} {right}" if right else left[: 2 * columns])
+        put(bold=False)
+
+
+def _plain(text: str) -> str:
+    spaced = text.replace(_NARROW_SPACE, " ").replace(_NO_BREAK_SPACE, " ")
+    # A name out of the catalogue may hold what commands a printer.
+    return "".join(char for char in spaced if char.isprintable())
+
+
+class PrinterTrouble(Exception):
+    """The printer did not take it; the sale is recorded all the same."""
+
+
+class Printer:
+    """The printer of this till. Used from an event loop; ``close`` it in the end."""
+
+    def __init__(self, address: PrinterAddress | None, columns: int = 42) -> None:
+        self.address, self.columns = address, columns
+        self._thread = ThreadPoolExecutor(1, "till-printer")
+
+    async def print(self, rows: Iterator[Row], *, opens_drawer: bool) -> None:
+        """Print; returns when the printer has it. Raises ``PrinterTrouble``."""
+        if self.address is None:
+            raise PrinterTrouble("no printer is set up")
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._thread, self._print, list(rows), opens_drawer)
+        try:
+            await asyncio.wait_for(asyncio.shield(work), CONNECT_S + 1)
+        except TimeoutError:
+            raise PrinterTrouble("the printer does not answer") from None
+
+    def close(self) -> None:
+        """What waits is not printed any more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _print(self, rows: list[Row], opens_drawer: bool) -> None:
+        data = escpos(iter(rows), columns=self.columns, opens_drawer=opens_drawer)
+        assert self.address is not None
+        try:
+            if self.address.kind == "file":
+                with Path(self.address.place).open("ab") as file:
+                    file.write(data)
+                return
+            self._send(data)
+        except OSError as error:
+            raise PrinterTrouble(f"the printer does not work: {error.strerror or error}") from error
+
+    def _send(self, data: bytes) -> None:
+        from escpos.exceptions import Error
+        from escpos.printer import Network
+
+        assert self.address is not None
+        printer = Network(self.address.place, port=self.address.port, timeout=CONNECT_S)
+        try:
+            printer.open()
+            printer._raw(data)
+        except Error as error:
+            raise PrinterTrouble(f"the printer does not work: {error}") from error
+        finally:
+            printer.close()

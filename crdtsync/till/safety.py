@@ -1,0 +1,80 @@
+"""What is safe, as the till's one line says it: computed from ``Register.status``, never kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.register.status import Status
+    from crdtsync.runtime.syncing.progress import Progress
+
+Kind = Literal["safe", "waiting", "alone", "attention", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """One true sentence, as facts.
+
+    =============  ====================================================================================
+    kind           meaning
+    =============  ====================================================================================
+    ``safe``       the relay has everything on its disk
+    ``waiting``    something is on this machine only
+    ``alone``      this register belongs to no relay: its disk has the only copy
+    ``attention``  a person must look: ``concerns``; what waits is told as well
+    ``unknown``    the state could not be read: ``concerns`` says why
+    =============  ====================================================================================
+
+    ``is_connected`` is None where another process synchronises: then nobody here knows.
+    """
+
+    kind: Kind
+    sales: int = 0
+    amount_minor: int = 0
+    records: int = 0
+    sales_of_others: int = 0
+    since_ms: int | None = None
+    last_ack_at_ms: int | None = None
+    is_connected: bool | None = None
+    is_syncing: bool = False
+    concerns: tuple[str, ...] = ()
+    trouble: str = ""
+
+    @classmethod
+    def of(cls, status: Status, *, is_connected: bool | None) -> Safety:
+        """What a status says."""
+        pending = status.pending
+        if status.relay_url is None:
+            kind: Kind = "alone"
+        else:
+            kind = "waiting" if pending.records else "safe"
+        return cls(
+            kind="attention" if status.concerns else kind,
+            sales=pending.sales,
+            amount_minor=pending.amount_minor,
+            records=pending.records,
+            sales_of_others=status.pending_others.sales,
+            since_ms=pending.oldest_at_ms,
+            last_ack_at_ms=status.last_ack_at_ms,
+            is_connected=is_connected,
+            is_syncing=status.syncing,
+            concerns=status.concerns,
+            trouble=status.link_trouble.message if status.link_trouble else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What every page shows at its top, and what tells an open page to look again. ``basket`` changes when
+    the open basket is to be painted anew, ``progress`` is None while this process does not synchronise.
+    """
+
+    shop_name: str
+    device_name: str
+    is_training: bool
+    safety: Safety
+    basket: str
+    parked: int
+    offset_min: int
+    progress: Progress | None = None

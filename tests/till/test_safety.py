@@ -1,0 +1,146 @@
+"""The line of safety: what it says is so, when the relay is there, gone, and back."""
+
+import json
+from contextlib import ExitStack
+
+import pytest
+
+from crdtsync import Register
+from crdtsync.errors import DamagedStore, RoleTaken
+from crdtsync.till.app import Till
+from crdtsync.till.desk import Desk
+from crdtsync_server import LocalRelay
+from tests.till.conftest import Shop, plain, stock_up, tickets, wait_until
+
+
+@pytest.fixture
+def joined(tmp_path, relay):
+    """A register of the relay's shop, with products that have arrived there."""
+    folder = tmp_path / "till"
+    with Register.join(folder, relay.url, relay.pairing_code(), name="Caisse 1") as register:
+        stock_up(register)
+        register.sync(30)
+    with ExitStack() as stack:
+        yield Shop(folder, stack)
+
+
+def test_all_is_at_the_office_only_when_the_relay_has_said_so(joined, relay):
+    clerk = joined.open_till()
+    wait_until(lambda: clerk.safety() == "✓ Everything is recorded at the office")
+    clerk.take("CM-19")
+    clerk.pay("card")
+    wait_until(lambda: clerk.safety() == "✓ Everything is recorded at the office")
+    status = joined.register().status()
+    assert status.pending.records == 0
+
+
+def test_with_the_relay_gone_everything_goes_on_and_the_line_counts(joined, relay, tmp_path):
+    clerk = joined.open_till()
+    wait_until(lambda: "Everything" in clerk.safety())
+    port = int(relay.url.rpartition(":")[2])
+    relay.stop()
+    wait_until(lambda: "offline" in clerk.safety())
+    assert "Everything is recorded at the office" in clerk.safety()  # It still is.
+    clerk.take("2*CM-19")
+    clerk.pay("card")
+    assert "Offline · 1 ticket (€37.00) on this register only, since" in clerk.safety()
+    clerk.take("EAU")
+    clerk.pay("cash", "2")
+    assert "2 tickets (€38.20) on this register only" in clerk.safety()
+    assert clerk.post("/day/close", sum="1,20").status_code == 303
+    with LocalRelay(tmp_path / "relay", shop="Cave du Port", port=port):
+        clerk.post("/sync")
+        wait_until(lambda: clerk.safety() == "✓ Everything is recorded at the office")
+
+
+def test_a_page_is_told_by_the_stream_as_soon_as_something_changes(joined, relay):
+    clerk = joined.open_till()
+    wait_until(lambda: "Everything" in clerk.safety())
+    with clerk.http.stream("GET", "/live", timeout=30) as answer:
+        lines = answer.iter_lines()
+        assert "Everything is recorded" in up_to(lines, "event: beat")
+        relay.stop()
+        joined.register().sell(["EAU"], ["card"])  # Another program of this machine.
+        assert "€1.20" in up_to(lines, "on this register only")
+
+
+def up_to(lines, wanted):
+    """What a stream says until it says that."""
+    said = ""
+    for line in lines:
+        said += line
+        if wanted in line:
+            return said
+    raise AssertionError(f"the stream ended without {wanted}")
+
+
+def test_a_new_price_under_an_open_basket_is_told_to_the_page(joined, relay):
+    clerk = joined.open_till()
+    clerk.take("CM-19")
+    with clerk.http.stream("GET", "/live", timeout=30) as answer:
+        lines = answer.iter_lines()
+        marks = []
+        joined.register().products.set("CM-19", price_minor=2222)
+        is_mark = False
+        for line in lines:
+            if is_mark:
+                marks.append(json.loads(line.removeprefix("data: ")))
+            is_mark = line == "event: basket"
+            if len(set(marks)) > 1:
+                break
+    assert "New price" in clerk.page("/basket")
+
+
+def test_beside_a_program_that_synchronises_the_till_sells_and_says_what_is_safe(joined, relay):
+    with Register.open(joined.folder) as other:
+        other.start_sync()
+        clerk = joined.open_till()
+        clerk.take("EAU")
+        clerk.pay("card")
+        wait_until(lambda: clerk.safety() == "✓ Everything is recorded at the office")
+        assert "This program does not synchronise now" in clerk.page("/sync")
+    wait_until(lambda: "In step" in clerk.page("/sync"))  # It takes over when the other has ended.
+
+
+def test_what_cannot_be_read_is_unknown_and_not_safe(shop, monkeypatch):
+    clerk = shop.open_till()
+
+    def fail(*_, **__):
+        raise DamagedStore("the disk is gone")
+
+    monkeypatch.setattr(Register, "status", fail)
+    monkeypatch.setattr(Desk, "_key", lambda self: (object(),))
+    wait_until(lambda: "Unknown what is safe" in clerk.safety())
+
+
+def test_one_till_for_each_register(shop):
+    shop.open_till()
+    with pytest.raises(RoleTaken):
+        Till(shop.folder).start()
+    shop.till.stop()
+    with Till(shop.folder) as again:
+        assert again.is_running
+
+
+def test_two_tills_and_the_office_stay_in_step(tmp_path, relay):
+    with ExitStack() as stack:
+        clerks = []
+        for number in (1, 2):
+            folder = tmp_path / f"till-{number}"
+            with Register.join(folder, relay.url, relay.pairing_code(), name=f"Caisse {number}") as register:
+                if number == 1:
+                    stock_up(register)
+                register.sync(30)
+            clerks.append(Shop(folder, stack).open_till())
+        one, two = clerks
+        wait_until(lambda: "Crozes" in two.page("/found?q=crozes"))
+        one.take("CM-19")
+        one.pay("card")
+        wait_until(lambda: "18.50" in two.page("/tickets?all=1"))
+        number = tickets(one_register := stack.enter_context(Register.open(tmp_path / "till-1")))[0].number
+        assert one_register.identity.device_name == "Caisse 1"
+        answer = two.get(f"/tickets?number={number}")  # And it is given back at the other till.
+        address = answer.headers["location"].partition("?")[0]
+        request = two.hidden("request", f"{address}/refund")
+        two.post(f"{address}/refund", means="card", request=request, **{"line-1": "1"})
+        wait_until(lambda: "Refund" in plain(one.page("/tickets?all=1")))

@@ -1,0 +1,446 @@
+"""The till's pages as a browser without scripts uses them: everything works by forms alone."""
+
+import pytest
+
+from tests.till.conftest import SHARED, TERRINE, plain, tickets
+
+AZERTY = str.maketrans("1234567890", "&é\"'(-è_çà")
+
+
+def test_a_scan_puts_a_product_into_the_basket_and_a_second_one_counts(clerk):
+    clerk.take(TERRINE)
+    clerk.take(TERRINE.translate(AZERTY))
+    assert clerk.lines() == ["Terrine de campagne 180 g"]
+    assert clerk.due() == "€13.90"
+
+
+def test_the_vintage_is_chosen_where_a_barcode_has_several(clerk):
+    page = clerk.take(SHARED).text
+    assert clerk.lines() == []
+    assert "Several products bear this code" in page
+    assert page.index("2019") < page.index("2020")
+    clerk.post("/add", sku="CM-20")
+    assert clerk.lines() == ["Crozes-Hermitage 2020"]
+
+
+def test_a_code_that_nobody_knows_is_told_and_can_be_sold_as_a_free_line(clerk, shop):
+    page = clerk.take("3760123450002" if TERRINE != "3760123450002" else "x").text
+    assert "Unknown code" in page or "No product" in page
+    clerk.post("/free", label="Bouteille sans étiquette", price="7,50", vat_rate="2000")
+    clerk.pay("card")
+    (ticket,) = tickets(shop.register())
+    assert (ticket.lines[0].label, ticket.total_minor) == ("Bouteille sans étiquette", 750)
+
+
+def test_words_find_and_one_hit_is_taken_at_once(clerk):
+    clerk.take("rosé")
+    assert clerk.lines() == ["Rosé d'été 2022"]
+    page = clerk.take("crozes").text
+    assert "CM-19" in page
+    assert "CM-20" in page
+    assert "ROSE-22" not in plain(clerk.get("/found?q=crozes").text)
+
+
+def test_quantities_by_star_by_buttons_and_by_number(clerk):
+    clerk.take("3*EAU")
+    assert clerk.due() == "€3.60"
+    clerk.post("/line", item=clerk.item(), what="more")
+    assert clerk.due() == "€4.80"
+    clerk.post("/line", item=clerk.item(), what="less")
+    clerk.post("/line", item=clerk.item(), what="set", quantity="2,5", discount="")
+    assert clerk.due() == "€3.00"
+    clerk.take("4*")
+    assert clerk.due() == "€4.80"
+    clerk.post("/line", item=clerk.item(), what="out")
+    assert clerk.lines() == []
+
+
+def test_discounts_on_a_line_and_on_the_ticket_are_in_the_ledger(clerk, shop):
+    clerk.take("2*CM-19")
+    clerk.post("/line", item=clerk.item(), what="set", quantity="2", discount="10 %")
+    assert clerk.due() == "€33.30"
+    clerk.post("/discount", discount="3,30")
+    assert clerk.due() == "€30.00"
+    clerk.pay("card")
+    (ticket,) = tickets(shop.register())
+    assert ticket.total_minor == 3000
+    assert ticket.lines[0].discount_minor == 370 + 330
+
+
+def test_paid_is_said_when_the_sale_is_in_the_ledger_with_its_change(clerk, shop):
+    clerk.take("CM-19")
+    answer = clerk.pay("cash", "50")
+    page = clerk.page(answer.headers["location"])
+    assert "Paid" in page
+    assert clerk.shown("change", answer.headers["location"]) == "€31.50"
+    (ticket,) = tickets(shop.register())
+    assert (ticket.total_minor, ticket.change_minor) == (1850, 3150)
+    assert clerk.lines() == []
+
+
+def test_a_payment_in_parts(clerk, shop):
+    clerk.take("CM-19")
+    clerk.pay("voucher", "5")
+    assert clerk.shown("rest", "/pay") == "€13.50"
+    assert tickets(shop.register()) == []
+    clerk.pay("card", "3,50")
+    clerk.pay("cash", "20")
+    (ticket,) = tickets(shop.register())
+    assert [(one.means, one.amount_minor) for one in ticket.payments] == [
+        ("voucher", 500),
+        ("card", 350),
+        ("cash", 2000),
+        ("change", -1000),
+    ]
+
+
+def test_a_basket_that_is_paid_in_part_stays_as_it_is(clerk):
+    clerk.take("CM-19")
+    clerk.pay("voucher", "5")
+    clerk.take("EAU")
+    clerk.post("/line", item=clerk.hidden("basket", "/pay"), what="more")
+    clerk.post("/discount", discount="50 %")
+    clerk.post("/drop", basket=clerk.hidden("basket", "/pay"))
+    assert clerk.lines() == ["Crozes-Hermitage 2019"]
+    assert clerk.shown("rest", "/pay") == "€13.50"
+    clerk.post("/pay/back", basket=clerk.hidden("basket", "/pay"))
+    assert clerk.shown("rest", "/pay") == "€18.50"
+    clerk.take("EAU")
+    assert len(clerk.lines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("means", "amount"), [("card", "100"), ("card", "-5"), ("cash", "0"), ("cash", "abc")]
+)
+def test_what_cannot_be_paid_is_refused_and_nothing_is_recorded(clerk, shop, means, amount):
+    clerk.take("CM-19")
+    assert "said=amount" in clerk.pay(means, amount).headers["location"]
+    assert tickets(shop.register()) == []
+    assert clerk.lines() == ["Crozes-Hermitage 2019"]
+
+
+def test_a_form_that_is_sent_twice_is_one_sale(clerk, shop):
+    clerk.take("CM-19")
+    basket, token = clerk.hidden("basket", "/pay"), clerk.token
+    fields = {"token": token, "basket": basket, "step": "0", "means": "card", "amount": ""}
+    first = clerk.http.post("/pay", data=fields)
+    clerk.take("EAU")
+    second = clerk.http.post("/pay", data=fields)
+    assert first.headers["location"] == second.headers["location"]
+    assert len(tickets(shop.register())) == 1
+    assert clerk.lines() == ["Eau de source"]
+
+
+def test_a_part_that_is_sent_twice_is_taken_once(clerk):
+    clerk.take("CM-19")
+    fields = {
+        "token": clerk.token,
+        "basket": clerk.hidden("basket", "/pay"),
+        "step": "0",
+        "means": "voucher",
+        "amount": "5",
+    }
+    assert clerk.http.post("/pay", data=fields).status_code == 303
+    assert clerk.http.post("/pay", data=fields).status_code == 409
+    assert clerk.shown("rest", "/pay") == "€13.50"
+
+
+def test_much_cash_asks_for_a_word_first(clerk, shop):
+    clerk.take("60*CM-19")
+    page = clerk.pay("cash").text
+    assert "More than €1,000.00 in cash" in page
+    assert tickets(shop.register()) == []
+    clerk.pay("cash", confirmed="1")
+    assert tickets(shop.register())[0].total_minor == 111_000
+
+
+def test_a_thousand_in_cash_is_allowed_and_change_does_not_count(clerk, shop):
+    clerk.post("/free", label="Magnum", price="1000", vat_rate="2000")
+    clerk.pay("cash", "1200")
+    assert tickets(shop.register())[0].total_minor == 100_000
+
+
+def test_alcohol_asks_for_the_age_and_food_does_not(clerk):
+    clerk.take("EAU")
+    assert "under 18" not in clerk.page("/basket")
+    clerk.take("CM-19")
+    assert "under 18" in clerk.page("/basket")
+    assert "under 18" in clerk.page("/pay")
+
+
+# -- prices that change --------------------------------------------------
+
+
+def test_the_basket_keeps_the_price_that_it_showed(clerk, shop):
+    clerk.take("CM-19")
+    shop.register().products.set("CM-19", price_minor=2100)
+    assert "New price €21.00" in plain(clerk.page("/basket"))
+    assert clerk.due() == "€18.50"
+    clerk.pay("card")
+    assert tickets(shop.register())[0].total_minor == 1850
+
+
+def test_a_new_price_is_taken_or_kept_by_a_person_alone(clerk, shop):
+    register = shop.register()
+    clerk.take("CM-19")
+    register.products.set("CM-19", price_minor=2100)
+    clerk.post("/line", item=clerk.item(), what="keep", price="2100")
+    assert "New price" not in clerk.page("/basket")
+    register.products.set("CM-19", price_minor=2200)
+    assert "New price €22.00" in plain(clerk.page("/basket"))
+    clerk.post("/line", item=clerk.item(), what="apply", price="2100")  # A page of before.
+    assert clerk.due() == "€18.50"
+    clerk.post("/line", item=clerk.item(), what="apply", price="2200")
+    assert clerk.due() == "€22.00"
+
+
+def test_what_is_archived_under_an_open_basket_is_sold_all_the_same(clerk, shop):
+    clerk.take("CM-19")
+    shop.register().products.archive("CM-19")
+    clerk.pay("card")
+    assert tickets(shop.register())[0].lines[0].label == "Crozes-Hermitage 2019"
+
+
+# -- parked, given up ------------------------------------------------------
+
+
+def test_a_parked_basket_survives_the_end_of_the_process(shop):
+    clerk = shop.open_till()
+    clerk.take("CM-19")
+    clerk.post("/park", name="Madame Martin")
+    clerk.take("EAU")
+    shop.till.stop()
+    clerk = shop.open_till()
+    assert clerk.lines() == ["Eau de source"]
+    assert "Madame Martin" in clerk.page("/parked")
+    clerk.post("/resume", basket=parked_id(clerk))
+    assert clerk.lines() == ["Crozes-Hermitage 2019"]
+    assert "Eau de source" in clerk.page("/parked")
+
+
+def parked_id(clerk):
+    return clerk.page("/parked").split('name="basket" value="')[1].split('"')[0]
+
+
+def test_a_basket_that_is_given_up_is_in_the_ledger(clerk, shop):
+    clerk.take("CM-19")
+    clerk.take("EAU")
+    basket = clerk.page("/").split('name="basket" value="')[1].split('"')[0]
+    clerk.post("/drop", basket=basket)
+    clerk.post("/drop", basket=basket)
+    assert clerk.lines() == []
+    assert shop.register().x_report().abandons == 1
+
+
+def test_a_sale_whose_basket_was_not_put_away_is_no_open_basket_after_a_crash(shop):
+    clerk = shop.open_till()
+    clerk.take("CM-19")
+    kept = (shop.folder / "till.json").read_bytes()
+    clerk.pay("card")
+    shop.till.stop()
+    (shop.folder / "till.json").write_bytes(kept)  # As it was when the power went.
+    clerk = shop.open_till()
+    assert clerk.lines() == []
+    assert len(tickets(shop.register())) == 1
+
+
+def test_a_disk_that_cannot_take_the_basket_does_not_hide_that_it_was_sold(clerk, shop):
+    clerk.take("CM-19")
+    (shop.folder / "till.new").mkdir()
+    answer = clerk.pay("card")
+    assert "Paid" in clerk.page(answer.headers["location"])
+    assert clerk.take("EAU").status_code == 503
+    (shop.folder / "till.new").rmdir()
+    assert len(tickets(shop.register())) == 1
+
+
+def test_the_command_line_sells_beside_the_page(clerk, shop):
+    clerk.take("CM-19")
+    register = shop.register()
+    for _ in range(3):
+        register.sell(["EAU"], ["card"])
+    clerk.pay("card")
+    register.sell(["EAU"], ["card"])
+    numbers = sorted(one.number[-6:] for one in tickets(register))
+    assert numbers == [f"{number:06}" for number in range(1, 6)]
+    assert register.verify().findings == ()
+
+
+# -- refunds ----------------------------------------------------------------
+
+
+def bought(clerk, *codes):
+    for code in codes:
+        clerk.take(code)
+    return clerk.pay("card").headers["location"].partition("?")[0]
+
+
+def test_a_ticket_is_given_back_in_part_then_the_rest_and_no_more(clerk, shop):
+    address = bought(clerk, "3*CM-19", "EAU")
+    request = clerk.hidden("request", f"{address}/refund")
+    fields = {"means": "card", "reason": "bouchonné", "request": request, "line-1": "1", "line-2": "0"}
+    first = clerk.post(f"{address}/refund", **fields)
+    again = clerk.post(f"{address}/refund", **fields)
+    assert first.headers["location"] == again.headers["location"]
+    assert "Given back" in clerk.page(first.headers["location"])
+    refund = tickets(shop.register())[0]
+    assert (refund.total_minor, refund.reason) == (-1850, "bouchonné")
+    page = clerk.page(f"{address}/refund")
+    assert 'name="line-1" aria-label="How many come back: Crozes-Hermitage 2019" value="2"' in page
+    request = clerk.hidden("request", f"{address}/refund")
+    answer = clerk.post(f"{address}/refund", means="card", request=request, **{"line-1": "3"})
+    assert "said=refund" in answer.headers["location"]
+    clerk.post(f"{address}/refund", means="cash", request=request, **{"line-1": "2", "line-2": "1"})
+    assert sum(one.total_minor for one in tickets(shop.register())) == 0
+    assert "/refund" not in clerk.page(address)
+
+
+def test_the_ticket_of_another_register_is_given_back_here(shop, clerk):
+    number = shop.register().sell(["CM-19"], ["card"]).number
+    answer = clerk.get(f"/tickets?number={number}")
+    assert answer.status_code == 303
+    assert "Give back" in clerk.page(answer.headers["location"])
+
+
+def test_a_ticket_that_nobody_knows(clerk):
+    assert "is known on this register" in clerk.page("/tickets?number=99-99-000001")
+    assert clerk.get("/ticket/" + "0" * 64).status_code == 404
+    assert clerk.get("/ticket/x").status_code == 404
+
+
+# -- printing ----------------------------------------------------------------
+
+
+def test_a_ticket_is_printed_with_its_sale_and_later_as_a_duplicate(shop, paper, tmp_path):
+    clerk = shop.open_till(printer=paper)
+    clerk.take("ROSE-22")
+    address = clerk.pay("cash", delivered="print").headers["location"].partition("?")[0]
+    first = (tmp_path / "paper").read_bytes()
+    assert "Rosé d'été".encode("cp1252") in first
+    assert b"\x1bp" in first  # Cash came: the drawer opens.
+    clerk.post(f"{address}/print", how="print")
+    clerk.post(f"{address}/print", how="print")
+    more = (tmp_path / "paper").read_bytes()[len(first) :]
+    assert b"DUPLICATE no. 1" in more
+    assert b"DUPLICATE no. 2" in more
+    assert b"\x1bp" not in more
+    register = shop.register()
+    kinds = [entry["kind"] for entry in register.inspect(ledger_of(register))]
+    assert kinds.count("print") == 2
+
+
+def ledger_of(register):
+    day = register.x_report().business_day
+    return f"ledger/{register.identity.device.hex()}/{day}"
+
+
+def test_the_first_paper_of_a_ticket_that_nobody_wanted_is_no_duplicate(shop, paper, tmp_path):
+    clerk = shop.open_till(printer=paper)
+    address = bought(clerk, "EAU")
+    clerk.post(f"{address}/print", how="print")
+    assert b"DUPLICATE" not in (tmp_path / "paper").read_bytes()
+    clerk.post(f"{address}/print", how="email")
+    clerk.post(f"{address}/print", how="print")
+    assert b"DUPLICATE no. 3" in (tmp_path / "paper").read_bytes()
+
+
+def test_a_printer_that_does_not_work_keeps_nobody_from_selling(shop, paper, tmp_path):
+    (tmp_path / "paper").mkdir()
+    clerk = shop.open_till(printer=paper)
+    clerk.take("EAU")
+    page = clerk.page(clerk.pay("card", delivered="print").headers["location"])
+    assert "Paid" in page
+    assert "The printer does not work" in page
+    assert len(tickets(shop.register())) == 1
+
+
+# -- the day --------------------------------------------------------------------
+
+
+def test_a_day_is_opened_read_and_closed_with_a_counted_drawer(clerk, shop):
+    clerk.post("/day/open", **{"coin-5000": "2", "coin-1000": "5"})
+    assert "open" in clerk.page("/day")
+    clerk.take("CM-19")
+    clerk.pay("cash", "20")
+    clerk.post("/day/cash", what="out", amount="10", reason="Timbres")
+    assert "€18.50" in plain(clerk.page("/day"))
+    answer = clerk.post("/day/close", **{"coin-5000": "3", "coin-200": "4"})
+    closed = answer.headers["location"]
+    assert clerk.shown("z-counted", closed) == "€158.00"
+    assert clerk.shown("z-expected", closed) == "€158.50"
+    assert clerk.shown("z-gap", closed) == "-€0.50"
+    assert shop.register().x_report().sales == 0
+
+
+def test_a_day_is_closed_without_counting_and_with_the_sum_alone(clerk):
+    clerk.take("EAU")
+    clerk.pay("cash")
+    assert clerk.shown("z-counted", clerk.post("/day/close").headers["location"]) == "–"
+    clerk.take("EAU")
+    clerk.pay("cash")
+    assert clerk.shown("z-gap", clerk.post("/day/close", sum="1,00").headers["location"]) == "-€0.20"
+
+
+@pytest.mark.parametrize("fields", [{"coin-100": "x"}, {"coin-100": "-1"}, {"sum": "many"}, {"sum": "-1"}])
+def test_what_cannot_be_counted_closes_nothing(clerk, shop, fields):
+    clerk.take("EAU")
+    clerk.pay("cash")
+    assert "said=amount" in clerk.post("/day/close", **fields).headers["location"]
+    assert shop.register().x_report().sales == 1
+
+
+def test_nothing_to_close_and_a_day_that_is_open_already_are_told(clerk):
+    assert "said=nothing" in clerk.post("/day/close").headers["location"]
+    clerk.post("/day/open", sum="100")
+    assert "said=open-already" in clerk.post("/day/open", sum="100").headers["location"]
+
+
+# -- training ----------------------------------------------------------------------
+
+
+def test_training_looks_different_and_records_nothing(clerk, shop):
+    end = shop.register().end
+    clerk.take("EAU")
+    clerk.post("/training", on="1")
+    page = clerk.page("/")
+    assert 'class="training"' in page
+    assert "Nothing is recorded" in page
+    assert clerk.lines() == []  # Its baskets are its own.
+    clerk.take("CM-19")
+    answer = clerk.pay("cash", "20")
+    page = clerk.page(answer.headers["location"])
+    assert "nothing was recorded" in page
+    assert "€1.50" in plain(page)
+    assert "Training ticket" in page
+    clerk.take("CM-19")
+    clerk.post("/drop", basket=clerk.page("/").split('name="basket" value="')[1].split('"')[0])
+    for path, fields in (
+        ("/day/open", {"sum": "1"}),
+        ("/day/close", {}),
+        ("/day/cash", {"what": "in", "amount": "1"}),
+    ):
+        assert "said=training" in clerk.post(path, **fields).headers["location"]
+    clerk.post("/training", on="0")
+    assert clerk.lines() == ["Eau de source"]
+    assert shop.register().end == end
+
+
+# -- languages ------------------------------------------------------------------------
+
+
+def test_french_and_english(clerk):
+    clerk.take("CM-19")
+    clerk.post("/language", language="fr")
+    page = plain(clerk.page("/"))
+    assert "Encaisser" in page
+    assert clerk.due() == "18,50 €"
+    clerk.post("/language", language="en")
+    assert "Pay" in plain(clerk.page("/"))
+    assert clerk.post("/language", language="xx").status_code == 400
+
+
+def test_the_line_of_safety_of_a_register_that_works_alone(clerk):
+    assert "This register works alone" in clerk.safety()
+    clerk.take("EAU")
+    clerk.pay("card")
+    assert "1 ticket (€1.20) on this register only" in clerk.safety()
