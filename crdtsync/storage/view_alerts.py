@@ -24,10 +24,11 @@ def overpaid(queries: ViewQueries, *, rows_max: int) -> list[OverpaidRow]:
         " INDEXED BY view_ticket_by_ref"
         " WHERE shop = (SELECT id FROM view_shop WHERE shop = :shop) AND ref_link IS NOT NULL"
         " AND mode = 'live' GROUP BY ref_link) r"
-        " JOIN view_ticket s INDEXED BY view_ticket_by_number"
-        " ON s.shop = (SELECT id FROM view_shop WHERE shop = :shop)"
+        # Crossed, so that sales are looked up for refunds and not the other way round.
+        " CROSS JOIN view_ticket s INDEXED BY view_ticket_by_number"
+        " WHERE s.shop = (SELECT id FROM view_shop WHERE shop = :shop)"
         " AND s.number = r.ref_number AND s.link = r.ref_link"
-        " WHERE s.ttc + s.oos + r.refunded < 0 ORDER BY r.newest DESC LIMIT :rows"
+        " AND s.ttc + s.oos + r.refunded < 0 ORDER BY r.newest DESC LIMIT :rows"
     )
     return [OverpaidRow(*row) for row in queries.ask(sql, rows=rows_max)]
 

@@ -227,3 +227,16 @@ def test_levels_are_those_of_the_register_whatever_was_filed_in_which_order(offi
         expected = office.till.stock.level(sku)
         assert level(marie, sku) == str(expected.quantity // 1000), sku
         assert expected.quantity == other.stock.level(sku).quantity
+
+
+def test_the_back_office_is_no_register_that_a_day_could_miss(office):
+    """It has a chain like a register, once something was recorded, and sells nothing."""
+    marie = office.visitor("Marie")
+    record(marie, "delivery", ("EAU", "6"))
+    sold = office.till.sell(["EAU"], ["card"])
+    office.till.close_day()
+    office.till.sync(30)
+    page = text(marie.page(f"/days/{sold.business_day}"))
+    assert "Closed, Z1" in page
+    assert 'id="complete">Complete<' in marie.page(f"/days/{sold.business_day}")
+    assert office.till.report(sold.business_day).complete

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
+from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import read_entry
 from crdtsync.runtime.belonging.copies import forks_at
 from crdtsync.runtime.doctor.disk import FREE_BYTES_GOOD
@@ -21,8 +22,9 @@ from crdtsync.storage.view_alerts import flagged_days, overpaid
 from crdtsync_server.backups.missing import holes, untold
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.diagnosis import UNHEARD_MS
+from crdtsync_server.shops.contacts import read_contact
 from crdtsync_server.shops.copied import copied_in
-from crdtsync_server.shops.devices import DeviceState, device_states
+from crdtsync_server.shops.devices import device_states, machines_of
 from crdtsync_server.shops.owner import OwnerChain
 from crdtsync_server.shops.waiting import waiting
 
@@ -118,8 +120,7 @@ class Alerts:
                 yield Alert("disk", number=free >> 20)
         yield from self._overpaid()
         yield from self._flags(now_ms)
-        for state in device_states(log, is_served=True):
-            yield from _device(state, now_ms)
+        yield from _devices(log, directory, now_ms)
         if wait := len(waiting(log)):
             yield Alert("waiting", number=wait)
         if shop.index.is_known and shop.index.disputed:
@@ -178,15 +179,26 @@ def _apart(log: ShopLog) -> Iterator[Alert]:
         yield Alert(code, number=count)
 
 
-def _device(state: DeviceState, now_ms: int) -> Iterator[Alert]:
-    contact, certificate = state.contact, state.certificate
-    if contact is None or state.revoked:
-        return
-    if abs(contact.clock_offset_ms or 0) > CLOCK_OFFSET_MAX_MS:
-        offset_s = abs(contact.clock_offset_ms or 0) // 1000
-        yield Alert("clock", certificate.name, certificate.device, offset_s)
-    if not state.connected and now_ms - contact.at_ms > UNHEARD_MS:
-        sales, amount = state.pending_sales or 0, state.pending_amount_minor
-        yield Alert(
-            "unheard", certificate.name, certificate.device, sales, at_ms=contact.at_ms, amount_minor=amount
-        )
+def _devices(log: ShopLog, directory: Directory, now_ms: int) -> Iterator[Alert]:
+    unheard = set()
+    for certificate in machines_of(directory):
+        contact = read_contact(log, certificate.device)
+        if contact is None or directory.is_revoked(certificate.device):
+            continue
+        if abs(contact.clock_offset_ms or 0) > CLOCK_OFFSET_MAX_MS:
+            offset_s = abs(contact.clock_offset_ms or 0) // 1000
+            yield Alert("clock", certificate.name, certificate.device, offset_s)
+        if not contact.connected and now_ms - contact.at_ms > UNHEARD_MS:
+            unheard.add(certificate.device)
+    # What one has pending costs a look into its chain: only where it is told.
+    for state in device_states(log, is_served=True) if unheard else ():
+        certificate, contact = state.certificate, state.contact
+        if certificate.device in unheard and contact is not None:
+            yield Alert(
+                "unheard",
+                certificate.name,
+                certificate.device,
+                state.pending_sales or 0,
+                at_ms=contact.at_ms,
+                amount_minor=state.pending_amount_minor,
+            )
