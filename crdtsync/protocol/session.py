@@ -264,8 +264,7 @@ class Session:
         """The answer to ``Ready.cut_due``: what goes first, the certificates ahead of everything."""
         self.outbound.held_back = False
         seqs, records = tuple(s for s, _ in certificates), tuple(r for _, r in certificates)
-        urgent = joined(first, limits.FIRST_INTERVALS_MAX)
-        self.outbound.cut(Cut(to, tuple(urgent), seqs, records))
+        self.outbound.cut(Cut(to, tuple(joined(first, limits.FIRST_INTERVALS_MAX)), seqs, records))
 
     def send_digest(self, digest: bytes) -> None:
         """The answer to ``Ready.digest_due``: what my ledgers amount to."""
@@ -291,12 +290,12 @@ class Session:
         and the peer's socket has not taken yet.
         """
         self._queued_bytes = queued_bytes
-        if self.is_live:
+        is_live = self.is_live
+        if is_live:
             self.inbound.acknowledge_stored()
         ready, self._ready = self._ready, Ready()
-        if self.is_live:
-            has_room = queued_bytes < limits.ROOM_BYTES
-            self.comparing.collect(ready, has_room=has_room)
+        if is_live:
+            self.comparing.collect(ready, has_room=queued_bytes < limits.ROOM_BYTES)
             to_send, ready.to_read = self.take_answer()
             ready.to_send += to_send
         return ready
@@ -374,10 +373,8 @@ class Session:
     # -- plumbing ------------------------------------------------------------------------------------------
 
     def _send(self, message: Message) -> None:
-        size = 0
-        for frame in self.line.tagged(list(frames(message))):
-            self._ready.to_send.append(frame)
-            size += len(frame)
+        self._ready.to_send += (made := self.line.tagged(list(frames(message))))
+        size = sum(map(len, made))
         self._largest_bytes = max(self._largest_bytes, size)
         self.silence.sent(size, self._now_ms)
 
@@ -403,9 +400,8 @@ class Session:
 
     def _on_hello(self, message: Hello) -> None:
         check_version(message.version)
-        self.peer = message
+        self.peer = self._ready.judge = message
         self.state = State.JUDGING
-        self._ready.judge = message
 
     def _on_certificates_wanted(self, _: CertificatesWanted) -> None:
         if self._was_asked_for_certificates:
@@ -423,8 +419,7 @@ class Session:
             self._ready.acknowledged = message.position
 
     def _on_refused(self, message: Refused) -> None:
-        was_known = self._refused.is_known
-        whole = self._refused.add(message)
+        was_known, whole = self._refused.is_known, self._refused.add(message)
         if whole is not None:
             told = self.outbound.told.seq
             if not whole.complete and any(not 1 <= refusal.seq <= told for refusal in whole.refusals):
@@ -433,9 +428,6 @@ class Session:
         if self._refused.is_known and not was_known and not self.inbound.is_restarting:
             # Only now does the cursor of the peer's hello count: it may lie behind something refused.
             self._ready.acknowledged = self.outbound.acked
-
-    def _on_presence(self, message: Presence) -> None:
-        self._ready.presence = message.facts
 
 
 _HANDLERS: dict[tuple[State, type], Callable[[Session, Any], object]] = {
@@ -454,5 +446,5 @@ _HANDLERS: dict[tuple[State, type], Callable[[Session, Any], object]] = {
     (State.LIVE, Digest): lambda session, message: session.comparing.on_digest(message),
     (State.LIVE, DocumentsDigest): lambda session, message: session.comparing.on_documents_digest(message),
     (State.LIVE, Documents): lambda session, message: session.comparing.on_documents(message),
-    (State.LIVE, Presence): Session._on_presence,
+    (State.LIVE, Presence): lambda session, message: setattr(session._ready, "presence", message.facts),
 }

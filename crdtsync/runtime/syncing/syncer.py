@@ -166,9 +166,7 @@ class Syncer(RegisterHome):
         self._call(self._reconnecting.try_now)
 
     def ask_other_process(self) -> None:
-        """Have the process that holds the role of syncing try now; durable on return. Raises
-        ``StorageError``.
-        """
+        """Have the process that syncs this register try now; durable on return. Raises ``StorageError``."""
         wish = self._random(8)
         with self._store.transaction():
             self._log.set_state(WISH, wish)
