@@ -112,8 +112,8 @@ $(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
 docs: $(STAMP)  ## write those pages of the reference that say what the code says
 	$(BIN)/python docs/generate.py
 
-pictures: $(STAMP)  ## pictures of back office and till into docs/pictures (needs Chromium)
-	CRDTSYNC_PICTURES=docs/pictures $(BIN)/pytest -q tests/web/test_in_a_browser.py tests/till/test_in_a_browser.py -k hinders
+pictures: $(STAMP)  ## play a shop's day, and take the pictures of docs/pictures anew (needs Chromium)
+	CRDTSYNC_PICTURES=docs/pictures $(BIN)/pytest -q -n 0 tests/day
 
 words: $(STAMP)  ## gather the sentences of back office and till, and compile the French ones
 	$(BIN)/python -m crdtsync_server.dashboard.gather_words

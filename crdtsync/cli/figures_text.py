@@ -18,6 +18,7 @@ STATES = {
     "closed": "closed",
     "idle": "no sales",
     "open": "not closed",
+    "cut-off": "cut off before it closed",
     "unheard": "NOT HEARD: its sales are missing here",
 }
 

@@ -301,7 +301,11 @@ ENTRY = (
 REPORTED_REGISTER = (
     value("device", "id", "the register"),
     text("name", "its name"),
-    text("state", "`closed`, `idle`, `open` or `unheard` (its sales are missing here)"),
+    text(
+        "state",
+        "`closed`, `idle`, `open`, `cut-off` (revoked before it closed), or"
+        " `unheard` (its sales are missing here)",
+    ),
     number("closed_z", "number of its closing", null="while it is not closed"),
     truth("closed_automatically", "whether it closed by itself"),
     number("tickets", "tickets known here"),

@@ -165,8 +165,10 @@ class Desk:
             return self._background.error
         return self._sync_error
 
-    def keep_syncing(self) -> None:
-        """Begin to synchronise, or begin again: it may have been enrolled, or another process have ended."""
+    def keep_syncing(self, *, is_asked: bool = False) -> None:
+        """Begin to synchronise, or begin again: it may have been enrolled, or another process have ended.
+        ``is_asked``: a person wants it, whatever it ended with.
+        """
         background = self._background
         if background is not None and background.is_running:
             return
@@ -179,7 +181,7 @@ class Desk:
                 self._sync_due_s = time.monotonic() + SYNC_OVER_S
             self.register.stop_sync()
             self._background = None
-            if self._sync_due_s > time.monotonic() + SYNC_AGAIN_S:
+            if not is_asked and self._sync_due_s > time.monotonic() + SYNC_AGAIN_S:
                 return
         try:
             self._background = self.register.start_sync()
@@ -190,7 +192,7 @@ class Desk:
     def sync_now(self) -> None:
         """A person asks: whoever synchronises tries at once."""
         self._sync_due_s = 0.0
-        self.keep_syncing()
+        self.keep_syncing(is_asked=True)
         if self._background is not None:
             self._background.try_now()
 

@@ -101,12 +101,15 @@ class Storeroom:
         return Shown(tuple(self._get(skus[first : first + SHOWN_MAX])), len(skus))
 
     def with_code(self, code: str, digits: str) -> list[Goods]:
-        """The products that a code names: one by its SKU, or all that bear the barcode."""
+        """The products that a code names: one by its SKU (in small letters too), or all that bear
+        the barcode.
+        """
         replica = self._register.replica
         now_ms = replica.clock.now_ms()
-        row = replica.queries.product(code, now_ms) if code else None
-        if row is not None and not row.archived:
-            return [Goods.of(row)]
+        for sku in dict.fromkeys((code, code.upper())) if code else ():
+            row = replica.queries.product(sku, now_ms)
+            if row is not None and not row.archived:
+                return [Goods.of(row)]
         rows = replica.queries.products_with(digits, now_ms) if digits else []
         return sorted((Goods.of(row) for row in rows), key=lambda one: (one.vintage, one.name))
 

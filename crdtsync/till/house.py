@@ -26,6 +26,7 @@ from crdtsync.till.live import Live
 from crdtsync.till.printing import Printer
 from crdtsync.till.safety import Snapshot
 from crdtsync.till.selling import PartPaid, Stale
+from crdtsync.till.troubles import said_of
 from crdtsync.till.words import words_in
 from crdtsync.web import guard
 from crdtsync.web.painting import Painter
@@ -47,7 +48,7 @@ _TROUBLES: Final = {
     413: N_("That is too large."),
     415: N_("This form could not be read."),
     500: N_("This page does not work: it is our mistake. What was sold before is recorded."),
-    503: N_("The disk of this register cannot be used now. Nothing was recorded by this."),
+    503: N_("The till has too much to do now. Try again."),
 }
 
 _logger = logging.getLogger("crdtsync.till")
@@ -109,9 +110,9 @@ class House:
             return RedirectResponse("/pay?said=part-paid", 303)
         except StorageError as error:
             _logger.error("the disk: %s", error)
-            return self._trouble(request, 503, str(error))
+            return self._trouble(request, 503, error)
         except CrdtsyncError as error:
-            return self._trouble(request, 422, str(error))
+            return self._trouble(request, 422, error)
         except Exception:  # The boundary of a page: whatever is wrong with it, the till goes on.
             _logger.exception("a page failed")
             return self._trouble(request, 500)
@@ -123,10 +124,13 @@ class House:
     def _is_known(self, request: Request) -> bool:
         return guard.is_same(request.cookies.get(self.cookie_name, ""), self.secret)
 
-    def _trouble(self, request: Request, status: int, reason: str = "") -> Response:
+    def _trouble(self, request: Request, status: int, error: CrdtsyncError | None = None) -> Response:
         visit = Visit(self, request)
         if self._is_ours(request) and self._is_known(request):
-            says = visit.words.say(_TROUBLES[status]) if status in _TROUBLES else ""
+            says = said_of(error, visit.words) if error is not None else ""
+            if not says and status in _TROUBLES:
+                says = visit.words.say(_TROUBLES[status])
+            reason = str(error) if error is not None else ""
             return visit.render("trouble.html", status=status, says=says, reason=reason)
         # A stranger is told nothing of the shop.
         return HTMLResponse(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from crdtsync.runtime.belonging.revoked import CUT_OFF
+
 if TYPE_CHECKING:
     from crdtsync.runtime.register.status import Status
     from crdtsync.runtime.syncing.progress import Progress
@@ -26,7 +28,8 @@ class Safety:
     ``unknown``    the state could not be read: ``concerns`` says why
     =============  ====================================================================================
 
-    ``is_connected`` is None where another process synchronises: then nobody here knows.
+    ``is_connected`` is None where another process synchronises: then nobody here knows. ``is_cut_off``: the
+    relay said that this register was revoked.
     """
 
     kind: Kind
@@ -38,13 +41,14 @@ class Safety:
     last_ack_at_ms: int | None = None
     is_connected: bool | None = None
     is_syncing: bool = False
+    is_cut_off: bool = False
     concerns: tuple[str, ...] = ()
     trouble: str = ""
 
     @classmethod
     def of(cls, status: Status, *, is_connected: bool | None) -> Safety:
         """What a status says."""
-        pending = status.pending
+        pending, trouble = status.pending, status.link_trouble
         if status.relay_url is None:
             kind: Kind = "alone"
         else:
@@ -59,8 +63,9 @@ class Safety:
             last_ack_at_ms=status.last_ack_at_ms,
             is_connected=is_connected,
             is_syncing=status.syncing,
+            is_cut_off=trouble is not None and trouble.is_over and CUT_OFF in trouble.message,
             concerns=status.concerns,
-            trouble=status.link_trouble.message if status.link_trouble else "",
+            trouble=trouble.message if trouble else "",
         )
 
 

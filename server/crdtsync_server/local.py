@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from crdtsync.errors import StorageError, UnknownShop, UsageError
+from crdtsync.runtime.clock import Clock, RandomBytes, system_random
 from crdtsync_server.config import RelayConfig
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.open import opened
@@ -37,9 +38,19 @@ class LocalRelay:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], *, shop: str | None = None, port: int = 0, **settings: Any
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        shop: str | None = None,
+        port: int = 0,
+        clock: Clock | None = None,
+        random: RandomBytes = system_random,
+        **settings: Any,
     ) -> None:
-        """Nothing is touched yet. Raises ``UsageError`` for settings that cannot be."""
+        """Nothing is touched yet. ``clock`` and ``random`` are the machine's, unless a test gives its own.
+        Raises ``UsageError`` for settings that cannot be.
+        """
+        self._clock, self._random = clock, random
         if "host" in settings:
             raise UsageError("a relay in this process is reached from this machine alone")
         self._config = RelayConfig(data=Path(folder), host=HOST, port=port, **settings)
@@ -76,7 +87,7 @@ class LocalRelay:
             self._port = int(listener.getsockname()[1])
             self._ready.clear()
             self._failure = None
-            relay = Relay(folder, self._config)
+            relay = Relay(folder, self._config, clock=self._clock, random=self._random)
             self._server = make_server(
                 create_app(relay, relay.office.routes()),
                 self._config,
@@ -110,7 +121,7 @@ class LocalRelay:
         Without ``shop``: the shop that this relay was made with, or the only one that it has. ``role``:
         ``register``, ``backoffice`` or ``display``. Raises ``UnknownShop``, ``StorageError``.
         """
-        with opened(self._config.data) as (access, _):
+        with opened(self._config.data, clock=self._clock, random=self._random) as (access, _):
             return access.issue_code(self._shop(access, shop).id, role).code.format()
 
     def __enter__(self) -> Self:
@@ -124,7 +135,10 @@ class LocalRelay:
         self.stop()
 
     def _make_shop(self, name: str) -> None:
-        with opened(self._config.data, create=True) as (access, store):
+        with opened(self._config.data, create=True, clock=self._clock, random=self._random) as (
+            access,
+            store,
+        ):
             try:
                 access.find_shop(name)
             except UnknownShop:

@@ -22,7 +22,7 @@ from crdtsync.model.signature import sign_with_purpose
 from crdtsync.protocol import limits
 from crdtsync.protocol.about import ABOUT_PURPOSE, About, about_payload
 from crdtsync.protocol.session import Session
-from crdtsync.runtime.clock import SystemClock, system_random
+from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.committing.committer import Committer
 from crdtsync.runtime.committing.work import Work
 from crdtsync.runtime.syncing.comparison import DocumentReader
@@ -58,16 +58,18 @@ class Relay(RelayHome):
         config: RelayConfig,
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock | None = None,
+        random: RandomBytes = system_random,
     ) -> None:
         """``pause`` lets so many seconds pass between two looks at what other processes wrote."""
         self.metrics = RelayMetrics()
-        self._pause = pause
-        self.access = Access(folder)
+        self._pause, self._random = pause, random
+        self.access = Access(folder, clock=clock, random=random)
         self._folder = folder
         self._config = config
         self._sqlite = SqliteStore(folder.store)
         super().__init__(
-            self._sqlite, self.access.relay_device, SystemClock(), system_random, quota=config.quota
+            self._sqlite, self.access.relay_device, clock or SystemClock(), random, quota=config.quota
         )
         self.restored = self._notice_restore()
         self._mending: set[asyncio.Task[None]] = set()
@@ -81,10 +83,12 @@ class Relay(RelayHome):
         )
         self._told_slowed: set[Connection] = set()
         self._contacts = Contacts(self.clock.now_ms, self._is_slowed)
-        self._desk = EnrolmentDesk(folder, self.access.relay_device, self.access.relay_key)
+        self._desk = EnrolmentDesk(
+            folder, self.access.relay_device, self.access.relay_key, clock=self.clock, random=random
+        )
         self._data_version = -1
         self.office = BackOffice(
-            folder, self.clock, system_random, failed=self.store_failed, wrote=self._look_for_others
+            folder, self.clock, random, failed=self.store_failed, wrote=self._look_for_others
         )
         self._health = StoreHealth(folder, self.metrics, disk_free_mb_min=config.disk_free_mb_min)
         self._watch: asyncio.Task[None] | None = None
@@ -163,13 +167,13 @@ class Relay(RelayHome):
         if self._is_stopping:
             await end.close(RESTARTING, "the relay restarts")
             return
-        nonce = system_random(16)
+        nonce = self._random(16)
         session = Session(
             connecting=False,
             nonce=nonce,
             sign=self._sign,
             now_ms=self.now_ms(),
-            exchange_seed=system_random(32),
+            exchange_seed=self._random(32),
         )
         connection = Connection(self, end, session)
         self._all[connection] = end

@@ -26,9 +26,9 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a till, a relay or a browser is left to `make test`: `make check` is to be over soon."""
+    """What needs a relay, a browser or many tills is left to `make test`: `make check` is to be over soon."""
     for item in items:
-        if item.path.is_relative_to(HERE) and item.path.name != "test_parts.py":
+        if item.path.is_relative_to(HERE) and item.path.name not in ("test_parts.py", "test_troubles.py"):
             item.add_marker(pytest.mark.slow)
 
 

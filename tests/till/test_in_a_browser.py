@@ -1,7 +1,4 @@
-"""The till in a real browser: the keyboard, a scanner, a price that changes, the relay cut and back, the day.
-
-With ``CRDTSYNC_PICTURES`` set to a folder (`make pictures`), pictures of the main pages are left there.
-"""
+"""The till in a real browser: keyboard, scanner, a price that changes, the relay cut and back, the day."""
 
 import re
 from contextlib import ExitStack
@@ -14,7 +11,7 @@ from crdtsync import Register
 from crdtsync.till.app import Till
 from crdtsync_server import LocalRelay
 from tests.till.conftest import SHARED, TERRINE, Shop, many_products, stock_up, tickets, wait_until
-from tests.web.test_in_a_browser import AXE, FLAGS, MISSING, chromium, keep_picture, serious, too_small
+from tests.web.test_in_a_browser import AXE, FLAGS, MISSING, MOVING_MS, chromium, serious, too_small
 
 pytestmark = pytest.mark.slow
 
@@ -326,26 +323,25 @@ def test_nothing_hinders_anybody(browser, place, scheme, width, language):
         assert serious(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         assert too_small(page) == [], path
-        name = path.partition("?")[0].strip("/").replace("/", "-").replace(sold, "paid") or "sell"
-        keep_picture(page, f"till-{name}-{scheme}-{width}")
     page.locator("#menu summary").click()
     assert serious(page) == []
     assert too_small(page) == []
-    keep_picture(page, f"till-menu-{scheme}-{width}")
     place.register.products.set("ROSE-22", price_minor=990)
     clerk.post("/drop", basket=clerk.hidden("basket", "/pay"))
     page.goto(place.shop.till.base)
     clerk.post("/training", on="1")
     expect(page.locator("body")).to_have_class("training")  # It came by itself.
     assert serious(page) == []
-    keep_picture(page, f"till-training-{scheme}-{width}")
     clerk.post("/training", on="0")
     page.context.close()
 
 
-def test_at_twice_the_size_nothing_is_cut_off(browser, place):
-    page = at_the_till(browser, place, viewport={"width": 640, "height": 400}, device_scale_factor=2)
+def test_at_twice_the_size_nothing_is_cut_off_and_nothing_moves(browser, place):
+    size = {"width": 640, "height": 400}
+    page = at_the_till(browser, place, viewport=size, device_scale_factor=2, reduced_motion="reduce")
+    place.clerk.take(TERRINE)
     for path in PAGES:
         page.goto(place.shop.till.base + path)
+        assert page.evaluate(MOVING_MS) < 1, path
         assert page.evaluate("document.documentElement.scrollWidth") <= 640, path
     page.context.close()

@@ -10,6 +10,7 @@ from crdtsync.errors import DamagedStore, RoleTaken
 from crdtsync.till.app import Till
 from crdtsync.till.desk import Desk
 from crdtsync_server import LocalRelay
+from crdtsync_server.open import opened
 from tests.till.conftest import Shop, plain, stock_up, tickets, wait_until
 
 
@@ -100,6 +101,27 @@ def test_beside_a_program_that_synchronises_the_till_sells_and_says_what_is_safe
         wait_until(lambda: clerk.safety() == "✓ Everything is recorded at the office")
         assert "This program does not synchronise now" in clerk.page("/sync")
     wait_until(lambda: "In step" in clerk.page("/sync"))  # It takes over when the other has ended.
+
+
+def test_a_till_that_is_cut_off_says_so_sells_on_and_keeps_what_it_sold(joined, relay, tmp_path):
+    clerk, register = joined.open_till(), joined.register()
+    wait_until(lambda: "Everything" in clerk.safety())
+    assert 'id="cut-off"' not in clerk.page("/sync")
+    with opened(tmp_path / "relay") as (access, store):
+        access.revoke(store, register.identity.shop, register.identity.device, "left in the train")
+    wait_until(lambda: "Cut off by the office" in clerk.safety())
+    page = plain(clerk.page("/sync"))
+    assert "This register was cut off in the back office" in page
+    assert "Whatever is sold stays on the disk of this machine" in page
+    clerk.take("CM-19")
+    clerk.pay("card")
+    wait_until(lambda: "Cut off by the office · 1 ticket (€18.50) on this register only" in clerk.safety())
+    clerk.post("/sync")  # What it sold since is offered at once, and on hold there.
+    with opened(tmp_path / "relay") as (_, store):
+        wait_until(lambda: [one.code for one in store.shop(register.identity.shop).apart()] == ["revoked"])
+    assert register.status().pending.sales == 1
+    assert tickets(register)[0].total_minor == 1850
+    assert "1 ticket (€18.50) on this register only" in clerk.safety()
 
 
 def test_what_cannot_be_read_is_unknown_and_not_safe(shop, monkeypatch):

@@ -1,7 +1,4 @@
-"""The back office in a real browser: what moves by itself, the keyboard, the size, and what axe-core finds.
-
-With ``CRDTSYNC_PICTURES`` set to a folder (`make pictures`), pictures of the main pages are left there.
-"""
+"""The back office in a real browser: what moves by itself, the keyboard, the size, what axe-core finds."""
 
 import os
 import re
@@ -14,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from crdtsync.testing.wine import barcode
 from tests.web.conftest import PASSWORD, Shop, wait_until
+from tests.web.test_invoices import COMPANY
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +22,12 @@ FLAGS = (
 MISSING = (
     "there is no Chromium: `apt-get update && apt-get install -y chromium`, or CRDTSYNC_CHROMIUM=its path"
 )
-KEPT = ("today", "registers", "catalogue", "product", "till-")
+MOVING_MS = """() => Math.max(0, ...[...document.querySelectorAll("*")].flatMap((one) => {
+  const style = getComputedStyle(one);
+  return [...style.animationDuration.split(","), ...style.transitionDuration.split(",")]
+    .map((text) => 1000 * parseFloat(text));
+}))"""
+"""The longest that anything on a page moves by itself."""
 AXE = Path(__file__).parent / "axe/axe-4.14.1.min.js"
 PAGES = {
     "today": "/today",
@@ -81,7 +84,11 @@ def office(tmp_path_factory):
     shop.till.sell(["V-001", "V-002"], ["card"])
     shop.day = shop.till.sell(["V-003"], ["card"]).business_day
     shop.connection = shop.till.start_sync()
-    wait_until(lambda: shop.connection.is_connected)
+    wait_until(lambda: shop.connection.is_connected and not shop.till.status().pending.records)
+    away.sync(30)
+    away.sell(["V-005"], ["card"])
+    away.close_day()
+    away.sync(30)
     yield shop
     shop.close()
 
@@ -181,11 +188,58 @@ def test_nothing_hinders_anybody(browser, office, scheme, width, language):
         assert serious(page) == [], name
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert too_small(page) == [], name
-        keep_picture(page, f"{name}-{scheme}-{width}")
     page.context.clear_cookies()
     page.goto(office.web + "/sign-in")
     assert serious(page) == []
-    keep_picture(page, f"sign-in-{scheme}-{width}")
+    page.context.close()
+
+
+def test_forms_that_lead_further_hinder_nobody(browser, office):
+    """Those that come after a button: a restore code, a closing, a copy, an invoice."""
+    page = signed_in(browser, office, viewport={"width": 360, "height": 800}, locale="fr", bypass_csp=True)
+    page.add_init_script(path=AXE)
+
+    def hinders_nobody(what):
+        page.wait_for_load_state()
+        assert serious(page) == [], what
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, what
+        assert too_small(page) == [], what
+
+    page.goto(f"{office.web}/registers/{office.till.identity.device.hex()}/restore")
+    hinders_nobody("restoring")
+    page.get_by_role("button", name="Créer un code de restauration").click()
+    expect(page.locator("#code")).to_be_visible()
+    hinders_nobody("the restore code")
+    page.goto(f"{office.web}/days/{office.day}")
+    page.get_by_role("link", name="Clôture Z").first.click()
+    page.wait_for_url("**/days/closing*")
+    hinders_nobody("a closing")
+    page.goto(f"{office.web}/sales?q=V-001")
+    page.locator("#found tbody a").last.click()
+    page.wait_for_url("**/sales/ticket*")
+    ticket = page.url
+    page.get_by_role("button", name="Faire un duplicata").click()
+    expect(page.locator("#mark")).to_be_visible()
+    hinders_nobody("a copy")
+    page.goto(ticket)
+    page.get_by_role("link", name="Faire une facture").click()
+    page.wait_for_url("**/sales/company*")
+    for name, value in COMPANY.items():
+        page.locator(f"[name={name}]").fill(value)
+    page.locator("main form button").last.click()
+    page.wait_for_url("**/sales/invoice*")
+    hinders_nobody("an invoice")
+    page.context.close()
+
+
+def test_at_twice_the_size_nothing_is_cut_off_and_nothing_moves(browser, office):
+    size = {"width": 640, "height": 400}
+    page = signed_in(browser, office, viewport=size, device_scale_factor=2, reduced_motion="reduce")
+    for name, path in PAGES.items():
+        page.goto(office.web + path.replace("/days/today", f"/days/{office.day}"))
+        page.wait_for_load_state()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 640, name
+        assert page.evaluate(MOVING_MS) < 1, name
     page.context.close()
 
 
@@ -207,10 +261,3 @@ def too_small(page: Page) -> list[str]:
            .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 43.5)
            .map((one) => one.outerHTML.slice(0, 100))"""
     )
-
-
-def keep_picture(page: Page, name: str) -> None:
-    folder = os.environ.get("CRDTSYNC_PICTURES")
-    if folder and name.startswith(KEPT):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}.png")

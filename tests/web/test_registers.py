@@ -94,4 +94,4 @@ def test_what_is_held_stands_in_the_page(make_shop):
         with till.document(f"x/note-{number}").transaction() as doc:
             doc.get("text", type=Text).insert(0, "hello")
     marie = shop.visitor("Marie")
-    wait_until(lambda: "records are held" in marie.page("/registers"))
+    wait_until(lambda: "held until certificates" in marie.page("/registers"))

@@ -82,7 +82,7 @@ class Figures:
         )
 
 
-RegisterState = Literal["closed", "idle", "open", "unheard"]
+RegisterState = Literal["closed", "idle", "open", "unheard", "cut-off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,7 @@ class RegisterDay:
     ``idle``       it recorded nothing that day: a later entry is here, and every entry before it
     ``open``       entries of the day are here; there may be more
     ``unheard``    nothing of that day is here, nor later: it is missing, it did not sell nothing
+    ``cut-off``    it was revoked before it closed the day: nobody will. All that was let in of it is here
     =============  ====================================================================================
 
     ``last_heard_at_ms`` is when its newest entry of any day was made; None if none is here.
@@ -146,5 +147,7 @@ class DayReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every register of the shop has closed the day and all of it is here."""
-        return all(register.state in ("closed", "idle") for register in self.registers)
+        """Whether every register of the shop that can has closed the day and all of it is here. Of one that
+        was cut off before, nobody can know what it had not sent.
+        """
+        return all(register.state in ("closed", "idle", "cut-off") for register in self.registers)

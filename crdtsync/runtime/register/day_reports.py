@@ -75,6 +75,8 @@ class DayReports:
             heard.add(chain.device)
             state = self._state(day, chain, row, closing, queries) if begun else "open"
             device = devices.get(chain.device)
+            if state == "open" and begun and device is not None and device.revoked:
+                state = "cut-off" if self._holds_all(chain.chain, chain.n) else state
             if not (row or closing) and device is not None and device.role != "register":
                 continue  # A back office has a chain as well, and sells nothing.
             gone = state == "unheard" and (

@@ -97,6 +97,7 @@ document.addEventListener("input", (event) => {
 // -- parts that are swapped -----------------------------------------------------------------------------------
 
 let busy = 0;
+let wasSearched = false;
 const alertPlace = document.getElementById("alert");
 const field = () => document.getElementById("q");
 
@@ -104,8 +105,10 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   busy += 1;
   alertPlace.replaceChildren();
   // What was entered is under way: the next scan finds an empty field, at once.
-  if (event.detail.elt.id === "take") {
+  const isChoice = event.detail.pathInfo?.requestPath === "/add";
+  if (event.detail.elt.id === "take" || isChoice) {
     endSearch();
+    wasSearched = isChoice && field().value !== "";
     field().value = "";
   }
 });
@@ -118,8 +121,8 @@ document.addEventListener("htmx:afterSettle", (event) => {
     const path = event.detail.pathInfo?.requestPath;
     const choice = document.querySelector("[data-focus] .product:not(:disabled)");
     if (choice && path === "/take") { choice.focus(); return; }
-    if (path === "/add" && (field()?.value || choice)) {
-      field().value = "";
+    if (path === "/add" && (wasSearched || choice)) {
+      wasSearched = false;
       search();
     }
     if (path !== "/basket") field()?.focus();

@@ -275,6 +275,33 @@ def test_a_register_that_was_not_heard_is_missing_and_not_zero(till):
     assert not till.report("2026-11-25").complete
 
 
+def test_a_register_that_was_cut_off_before_it_closed_keeps_no_day_open(till):
+    owner = MemoryOwner()
+    lost = owner.enrol("Caisse 2")
+    till.sell(["CM-19"], ["card"])
+    till.close_day()
+    lost.sell()
+    day = lost.entries[-1].body["bd"]
+    receive(till, [*owner.entries, *lost.entries])
+    assert state_of(till, lost.author, day).state == "open"
+    assert not till.report(day).complete
+    receive(till, [owner.revoke(lost)])
+    assert state_of(till, lost.author, day).state == "cut-off"
+    assert till.report(day).complete
+    assert till.report(day).tickets == 2
+
+
+def test_of_a_register_that_was_cut_off_everything_that_is_known_must_be_here(till):
+    owner = MemoryOwner()
+    lost = owner.enrol("Caisse 2")
+    lost.sell()
+    lost.sell()
+    first, _, *rest = lost.entries
+    owner.revoke(lost)
+    receive(till, [*owner.entries, first, *rest])
+    assert state_of(till, lost.author, lost.entries[-1].body["bd"]).state == "open"
+
+
 def test_a_register_that_was_enrolled_and_never_heard_is_missing_from_that_day_on(till):
     owner = MemoryOwner()
     neighbour = owner.enrol("Caisse 2")

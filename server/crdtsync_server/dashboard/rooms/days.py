@@ -138,7 +138,7 @@ def _facts_of(shop: OfficeShop, day: str) -> dict[str, Any]:
                 one,
                 tuple(closing for closing in closings if closing.device == one.device),
                 complete.get(one.device),
-                _reading(queries, day, one) if one.state == "open" else None,
+                _reading(queries, day, one) if one.state in ("open", "cut-off") else None,
             )
             for one in report.registers
         ]

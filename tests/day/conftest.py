@@ -1,0 +1,44 @@
+"""A day in a real browser: a relay with its back office, and tills, all of them real, at a set hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.day.shop import Shop
+from tests.web.test_in_a_browser import FLAGS, MISSING, chromium
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A day takes its time: it is left to `make test`."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A wine shop on a Tuesday morning, with a week behind it."""
+    with ExitStack() as stack:
+        yield Shop(tmp_path, stack)
+
+
+@pytest.fixture
+def browser(shop: Shop) -> Iterator[Browser]:
+    """After the shop: while Playwright runs, no other event loop begins in this thread."""
+    path = chromium()
+    if path is None:
+        pytest.fail(MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=[*FLAGS, "--force-color-profile=srgb", "--font-render-hinting=none"],
+        )
+        yield browser
+        browser.close()
