@@ -29,6 +29,7 @@ from crdtsync_server.folder import DataFolder
 PASSWORD: Final = "sept bouteilles de crozes"
 DASHBOARDS: Final = 50
 FILED_WITHIN_S: Final = 3600.0
+FIRST_STATE_WITHIN_S: Final = 60.0
 PAGES_PER_SESSION: Final = 8
 REGISTERS: Final = 10
 PAGE_MS_MAX: Final = 100.0
@@ -202,9 +203,13 @@ async def _push(
         browsers = [_browser(relay.port) for _ in range(-(-open_pages // PAGES_PER_SESSION))]
         for browser in browsers:
             await _sign_in(browser)
+        is_open = [asyncio.Event() for _ in range(open_pages)]
         listening = [
-            asyncio.create_task(_listen(browsers[place // PAGES_PER_SESSION])) for place in range(open_pages)
+            asyncio.create_task(_listen(browsers[place // PAGES_PER_SESSION], told))
+            for place, told in enumerate(is_open)
         ]
+        async with asyncio.timeout(FIRST_STATE_WITHIN_S):
+            await asyncio.gather(*(told.wait() for told in is_open))
         try:
             registers = [
                 LightRegister(crowd, shop, device, sealed)
@@ -225,8 +230,8 @@ async def _push(
     return seconds
 
 
-async def _listen(browser: httpx.AsyncClient) -> None:
+async def _listen(browser: httpx.AsyncClient, is_open: asyncio.Event) -> None:
     async with browser.stream("GET", "/live/today") as answer:
         assert answer.status_code == 200, answer.status_code
         async for _ in answer.aiter_raw():
-            pass
+            is_open.set()

@@ -254,6 +254,10 @@ class ShopLog(Protocol):
         """Everything that was set apart here, oldest first."""
         ...
 
+    def apart_counts(self) -> dict[tuple[str, bool], int]:
+        """How many were set apart here, by code and whether they are held. Reads none of their bytes."""
+        ...
+
     def apart_bytes(self, log_id: bytes) -> int:
         """How many bytes of records that came from that peer's log are set apart."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,10 @@ class MemoryPeers:
     def apart(self) -> list[Apart]:
         """See ``ShopLog.apart``."""
         return [apart for _, apart in self._tables.apart.items(self._inside)]
+
+    def apart_counts(self) -> dict[tuple[str, bool], int]:
+        """See ``ShopLog.apart_counts``."""
+        return Counter((one.code, one.held) for one in self.apart())
 
     def apart_bytes(self, log_id: bytes) -> int:
         """See ``ShopLog.apart_bytes``."""

@@ -101,6 +101,13 @@ class Peers(Reading):
         )
         return [self._as_apart(*row) for row in rows]
 
+    def apart_counts(self) -> dict[tuple[str, bool], int]:
+        """See ``ShopLog.apart_counts``. O(records set apart)."""
+        rows = self._db.rows(
+            "SELECT code, held, count(*) FROM apart WHERE shop = ? GROUP BY code, held", (self._no,)
+        )
+        return {(code, bool(held)): count for code, held, count in rows}
+
     def apart_bytes(self, log_id: bytes) -> int:
         """How many bytes of records that came from that peer's log are set apart. O(records set apart)."""
         found = self._db.row(

@@ -1,5 +1,6 @@
 """The log's contract: cursors, acknowledgements, refusals, origins, what is pending."""
 
+from collections import Counter
 from contextlib import suppress
 
 from crdtsync.ids import Origin, Position
@@ -280,6 +281,7 @@ def test_bytes_apart_are_counted_by_the_log_that_brought_them(world):
             log.refuse(peer, refusal(seq, sale), sale.record, 1)
         log.refuse(OTHER, refusal(9, sales[0]), sales[0].record, 1)
         assert log.apart_bytes(PEER) == len(sales[0].record) + len(sales[1].record)
+    assert world.log.apart_counts() == Counter((one.code, one.held) for one in world.log.apart())
     assert world.log.apart_bytes(OTHER) == len(sales[2].record)
     assert world.log.apart_bytes(bytes(16)) == 0
 

@@ -151,7 +151,7 @@ async def test_a_change_is_computed_once_however_many_pages_are_open(pages):
     await asyncio.to_thread(live.tell, shop, by_commit=True)
     await asyncio.sleep(0)
     assert shop.painted == 1
-    assert {listener.newest for listener in listeners} == {(1, "fr 1")}
+    assert {(listener.newest.number, listener.newest.html) for listener in listeners} == {(1, "fr 1")}
     other = live.join(b"o" * 16, "today", "fr", "another shop")
     await asyncio.to_thread(live.tell, shop, by_commit=True)
     await asyncio.sleep(0)
@@ -160,6 +160,70 @@ async def test_a_change_is_computed_once_however_many_pages_are_open(pages):
         live.leave(listener)
     await asyncio.to_thread(live.tell, shop, by_commit=True)
     assert shop.painted == 2
+
+
+@pytest.mark.parametrize("pages", [1, 50])
+async def test_pages_that_open_at_once_cost_one_painting_and_are_told_what_came_since(pages):
+    import asyncio
+
+    now_s = 0.0
+    shop = Counted(b"s" * 16)
+
+    def paint(office, language):
+        office.painted += 1
+        return f"sales {office.painted}"
+
+    live = Live({"today": paint}, now_s=lambda: now_s)
+    joined = []
+    for number in range(pages):
+        joined.append(live.join(shop.log.shop, "today", "fr", f"session {number}"))
+        assert live.first(shop, "today", "fr").html == "sales 1"
+    await asyncio.to_thread(live.tell, shop, by_commit=True)
+    await asyncio.sleep(0)
+    assert {listener.newest.html for listener in joined} == {"sales 2"}
+    now_s = 10.0
+    live.join(shop.log.shop, "today", "fr", "later")
+    assert live.first(shop, "today", "fr").html == "sales 3"
+    await asyncio.sleep(0)
+    assert {listener.newest.html for listener in joined} == {"sales 3"}
+
+
+async def test_a_page_that_opens_after_nobody_looked_is_painted_anew():
+    shop = Counted(b"s" * 16)
+    texts = iter(["before the sale", "after the sale"])
+    live = Live({"today": lambda office, language: next(texts)}, now_s=lambda: 0.0)
+    listener = live.join(shop.log.shop, "today", "fr", "one")
+    assert live.first(shop, "today", "fr").html == "before the sale"
+    live.leave(listener)
+    live.tell(shop, by_commit=True)
+    live.join(shop.log.shop, "today", "fr", "one")
+    assert live.first(shop, "today", "fr").html == "after the sale"
+
+
+async def test_a_session_that_ended_is_told_nothing_more_also_while_sales_pour_in():
+    import itertools
+
+    now_s, is_welcome = 0.0, True
+    shop = Counted(b"s" * 16)
+    numbers = itertools.count()
+    live = Live({"today": lambda office, language: f"sales {next(numbers)}"}, now_s=lambda: now_s)
+    listener = live.join(shop.log.shop, "today", "fr", "one")
+
+    async def asked():
+        return is_welcome
+
+    stream = live.events(listener, live.first(shop, "today", "fr"), asked)
+    assert b"sales 0" in await anext(stream)
+    is_welcome = False
+    told = 0
+    while told < 100:
+        now_s += 5.0
+        listener.newest = live.paint(shop, "today", "fr")
+        listener.news.set()
+        if await anext(stream, None) is None:
+            break
+        told += 1
+    assert told <= 2
 
 
 async def test_a_slow_page_misses_states_and_keeps_the_newest():
@@ -172,7 +236,7 @@ async def test_a_slow_page_misses_states_and_keeps_the_newest():
     for _ in range(5):
         await asyncio.to_thread(live.tell, shop, by_commit=True)
         await asyncio.sleep(0)
-    assert listener.newest == (5, "a\na\na\na\na")
+    assert (listener.newest.number, listener.newest.html) == (5, "a\na\na\na\na")
 
 
 async def test_no_more_pages_than_there_is_room_for():
@@ -209,10 +273,47 @@ def test_today_asks_the_views_the_same_number_of_questions_however_much_was_sold
     assert len(set(counts)) == 1
 
 
+def test_a_day_is_read_once_while_the_past_is_filed_and_again_when_more_was_sold(selling, monkeypatch):
+    from crdtsync_server.dashboard import shop as shop_module
+    from crdtsync_server.dashboard.today import figures_of
+
+    made = []
+    day_views = shop_module.DayViews
+    monkeypatch.setattr(shop_module, "DayViews", lambda log, day: made.append(day) or day_views(log, day))
+    monkeypatch.setattr(OfficeShop, "lags_far", True)
+    with closing(SqliteStore(selling.data.store)) as store:
+        office = OfficeShop(
+            store, selling.id, selling.folder / "views", selling.access, selling.till.replica.clock, bytes
+        )
+        with closing(office):
+            before = figures_of(office).total.sales
+            read = len(made)
+            assert figures_of(office).total.sales == before
+            assert len(made) == read
+            selling.till.sell(["CM-19"], ["card"])
+            selling.till.sync(30)
+            assert figures_of(office).total.sales == before + 1
+            assert len(made) == 2 * read
+
+
+def test_what_a_register_is_complete_to_follows_the_log(selling):
+    with closing(SqliteStore(selling.data.store)) as store:
+        office = OfficeShop(
+            store, selling.id, selling.folder / "views", selling.access, selling.till.replica.clock, bytes
+        )
+        with closing(office):
+            for _ in range(3):
+                ticket = selling.till.sell(["CM-19"], ["card"])
+                selling.till.sync(30)
+                for _ in range(2):
+                    states = {state.certificate.name: state for state in office.device_states()}
+                    assert states["Caisse 1"].complete.number == ticket.number
+
+
 def test_a_disk_that_does_not_answer_leaves_pages_with_a_calm_answer(selling, monkeypatch):
     marie = selling.visitor("Marie")
 
-    def fail(shop, day=None):
+    def fail(shop, day=None, **_):
         raise StorageError("the disk does not answer")
 
     monkeypatch.setattr("crdtsync_server.dashboard.rooms.today.figures_of", fail)
@@ -236,9 +337,9 @@ async def test_a_state_that_was_painted_before_the_first_one_is_not_shown_after_
     listener.newest = old
     listener.news.set()
     stream = live.events(listener, first, lambda: None)
-    assert "first" in await anext(stream)
+    assert b"first" in await anext(stream)
     listener.newest = live.paint(shop, "today", "en")
-    assert "new" in await anext(stream)
+    assert b"new" in await anext(stream)
     live.close()
     assert [event async for event in stream] == []
 
@@ -246,7 +347,7 @@ async def test_a_state_that_was_painted_before_the_first_one_is_not_shown_after_
 def test_a_page_that_fails_stops_neither_others_nor_the_filing(selling, monkeypatch):
     marie = selling.visitor("Marie")
     with monkeypatch.context() as patched:
-        patched.setattr("crdtsync_server.dashboard.rooms.registers.device_states", lambda *_, **__: 1 / 0)
+        patched.setattr(OfficeShop, "device_states", lambda shop: 1 / 0)
         assert marie.get("/registers").status_code == 500
     assert marie.get("/registers").status_code == 200
     selling.till.sell(["CM-19"], ["card"])

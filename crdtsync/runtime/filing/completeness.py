@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Final
 
 from crdtsync.model.entry import Entry, read_entry
-from crdtsync.storage.log import ShopLog
+from crdtsync.storage.log import Run, ShopLog
 
 LOOKED_BACK_MAX: Final = 256
 """Entries without a ticket number that are looked through for the last one before them."""
@@ -24,30 +25,53 @@ class CompleteTo:
     number: str | None
 
 
-def complete_to(log: ShopLog) -> dict[bytes, CompleteTo]:
-    """By device, of its newest chain that begins here. O(chains). Of a chain that forked: up to the fork.
+Known = MutableMapping[tuple[bytes, bytes], tuple[bytes, CompleteTo] | None]
+"""What an earlier look found, by chain and the link that its run ends with: those say it all."""
+
+
+def complete_to(log: ShopLog, known: Known | None = None) -> dict[bytes, CompleteTo]:
+    """By device, of its newest chain that begins here. O(chains), and with ``known``, which is kept up here,
+    O(chains that grew). Of a chain that forked: up to the fork.
 
     Raises ``StorageError``.
     """
     found: dict[bytes, CompleteTo] = {}
+    looked: dict[tuple[bytes, bytes], tuple[bytes, CompleteTo] | None] = {}
     for run in log.runs():
-        first = _entry(log, run.chain, 1) if run.lo == 1 else None
-        last = _entry(log, run.chain, run.hi) if first is not None else None
-        if first is None or last is None or first.kind == "owner":
+        if run.lo != 1:
             continue
-        known = found.get(first.author)
-        if known is None or known.at_ms < last.body["ts"]:
-            found[first.author] = CompleteTo(run.hi, last.body["ts"], last_number(log, run.chain, run.hi))
+        key = run.chain, run.hi_link
+        looked[key] = known[key] if known is not None and key in known else _of_run(log, run)
+        if (told := looked[key]) is None:
+            continue
+        device, complete = told
+        if device not in found or found[device].at_ms < complete.at_ms:
+            found[device] = complete
+    if known is not None:
+        known.clear()
+        known.update(looked)
     return found
+
+
+def _of_run(log: ShopLog, run: Run) -> tuple[bytes, CompleteTo] | None:
+    """The device of a run that begins its chain, and up to where; None of an owner's."""
+    first, last = _entry(log, run.chain, 1), _entry(log, run.chain, run.hi)
+    if first is None or last is None or first.kind == "owner":
+        return None
+    return first.author, CompleteTo(run.hi, last.body["ts"], last_number(log, run.chain, run.hi))
 
 
 def last_number(log: ShopLog, chain: bytes, n: int) -> str | None:
     """The last ticket number of a chain up to entry ``n``; None if none is near."""
-    for _, sealed in reversed(list(log.chain_entries(chain, max(1, n - LOOKED_BACK_MAX), n))):
-        entry = read_entry(sealed)
-        if entry.kind in ("sale", "refund") and entry.body["mode"] == "live":
-            number: str = entry.body["num"]
-            return number
+    lowest, end, size = max(1, n - LOOKED_BACK_MAX), n, 1
+    while end >= lowest:
+        start = max(lowest, end - size + 1)
+        for _, sealed in reversed(list(log.chain_entries(chain, start, end))):
+            entry = read_entry(sealed)
+            if entry.kind in ("sale", "refund") and entry.body["mode"] == "live":
+                number: str = entry.body["num"]
+                return number
+        end, size = start - 1, 4 * size
     return None
 
 

@@ -24,7 +24,7 @@ from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.diagnosis import UNHEARD_MS
 from crdtsync_server.shops.contacts import read_contact
 from crdtsync_server.shops.copied import copied_in
-from crdtsync_server.shops.devices import device_states, machines_of
+from crdtsync_server.shops.devices import machines_of
 from crdtsync_server.shops.owner import OwnerChain
 from crdtsync_server.shops.waiting import waiting
 
@@ -53,6 +53,9 @@ GRAVE: Final[frozenset[Code]] = frozenset(
 
 REFUNDS_SHOWN_MAX: Final = 50
 FLAG_DAYS: Final = 31
+FILED_FIRST_MAX: Final = 200
+"""So many rows that came in are filed before alerts are looked for."""
+
 FOUND_FOR_MS: Final = 2_000
 """So long what was found is told again without looking."""
 
@@ -100,8 +103,8 @@ class Alerts:
 
     def _look(self, now_ms: int) -> Iterator[Alert]:
         shop, log = self._shop, self._shop.log
-        if not shop.lags_far:
-            shop.views.catch_up()
+        # What else there is to file the office files, while others are answered.
+        shop.views.catch_up_a_little(lag_rows_max=FILED_FIRST_MAX)
         directory = OwnerChain.read(log).directory
         copied = copied_in(log, directory)
         names = {one.device: one.name for one in directory.certificates()}
@@ -120,7 +123,7 @@ class Alerts:
                 yield Alert("disk", number=free >> 20)
         yield from self._overpaid()
         yield from self._flags(now_ms)
-        yield from _devices(log, directory, now_ms)
+        yield from _devices(shop, directory, now_ms)
         if wait := len(waiting(log)):
             yield Alert("waiting", number=wait)
         if shop.index.is_known and shop.index.disputed:
@@ -170,19 +173,19 @@ def _authors(log: ShopLog, chain: bytes, n: int) -> Iterator[bytes]:
 
 def _apart(log: ShopLog) -> Iterator[Alert]:
     counts: dict[Code, int] = defaultdict(int)
-    for one in log.apart():
-        code: Code = "damaged" if one.code == "damaged" else "refused"
-        if one.held:
-            code = "hold" if one.code == "revoked" else "held"
-        counts[code] += 1
+    for (reason, is_held), count in log.apart_counts().items():
+        code: Code = "damaged" if reason == "damaged" else "refused"
+        if is_held:
+            code = "hold" if reason == "revoked" else "held"
+        counts[code] += count
     for code, count in counts.items():
         yield Alert(code, number=count)
 
 
-def _devices(log: ShopLog, directory: Directory, now_ms: int) -> Iterator[Alert]:
+def _devices(shop: OfficeShop, directory: Directory, now_ms: int) -> Iterator[Alert]:
     unheard = set()
     for certificate in machines_of(directory):
-        contact = read_contact(log, certificate.device)
+        contact = read_contact(shop.log, certificate.device)
         if contact is None or directory.is_revoked(certificate.device):
             continue
         if abs(contact.clock_offset_ms or 0) > CLOCK_OFFSET_MAX_MS:
@@ -191,7 +194,7 @@ def _devices(log: ShopLog, directory: Directory, now_ms: int) -> Iterator[Alert]
         if not contact.connected and now_ms - contact.at_ms > UNHEARD_MS:
             unheard.add(certificate.device)
     # What one has pending costs a look into its chain: only where it is told.
-    for state in device_states(log, is_served=True) if unheard else ():
+    for state in shop.device_states() if unheard else ():
         certificate, contact = state.certificate, state.contact
         if certificate.device in unheard and contact is not None:
             yield Alert(

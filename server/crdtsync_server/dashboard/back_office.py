@@ -112,7 +112,7 @@ async def _events(visit: Visit) -> Response:
     if listener is None:
         raise HTTPException(503, headers={"retry-after": "5"})
     try:
-        first = await visit.ask(lambda office: live.paint(office, room, language))
+        first = await visit.ask(lambda office: live.first(office, room, language))
     except BaseException:
         live.leave(listener)
         raise

@@ -7,6 +7,7 @@ misses states in between, and costs no memory.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,35 +17,58 @@ from crdtsync_server.dashboard.shop import OfficeShop
 PAGES_MAX: Final = 512
 PAGES_PER_SESSION_MAX: Final = 8
 HEARTBEAT_S: Final = 15.0
-"""Proxies cut a connection that is silent for a minute; and a session that ended is noticed by then."""
+"""Proxies cut a connection that is silent for a minute; and a session that ended is noticed by then, however
+much is told meanwhile.
+"""
+
+FRESH_S: Final = 0.5
+REST_FACTOR: Final = 20.0
+"""A page that opens is shown what was painted last, if that is no older than half a second, or than twenty
+times what painting took: fifty that open at once cost one painting. What came since is told to all.
+"""
 
 Paint = Callable[[OfficeShop, str], str]
 """What a room shows now, as HTML in that language. On the office's thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a room shows; ``event`` is sent to every page of it. Of two, the later has the larger number."""
+
+    number: int
+    html: str
+    event: bytes
+
+
 @dataclass(eq=False)
 class Listener:
-    """One open page. ``newest`` is what it has not been sent yet, with its number."""
+    """One open page. ``newest`` is what it has not been sent yet."""
 
     shop: bytes
     room: str
     language: str
     session: str
-    newest: tuple[int, str] | None = None
+    newest: State | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Live:
     """All open pages of one relay. ``rooms`` says how to paint each."""
 
-    def __init__(self, rooms: dict[str, Paint], *, moves_alone: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        rooms: dict[str, Paint],
+        *,
+        moves_alone: frozenset[str] = frozenset(),
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``moves_alone``: rooms whose state changes without a commit."""
-        self._rooms = rooms
+        self._rooms, self._now_s = rooms, now_s
         self._moves_alone = moves_alone
         self._listeners: set[Listener] = set()
         self._looked_at: dict[bytes, frozenset[tuple[str, str]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._last: dict[tuple[bytes, str, str], str] = {}
+        self._shown: dict[tuple[bytes, str, str], tuple[State, float]] = {}
         self._is_closed = False
         self._painted = 0
 
@@ -73,29 +97,31 @@ class Live:
             listener.news.set()
 
     async def events(
-        self, listener: Listener, first: tuple[int, str], is_welcome: Callable[[], object]
-    ) -> AsyncIterator[str]:
+        self, listener: Listener, first: State, is_welcome: Callable[[], object]
+    ) -> AsyncIterator[bytes]:
         """The stream of one page: its state now, and each new one. ``is_welcome`` (awaitable) is asked at
         every heartbeat whether its session is still good.
         """
         try:
-            number, sent = first
-            yield "retry: 2000\n\n" + _event(listener.room, sent)
+            sent, asked_s = first, self._now_s()
+            yield b"retry: 2000\n\n" + first.event
             while not self._is_closed:
                 try:
                     async with asyncio.timeout(HEARTBEAT_S):
                         await listener.news.wait()
                 except TimeoutError:
+                    pass
+                if not listener.news.is_set() or self._now_s() - asked_s >= HEARTBEAT_S:
                     if not await is_welcome():  # type: ignore[misc]
                         return
-                    yield ": \n\n"
-                    continue
+                    asked_s = self._now_s()
+                    yield b": \n\n"
                 listener.news.clear()
                 newest, listener.newest = listener.newest, None
                 # What was painted before the first state may be told after it.
-                if newest is not None and newest[0] > number and newest[1] != sent:
-                    number, sent = newest
-                    yield _event(listener.room, sent)
+                if newest is not None and newest.number > sent.number and newest.html != sent.html:
+                    sent = newest
+                    yield sent.event
         finally:
             self.leave(listener)
 
@@ -106,7 +132,7 @@ class Live:
         if not looked_at:
             self._looked_at.pop(shop)
 
-    def _hand_out(self, shop: bytes, room: str, language: str, state: tuple[int, str]) -> None:
+    def _hand_out(self, shop: bytes, room: str, language: str, state: State) -> None:
         for listener in self._listeners:
             if (listener.shop, listener.room, listener.language) == (shop, room, language):
                 listener.newest = state
@@ -118,25 +144,41 @@ class Live:
         """See ``Listeners``."""
         return set(self._looked_at)
 
-    def paint(self, shop: OfficeShop, room: str, language: str) -> tuple[int, str]:
-        """What a room shows now, with a number by which states are told apart: a later one is larger."""
+    def paint(self, shop: OfficeShop, room: str, language: str) -> State:
+        """What a room shows now."""
         html = self._rooms[room](shop, language)
         self._painted += 1
-        return self._painted, html
+        return State(self._painted, html, _event(room, html))
+
+    def first(self, shop: OfficeShop, room: str, language: str) -> State:
+        """What a page that opens is shown, after it has joined."""
+        state, good_until_s = self._shown.get((shop.log.shop, room, language), (None, 0.0))
+        if state is None or self._now_s() >= good_until_s:
+            state = self._show(shop, room, language)
+        return state
 
     def tell(self, shop: OfficeShop, *, by_commit: bool) -> None:
         """See ``Listeners``."""
-        loop, name = self._loop, shop.log.shop
-        for room, language in self._looked_at.get(name, ()):
-            if not by_commit and room not in self._moves_alone:
-                continue
-            number, html = self.paint(shop, room, language)
-            if self._last.get((name, room, language)) == html or loop is None or loop.is_closed():
-                continue
-            self._last[name, room, language] = html
-            loop.call_soon_threadsafe(self._hand_out, name, room, language, (number, html))
+        looked_at = self._looked_at.get(shop.log.shop, frozenset())
+        for key in [key for key in self._shown if key[0] == shop.log.shop and key[1:] not in looked_at]:
+            del self._shown[key]  # Nobody would tell whoever opens it next what has changed now.
+        for room, language in looked_at:
+            if by_commit or room in self._moves_alone:
+                self._show(shop, room, language)
+
+    def _show(self, shop: OfficeShop, room: str, language: str) -> State:
+        """Paint, and hand out what differs from what all have."""
+        key, loop, began_s = (shop.log.shop, room, language), self._loop, self._now_s()
+        state, known = self.paint(shop, room, language), self._shown.get(key)
+        painted_s = self._now_s()
+        if known is not None and known[0].html == state.html:
+            state = known[0]
+        elif loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._hand_out, *key, state)
+        self._shown[key] = state, painted_s + max(FRESH_S, REST_FACTOR * (painted_s - began_s))
+        return state
 
 
-def _event(room: str, html: str) -> str:
+def _event(room: str, html: str) -> bytes:
     lines = "".join(f"data: {line}\n" for line in html.splitlines())
-    return f"event: {room}\n{lines}\n"
+    return f"event: {room}\n{lines}\n".encode()

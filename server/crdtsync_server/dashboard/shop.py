@@ -9,15 +9,15 @@ the relay's log like what any device sends, and syncing carries it on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from crdtsync.errors import DamagedStore, NotAStore, StoreTooNew
-from crdtsync.ids import CATALOGUE_DOCUMENT
+from crdtsync.ids import CATALOGUE_DOCUMENT, Position
 from crdtsync.model.product import RULES
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committing.writer import Payload, Session, Written
@@ -34,11 +34,16 @@ from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatab
 from crdtsync_server.dashboard.history import Difference, Differences, differences_of
 from crdtsync_server.dashboard.office_tables import OfficeTables
 from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.devices import DeviceState, Seen, device_states
 from crdtsync_server.shops.office_chain import OfficeChain, enrol_office
 
 if TYPE_CHECKING:
     from crdtsync_server.dashboard.alerts import Alerts
     from crdtsync_server.dashboard.stock import OfficeStock
+
+
+DAYS_IN_MEMORY_MAX: Final = 4
+"""Of a large shop each takes some megabytes."""
 
 
 class OfficeShop:
@@ -64,6 +69,9 @@ class OfficeShop:
         self._open()
         self.products = Products(self)
         self.index = ProductIndex()
+        self._seen = Seen()
+        self._days: dict[str, DayViews] = {}
+        self._days_end: Position | None = None
         self.on_products: Callable[[Differences, set[bytes | None]], None] = lambda changed, logs: None
         """Told of the products that were filed with a difference, after each time, and of the logs that they
         came from (None: this one).
@@ -94,6 +102,7 @@ class OfficeShop:
 
     def make_again(self) -> None:
         """Throw the views away and begin anew. Raises ``StorageError``."""
+        self._forget_days()
         self._views_database.close()
         remove_views(self._path)
         self.__dict__.pop("catalogue", None)
@@ -101,6 +110,7 @@ class OfficeShop:
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
+        self._forget_days()
         self._views_database.close()
 
     # -- the views follow the log --------------------------------------------------------------------------
@@ -119,20 +129,41 @@ class OfficeShop:
         return self.views.lag() > LAG_ROWS_MAX
 
     @contextmanager
-    def day_views(self, day: str) -> Iterator[ViewQueries]:
-        """Views that show all of one business day, also while years of the past are still to be filed."""
+    def day_views(self, day: str, *, as_filed: bool = False) -> Iterator[ViewQueries]:
+        """Views that show all of one business day, also while years of the past are still to be filed. With
+        ``as_filed``, the newest rows may be missing.
+        """
         if not self.lags_far:
-            self.views.catch_up()
+            self._forget_days()
+            if not as_filed:
+                self.views.catch_up()
             yield self.queries
             return
-        with closing(DayViews(self.log, day)) as views:
-            yield views.queries
+        yield self._day_in_memory(day).queries
+
+    def _day_in_memory(self, day: str) -> DayViews:
+        """A day while the past is being filed: read once, and again when the log has grown."""
+        end = self.log.end
+        if end != self._days_end or (len(self._days) >= DAYS_IN_MEMORY_MAX and day not in self._days):
+            self._forget_days()
+            self._days_end = end
+        if day not in self._days:
+            self._days[day] = DayViews(self.log, day)
+        return self._days[day]
+
+    def _forget_days(self) -> None:
+        while self._days:
+            self._days.popitem()[1].close()
 
     def mend(self, damage: DamagedStore) -> bool:
         """Leave a damaged record of the log to the relay, which sets it apart and fetches it again: the views
         pass over it.
         """
         return False
+
+    def device_states(self) -> list[DeviceState]:
+        """See ``devices.device_states``; O(devices) where nothing has come in since the last look."""
+        return device_states(self.log, is_served=True, seen=self._seen)
 
     @cached_property
     def alerts(self) -> Alerts:

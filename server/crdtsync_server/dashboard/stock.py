@@ -17,7 +17,7 @@ from crdtsync.runtime.register.stock import count_of_row
 from crdtsync.storage.view_stock import moved_beyond, moved_totals
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.shops.contacts import read_contact
-from crdtsync_server.shops.devices import device_states, machines_of
+from crdtsync_server.shops.devices import machines_of
 from crdtsync_server.shops.owner import OwnerChain
 
 LOOKED_FOR_MS: Final = 10_000
@@ -123,7 +123,7 @@ class OfficeStock:
         """The registers that may have sold what is not here: what they sold before a count that is made now,
         and never told of, will be taken off once more.
         """
-        states = device_states(self._shop.log, is_served=True)
+        states = self._shop.device_states()
         return [
             state.certificate.name
             for state in states

@@ -15,7 +15,7 @@ from crdtsync.runtime.clock import Clock
 from crdtsync.storage.view_hours import HourRow, hours_of
 from crdtsync.storage.view_queries import TicketRow
 from crdtsync_server.dashboard.shop import OfficeShop
-from crdtsync_server.shops.devices import DeviceState, device_states
+from crdtsync_server.shops.devices import DeviceState
 
 LAST_TICKETS: Final = 12
 NIGHT_ENDS_HOUR: Final = 5
@@ -91,26 +91,26 @@ def present_day(clock: Clock) -> str:
     return _local(clock).date().isoformat()
 
 
-def figures_of(shop: OfficeShop, day: str | None = None) -> DayFigures:
+def figures_of(shop: OfficeShop, day: str | None = None, *, as_filed: bool = False) -> DayFigures:
     """The figures of a day, by default of the present one. The same number of questions, however much was
-    sold. Raises ``StorageError``.
+    sold. With ``as_filed``, what is not in the views yet is left to the next look. Raises ``StorageError``.
     """
     clock = shop.clock
     present, now_ms = present_day(clock), clock.now_ms()
     if day is None:
         day = present
         if _local(clock).hour < NIGHT_ENDS_HOUR:
-            with shop.day_views(present) as queries:
+            with shop.day_views(present, as_filed=as_filed) as queries:
                 if not queries.day(present):
                     day = _moved(present, -1)
     is_present = day >= _moved(present, -1 if _local(clock).hour < NIGHT_ENDS_HOUR else 0)
     compared = _moved(day, -7)
-    with shop.day_views(day) as queries:
+    with shop.day_views(day, as_filed=as_filed) as queries:
         rows = hours_of(queries, day, END_MS)
         tickets = queries.tickets(day=day, rows_max=LAST_TICKETS)
-    with shop.day_views(compared) as queries:
+    with shop.day_views(compared, as_filed=as_filed) as queries:
         before = hours_of(queries, compared, now_ms - WEEK_MS if is_present else END_MS)
-    states = device_states(shop.log, is_served=True)
+    states = shop.device_states()
     names = {state.certificate.device: state.certificate.name for state in states}
     total = Total.of(rows)
     return DayFigures(

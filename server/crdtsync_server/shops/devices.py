@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.runtime.damage.rescue import body_of
-from crdtsync.runtime.filing.completeness import CompleteTo, complete_to
+from crdtsync.runtime.filing.completeness import CompleteTo, Known, complete_to
 from crdtsync.runtime.register.status import Pending
-from crdtsync.storage.log import ShopLog
+from crdtsync.storage.log import Refusal, ShopLog
 from crdtsync_server.keys import office_device_id
 from crdtsync_server.shops.contacts import Contact, read_contact
 from crdtsync_server.shops.owner import OwnerChain
@@ -41,11 +41,23 @@ class DeviceState:
         return self.contact.acknowledged if self.contact else 0
 
 
-def device_states(log: ShopLog, *, is_served: bool) -> list[DeviceState]:
-    """The devices of a shop, but the relay itself and its back office, by when they came. ``is_served``: a
-    relay runs, and knows who is connected. O(devices, chains). Raises ``StorageError``.
+@dataclass(slots=True)
+class Seen:
+    """What earlier looks at one log found, for whoever looks again and again. Each is kept by what it was
+    found of (``apart``: by the log it came from), and looked for anew when that is another.
     """
-    directory, complete = OwnerChain.read(log).directory, complete_to(log)
+
+    complete: Known = field(default_factory=dict)
+    apart: dict[bytes, tuple[object, Pending]] = field(default_factory=dict)
+
+
+def device_states(log: ShopLog, *, is_served: bool, seen: Seen | None = None) -> list[DeviceState]:
+    """The devices of a shop, but the relay itself and its back office, by when they came. ``is_served``: a
+    relay runs, and knows who is connected. O(devices, chains, what is set apart), and with ``seen`` only of
+    what has changed. Raises ``StorageError``.
+    """
+    seen = seen if seen is not None else Seen()
+    directory, complete = OwnerChain.read(log).directory, complete_to(log, seen.complete)
     return [
         _state(
             log,
@@ -53,6 +65,7 @@ def device_states(log: ShopLog, *, is_served: bool) -> list[DeviceState]:
             complete.get(certificate.device),
             is_revoked=directory.is_revoked(certificate.device),
             is_served=is_served,
+            seen=seen,
         )
         for certificate in machines_of(directory)
     ]
@@ -132,13 +145,19 @@ def device_of_log(log: ShopLog, log_id: bytes) -> bytes | None:
 
 
 def _state(
-    log: ShopLog, certificate: Certificate, complete: CompleteTo | None, *, is_revoked: bool, is_served: bool
+    log: ShopLog,
+    certificate: Certificate,
+    complete: CompleteTo | None,
+    *,
+    is_revoked: bool,
+    is_served: bool,
+    seen: Seen,
 ) -> DeviceState:
     contact = read_contact(log, certificate.device)
     cursor = log.cursor(contact.log) if contact else None
     given = log.refusals_given(contact.log) if contact else []
     stored = cursor.position.seq if cursor else 0
-    pending = _pending(log, contact, stored, is_all_in=not given)
+    pending = _pending(log, contact, stored, given, seen)
     connected = is_served and contact is not None and contact.connected
     return DeviceState(
         certificate,
@@ -157,7 +176,7 @@ def _state(
 
 
 def _pending(
-    log: ShopLog, contact: Contact | None, stored: int, *, is_all_in: bool
+    log: ShopLog, contact: Contact | None, stored: int, given: list[Refusal], seen: Seen
 ) -> tuple[int | None, int | None]:
     """Tickets of a device that are not in the log, and what they come to; None where it never said. What it
     said last was said before the rest of its log came, and it may have left since: then pending is what of
@@ -167,8 +186,15 @@ def _pending(
         return None, None
     if contact.log_end is None or stored < contact.log_end:
         return contact.pending_sales, contact.pending_amount_minor
-    kept = Pending()
-    for apart in () if is_all_in else log.apart():
-        if apart.origin is not None and apart.origin.log_id == contact.log:
-            kept.add(body_of(apart.record))
-    return kept.sales, kept.amount_minor
+    if not given:
+        return 0, 0
+    # Tens of megabytes may be kept apart: their bytes are read when there are others than at the last look.
+    kept_of = tuple(given), log.apart_bytes(contact.log)
+    if contact.log not in seen.apart or seen.apart[contact.log][0] != kept_of:
+        kept = Pending()
+        for apart in log.apart():
+            if apart.origin is not None and apart.origin.log_id == contact.log:
+                kept.add(body_of(apart.record))
+        seen.apart[contact.log] = kept_of, kept
+    found = seen.apart[contact.log][1]
+    return found.sales, found.amount_minor

@@ -28,7 +28,6 @@ from crdtsync_server.dashboard.product_form import (
 )
 from crdtsync_server.dashboard.shop import OfficeShop, fields_of
 from crdtsync_server.dashboard.words import N_
-from crdtsync_server.shops.devices import device_states
 from crdtsync_server.shops.registers import currency_of
 
 PATH = "/catalogue"
@@ -173,9 +172,7 @@ async def _show_product(
         listing = shop.catalogue.view.listing(sku)
         prices = list(listing.prices.timeline())
         later = [price for price in prices if price.from_ms > now_ms]
-        names = {
-            one.certificate.device: one.certificate.name for one in device_states(shop.log, is_served=True)
-        }
+        names = {one.certificate.device: one.certificate.name for one in shop.device_states()}
         return {
             "row": row,
             "fields": fields_of(row),

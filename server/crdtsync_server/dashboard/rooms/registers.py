@@ -15,7 +15,7 @@ from crdtsync_server.dashboard.house import House, Visit, paint
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import words_in
 from crdtsync_server.shops.copied import copied_in
-from crdtsync_server.shops.devices import DeviceState, device_states
+from crdtsync_server.shops.devices import DeviceState
 from crdtsync_server.shops.owner import OwnerChain
 from crdtsync_server.shops.pairing import IssuedCode
 from crdtsync_server.shops.registers import advice_about, currency_of
@@ -48,8 +48,8 @@ def paint_now(shop: OfficeShop, language: str) -> str:
 
 def _facts(shop: OfficeShop) -> dict[str, Any]:
     now_ms = shop.clock.now_ms()
-    states = device_states(shop.log, is_served=True)
-    apart = shop.log.apart()
+    states = shop.device_states()
+    apart = shop.log.apart_counts()
     return {
         "devices": [(state, advice_about(state, now_ms)) for state in states if not state.revoked],
         "revoked": [state for state in states if state.revoked],
@@ -57,9 +57,11 @@ def _facts(shop: OfficeShop) -> dict[str, Any]:
         "currency": currency_of(shop.log),
         "offset_min": shop.clock.utc_offset_min(now_ms),
         "open_codes": shop.access.codes.count_open(shop.log.shop),
-        "apart_held": sum(one.held for one in apart),
-        "apart_refused": sum(not one.held and one.code != "damaged" for one in apart),
-        "apart_damaged": sum(one.code == "damaged" for one in apart),
+        "apart_held": sum(count for (_, is_held), count in apart.items() if is_held),
+        "apart_refused": sum(
+            count for (code, is_held), count in apart.items() if not is_held and code != "damaged"
+        ),
+        "apart_damaged": sum(count for (code, _), count in apart.items() if code == "damaged"),
         "end": shop.log.end.seq,
     }
 
@@ -179,7 +181,7 @@ def _device(visit: Visit) -> bytes:
 
 def _state(shop: OfficeShop, device: bytes) -> DeviceState:
     """The device, if it is one of this shop. Raises 404."""
-    for state in device_states(shop.log, is_served=True):
+    for state in shop.device_states():
         if state.certificate.device == device:
             return state
     raise HTTPException(404)

@@ -44,11 +44,11 @@ async def _today(visit: Visit) -> Response:
 
 def paint_now(shop: OfficeShop, language: str) -> str:
     """What moves on the page of the present day."""
-    return paint("today_now.html", words_in(language), **_facts(shop, None))
+    return paint("today_now.html", words_in(language), **_facts(shop, None, as_filed=True))
 
 
-def _facts(shop: OfficeShop, day: str | None) -> dict[str, Any]:
-    figures = figures_of(shop, day)
+def _facts(shop: OfficeShop, day: str | None, *, as_filed: bool = False) -> dict[str, Any]:
+    figures = figures_of(shop, day, as_filed=as_filed)
     return {
         "figures": figures,
         "currency": currency_of(shop.log),
