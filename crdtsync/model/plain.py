@@ -111,9 +111,12 @@ PLAIN_TYPES: Final = (_Ticket, _GrandTotal, _Line, _Payment, _Original, _Rate)
 
 _decode = msgspec.json.Decoder(_Ticket).decode
 _encode = msgspec.json.Encoder().encode
-_is_words = lru_cache(maxsize=1024)(entries.is_words)
-_is_chain = lru_cache(maxsize=1024)(entries.is_link_text)
-_is_author = lru_cache(maxsize=1024)(entries.is_id_text)
+_REMEMBERED: Final = 128
+"""Texts of each sort: anybody may make one as long as an entry, and these are kept."""
+
+_is_words = lru_cache(maxsize=_REMEMBERED)(entries.is_words)
+_is_chain = lru_cache(maxsize=_REMEMBERED)(entries.is_link_text)
+_is_author = lru_cache(maxsize=_REMEMBERED)(entries.is_id_text)
 
 
 def read_plain(data: bytes) -> Entry | None:

@@ -42,6 +42,11 @@ rows is no history: of live sales the signatures are checked within a second, ho
 """
 BULK_ROWS: Final = 1024
 
+RESTS_MAX: Final = 60
+"""How many such pauses there are before signatures are checked although ever more comes in: nobody who goes
+on sending a past keeps those of others unchecked.
+"""
+
 PACK_ROWS: Final = 4096
 LOOSE_ROWS: Final = 4096
 
@@ -324,7 +329,7 @@ class UpkeepThread:
             store.close()
 
     def _work(self, upkeep: Upkeep) -> None:
-        is_quiet, worked = False, True
+        is_quiet, worked, rests = False, True, 0
         if upkeep.is_far_behind:  # Whoever starts with a backlog first sends it, or is served.
             self._pause(PAUSE_AFTER_BULK_S)
         while True:
@@ -338,9 +343,11 @@ class UpkeepThread:
             is_quiet = is_quiet and not grown
             for growth in grown:
                 upkeep.grew(growth)
-            if any(len(growth.rows) >= BULK_ROWS for growth in grown) and upkeep.is_far_behind:
+            if not upkeep.is_far_behind:
+                rests = 0
+            elif rests < RESTS_MAX and any(len(growth.rows) >= BULK_ROWS for growth in grown):
                 self._pause(PAUSE_AFTER_BULK_S)
-                worked = True
+                worked, rests = True, rests + 1
                 continue
             worked = upkeep.step(is_quiet=is_quiet)
             if worked and upkeep.is_far_behind:

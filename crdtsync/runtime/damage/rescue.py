@@ -83,6 +83,8 @@ def rescue(folder: Path, file: Path, now_ms: int) -> Rescued:
     try:
         with closing(SqliteStore(path, read_only=True, create=False)) as store:
             log, identity = present_shop(store)
+            if identity.shop != log.shop:  # A relay would look for that shop in vain.
+                raise DamagedStore("the store says another shop than its register is of")
             certificates = [record for _, record in log.document_records(OWNER_DOCUMENT)]
             records, missing = pending_records(log), _missing(log, identity)
             source = _Source(identity, log.shop, log.log_id, certificates, records, missing)
@@ -208,7 +210,7 @@ def _salvaged(remains: Remains) -> _Source:
     found = [(no, shop, _identity(remains.state(no, IDENTITY))) for no, shop in remains.shops()]
     if not found:
         raise NoRegister("nothing in the store tells which shop it is of")
-    no, shop, identity = next((one for one in found if one[2] is not None), found[0])
+    no, named, identity = next((one for one in found if one[2] is not None), found[0])
     whole: dict[bytes, bytes] = {}
     doubtful: list[bytes] = []
     for _, record, is_whole in remains.records(no):
@@ -216,7 +218,9 @@ def _salvaged(remains: Remains) -> _Source:
             whole.setdefault(record_digest(record), record)
         else:
             doubtful.append(record)
-    directory = directory_of_what_is_left(shop, filter(None, map(_entry, [*whole.values(), *doubtful])))
+    entries = list(filter(None, map(_entry, [*whole.values(), *doubtful])))
+    shop = _shop(named, identity, entries)
+    directory = directory_of_what_is_left(shop, entries)
     for record in doubtful:
         entry = _entry(record)
         # What its device signed is what it wrote, whatever the checksum says. Yjs bytes say nothing.
@@ -226,6 +230,17 @@ def _salvaged(remains: Remains) -> _Source:
     certificates = [record for record in whole.values() if _is_owners(record)]
     others = [record for record in whole.values() if not _is_owners(record)]
     return _Source(identity, shop, b"", certificates, iter(others), remains.unreadable)
+
+
+def _shop(named: bytes | None, identity: Identity | None, entries: list[Entry]) -> bytes:
+    """Whose records they are: as the register knows, as the store says, or as the owner signed. Raises
+    ``NoRegister``.
+    """
+    owners = [entry.author for entry in entries if entry.kind == "owner"]
+    shop = identity.shop if identity is not None else named or next(iter(owners), None)
+    if shop is None:
+        raise NoRegister("nothing in the store tells which shop it is of")
+    return shop
 
 
 def _name_what_the_head_knows(remains: Remains, no: int, whole: dict[bytes, bytes]) -> None:

@@ -164,7 +164,7 @@ def _directory(wreck: Wreck, number: int) -> Directory | None:
         for record in wreck.records(number)
         if record[:1] == ENTRY and any(kind in record for kind in _OWNERS_KINDS)
     ]
-    wreck.lost = 0  # They are counted where all of them are read.
+    wreck.count_anew()  # They are counted where all of them are read.
     owners = [entry for entry in found if entry.kind == "owner"]
     return directory_of_what_is_left(owners[0].author, found) if owners else None
 
@@ -197,7 +197,7 @@ def _items(wreck: Wreck, records: list[bytes]) -> Iterator[tuple[Item, str | Non
                 document, _ = split_update_record(record)
                 yield Item(record, document, record_digest(record)), None
         except RecordError:
-            wreck.lost += 1
+            wreck.lose()
 
 
 def _carry_apart(store: SqliteStore, wreck: Wreck, number: int, log: ShopLog) -> int:
