@@ -1,6 +1,7 @@
 """The catalogue in the back office: made, changed, imported, decided; and on the registers at once."""
 
 import re
+from html import unescape
 
 import pytest
 
@@ -332,3 +333,23 @@ def test_a_back_office_without_the_owners_key_says_so_and_writes_nothing(office,
     assert answer.status_code == 422
     assert "kept elsewhere" in answer.text
     assert office.store.shop(office.id).end == end
+
+
+def test_reasons_of_refused_lines_are_french_for_who_reads_french(shop, till):
+    """All that a line can be refused for: nothing is left in the words of a command line."""
+    lines = (
+        ["sku;name;price;vat;barcode;vintage;size;abv;colour;active"]
+        + [f"N-{n};Vin;{price};20;;;;;;" for n, price in enumerate(("abc", "-1", "99999999", "1,2,3"))]
+        + ["TVA;Vin;10;7;;;;;;", "EAN;Vin;10;20;3760123450018;;;;;", "COURT;Vin;10;20;123;;;;;"]
+        + ["AN;Vin;10;20;;xxxx;;;;", "CL;Vin;10;20;;;beaucoup;;;", "ABV;Vin;10;20;;;;fort;;"]
+        + ["COL;Vin;10;20;;;;;bleu;", "ACT;Vin;10;20;;;;;;peut-être", "à b;Vin;10;20;;;;;;"]
+        + ["DEUX;Vin;10;20;;;;;;", "DEUX;Vin;10;20;;;;;;", "NEUF;;10;20;;;;;;", "PRIX;Vin;;20;;;;;;"]
+        + ["TROP;Vin;10;20;;;;;;;;;x", f"LONG;{'x' * 130};10;20;;;;;;"]
+    )
+    marie = shop.visitor("Marie", language="fr")
+    data = "\n".join(lines).encode()
+    page = marie.post("/catalogue/import", files={"file": ("prix.csv", data, "text/csv")}).text
+    assert re.search(r'id="refused">(\d+)<', page)[1] == "18"
+    assert re.findall(r'<span[^>]*lang="en">([^<]*)', page) == []
+    assert "La ligne 15 a la même référence DEUX." in unescape(page)
+    assert "Trouvé" in page

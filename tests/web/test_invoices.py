@@ -6,6 +6,8 @@ import re
 import pypdf
 import pytest
 
+from crdtsync.runtime.clock import SystemClock, system_random
+from crdtsync_server.backups.restored import begin_generation
 from crdtsync_server.dashboard.rooms.invoices import has_check_digit
 from tests.web.conftest import Visitor
 
@@ -88,6 +90,44 @@ def test_numbers_follow_one_another_and_a_ticket_has_one_invoice(marie, till, so
     assert marie.get(where).status_code == 303
     assert paper(marie, made[0]) == before  # To the byte.
     assert "indemnité forfaitaire" not in paper(marie, made[1])[0]
+
+
+def test_no_number_is_given_again_when_the_office_lost_its_file(shop, marie, till, sold, company):
+    """``office.sqlite`` is no part of the log: it can be lost alone."""
+    made = [till.sell(["CM-19"], ["card"]) for _ in range(2)]
+    till.sync(30)
+    ask(marie, made[0])
+    number = paper(marie, made[0])[1]
+    with shop.books.database.transaction():
+        shop.books.database.write("DELETE FROM invoice")
+    ask(marie, made[1])
+    after = paper(marie, made[1])[1]
+    assert after.rpartition("-")[0] == number.rpartition("-")[0]
+    assert int(after.rpartition("-")[2]) == int(number.rpartition("-")[2]) + 1
+
+
+def test_after_a_restore_invoices_have_a_series_of_their_own_and_the_page_says_so(make_shop):
+    shop = make_shop()
+    shop.person("Marie")
+    till = shop.register("Caisse 1")
+    till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
+    tickets = [till.sell(["CM-19"], ["card"]) for _ in range(2)]
+    till.sync(30)
+    marie = shop.visitor("Marie")
+    marie.post("/sales/company", **COMPANY)
+    assert 'id="restored"' not in marie.page(f"/sales/invoice?number={tickets[0].number}")
+    ask(marie, tickets[0])
+    first = paper(marie, tickets[0])[1]
+    with shop.store.transaction():
+        begin_generation(shop.store.shop(shop.id), system_random, SystemClock().now_ms())
+    said = marie.page(f"/sales/invoice?number={tickets[1].number}")
+    assert 'id="restored"' in said
+    assert "new series" in said
+    assert "ask the customer" in said
+    ask(marie, tickets[1])
+    second = paper(marie, tickets[1])[1]
+    assert second.rpartition("-")[0] != first.rpartition("-")[0]
+    assert second.endswith("-000001")
 
 
 def test_a_refund_is_a_credit_note_that_names_what_it_sets_right(marie, sold, company):

@@ -92,6 +92,33 @@ def test_a_small_file_that_unpacks_without_end_is_refused_before_anything_reads_
         text_of_workbook(bomb)
 
 
+LAUGHS = (
+    '<?xml version="1.0"{encoding}?><!DOCTYPE x [<!ENTITY a "ha">'
+    + "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 9)).replace("&a0;", "&a;")
+    + ']><worksheet><sheetData><row><c t="inlineStr"><is><t>&a8;</t></is></c></row></sheetData></worksheet>'
+)
+
+
+@pytest.mark.parametrize(
+    "sheet",
+    [
+        LAUGHS.format(encoding="").encode(),
+        LAUGHS.format(encoding=' encoding="UTF-16"').encode("utf-16"),
+        b" " * ((1 << 16) - 30) + LAUGHS.format(encoding="").encode(),
+        LAUGHS.format(encoding="").replace('"ha"', 'SYSTEM "file:///etc/passwd"').encode(),
+    ],
+    ids=["utf-8", "utf-16", "across-chunks", "a-file-of-the-machine"],
+)
+def test_a_workbook_that_declares_entities_is_refused_before_anything_reads_it(sheet, monkeypatch):
+    monkeypatch.setattr(openpyxl, "load_workbook", lambda *_, **__: pytest.fail("it was read"))
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book(["sku"]))) as good, zipfile.ZipFile(out, "w") as bad:
+        for name in good.namelist():
+            bad.writestr(name, sheet if "sheet1" in name else good.read(name))
+    with pytest.raises(InvalidImport, match="entities"):
+        text_of_workbook(out.getvalue())
+
+
 def test_a_workbook_of_too_many_lines_or_parts_is_refused(monkeypatch):
     monkeypatch.setattr(workbook, "LINES_MAX", 3)
     with pytest.raises(InvalidImport, match="more than 3 lines"):

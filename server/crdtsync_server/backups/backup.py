@@ -1,7 +1,7 @@
 """A backup of a relay while it runs: its databases as they were at one moment, and its keys if asked.
 
-Of the back office it has the people and who changed what, not who is signed in where: whoever finds a backup
-finds no session in it, and after a restore everybody signs in again.
+Of the back office it has the people, who changed what, and the invoices, not who is signed in where: whoever
+finds a backup finds no session in it, and after a restore everybody signs in again.
 
 Rows are read in the order of their keys inside one read transaction per database, which no writer waits for.
 They are put together to pieces that end where the keys say so, not at every so many rows: what was not
@@ -39,7 +39,7 @@ from crdtsync_server.shops.owner import OwnerChain
 
 RELAY, ACCESS, OFFICE = "relay.sqlite", "access.sqlite", "office.sqlite"
 
-OF_OFFICE: Final = ("account", "product_change", "price_author")
+OF_OFFICE: Final = ("account", "product_change", "price_author", "company", "invoice")
 """Tables of the back office that are kept."""
 
 PIECE_ROWS: Final = 128

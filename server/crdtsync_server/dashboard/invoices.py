@@ -91,18 +91,31 @@ class Invoices:
         """The invoice with that number. Raises ``StorageError``."""
         return self._read("number = ?", (shop, number))
 
+    def newest(self, shop: bytes, series: str) -> int:
+        """The last number that was given in a series, 0 before the first. Raises ``StorageError``."""
+        row = self._db.row("SELECT max(no) FROM invoice WHERE shop = ? AND series = ?", (shop, series))
+        return (row[0] if row else None) or 0
+
     def make(
-        self, shop: bytes, ticket: str, link: bytes, buyer: Buyer, *, series: str, issued_ms: int
+        self,
+        shop: bytes,
+        ticket: str,
+        link: bytes,
+        buyer: Buyer,
+        *,
+        series: str,
+        issued_ms: int,
+        given: int = 0,
     ) -> Invoice:
         """The invoice of a ticket, numbered in ``series``; durable on return. Of a ticket that has one, that
-        one: a ticket is billed once. Raises ``StorageError``.
+        one: a ticket is billed once. ``given``: the last number of the series that is known elsewhere to have
+        been given; it is not given again if this file was lost. Raises ``StorageError``.
         """
         with self._db.whole_transaction():
             known = self.of_ticket(shop, link)
             if known is not None:
                 return known
-            newest = self._db.row("SELECT max(no) FROM invoice WHERE shop = ? AND series = ?", (shop, series))
-            no = ((newest[0] if newest else None) or 0) + 1
+            no = max(self.newest(shop, series), given) + 1
             number = f"{series}-{no:06d}"
             facts = {"seller": asdict(self.seller(shop)), "buyer": asdict(buyer)}
             self._db.write(

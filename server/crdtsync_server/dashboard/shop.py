@@ -22,6 +22,7 @@ from crdtsync.model.product import RULES
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committing.writer import Payload, Session, Written
 from crdtsync.runtime.filing.catalogue import Catalogue
+from crdtsync.runtime.filing.completeness import CompleteTo, complete_to
 from crdtsync.runtime.filing.day_views import DayViews
 from crdtsync.runtime.filing.search import ProductIndex
 from crdtsync.runtime.filing.views import ViewKeeper
@@ -164,6 +165,10 @@ class OfficeShop:
     def device_states(self) -> list[DeviceState]:
         """See ``devices.device_states``; O(devices) where nothing has come in since the last look."""
         return device_states(self.log, is_served=True, seen=self._seen)
+
+    def complete_to(self) -> dict[bytes, CompleteTo]:
+        """See ``completeness.complete_to``."""
+        return complete_to(self.log, self._seen.complete)
 
     @cached_property
     def alerts(self) -> Alerts:

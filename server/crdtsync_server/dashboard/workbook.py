@@ -22,6 +22,10 @@ COLUMNS_MAX: Final = 256
 CELL_CHARACTERS_MAX: Final = 2_000
 _CHUNK: Final = 1 << 16
 _MARK: Final = b"PK\x03\x04"
+_DECLARATIONS: Final = (b"<!DOCTYPE", b"<!ENTITY")
+"""With entities a few hundred bytes of XML grow to gigabytes while they are read."""
+
+_OVERLAP: Final = 2 * max(map(len, _DECLARATIONS))
 
 
 def is_workbook(data: bytes) -> bool:
@@ -65,10 +69,16 @@ def _count(data: bytes) -> None:
                 raise InvalidImport("this workbook has too many parts")
             for name in packed.infolist():
                 with packed.open(name) as part:
+                    before = b""
                     while chunk := part.read(_CHUNK):
                         size += len(chunk)
                         if size > UNPACKED_BYTES_MAX:
                             raise InvalidImport("this workbook is too large when it is unpacked")
+                        # Also as UTF-16, where every other byte is empty, and across two chunks.
+                        letters = (before + chunk).replace(b"\0", b"")
+                        if any(mark in letters for mark in _DECLARATIONS):
+                            raise InvalidImport("this workbook declares entities, which none needs")
+                        before = chunk[-_OVERLAP:]
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError) as error:
         raise InvalidImport("this workbook cannot be read") from error
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from crdtsync.model.entry import Entry, is_day
 from crdtsync.model.money import format_rate
-from crdtsync.runtime.filing.completeness import CompleteTo, complete_to
+from crdtsync.runtime.filing.completeness import CompleteTo
 from crdtsync.runtime.register.closing import Figures, RegisterDay
 from crdtsync.runtime.register.day_reports import DayReports
 from crdtsync.storage.view_days import (
@@ -36,9 +36,18 @@ from crdtsync_server.dashboard.rooms.today import DAYS
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.ticket import Check, entry_named, verified
 from crdtsync_server.dashboard.today import present_day
+from crdtsync_server.dashboard.words import N_
 from crdtsync_server.shops.registers import currency_of
 
 PATH: Final = "/days"
+FLAG_WORDS: Final[Mapping[str, str]] = {
+    "totals": N_("The totals do not follow from the lines."),
+    "payment": N_("The payments are not what was to be paid."),
+    "sign": N_("Goods or money go the other way than they should."),
+    "clock": N_("The clock and the business day are more than a day apart."),
+    "unreadable": N_("This entry cannot be read."),
+}
+"""Of the flags that one entry has by itself; what is wrong in particular is told beside it."""
 ROWS_PER_PAGE: Final = {"day": 31, "month": 24, "year": 20}
 EXPORTED_DAYS_MAX: Final = 366 * 10
 _FIRST_COLUMNS: Final = (
@@ -123,6 +132,7 @@ async def _day(visit: Visit) -> Response:
         if day < present_day(visit.house.office.clock)
         else None,
         means=MEANS,
+        flag_words=FLAG_WORDS,
         closing_address=_address,
         **facts,
     )
@@ -130,7 +140,7 @@ async def _day(visit: Visit) -> Response:
 
 def _facts_of(shop: OfficeShop, day: str) -> dict[str, Any]:
     report = DayReports(shop).report(day)
-    complete = complete_to(shop.log)
+    complete = shop.complete_to()
     with shop.day_views(day) as queries:
         closings = closings_between(queries, "day", day, day)
         parts = [

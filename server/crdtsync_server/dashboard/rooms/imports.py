@@ -13,6 +13,7 @@ from crdtsync.model.product_import import FILE_BYTES_MAX, read_file
 from crdtsync.runtime.register.products import ImportReport
 from crdtsync.web import guard
 from crdtsync_server.dashboard.house import House, Visit
+from crdtsync_server.dashboard.import_words import in_words
 from crdtsync_server.dashboard.product_form import PROBLEMS, TITLES
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import N_
@@ -108,6 +109,7 @@ async def _show(
         "problem": problem,
         "titles": TITLES,
         "rules": PROBLEMS,
+        "in_words": in_words,
         "shown_max": SHOWN_MAX,
     }
     currency = await visit.ask(lambda shop: currency_of(shop.log))

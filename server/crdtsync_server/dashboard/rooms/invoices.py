@@ -12,9 +12,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crdtsync_server.backups.restored import generation_of
+from crdtsync_server.backups.restored import generation_of, restore_noticed_ms
 from crdtsync_server.dashboard.house import House, Visit
-from crdtsync_server.dashboard.invoices import NEEDED, SELLER_FIELDS, TEXT_MAX, Buyer, Invoice, Seller
+from crdtsync_server.dashboard.invoices import (
+    NEEDED,
+    SELLER_FIELDS,
+    TEXT_MAX,
+    Buyer,
+    Invoice,
+    Invoices,
+    Seller,
+)
 from crdtsync_server.dashboard.rooms.sales import PATH, shown_ticket, ticket_asked_for
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.ticket import ShownTicket
@@ -115,12 +123,12 @@ async def _invoice(visit: Visit) -> Response:
     asked = {name: form.text(name) for name in ("number", "link")} if form else visit.request.query_params
     number, link = ticket_asked_for(asked)
 
-    def look(shop: OfficeShop) -> tuple[ShownTicket, Seller, Invoice | None]:
+    def look(shop: OfficeShop) -> tuple[ShownTicket, Seller, Invoice | None, int | None]:
         shown = shown_ticket(shop, number, link)
         known = invoices.of_ticket(shop.log.shop, shown.ticket.link)
-        return shown, invoices.seller(shop.log.shop), known
+        return shown, invoices.seller(shop.log.shop), known, restore_noticed_ms(shop.log)
 
-    shown, seller, known = await visit.ask(look)
+    shown, seller, known, restored_ms = await visit.ask(look)
     where = {"number": shown.ticket.number, "link": shown.ticket.link.hex()}
     if shown.mode != "live":
         raise HTTPException(404)
@@ -136,29 +144,44 @@ async def _invoice(visit: Visit) -> Response:
         texts["vat_number"] = texts["vat_number"].replace(" ", "").upper()
         problems = _buyer_problems(visit, texts)
     if form is None or problems:
-        facts: dict[str, Any] = {"shown": shown, "texts": texts, "problems": problems}
+        offset_min = visit.house.office.clock.utc_offset_min(restored_ms or 0)
+        facts: dict[str, Any] = {
+            "shown": shown,
+            "texts": texts,
+            "problems": problems,
+            "restored_ms": restored_ms,
+            "offset_min": offset_min,
+        }
         return visit.render(
             "invoice.html", status=422 if problems else 200, token=await visit.form_token(), **facts
         )
 
-    def make(shop: OfficeShop) -> Invoice:
-        now_ms = shop.clock.now_ms()
-        local = datetime.fromtimestamp(now_ms / 1000, UTC) + timedelta(
-            minutes=shop.clock.utc_offset_min(now_ms)
-        )
-        # After a restore the numbers of before may be on papers that this relay does not know of.
-        series = f"F{generation_of(shop.log)[:4].upper()}-{local.year % 100:02d}"
-        return invoices.make(
-            shop.log.shop,
-            shown.ticket.number,
-            shown.ticket.link,
-            Buyer(**texts),
-            series=series,
-            issued_ms=now_ms,
-        )
-
-    await visit.change(make)
+    await visit.change(lambda shop: _make(shop, invoices, shown, Buyer(**texts)))
     return visit.go(f"{PATH}/ticket", **where)
+
+
+def _make(shop: OfficeShop, invoices: Invoices, shown: ShownTicket, buyer: Buyer) -> Invoice:
+    log, now_ms = shop.log, shop.clock.now_ms()
+    local = datetime.fromtimestamp(now_ms / 1000, UTC) + timedelta(minutes=shop.clock.utc_offset_min(now_ms))
+    # After a restore the numbers of before may be on papers that this relay does not know of.
+    series = f"F{generation_of(log)[:4].upper()}-{local.year % 100:02d}"
+    given = int.from_bytes(log.state(_given(series)) or b"", "big")
+    ticket = shown.ticket
+    made = invoices.make(
+        log.shop, ticket.number, ticket.link, buyer, series=series, issued_ms=now_ms, given=given
+    )
+    newest = invoices.newest(log.shop, series)
+    if newest > given:
+        with shop.store.transaction():
+            log.set_state(_given(series), newest.to_bytes(8, "big"))
+    return made
+
+
+def _given(series: str) -> str:
+    """Where the last number of a series lies beside the log: if ``office.sqlite`` is lost alone, none is
+    given again.
+    """
+    return f"invoices/{series}"
 
 
 def _buyer_problems(visit: Visit, texts: Mapping[str, str]) -> dict[str, str]:

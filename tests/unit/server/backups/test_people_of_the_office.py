@@ -29,6 +29,9 @@ def folder(tmp_path, clock):
         )
         database.write("INSERT INTO session VALUES (?, 's', ?, 't', 1, 1, '', '')", (b"h" * 32, b"m" * 16))
         database.write("INSERT INTO link VALUES (?, ?, 9)", (b"l" * 32, b"m" * 16))
+        database.write("INSERT INTO company VALUES (?, '{}')", (shop,))
+        facts = (shop, b"l" * 32)
+        database.write("INSERT INTO invoice VALUES (?, 'F-26', 7, 'F-26-000007', '01-1', ?, 1, '{}')", facts)
         database.write("INSERT INTO product_change VALUES (?, 'CM-19', 1, 1, NULL, 'Marie', '[]')", (shop,))
     return folder
 
@@ -44,6 +47,13 @@ def test_people_and_what_they_changed_come_back(folder, tmp_path):
     new = DataFolder(tmp_path / "new")
     assert rows(new, "account") == rows(folder, "account") != []
     assert rows(new, "product_change") == rows(folder, "product_change") != []
+
+
+@pytest.mark.parametrize("table", ["company", "invoice"])
+def test_invoices_come_back(folder, tmp_path, table):
+    back_up(folder, tmp_path / "one.backup", passphrase=b"correct horse battery")
+    restore_from(tmp_path / "one.backup", tmp_path / "new", passphrase=b"correct horse battery")
+    assert rows(DataFolder(tmp_path / "new"), table) == rows(folder, table) != []
 
 
 @pytest.mark.parametrize("table", ["session", "link", "secret", "attempt", "upload"])
