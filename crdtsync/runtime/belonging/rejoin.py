@@ -3,6 +3,10 @@
 Everything recorded stays where it is. The new key's chain names where the register left the one that it wrote
 meanwhile, so that nobody asks for it any more. The key of before is kept beside the new one: it is another
 machine's too.
+
+Another program may sell on this folder while the certificate is on its way, with the key that is being
+revoked. The head that is named is the one of the transaction that changes the key, so that these sales lie
+below it, and the relay takes them off its hold: the key that the owner has just certified vouches for them.
 """
 
 from __future__ import annotations
