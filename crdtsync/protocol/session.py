@@ -93,15 +93,13 @@ class Session:
         self.inbound = Inbound(self._send, self._deliver)
         self._me = me
         self._sign = sign
-        self._challenge = nonce
-        self._my_hello = b""
+        self._challenge, self._my_hello = nonce, b""
         self.line = Line(exchange_seed, connecting=connecting)
-        self._ready = Ready()
-        self._parts = Parts()
+        self._ready, self._parts = Ready(), Parts()
         self._refused = RefusedList()
         self._queued_bytes = self._largest_bytes = 0
         self._queued_bytes_max = limits.QUEUED_BYTES_MAX
-        self._was_asked_for_certificates = False
+        self._was_asked_for_certificates = self.has_told_refusals = False
         self._opened_ms = self._now_ms = now_ms
         self.silence = Silence(now_ms)
         self.comparing = Comparing(self._send, self.outbound, self.inbound, lambda: self.is_in_step, now_ms)
@@ -387,6 +385,7 @@ class Session:
         return self.peer
 
     def _tell_refused(self, refused: Sequence[RefusedRecord], *, complete: bool) -> None:
+        self.has_told_refusals = bool(refused) or (self.has_told_refusals and not complete)
         for message in refused_messages(refused, complete=complete):
             self._send(message)
 

@@ -208,13 +208,20 @@ class RelayHome(ABC):
         """Whose held records came in must not think that they are still held."""
         if not growth.admitted_anew:
             return
-        log = self.shop_log(growth.shop)
         for connection in list(self.connections[growth.shop]):
             peer = connection.session.peer
             if peer is not None and peer.log_id in growth.admitted_anew:
-                refusals = [refused(refusal) for refusal in log.refusals_given(peer.log_id)]
-                connection.session.refusals_changed(refusals)
-                connection.pump()
+                self._tell_refusals(connection)
+
+    def _tell_refusals(self, connection: Connection) -> None:
+        """What is still not admitted of what a device brought."""
+        peer = connection.session.peer
+        if peer is not None:
+            log = self.shop_log(peer.shop)
+            connection.session.refusals_changed(
+                [refused(refusal) for refusal in log.refusals_given(peer.log_id)]
+            )
+            connection.pump()
 
     def look_for_others(self, newest: dict[bytes, int], is_at_work: Callable[[bytes], bool]) -> bool:
         """Notice what other processes wrote; ``newest`` is the number of the newest row by shop. False if it
@@ -237,6 +244,8 @@ class RelayHome(ABC):
         self._others_wrote_to[shop] = end.seq
         self._drop_revoked(shop)
         for connection in list(self.connections[shop]):
+            if connection.session.has_told_refusals:  # A person may have let in what was held.
+                self._tell_refusals(connection)
             connection.log_grew(end)
 
     def _drop_revoked(self, shop: bytes) -> None:

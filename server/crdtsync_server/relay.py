@@ -43,7 +43,7 @@ from crdtsync_server.serving.pace import Pace, device_of
 from crdtsync_server.serving.sockets import WebSocketEnd
 from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.contacts import Contacts
-from crdtsync_server.shops.copied import newly_copied
+from crdtsync_server.shops.copied import chains_that_follow, newly_copied
 from crdtsync_server.shops.enrolment import EnrolmentDesk
 
 RESTARTING = 1012
@@ -129,6 +129,8 @@ class Relay(RelayHome):
         self.office.start()
         for shop in self.restored:
             get_logger().warning("restore_noticed", shop=shop, by="the folder")
+        for shop in self.store.shops():
+            self._desk.take_vouched(shop)  # It may have been killed before it could.
         self._watch = asyncio.create_task(self._look_around())
         self.metrics.shops.set(self.shop_count)
 
@@ -263,8 +265,11 @@ class Relay(RelayHome):
         self.office.came(growths)
 
     def _tell_copied(self, growth: Growth) -> None:
+        begun = chains_that_follow(row.record for row in growth.rows)
+        if begun:
+            self._desk.take_vouched(growth.shop)
         try:
-            copied = newly_copied(self.shop_log(growth.shop), (row.record for row in growth.rows))
+            copied = newly_copied(self.shop_log(growth.shop), begun)
         except StorageError as error:  # `doctor` tells it too; what came goes on to the others.
             self.store_failed(error)
             return

@@ -130,13 +130,13 @@ def is_contested(log: ShopLog, head: ChainHead) -> bool:
         return False
     if has_other_writer(log, head):
         return True
-    left = {of.link for first in _first_entries(log) if (of := follows_of(first)) is not None}
+    left = {of.link for first in first_entries(log) if (of := follows_of(first)) is not None}
     return not {run.hi_link for run in _ends(runs)} - {head.link} <= left
 
 
 def copied_registers(log: ShopLog) -> list[Copied]:
     """All that were put back or copied, and not enrolled again since. O(chains)."""
-    firsts = {entry.facts.chain: entry for entry in _first_entries(log)}
+    firsts = {entry.facts.chain: entry for entry in first_entries(log)}
     left = {chain: head for chain, first in firsts.items() if (head := follows_of(first)) is not None}
     followed = {(head.chain, head.link) for head in left.values()}
     found = []
@@ -163,7 +163,7 @@ def own_ends(log: ShopLog, device: bytes) -> list[Run]:
     """The chains that a device began, each from its first entry on: first those whose end was not left for
     another one, the longest first. O(chains).
     """
-    firsts = {entry.facts.chain: entry for entry in _first_entries(log)}
+    firsts = {entry.facts.chain: entry for entry in first_entries(log)}
     left = {head.link for first in firsts.values() if (head := follows_of(first)) is not None}
     runs = [run for run in log.runs() if run.lo == 1 and run.chain in firsts]
     own = [run for run in runs if firsts[run.chain].author == device]
@@ -172,7 +172,7 @@ def own_ends(log: ShopLog, device: bytes) -> list[Run]:
 
 def left_chains(log: ShopLog) -> set[bytes]:
     """Chains that nobody writes any more: each of their ends was left for another chain. O(chains)."""
-    left = [head for first in _first_entries(log) if (head := follows_of(first)) is not None]
+    left = [head for first in first_entries(log) if (head := follows_of(first)) is not None]
     links = {head.link for head in left}
     return {
         chain
@@ -185,7 +185,7 @@ def left_for_another(log: ShopLog) -> set[bytes]:
     """Chains of which one version was left for another chain: what forked there is settled, or will be told
     as ``Copied``. O(chains).
     """
-    return {head.chain for first in _first_entries(log) if (head := follows_of(first)) is not None}
+    return {head.chain for first in first_entries(log) if (head := follows_of(first)) is not None}
 
 
 def forks_at(runs: list[Run]) -> int | None:
@@ -204,7 +204,8 @@ def _ends(runs: list[Run]) -> list[Run]:
     return [run for run in runs if run.hi_link not in before]
 
 
-def _first_entries(log: ShopLog) -> Iterator[Entry]:
+def first_entries(log: ShopLog) -> Iterator[Entry]:
+    """The first entries of all chains that are held from their beginning. O(chains)."""
     for chain in sorted({run.chain for run in log.runs() if run.lo == 1}):
         for sealed in log.entry(chain, 1):
             if b'"kind":"register"' in sealed:

@@ -3,6 +3,10 @@
 Everything recorded stays where it is. The new key's chain names where the register left the one that it wrote
 meanwhile, so that nobody asks for it any more. The key of before is kept beside the new one: it is another
 machine's too.
+
+Another program may sell on this folder while the certificate is on its way, with the key that is being
+revoked. The head that is named is the one of the transaction that changes the key, so that these sales lie
+below it, and the relay takes them off its hold: the key that the owner has just certified vouches for them.
 """
 
 from __future__ import annotations
@@ -11,10 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crdtsync.errors import AlreadyARegister, StillPending
+from crdtsync.ids import record_digest
 from crdtsync.model import chain as chains
 from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.chain import Moment, Shop
-from crdtsync.model.entry import Entry, read_entry, seal_entry
+from crdtsync.model.entry import Entry, Head, read_entry, seal_entry
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.belonging.copies import follows_of
 from crdtsync.runtime.belonging.replacing import heads_to_name, lost_of, save_lost
@@ -31,12 +36,22 @@ Believed = tuple[Identity, Certificate, Directory, list[Entry], Relay]
 
 
 def writes_after_copy(log: ShopLog, identity: Identity) -> bool:
-    """Whether the register goes on in a chain that it began because its data was put back or copied."""
+    """Whether the register goes on in a chain that it began because its data was put back or copied, and was
+    not enrolled again since: then the chain that it left is another device's.
+    """
     if identity.role == "display":
         return False
     head = read_head(log)
     firsts = [read_entry(sealed) for sealed in log.entry(head.chain, 1)]
-    return any(follows_of(first) is not None and first.author == identity.device for first in firsts)
+
+    def is_own(left: Head) -> bool:
+        begun = [read_entry(sealed).author for sealed in log.entry(left.chain, 1)]
+        return not begun or identity.device in begun
+
+    return any(
+        first.author == identity.device and (left := follows_of(first)) is not None and is_own(left)
+        for first in firsts
+    )
 
 
 def enrol_again(
@@ -49,13 +64,14 @@ def enrol_again(
 ) -> Identity:
     """Take a new key, have it certified by ``ask``, and go on with it; durable on return, and repeatable.
 
-    Raises ``StillPending`` while the relay has not everything (what the key of before signed must be known
-    before that key may be revoked), ``RoleTaken`` while another process synchronises, ``AlreadyARegister``
-    for another shop's code, and what ``ask`` raises: then nothing has changed.
+    Raises ``StillPending`` while there is something that the relay never saw (what the key of before signed
+    must be known before that key may be revoked; what it put on hold it has), ``RoleTaken`` while another
+    process synchronises, ``AlreadyARegister`` for another shop's code, and what ``ask`` raises: then nothing
+    has changed.
     """
     relay = load_relay(log)
     with hold_role(folder / SYNC_LOCK, "another process synchronises this register", hint="stop it first"):
-        if relay is None or next(iter(log.unacknowledged(relay.log_id)), None) is not None:
+        if relay is None or _has_what_the_relay_never_saw(log, relay):
             raise StillPending("the relay has not everything that this register recorded yet")
         key = take_key(folder / NEXT_KEY, random_bytes)
         identity, certificate, directory, entries, met = ask(key)
@@ -85,3 +101,12 @@ def enrol_again(
                 save_lost(log, lost)
         take_next_key(folder, key.public)
     return identity
+
+
+def _has_what_the_relay_never_saw(log: ShopLog, relay: Relay) -> bool:
+    """Whether synchronising could bring it more. After a crash in ``enrol_again`` the key in the folder may
+    be revoked already: what it signs then is on hold there, and whoever waited until it is not would wait for
+    ever.
+    """
+    answered = {refusal.digest for refusal in log.refusals_received(relay.log_id or b"")}
+    return any(record_digest(record) not in answered for _, record in log.unacknowledged(relay.log_id))

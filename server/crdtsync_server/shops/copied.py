@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from crdtsync.ids import ENTRY
@@ -26,13 +26,17 @@ def copied_in(log: ShopLog, directory: Directory) -> list[CopiedTold]:
     return told
 
 
-def newly_copied(log: ShopLog, records: Iterable[bytes]) -> list[Copied]:
-    """The registers that say with these records that they were put back or copied. O(records), and O(chains)
-    only where a chain begins so: a device may write what looks like it into each of its sales. Raises
-    ``StorageError``.
-    """
+def chains_that_follow(records: Iterable[bytes]) -> set[bytes]:
+    """The chains that begin in these records where a register left another one. O(records)."""
     entries = [read_entry(record[1:]) for record in records if record[:1] == ENTRY and FOLLOWS in record]
-    begun = {
+    return {
         entry.facts.chain for entry in entries if entry.kind == "register" and follows_of(entry) is not None
     }
+
+
+def newly_copied(log: ShopLog, begun: Collection[bytes]) -> list[Copied]:
+    """The registers that say with these chains that they were put back or copied. O(chains), and nothing
+    where none begins so: a device may write what looks like it into each of its sales. Raises
+    ``StorageError``.
+    """
     return [one for one in copied_registers(log) if one.goes_on in begun] if begun else []

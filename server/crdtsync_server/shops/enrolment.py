@@ -30,6 +30,7 @@ from crdtsync_server.home import mend
 from crdtsync_server.open import open_store
 from crdtsync_server.serving.logs import get_logger
 from crdtsync_server.shops.access import Access, Enrolment
+from crdtsync_server.shops.hold import VOUCHED, approve, vouched_for
 
 WAITING_MAX = 32
 """Devices in front of the desk: with 20 ms each the last one waits for less than a second."""
@@ -111,6 +112,21 @@ class EnrolmentDesk:
     def begin_generation(self, shop: bytes) -> None:
         """A device has shown that the relay was put back from a backup. Returns at once."""
         self._thread.submit(self._access.begin_generation, self._store, shop)
+
+    def take_vouched(self, shop: bytes) -> None:
+        """A register that was enrolled again may have brought what its old key made meanwhile. Returns at
+        once; what is taken is in the log soon (see ``hold.vouched_for``).
+        """
+        self._thread.submit(self._take_vouched, shop)
+
+    def _take_vouched(self, shop: bytes) -> None:
+        try:
+            entries = vouched_for(self._store.shop(shop))
+            if entries:
+                taken = approve(self._access, self._store, shop, entries, VOUCHED)
+                get_logger().info("hold_taken", shop=shop, tickets=taken.admitted.sales, reason=VOUCHED)
+        except (CrdtsyncError, KeyError) as error:  # It stays on hold, and a person may let it in.
+            get_logger().warning("hold_not_taken", shop=shop, reason=str(error))
 
     async def mend(self, damage: DamagedStore, now_ms: int) -> bool:
         """Set a damaged record apart, beside the committer: that reads certificates first, which may be what

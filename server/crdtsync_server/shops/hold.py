@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from crdtsync.errors import InvalidName, RecordError
 from crdtsync.ids import ENTRY
 from crdtsync.model.admission import signature_holds
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import Entry, read_entry
+from crdtsync.runtime.belonging.copies import first_entries, follows_of
 from crdtsync.runtime.register.status import Pending
 from crdtsync.storage.log import Apart, ShopLog, Store
 from crdtsync_server.shops.access import Access, is_called
@@ -142,6 +144,37 @@ def approve(access: Access, store: Store, shop: bytes, entries: Sequence[OnHold]
             pending.add(one.entry.body)
     left = tuple(one for one in entries if not one.can_be_approved)
     return Approved(pending, tuple(sorted(admitted)), left)
+
+
+VOUCHED: Final = "the register that took its place had it, and says so with its new key"
+"""Why the relay itself approves what ``vouched_for`` finds."""
+
+
+def vouched_for(log: ShopLog) -> list[OnHold]:
+    """What is on hold of a replaced device, and its successor vouches for: the entries up to where he says,
+    in the first entry of his chain, that he left the old one.
+
+    A register that is enrolled again in its own folder has there what another of its programs sold while its
+    new certificate was on its way: the owner had let that folder in, with a code that a person brought.
+    Only the key that the owner certified for this can say it. O(chains + what is on hold).
+    """
+    if not any(apart.held and apart.code == "revoked" for apart in log.apart()):
+        return []
+    waiting = {one.entry.link: one for hold in on_hold(log) for one in hold.entries if one.can_be_approved}
+    if not waiting:
+        return []
+    directory, found = OwnerChain.read(log).directory, dict[bytes, OnHold]()
+    for first in first_entries(log):
+        certificate, head = directory.certificate(first.author), follows_of(first)
+        if head is None or certificate is None or certificate.replaces is None:
+            continue
+        if directory.is_revoked(first.author):
+            continue
+        link = head.link
+        while (one := waiting.get(link)) is not None and one.entry.author == certificate.replaces.device:
+            found[link] = one
+            link = one.entry.facts.prev
+    return list(found.values())
 
 
 def _read(apart: Apart, directory: Directory) -> OnHold | None:

@@ -9,7 +9,7 @@ from crdtsync.model.sealed import seal
 from crdtsync.runtime.committing.admission import entry_item
 from crdtsync.storage.memory import MemoryDisk, MemoryStore
 from crdtsync.testing.till import MemoryOwner
-from crdtsync_server.shops.copied import newly_copied
+from crdtsync_server.shops.copied import chains_that_follow, newly_copied
 
 
 class NothingIsRead:
@@ -47,13 +47,13 @@ def test_a_register_that_goes_on_in_another_chain_is_told_when_that_chain_begins
         log = store.create_shop(owner.author, b"l" * 16)
         for entry in [*owner.entries, *till.entries, first]:
             log.append(entry_item(entry, entry_record(entry.sealed)))
-    [told] = newly_copied(log, [entry_record(first.sealed)])
+    [told] = newly_copied(log, chains_that_follow([entry_record(first.sealed)]))
     assert (told.device, told.goes_on, told.n) == (till.author, first.facts.chain, 1)
-    assert newly_copied(log, [entry_record(till.entries[0].sealed)]) == []
+    assert newly_copied(log, chains_that_follow([entry_record(till.entries[0].sealed)])) == []
 
 
 def test_whatever_a_device_writes_into_its_sales_every_chain_is_not_looked_at_for_it(owner):
     till = owner.enrol("Caisse 1")
     head = till.end.known.to_json()
     odd = [till.append("odd", {"follows": head, "in": {"kind": "register"}}) for _ in range(3)]
-    assert newly_copied(NothingIsRead(), [entry_record(one.sealed) for one in odd]) == []
+    assert newly_copied(NothingIsRead(), chains_that_follow([entry_record(one.sealed) for one in odd])) == []
