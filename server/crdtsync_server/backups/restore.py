@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
 import msgpack
 import orjson
 
@@ -257,6 +259,8 @@ def _begin_anew(path: Path, manifest: Manifest, now_ms: int, random: RandomBytes
 def _put_in_place(folder: DataFolder, draft: Path, now_ms: int) -> Path | None:
     """Rename everything, the log last: without it there is no relay in the folder."""
     aside: Path | None = None
+    for name in KINDS:
+        _fold_in_journal(folder.root / name)
     # A backup of an older version has nothing of the back office: what is there of it stays.
     for name in (RELAY, ACCESS, *([OFFICE] if (draft / OFFICE).exists() else ())):
         for suffix in _SUFFIXES:
@@ -275,8 +279,21 @@ def _put_in_place(folder: DataFolder, draft: Path, now_ms: int) -> Path | None:
     return aside
 
 
+def _fold_in_journal(path: Path) -> None:
+    """A relay that was killed left its newest commits beside its database: the file alone is to be whole,
+    whenever moving it aside is cut off. Of a damaged one the journal is moved as it is.
+    """
+    if path.exists():
+        with suppress(apsw.Error), closing(apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)) as file:
+            file.pragma("schema_version")  # Before the file was read there is no journal to be folded in.
+            file.pragma("wal_checkpoint(TRUNCATE)")
+
+
 def _make_aside(root: Path, now_ms: int) -> Path:
     at = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = root / f"before-{at}"
-    aside.mkdir(mode=0o700, exist_ok=True)
-    return aside
+    for number in count(1):
+        aside = root / (f"before-{at}" + (f"-{number}" if number > 1 else ""))
+        with suppress(FileExistsError):  # Never into one that is there: it would be written over.
+            aside.mkdir(mode=0o700)
+            return aside
+    raise AssertionError("numbers do not end")

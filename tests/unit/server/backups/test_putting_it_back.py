@@ -1,6 +1,8 @@
 """A relay that is put back goes on anew, and a restore that fails leaves what is there."""
 
-from contextlib import closing
+import os
+import shutil
+from contextlib import closing, suppress
 
 import pytest
 
@@ -11,8 +13,10 @@ from crdtsync.errors import (
     StorageError,
     StoreTooNew,
 )
+from crdtsync.ids import Origin
 from crdtsync.protocol.heads import root_digest
 from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.clock import ManualClock
 from crdtsync_server.backups.file import MAGIC, BackupFile, BackupWriter
 from crdtsync_server.backups.restore import read_restored, restore_from
 from crdtsync_server.backups.restored import generation_of
@@ -130,3 +134,45 @@ def test_an_empty_file_of_backups_puts_nothing_back(path, tmp_path):
         restored_from(path, tmp_path / "new")
     with closing(BackupFile(path)) as file, pytest.raises(DamagedStore):
         file.check()
+
+
+@pytest.mark.parametrize("moves", range(1, 5))
+def test_what_was_there_is_whole_whenever_moving_it_aside_was_cut_off(
+    shop, path, tmp_path, monkeypatch, moves
+):
+    """A relay that was killed left commits in the journal beside its database: they go where it goes."""
+    shop.back_up(path, passphrase=PASSPHRASE)
+    with closing(SqliteStore(shop.root / "relay.sqlite")) as store:
+        with store.transaction():
+            store.shop(shop.id).append(shop.chain.entry(Origin(PEER, 1)))
+        killed = shutil.copytree(shop.root, tmp_path / "killed")
+        end = store.shop(shop.id).end
+    assert (killed / "relay.sqlite-wal").stat().st_size
+    count = 0
+
+    def replace(old, new):
+        nonlocal count
+        count += 1
+        if count == moves:
+            raise KeyboardInterrupt
+        os.rename(old, new)
+
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr("crdtsync_server.backups.restore.os.replace", replace)
+        with suppress(KeyboardInterrupt):
+            restored_from(path, killed, replace=True)
+    places = [one for one in (killed, *killed.glob("before-*")) if (one / "relay.sqlite").exists()]
+    alone = shutil.copy(places[-1] / "relay.sqlite", tmp_path / "alone.sqlite")
+    with closing(SqliteStore(alone, create=False)) as store:
+        assert store.shop(shop.id).end == end
+    restored_from(path, killed, replace=True)
+    assert contents(killed, shop.id)["check"] == []
+
+
+def test_what_was_moved_aside_in_the_same_second_is_not_written_over(shop, path):
+    shop.sell(3)
+    shop.back_up(path, passphrase=PASSPHRASE)
+    shop.sell(4)
+    asides = [restored_from(path, shop.root, replace=True, clock=ManualClock()).aside for _ in range(3)]
+    assert [contents(aside, shop.id)["end"].seq for aside in asides] == [9, 5, 5]
+    assert len(set(asides)) == 3
