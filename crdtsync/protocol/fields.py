@@ -7,7 +7,7 @@ from unicodedata import category
 
 from crdtsync.errors import MalformedMessage, UnsupportedVersion
 from crdtsync.ids import LINK_BYTES, Position
-from crdtsync.protocol.limits import VERSION
+from crdtsync.protocol import limits
 
 SEQ_MAX = 1 << 53
 TEXT_BYTES_MAX = 400
@@ -23,9 +23,9 @@ def require(condition: bool, what: str) -> None:
 
 def check_version(version: int) -> None:
     """Refuse a peer that speaks another version of the protocol. Raises ``UnsupportedVersion``."""
-    if version != VERSION:
+    if version != limits.VERSION:
         raise UnsupportedVersion(
-            f"the peer speaks version {version} of the protocol, this device speaks version {VERSION}"
+            f"the peer speaks version {version} of the protocol, this device speaks version {limits.VERSION}"
         )
 
 

@@ -113,7 +113,7 @@ def test_no_sale_that_was_printed_is_lost_when_the_process_is_killed(
 @pytest.mark.slow
 def test_a_set_up_that_was_killed_can_be_repeated(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from crdtsync import Register; from crdtsync.runtime import setup\n"
+        "import os, sys; from crdtsync import Register; from crdtsync.runtime.folder import setup\n"
         "setup.ViewTables = lambda *_: os.kill(os.getpid(), 9)\n"
         "Register.init(sys.argv[1], name='Caisse 1')"
     )

@@ -46,7 +46,6 @@ __all__ = ["Progress", "Syncer", "sync_role"]
 PRESENCE_EVERY_S: Final = 2.0
 PRESENCE_SHARE: Final = 0.02  # Of the time, at most, for counting it.
 REPORT_EVERY_S: Final = 0.1
-
 ONCE_LOOK_S: Final = 0.02
 """How often one who synchronises once looks whether that is done: not everything that ends it is a commit."""
 
@@ -347,19 +346,20 @@ class Syncer(RegisterHome):
                 continue
             now_s = time.monotonic()
             live_s = live_s or now_s
+            is_done = until_in_step and session.is_in_step and self._is_nothing_awaited()
             # Counting what is pending takes as long as that is: what is being sent goes first, for a moment.
-            is_sending = not shown_s and not session.outbound.is_quiet and now_s - live_s < PRESENCE_EVERY_S
-            if not is_sending and now_s - shown_s >= max(PRESENCE_EVERY_S, cost_s / PRESENCE_SHARE):
+            may_tell = shown_s or is_done or session.outbound.is_quiet or now_s - live_s >= PRESENCE_EVERY_S
+            if may_tell and now_s - shown_s >= max(PRESENCE_EVERY_S, cost_s / PRESENCE_SHARE):
                 facts, shown_s = self._presence(self._log), time.monotonic()
                 cost_s = shown_s - now_s
                 if facts != shown:
                     shown = facts
                     session.send_presence(facts)
                     connection.pump()
+                    is_done = False  # At the next look it has gone out.
                 if session.inbound.wanted:
                     self.note_pace(self.progress().left_s)
             self.note_unmended(session.comparing.unmended)
-            is_done = until_in_step and session.is_in_step and self._is_nothing_awaited()
             if is_done and self._is_compared(session.comparing):
                 return
 
