@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -35,6 +36,7 @@ class Counter:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._last: Snapshot | None = None
+        self._look_due_s = 0.0
         self._thread = threading.Thread(target=self._run, name="till-counter", daemon=True)
 
     def start(self) -> None:
@@ -92,12 +94,18 @@ class Counter:
 
     def _next(self, desk: Desk) -> None:
         with self._signal:
-            if not self._jobs and not self._stopping:
-                self._signal.wait(LOOK_EVERY_S)
+            left_s = self._look_due_s - time.monotonic()
+            if not self._jobs and not self._stopping and left_s > 0:
+                self._signal.wait(left_s)
             job = self._jobs.popleft() if self._jobs else None
         if job is not None:
             job(desk)
-            return
+        # Also while one page follows the other without a pause: a busy till synchronises as well.
+        if job is None or time.monotonic() >= self._look_due_s:
+            self._look(desk)
+
+    def _look(self, desk: Desk) -> None:
+        self._look_due_s = time.monotonic() + LOOK_EVERY_S
         try:
             desk.look()
             self._tell(desk)

@@ -177,7 +177,9 @@ class Desk:
         self._sync_due_s = time.monotonic() + SYNC_AGAIN_S
         if background is not None:
             self._sync_error = background.error
-            if self._sync_error is not None and not self._sync_error.retryable:
+            ended = self._sync_error
+            # Another process that synchronises ends some time, and nobody tells when.
+            if ended is not None and not ended.retryable and not isinstance(ended, RoleTaken):
                 self._sync_due_s = time.monotonic() + SYNC_OVER_S
             self.register.stop_sync()
             self._background = None
