@@ -332,6 +332,18 @@ class Shop:
             if (not moved or looked % 64 == 0) and self.is_at_rest():
                 return (self.timeline.now_us - began_us) / 1_000_000
             assert self.timeline.now_us < until_us, ("not at rest", timeout_s, self.why_not_at_rest())
+            if looked % 64 == 0:
+                self._ask_who_was_cut_off()
+
+    def _ask_who_was_cut_off(self) -> None:
+        """Have revoked registers try again that have something which the relay lost to damage since: they
+        stopped when all was handed over, and say that it waits; a person has them synchronise.
+        """
+        for register in self.registers:
+            if checks.is_revoked(self, register) and not checks.has_handed_over(self, register):
+                register.start_sync()
+                if register.syncer is not None:
+                    register.later(0, register.syncer.try_now)
 
     def calm(self) -> None:
         """End all faults: everything is on, connected, and has room."""
