@@ -284,6 +284,8 @@ def test_training_is_seen_at_once_and_sells_nothing(page, place):
 
 
 def test_the_day_is_closed_by_counting_the_drawer(page, place):
+    place.clerk.take("EAU")
+    place.clerk.pay("card")  # Whatever was played before: there is something to close.
     expected = place.register.x_report().cash_expected_minor
     page.goto(place.shop.till.base + "/day/close")
     page.get_by_label("€10.00").fill("3")
