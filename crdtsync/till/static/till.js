@@ -113,6 +113,13 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   }
 });
 document.addEventListener("htmx:afterRequest", () => { busy -= 1; });
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const isRefresh = event.detail.target.id === "basket" && event.detail.pathInfo?.requestPath === "/basket";
+  if (isRefresh && document.querySelector("#basket details[open]")) {
+    event.detail.shouldSwap = false;  // It was opened while the answer was on its way.
+    refreshBasket(null);
+  }
+});
 document.addEventListener("htmx:afterSettle", (event) => {
   const target = event.detail.target;
   if (target.id === "basket") {
