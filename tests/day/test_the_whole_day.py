@@ -210,6 +210,7 @@ def a_price_that_changes_under_an_open_basket_is_told_and_not_applied(day: Day) 
     till.keyboard.press("F4")
     expect(till.get_by_role("heading", name="Payé")).to_be_visible()
     assert day.shop.newest("Caisse 1").total_minor == 4150
+    expect(till.get_by_role("link", name="Client suivant")).to_be_focused()
     till.keyboard.press("Enter")
     expect(till.locator("#q")).to_be_focused()
     till.keyboard.type("co-23", delay=20)
