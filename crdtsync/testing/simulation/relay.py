@@ -20,7 +20,7 @@ from crdtsync.runtime.damage.quarantine import judge_again
 from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.testing.simulation.machine import Machine, SimulatedCommitter, SimulatedReader, read_all
-from crdtsync.testing.simulation.network import SimulatedConnection
+from crdtsync.testing.simulation.network import SimulatedConnection, was_meddled_with
 from crdtsync.testing.simulation.plates import Plate
 from crdtsync.testing.till import MemoryChain
 from crdtsync_server.home import LOOK_EVERY_S, RelayHome, mend
@@ -127,6 +127,7 @@ class RelayMachine(Machine):
             nonce=self.random_bytes(16),
             sign=lambda purpose, payload: sign_with_purpose(self.key, purpose, payload),
             now_ms=home.now_ms(),
+            exchange_seed=self.exchange_seed(),
         )
         return SimulatedConnection(home, session)
 
@@ -135,7 +136,8 @@ class RelayMachine(Machine):
         if self.home is not None:
             if connection.error is not None:
                 self.home.store_failed(connection.error)
-                self.shop.saw_error(self, connection.error)
+                is_meddled_with = was_meddled_with(connection)
+                self.shop.saw_error(self, connection.error, is_meddled_with=is_meddled_with)
             self.home.gone(connection)
 
     def append(self, entries: list[Entry]) -> None:
