@@ -74,6 +74,11 @@ class Owner(MemoryChain):
         """Cut a device off."""
         return self.append("revoke", build_revoke(device, heads, reason="stolen"))
 
+    def revocation(self, device: bytes) -> str:
+        """The link of the entry that cut a device off last; empty if none did."""
+        revoked = {one.body["device"]: one.link.hex() for one in self.entries if one.kind == "revoke"}
+        return revoked.get(device.hex(), "")
+
     def approve(self, device: bytes, links: list[bytes]) -> Entry:
         """Let in what a revoked device made."""
         return self.append(APPROVE, build_approve(device, links, reason="found again"))
