@@ -3,8 +3,8 @@
 The store's own way of reading stops at damage, because it must not guess. Here nothing is trusted but what a
 record's own checksum says, not even where a table is said to end; nothing is written, and what cannot be read
 is named. Where a table cannot be read whole, its rows are also looked for on all leaf pages of the file
-(``leaf_pages``). Whoever takes the records judges them anew, as if they came from anybody. Making a whole store
-anew is ``salvage``'s part.
+(``leaf_pages``). Whoever takes the records judges them anew, as if they came from anybody. Making a whole
+store anew is ``salvage``'s part.
 """
 
 from __future__ import annotations
