@@ -77,8 +77,7 @@ class OwnerChain:
             raise SetupError(
                 "the owner's key that is here does not sign any more: the shop's owner has handed over to "
                 f"{present.hex()[:16] if present is not None else 'another'}…",
-                hint="`crdtsync-relay owner rotate` finishes a rotation that was interrupted here. After a "
-                "restore from an older backup that key is in a newer copy of the keys folder: put the file "
+                hint="after a restore from an older backup that key is in a newer copy of the keys folder: put the file "
                 "back, or move the old key away and sign with the new one where it is (`owner request`)",
             )
         if self.directory.keys.present != owner_key.FIRST:
