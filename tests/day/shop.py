@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from random import Random
+from threading import Thread
 from typing import TypeVar
 
 import httpx
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 NAME = "Cave du Port"
 MINUTE_MS = 60_000
+ASIDE_S = 120
 PRODUCTS = 160
 WATER = "EAU"
 HERMITAGE = "CM-20"
@@ -55,8 +57,6 @@ class Shop:
         self.port = 0
         self.tills: dict[str, Till] = {}
         self.registers: dict[str, Register] = {}
-        # A thread of its own for what has an event loop: while Playwright runs there is none to be had here.
-        self._aside = stack.enter_context(ThreadPoolExecutor(1))
         self.open_relay()
         self.web = self.relay.url.replace("ws", "http", 1)
         self._welcome("Marie")
@@ -67,8 +67,19 @@ class Shop:
         self.clock.set_ms(OPENING_MS)
 
     def aside(self, work: Callable[[], T]) -> T:
-        """Do something in the other thread."""
-        return self._aside.submit(work).result(timeout=120)
+        """Do something in a thread of its own, for what has an event loop: while Playwright runs there is
+        none to be had here. It is waited for two minutes at most, and not at all in the end.
+        """
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:  # Whoever waits is told.
+                done.set_exception(error)
+
+        Thread(target=run, name="aside", daemon=True).start()
+        return done.result(timeout=ASIDE_S)
 
     def _random(self) -> RandomBytes:
         """Chance that is the same in every run, and never twice in one."""

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from crdtsync.runtime.register.ticket import Ticket
 from crdtsync.testing.clock import HOUR_MS
+from tests.browser import open_page
 from tests.day.pictures import keep
 from tests.day.shop import HERMITAGE, MINUTE_MS, TERRINE, WATER, Shop, wait_until
 from tests.web.conftest import PASSWORD
@@ -30,10 +31,7 @@ class Day:
         self.today, self.desk = self.office(), self.office()
 
     def _page(self) -> Page:
-        context = self.browser.new_context(locale="fr-FR", viewport={"width": 1280, "height": 800})
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        return page
+        return open_page(self.browser, locale="fr-FR", viewport={"width": 1280, "height": 800})
 
     def office(self) -> Page:
         """Marie, signed in."""

@@ -5,13 +5,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from crdtsync import Register
 from crdtsync.till.app import Till
 from crdtsync_server import LocalRelay
+from tests.browser import AXE, MOVING_MS, open_page, serious, started, too_small
 from tests.till.conftest import SHARED, TERRINE, Shop, many_products, stock_up, tickets, wait_until
-from tests.web.test_in_a_browser import AXE, FLAGS, MISSING, MOVING_MS, chromium, serious, too_small
 
 pytestmark = pytest.mark.slow
 
@@ -52,22 +52,12 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(place):
     # The till first, and last gone: while Playwright runs, no other event loop begins in this thread.
-    path = chromium()
-    if path is None:
-        pytest.fail(MISSING)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with started() as browser:
         yield browser
-        browser.close()
 
 
 def at_the_till(browser: Browser, place: Place, **settings) -> Page:
-    settings = {"locale": "en", "viewport": {"width": 1280, "height": 900}, **settings}
-    page = browser.new_context(**settings).new_page()
-    page.set_default_timeout(30_000)
-    page.problems = []
-    page.on("console", lambda said: page.problems.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page = open_page(browser, **settings)
     page.goto(place.shop.till.address)
     return page
 
@@ -248,7 +238,7 @@ def test_a_page_that_hears_nothing_says_that_it_knows_nothing(browser, tmp_path)
     with Register.init(tmp_path / "alone", name="Caisse 9") as register:
         stock_up(register)
     with Till(tmp_path / "alone") as till:
-        page = browser.new_context(locale="fr").new_page()
+        page = open_page(browser, locale="fr")
         page.goto(till.address)
         expect(page.locator("#safety")).to_contain_text("Cette caisse travaille seule")
     expect(page.locator("#safety")).to_contain_text("État inconnu")
