@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from threading import Thread
+from typing import Any, Final, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 FLAGS: Final = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
@@ -37,6 +39,26 @@ MOVING_MS: Final = """() => Math.max(0, ...[...document.querySelectorAll("*")].f
 AXE: Final = Path(__file__).parent / "web/axe/axe-4.14.1.min.js"
 
 
+T = TypeVar("T")
+ASIDE_S: Final = 120
+
+
+def aside(work: Callable[[], T]) -> T:
+    """Do something in a thread of its own, for what has an event loop: while Playwright runs there is none to
+    be had in this one. It is waited for two minutes at most, and not at all in the end.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # Whoever waits is told.
+            done.set_exception(error)
+
+    Thread(target=run, name="aside", daemon=True).start()
+    return done.result(timeout=ASIDE_S)
+
+
 def chromium() -> str | None:
     """Where the browser is; None if there is none."""
     return os.environ.get("CRDTSYNC_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -50,6 +72,7 @@ def started(*more_flags: str) -> Iterator[Browser]:
     path = chromium()
     if path is None:
         pytest.fail(MISSING)
+    expect.set_options(timeout=PAGE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path, args=[*FLAGS, *more_flags], timeout=START_MS

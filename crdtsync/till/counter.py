@@ -12,11 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from crdtsync.errors import CrdtsyncError, UsageError
 from crdtsync.till.desk import Desk
-from crdtsync.till.safety import Snapshot
+from crdtsync.till.safety import Safety, Snapshot
 
 T = TypeVar("T")
 _logger = logging.getLogger("crdtsync.till")
@@ -128,6 +129,9 @@ class Counter:
             return
         except Exception:  # A mistake in looking ends no till: the next look tries again.
             _logger.exception("looking around failed")
+            if self._last is not None:  # What was told last may not be so any more.
+                self._last = replace(self._last, safety=Safety("unknown"))
+                self._told(self._last)
 
     def _tell(self, desk: Desk) -> None:
         snapshot = desk.snapshot()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from random import Random
-from threading import Thread
-from typing import TypeVar
 
 import httpx
 
@@ -25,14 +21,12 @@ from crdtsync_server import LocalRelay
 from crdtsync_server.dashboard.reception import Books
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.shops.access import Access
+from tests.browser import aside
 from tests.till.conftest import TERRINE, stock_up, wait_until
 from tests.web.conftest import PASSWORD
 
-T = TypeVar("T")
-
 NAME = "Cave du Port"
 MINUTE_MS = 60_000
-ASIDE_S = 120
 PRODUCTS = 160
 WATER = "EAU"
 HERMITAGE = "CM-20"
@@ -65,21 +59,6 @@ class Shop:
         self._fill_the_shelves()
         self._sell_for_a_week()
         self.clock.set_ms(OPENING_MS)
-
-    def aside(self, work: Callable[[], T]) -> T:
-        """Do something in a thread of its own, for what has an event loop: while Playwright runs there is
-        none to be had here. It is waited for two minutes at most, and not at all in the end.
-        """
-        done: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                done.set_result(work())
-            except BaseException as error:  # Whoever waits is told.
-                done.set_exception(error)
-
-        Thread(target=run, name="aside", daemon=True).start()
-        return done.result(timeout=ASIDE_S)
 
     def _random(self) -> RandomBytes:
         """Chance that is the same in every run, and never twice in one."""
@@ -118,7 +97,7 @@ class Shop:
         def join() -> None:
             Register.join(folder, url, code, name=name, clock=self.clock, random_bytes=self._random()).close()
 
-        self.aside(join)
+        aside(join)
         register = self._stack.enter_context(
             Register.open(folder, clock=self.clock, random_bytes=self._random())
         )
@@ -189,4 +168,4 @@ class Shop:
                     with Register.open(folder, clock=self.clock) as other:
                         other.sync(60)
 
-                self.aside(bring)
+                aside(bring)

@@ -18,7 +18,6 @@ from tests.day.shop import HERMITAGE, MINUTE_MS, TERRINE, WATER, Shop, wait_unti
 from tests.web.conftest import PASSWORD
 
 SCAN_MS = 3
-expect.set_options(timeout=30_000)  # Of a machine that has much to do.
 SAFE = "Tout est enregistré au bureau"
 
 

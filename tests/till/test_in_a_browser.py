@@ -288,6 +288,19 @@ def test_the_day_is_closed_by_counting_the_drawer(page, place):
     expect(page.locator("#safety")).to_contain_text("Everything is recorded")
 
 
+def test_a_refund_is_filled_in_on_a_telephone_without_moving_the_page_aside(browser, place):
+    page = at_the_till(browser, place, viewport={"width": 360, "height": 740})
+    sold = place.register.sell(["CM-19", "TER-1"], ["card"])
+    page.goto(f"{place.shop.till.base}/ticket/{sold.link.hex()}/refund?number={sold.number}")
+    for field in page.locator(".narrow-field").all():
+        box = field.bounding_box()
+        assert box["x"] + box["width"] <= 360
+    assert page.evaluate(
+        "document.querySelector('.table').scrollWidth <= document.querySelector('.table').clientWidth"
+    )
+    page.context.close()
+
+
 @pytest.mark.parametrize(
     ("scheme", "width", "language"), [("light", 1280, "en"), ("dark", 360, "fr"), ("light", 820, "fr")]
 )

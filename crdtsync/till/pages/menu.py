@@ -26,9 +26,9 @@ def routes(house: House) -> list[Route]:
 
 
 async def _sync(visit: Visit) -> Response:
-    error = await visit.ask(lambda desk: desk.sync_error)
+    error, is_alone = await visit.ask(lambda desk: (desk.sync_error, desk.register.replica.relay is None))
     told = "" if error is None else told_of(str(error), type(error).__name__)
-    return visit.render("sync.html", error=told)
+    return visit.render("sync.html", error=told, is_alone=is_alone)
 
 
 async def _sync_now(visit: Visit) -> Response:
