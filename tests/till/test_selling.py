@@ -1,5 +1,8 @@
 """The till's pages as a browser without scripts uses them: everything works by forms alone."""
 
+import re
+from html import unescape
+
 import pytest
 
 from tests.till.conftest import SHARED, TERRINE, plain, tickets
@@ -444,3 +447,21 @@ def test_the_line_of_safety_of_a_register_that_works_alone(clerk):
     clerk.take("EAU")
     clerk.pay("card")
     assert "1 ticket (€1.20) on this register only" in clerk.safety()
+
+
+def test_the_list_of_tickets_goes_on_to_the_first_one(clerk, shop, monkeypatch):
+    monkeypatch.setattr("crdtsync.till.pages.tickets.ROWS_MAX", 3)
+    register = shop.register()
+    sold = [register.sell(["EAU"], ["card"]).number for _ in range(8)]
+    for first in ("/tickets", "/tickets?all=1"):
+        found, pages, path = [], 0, first
+        while path is not None:
+            page = clerk.page(path)
+            found += re.findall(r'<span class="number">([^< ]+)', page)
+            following = re.search(r'href="(/tickets\?older=[^"]+)"', page)
+            path = unescape(following[1]) if following else None
+            pages += 1
+        assert (found, pages) == (sold[::-1], 3)
+    assert "There are no older ones" in clerk.page("/tickets?older=2020-01-01.1")
+    for strange in ("x", "2026-13-45.1", "2026-11-24", "2026-11-24.x", "2026-11-24." + "9" * 40):
+        assert clerk.get(f"/tickets?older={strange}").status_code == 200

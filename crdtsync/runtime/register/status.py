@@ -29,6 +29,8 @@ from crdtsync.runtime.register.concerns import (
     entry_concerns,
     refused_concerns,
     signature_concerns,
+    stopped_concerns,
+    unmended_concerns,
 )
 from crdtsync.runtime.syncing.link_trouble import (
     LinkTrouble,
@@ -182,8 +184,8 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         *(one.says for one in copied),
         *entry_concerns(replica),
         *clock_concerns(offset.offset_ms if offset else None),
-        *([f"synchronising has stopped: {trouble.message}"] if trouble and trouble.is_over else []),
-        *(f"{name} differs from the relay's, and sending it again does not mend it" for name in unmended),
+        *stopped_concerns(trouble),
+        *unmended_concerns(unmended),
     )
     return Status(
         state=_state(replica, total, syncing, bool(concerns)),
