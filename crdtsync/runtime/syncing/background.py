@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from crdtsync.errors import CrdtsyncError, NotSynchronised, RoleTaken, StorageError
+from crdtsync.runtime.folder.role import sync_role
 from crdtsync.runtime.syncing.progress import Progress
-from crdtsync.runtime.syncing.syncer import Syncer, sync_role
+from crdtsync.runtime.syncing.syncer import Syncer
 
 INTERRUPT_LOOK_S: Final = 0.1
 """How long Ctrl-C may go unnoticed."""

@@ -286,6 +286,8 @@ class Connection:
             self.session.send_certificates(self._owner_chain())
         if ready.rotate:
             self._rotate()
+        if ready.sync_wanted:
+            self.home.sync_wanted()
         if ready.to_persist or ready.acknowledged is not None or ready.refused:
             self._persist(ready)
         if not self.takes_only:

@@ -31,6 +31,7 @@ from crdtsync_server.folder import DataFolder
 from crdtsync_server.serving.logs import get_logger
 from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.devices import device_of_log
+from crdtsync_server.shops.wishes import Wish, write_wish
 
 T = TypeVar("T")
 
@@ -71,13 +72,14 @@ class Office:
         open_store: Callable[[], Store] | None = None,
         failed: Callable[[CrdtsyncError], None] = lambda error: None,
         wrote: Callable[[], None] = lambda: None,
+        wished: Callable[[bytes, bytes], None] = lambda shop, device: None,
     ) -> None:
         """``failed`` is told on the event loop of what cannot be read of the relay's store, ``wrote`` of what
-        the back office wrote there.
+        the back office wrote there, ``wished`` of a shop and a device that somebody wants to synchronise.
         """
         self.folder, self.clock, self.random = folder, clock, random
         self._open_store = open_store or (lambda: SqliteStore(folder.store))
-        self._failed, self._told_wrote = failed, wrote
+        self._failed, self._told_wrote, self._wished = failed, wrote, wished
         self.listeners: Listeners | None = None
         self._signal = threading.Condition()
         self._jobs: deque[Callable[[], None]] = deque()
@@ -176,6 +178,19 @@ class Office:
         )
         self.look_at(shop)
         return written
+
+    async def wish(self, shop: bytes, device: bytes, *, by: str) -> None:
+        """Have a device of a shop asked to synchronise, now or when it comes: durable on return. ``by``: the
+        name of whoever wishes it. Raises ``UnknownShop``, ``StorageError``.
+        """
+
+        def write(one: OfficeShop) -> None:
+            wish = Wish(self.random(16), by, self.clock.now_ms())
+            with one.store.transaction():
+                write_wish(one.log, device, wish)
+
+        await self.ask(shop, write)
+        self._wished(shop, device)
 
     # -- on the thread ---------------------------------------------------------------------------------------
 
