@@ -30,7 +30,7 @@ REFUND_MEANS = ("card", "cash", "cheque", "voucher", "transfer")
 _SAID = {
     "printed": N_("Sent to the printer, and recorded."),
     "no-printer": N_("The printer does not work. The ticket is recorded; it can be printed later."),
-    "no-drawer": N_("The drawer did not open: the printer does not work. The ticket is recorded."),
+    "no-drawer": N_("The printer does not answer: the drawer stays closed. The ticket is recorded."),
     "refund": N_("This cannot be given back: more than what is left, or nothing."),
     "sent": N_("Recorded as sent by e-mail."),
 }
