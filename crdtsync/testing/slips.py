@@ -106,7 +106,7 @@ class SlipAdmission(Admission):
         """See ``Admission.item_of``."""
         return _read(record[1:]) if record[:1] == ENTRY else super().item_of(record)
 
-    def certificate(self, device: bytes, link: bytes, shown: Sequence[bytes] = ()) -> Certificate | None:
+    def certificate(self, device: bytes, shown: Sequence[bytes] = ()) -> Certificate | None:
         """The certificate of a device."""
         return self._devices.get(device)
 

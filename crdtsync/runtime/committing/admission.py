@@ -133,7 +133,7 @@ class Admission:
         found, self._has_new_certificates = self._has_new_certificates, False
         return found
 
-    def certificate(self, device: bytes, link: bytes, shown: Sequence[bytes] = ()) -> Certificate | None:
+    def certificate(self, device: bytes, shown: Sequence[bytes] = ()) -> Certificate | None:
         """The certificate of a device that presents itself, if the shop's owner signed one.
 
         ``shown`` are sealed entries of the owner's chain that it brought along (a relay restored from a

@@ -32,7 +32,7 @@ _SAID = {
     "nothing": N_("There is nothing to close: nothing was recorded since the last closing."),
     "training": N_("Training records nothing: end it first."),
     "drawer": N_("The drawer is open; that it was opened without a sale is recorded."),
-    "no-drawer": N_("Recorded, but the drawer did not open: the printer does not work."),
+    "no-drawer": N_("Recorded, but the printer does not answer: the drawer does not open by itself."),
     "no-printer": N_("There is no printer, by which the drawer opens."),
 }
 

@@ -154,6 +154,8 @@ class Office:
                     self.acting, self._acting_since_ms = by, self.clock.now_ms()
                 future.set_result(question(office))
             except BaseException as error:  # Whoever asked is told.
+                if isinstance(error, DamagedStore) and error.seq is not None:
+                    self._trouble(shop, error)  # The relay has it mended: the next visit is shown the rest.
                 future.set_exception(error)
             finally:
                 self.acting = None
