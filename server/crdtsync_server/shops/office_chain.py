@@ -41,8 +41,8 @@ from crdtsync_server.shops.owner import OwnerChain, owner_item
 from crdtsync_server.shops.series import next_series
 from crdtsync_server.shops.waiting import promised_series, waiting, write_waiting
 
-KINDS: Final = ("move", "count", "print")
-"""What a back office records: deliveries and losses, counts, copies of tickets."""
+KINDS: Final = ("move", "count", "print", "jet")
+"""What a back office records: deliveries and losses, counts, copies of tickets, and who sells."""
 
 _TRIES_MAX: Final = 3
 
