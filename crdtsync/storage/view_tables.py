@@ -89,6 +89,7 @@ HEADS = (
             ("place", "(chain, n)"),
             ("number", "(shop, number)"),
             ("day", "(shop, day)"),
+            ("chain", "(chain, day, seq)"),
             ("ref", "(shop, ref_link) WHERE ref_link IS NOT NULL"),
         ),
     ),
