@@ -66,6 +66,8 @@ from crdtsync.protocol.messages import (
     Records,
     Refused,
     RefusedRecord,
+    SyncTold,
+    SyncWanted,
     Want,
 )
 
@@ -74,11 +76,10 @@ Fields = list[Any]
 NONCE_BYTES = 16
 SIGNATURE_BYTES = 64
 KEY_BYTES = 33
-EXCHANGE_KEY_BYTES = 32
 DOCUMENT_NAME_MAX = 100
 CAPABILITIES_MAX = 32
 HELLO_FIELDS, HELLO_FIELDS_MAX = 16, 32
-
+WISH_BYTES = 16
 EXCHANGE_KEY_BYTES = 32
 
 _pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
@@ -396,6 +397,8 @@ _ENCODERS: dict[type, Callable[[Any], tuple[int, list[Any]]]] = {
     Enrolled: lambda m: (18, [m.box]),
     DocumentsDigest: lambda m: (19, [m.digest, m.end_seq]),
     Documents: lambda m: (20, [int(m.about), m.documents, m.last]),
+    SyncWanted: lambda m: (21, [m.wish]),
+    SyncTold: lambda m: (22, [m.wish, m.is_done]),
 }
 
 _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
@@ -440,4 +443,6 @@ _DECODERS: dict[int, tuple[int, Callable[[Fields], Message]]] = {
     18: (1, lambda f: Enrolled(octets(f[1], "a box"))),
     19: (2, lambda f: DocumentsDigest(octets(f[1], "a digest", LINK_BYTES), integer(f[2], "an end"))),
     20: (3, _read_documents),
+    21: (1, lambda f: SyncWanted(octets(f[1], "a wish", WISH_BYTES))),
+    22: (2, lambda f: SyncTold(octets(f[1], "a wish", WISH_BYTES), boolean(f[2], "a wish"))),
 }

@@ -47,7 +47,7 @@ class Comparing:
         now_ms: int,
     ) -> None:
         self.now_ms = now_ms
-        self.digests_heard = 0
+        self.digests_heard = self.digests_told = 0
         self.unmended: frozenset[str] = frozenset()
         """Documents that differ although everything was sent again: the driver's finding, for a person."""
         self._is_in_step = is_in_step
@@ -195,6 +195,7 @@ class Comparing:
 
     def send_digest(self, digest: bytes) -> None:
         """What the ledgers held here amount to."""
+        self.digests_told += 1
         self._send(Digest(digest, self._outbound.end.seq))
 
     def _is_comparable(self, end_seq: int, looked_ms: int) -> bool:

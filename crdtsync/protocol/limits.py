@@ -102,6 +102,9 @@ LISTS_EXPECTED_MAX = 8
 """Lists of documents of one sort that a peer may still answer with: it is asked every minute, and a wire that
 brings nothing for so many minutes is gone."""
 
+WISHES_ASKED_MAX = 8
+"""Wishes to synchronise that a relay has told a register and that are not answered yet."""
+
 REFUSALS_PER_MESSAGE_MAX = 1000
 """Refusals told in one message."""
 

@@ -15,7 +15,10 @@ from crdtsync.protocol.slab import Portion
 DOCUMENTS = "documents"
 """The capability of comparing Yjs documents: ``DocumentsDigest`` and ``Documents``."""
 
-CAPABILITIES = (DOCUMENTS,)
+SYNC_WANTED = "sync wanted"
+"""The capability of being asked by a person to synchronise: ``SyncWanted`` and ``SyncTold``."""
+
+CAPABILITIES = (DOCUMENTS, SYNC_WANTED)
 """What this end understands beyond the messages that every end of version 1 does."""
 
 TAKES_ONLY = "takes only"
@@ -270,6 +273,23 @@ class Documents:
     last: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class SyncWanted:
+    """A person at the relay wishes that you synchronise now. ``wish`` names it in your answers."""
+
+    wish: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SyncTold:
+    """The answer to ``SyncWanted``: I heard it; later, with ``is_done``: since then we have compared what we
+    hold, and nothing is left to exchange.
+    """
+
+    wish: bytes
+    is_done: bool
+
+
 Message = (
     Challenge
     | Hello
@@ -292,12 +312,15 @@ Message = (
     | Enrolled
     | DocumentsDigest
     | Documents
+    | SyncWanted
+    | SyncTold
 )
 
 __all__ = [
     "CAPABILITIES",
     "DOCUMENTS",
     "START",
+    "SYNC_WANTED",
     "TAKES_ONLY",
     "About",
     "Ack",
@@ -323,5 +346,7 @@ __all__ = [
     "Records",
     "Refused",
     "RefusedRecord",
+    "SyncTold",
+    "SyncWanted",
     "Want",
 ]

@@ -29,10 +29,12 @@ from typing import Any
 from crdtsync.errors import LinkClosed, MalformedMessage, UnexpectedMessage
 from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
+from crdtsync.protocol.asking import Asking
 from crdtsync.protocol.binding import Line
 from crdtsync.protocol.codec import decode, encode_hello_body, frames
 from crdtsync.protocol.comparing import Comparing, HeadsFor
 from crdtsync.protocol.fields import check_version
+from crdtsync.protocol.hearing import HEARD_BY_PARTS, Handler
 from crdtsync.protocol.inbound import Inbound
 from crdtsync.protocol.intervals import Interval, joined
 from crdtsync.protocol.messages import (
@@ -43,21 +45,14 @@ from crdtsync.protocol.messages import (
     CertificatesWanted,
     Challenge,
     Cut,
-    Digest,
-    Documents,
-    DocumentsDigest,
-    Heads,
-    HeadsWanted,
     HeldRun,
     Hello,
     Message,
-    Pack,
     Part,
     Presence,
-    Records,
     Refused,
     RefusedRecord,
-    Want,
+    SyncWanted,
 )
 from crdtsync.protocol.outbound import Outbound
 from crdtsync.protocol.parts import Parts
@@ -103,6 +98,7 @@ class Session:
         self._opened_ms = self._now_ms = now_ms
         self.silence = Silence(now_ms)
         self.comparing = Comparing(self._send, self.outbound, self.inbound, lambda: self.is_in_step, now_ms)
+        self.asking = Asking(self._send, self.comparing, lambda: self.is_in_step, lambda: self.peer)
         if not connecting:
             self._send(Challenge(limits.VERSION, nonce))
 
@@ -175,6 +171,7 @@ class Session:
             self.outbound.advance()
         self.inbound.acknowledge(now=True)
         self.comparing.tick()
+        self.asking.tick()
 
     def _check_queue(self) -> None:
         # One message of any size may wait: a compacted catalogue takes a slow peer its time.
@@ -417,6 +414,10 @@ class Session:
         if self.outbound.on_ack(message):
             self._ready.acknowledged = message.position
 
+    def _on_sync_wanted(self, message: SyncWanted) -> None:
+        self.asking.on_sync_wanted(message)
+        self._ready.sync_wanted = True
+
     def _on_refused(self, message: Refused) -> None:
         was_known, whole = self._refused.is_known, self._refused.add(message)
         if whole is not None:
@@ -429,21 +430,14 @@ class Session:
             self._ready.acknowledged = self.outbound.acked
 
 
-_HANDLERS: dict[tuple[State, type], Callable[[Session, Any], object]] = {
+_HANDLERS: dict[tuple[State, type], Handler] = {
     (State.AWAIT_CHALLENGE, Challenge): Session._on_challenge,
     (State.AWAIT_HELLO, Hello): Session._on_hello,
     (State.AWAIT_HELLO, CertificatesWanted): Session._on_certificates_wanted,
     (State.JUDGING, Certificates): Session._on_certificates,
-    (State.LIVE, Records): lambda session, message: session.inbound.on_records(message),
-    (State.LIVE, Pack): lambda session, message: session.inbound.on_pack(message),
-    (State.LIVE, Cut): lambda session, message: session.inbound.on_cut(message),
     (State.LIVE, Ack): Session._on_ack,
     (State.LIVE, Refused): Session._on_refused,
-    (State.LIVE, HeadsWanted): lambda session, message: session.comparing.on_heads_wanted(message),
-    (State.LIVE, Heads): lambda session, message: session.comparing.on_heads(message),
-    (State.LIVE, Want): lambda session, message: session.outbound.on_want(message),
-    (State.LIVE, Digest): lambda session, message: session.comparing.on_digest(message),
-    (State.LIVE, DocumentsDigest): lambda session, message: session.comparing.on_documents_digest(message),
-    (State.LIVE, Documents): lambda session, message: session.comparing.on_documents(message),
+    (State.LIVE, SyncWanted): Session._on_sync_wanted,
     (State.LIVE, Presence): lambda session, message: setattr(session._ready, "presence", message.facts),
+    **HEARD_BY_PARTS,
 }

@@ -126,13 +126,15 @@ class Ready:
     ``judge``: a hello to authenticate (with ``certificates`` if they were asked for), answered by ``admit``,
     ``want_certificates`` or closing. ``to_persist``: deliveries, answered by ``stored`` in their order.
     ``acknowledged`` and ``refused`` are to be persisted too, at leisure: until then more counts as pending,
-    never less. ``rotate``: give our log a new id and connect again. ``to_send`` goes last.
+    never less. ``rotate``: give our log a new id and connect again. ``sync_wanted``: look for what was
+    recorded and is not noticed yet. ``to_send`` goes last.
     """
 
     judge: Hello | None = None
     certificates: tuple[bytes, ...] = ()
     certificates_wanted: bool = False
     rotate: bool = False
+    sync_wanted: bool = False
     to_persist: list[Delivery] = field(default_factory=list)
     acknowledged: Position | None = None
     refused: list[Refused] = field(default_factory=list)
@@ -162,6 +164,7 @@ class Ready:
             or self.presence is not None
             or self.certificates_wanted
             or self.rotate
+            or self.sync_wanted
             or self.heads_wanted
             or self.digest_due
             or self.cut_due

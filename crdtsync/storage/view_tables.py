@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-VERSION = 11
+VERSION = 12
 """Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
 
 

@@ -34,6 +34,8 @@ from crdtsync.protocol.messages import (
     Records,
     Refused,
     RefusedRecord,
+    SyncTold,
+    SyncWanted,
     Want,
 )
 
@@ -153,6 +155,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
         st.lists(st.tuples(texts.map(lambda text: text[:100]), links), max_size=5).map(tuple),
         st.booleans(),
     ),
+    st.builds(SyncWanted, ids),
+    st.builds(SyncTold, ids, st.booleans()),
 )
 """Every kind of message that can be on the wire."""
 
@@ -199,4 +203,6 @@ def one_of_each() -> list[Message]:
         Enrolled(b"sealed answer"),
         DocumentsDigest(link, 300),
         Documents(About.CONTENTS, (("catalogue", link), ("x/notes", bytes(32)))),
+        SyncWanted(log),
+        SyncTold(log, False),
     ]

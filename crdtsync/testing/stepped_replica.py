@@ -189,6 +189,9 @@ class Process:
     def presence(self, connection: Connection, facts: dict[str, Any]) -> None:
         """See ``Home.presence``."""
 
+    def sync_wanted(self) -> None:
+        """See ``Home.sync_wanted``. Nothing is unnoticed here."""
+
     def now_ms(self) -> int:
         """See ``Home.now_ms``."""
         return self.replica.shop.now_ms

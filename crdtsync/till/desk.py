@@ -86,10 +86,6 @@ class Desk:
         """The open one."""
         return self.shelf.bench.current
 
-    def ticket_of(self, basket: Basket) -> Ticket | None:
-        """The sale of a basket, if it was sold already."""
-        return self.sold(basket.id)
-
     def sold(self, basket_id: str) -> Ticket | None:
         """The sale of the basket with that name, if it was sold; from the ledger, whatever the page knows."""
         if basket_id in self.practice:

@@ -174,6 +174,9 @@ class RelayHome(ABC):
     def presence(self, connection: Connection, facts: dict[str, Any]) -> None:  # noqa: B027  # Not abstract.
         """Kept with the connection."""
 
+    def sync_wanted(self) -> None:  # noqa: B027  # As above.
+        """A relay is not asked; the session does not ask for it."""
+
     def was_copied(self, log: ShopLog) -> None:
         """A relay never changes its log id on one device's claim; the session does not ask for it."""
         log.rotate_log_id(self.random(ID_BYTES))

@@ -45,6 +45,7 @@ from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.contacts import Contacts
 from crdtsync_server.shops.copied import chains_that_follow, newly_copied
 from crdtsync_server.shops.enrolment import EnrolmentDesk
+from crdtsync_server.shops.wishes import Wishes
 
 RESTARTING = 1012
 
@@ -83,12 +84,18 @@ class Relay(RelayHome):
         )
         self._told_slowed: set[Connection] = set()
         self._contacts = Contacts(self.clock.now_ms, self._is_slowed)
+        self._wishes = Wishes(self.clock.now_ms, self.shop_log)
         self._desk = EnrolmentDesk(
             folder, self.access.relay_device, self.access.relay_key, clock=self.clock, random=random
         )
         self._data_version = -1
         self.office = BackOffice(
-            folder, self.clock, random, failed=self.store_failed, wrote=self._look_for_others
+            folder,
+            self.clock,
+            random,
+            failed=self.store_failed,
+            wrote=self._look_for_others,
+            wished=self._wished,
         )
         self._health = StoreHealth(folder, self.metrics, disk_free_mb_min=config.disk_free_mb_min)
         self._watch: asyncio.Task[None] | None = None
@@ -242,6 +249,10 @@ class Relay(RelayHome):
         self._all[connection].has_proved()
         peer = connection.session.peer
         if peer is not None:
+            try:
+                self._wishes.met(connection)
+            except StorageError as error:  # Nobody is kept from synchronising by it.
+                self.store_failed(error)
             self.office.met(peer.log_id, peer.device)
             get_logger().info("device_connected", shop=peer.shop, device=peer.device, software=peer.software)
 
@@ -287,6 +298,7 @@ class Relay(RelayHome):
             await self._pause(LOOK_EVERY_S)
             try:
                 self._look_for_others()
+                self._wishes.look(self._live())
                 self._save_contacts()
             except StorageError as error:
                 # The disk may answer again; until then commits fail too, and `/healthz` says why.
@@ -325,8 +337,17 @@ class Relay(RelayHome):
             self._data_version = version
 
     def _save_contacts(self, *, at_once: bool = False) -> None:
-        for shop, write in self._contacts.due(self._live(), at_once=at_once).items():
+        due = self._contacts.due(self._live(), at_once=at_once)
+        for shop, write in (*due.items(), *self._wishes.due().items()):
             self.committer.submit(Work(shop, b"", "", lambda outcome: None, also=write))
+
+    def _wished(self, shop: bytes, device: bytes) -> None:
+        """Somebody wishes that a device synchronises: it is asked, wherever it is connected."""
+        for connection in list(self.connections[shop]):
+            peer = connection.session.peer
+            if peer is not None and peer.device == device:
+                self._wishes.met(connection)
+                connection.pump()
 
     def store_failed(self, error: CrdtsyncError) -> None:
         """See ``RelayHome``."""
@@ -361,6 +382,7 @@ class Relay(RelayHome):
         if connection.error is not None:
             self.store_failed(connection.error)
         if peer is not None:
+            self._wishes.listen(connection)
             self._contacts.gone(connection)
             self.gone(connection)
             get_logger().info(

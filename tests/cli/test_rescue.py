@@ -204,7 +204,7 @@ def test_who_has_nothing_pending_leaves_at_once(relay, tmp_path):
 
 
 def test_who_synchronises_does_not_leave(till):
-    from crdtsync.runtime.syncing.syncer import sync_role
+    from crdtsync.runtime.folder.role import sync_role
 
     with sync_role(till.folder):
         assert till.run("leave").exit_code == 25

@@ -12,6 +12,7 @@ from crdtsync.ids import START, ZERO_HASH, Position
 from crdtsync.protocol import limits
 from crdtsync.protocol.codec import decode, encode, frames
 from crdtsync.protocol.messages import (
+    CAPABILITIES,
     About,
     Ack,
     Certificates,
@@ -31,6 +32,8 @@ from crdtsync.protocol.messages import (
     Records,
     Refused,
     RefusedRecord,
+    SyncTold,
+    SyncWanted,
     Want,
 )
 from crdtsync.protocol.session import Session
@@ -221,7 +224,7 @@ class Driver:
         self.session.tick(self.now_ms)
 
     def _call(self, numbers: Numbers) -> None:
-        session, what = self.session, numbers.byte() % 7
+        session, what = self.session, numbers.byte() % 8
         if what == 0:
             session.repair()
         elif what == 1:
@@ -239,6 +242,9 @@ class Driver:
             )
         elif what == 6 and session.is_live:
             session.comparing.send_again(range(1, numbers.number() % 3000))
+        elif what == 7 and session.is_live:
+            session.asking.ask(bytes([numbers.byte() % 4]) * 16)
+            require(len(session.asking.take_answers()) <= 2 * limits.WISHES_ASKED_MAX, "answers pile up")
 
     def _queue(self, numbers: Numbers) -> None:
         self._do(numbers.number() << 8)
@@ -316,6 +322,7 @@ def _hello(driver: Driver, numbers: Numbers) -> Message:
         log_id=THEIRS if not flags & 2 else b"another log here",
         is_relay=driver.is_peer_relay,
         fits=not flags & 4,
+        capabilities=CAPABILITIES if flags & 8 else (),
     )
 
 
@@ -394,6 +401,9 @@ _MESSAGES: Final[tuple[Callable[[Driver, Numbers], Message], ...]] = (
     lambda driver, numbers: Pack(
         driver.session.inbound.got, driver._later(numbers), b"p" * (numbers.number() % 4000)
     ),
+    # Behind the others, so that kept inputs mean what they did.
+    lambda driver, numbers: SyncWanted(bytes([numbers.byte() % 4]) * 16),
+    lambda driver, numbers: SyncTold(bytes([numbers.byte() % 4]) * 16, bool(numbers.byte() & 1)),
 )
 
 _STEPS: Final[tuple[Callable[[Driver, Numbers], Any], ...]] = (
@@ -432,6 +442,8 @@ STEPS: Final[dict[str, list[bytes]]] = {
     "documents": [b"\x08\4", b"\1\x0d\1\5", b"\x08\5\1\5", b"\1\x0d\0\5", b"\1\x0c\0", b"\x08\6\x20"],
     "presence": [b"\1\x0e\5", b"\x08\1\3", b"\1\x0f", b"\1\x10\2", b"\x09\xf6", b"\x09\0"],
     "parts": [b"\x0b\x0e\2", b"\x0b\2\0\5\5\5", b"\x0a\x0e\1\5"],
+    "asked to synchronise": [b"\1\x12\1", b"\7\1", b"\7\6", b"\7\1", b"\7\1"],
+    "asking to synchronise": [b"\x08\7\1", b"\1\x13\1\0", b"\1\x13\1\1", b"\x08\7\2"],
     "refusals": [b"\1\3\1\1\2", b"\1\3\3\1\1", b"\1\3\1\1\1", b"\x08\3\5"],
 }
 """What an honest pair does, by what it is about: the beginnings of an input."""

@@ -24,8 +24,8 @@ from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.committing.writer import read_head
 from crdtsync.runtime.damage.salvage import salvage
 from crdtsync.runtime.folder.replica import STORE
+from crdtsync.runtime.folder.role import sync_role
 from crdtsync.runtime.register.register import Register
-from crdtsync.runtime.syncing.syncer import sync_role
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay

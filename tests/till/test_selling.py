@@ -300,6 +300,21 @@ def test_a_ticket_is_given_back_in_part_then_the_rest_and_no_more(clerk, shop):
     assert "/refund" not in clerk.page(address)
 
 
+@pytest.mark.parametrize(
+    ("field", "text"), [("line-1", "abc"), ("line-1", "0,00001"), ("reason", "cass\u0007é")]
+)
+def test_what_cannot_be_read_in_a_refund_is_said_as_that_and_stands_there_still(clerk, shop, field, text):
+    address = bought(clerk, "3*CM-19")
+    request = clerk.hidden("request", f"{address}/refund")
+    typed = {"line-1": "2", "reason": "bouchonné", field: text}
+    answer = clerk.post(f"{address}/refund", means="cheque", request=request, **typed)
+    assert answer.status_code == 422
+    assert "could not be read" in answer.text
+    assert all(f'value="{one}"' in answer.text for one in typed.values())
+    assert '<option value="cheque" selected>' in answer.text
+    assert len(tickets(shop.register())) == 1
+
+
 def test_the_ticket_of_another_register_is_given_back_here(shop, clerk):
     number = shop.register().sell(["CM-19"], ["card"]).number
     answer = clerk.get(f"/tickets?number={number}")

@@ -83,7 +83,7 @@ class Shop:
     """One relay with one shop, an owner called Marie, and as many registers as a test wants."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.folder = folder
+        self.folder, self.settings = folder, settings
         self._stack = ExitStack()
         self.relay = self._stack.enter_context(LocalRelay(folder / "relay", shop="Cave du Port", **settings))
         self.web = self.relay.url.replace("ws", "http", 1)
@@ -115,6 +115,13 @@ class Shop:
         if name is not None:
             assert visitor.sign_in(name).status_code == 303
         return visitor
+
+    def start_again(self, **settings: Any) -> None:
+        """Stop the relay, and start it on the same folder and at the same address, set otherwise."""
+        self.relay.stop()
+        port = int(self.web.rsplit(":", 1)[1])
+        self.settings |= settings
+        self.relay = self._stack.enter_context(LocalRelay(self.folder / "relay", port=port, **self.settings))
 
     def close(self) -> None:
         self._stack.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from crdtsync.errors import ReadOnlyStore, RoleTaken
@@ -50,3 +50,12 @@ def holder_of(path: Path) -> int | None:
     except OSError:
         return None
     return None
+
+
+def sync_role(folder: Path) -> AbstractContextManager[None]:
+    """Hold the role of syncing this data folder. Raises ``RoleTaken``, naming the process that has it."""
+    return hold_role(
+        folder / SYNC_LOCK,
+        "another process synchronises this register already",
+        hint="that one does the work; `crdtsync status` shows how far it is",
+    )

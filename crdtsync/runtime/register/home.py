@@ -237,6 +237,9 @@ class RegisterHome:
         """What the relay tells is shown by `status`, and nothing is done about it."""
         self._note_slowed(facts.get(SLOWED) is True)
 
+    def sync_wanted(self) -> None:
+        """See ``Home``. Whoever notices what other processes write looks for it now."""
+
     def _note_slowed(self, is_slowed: bool) -> None:
         if is_slowed == self._is_slowed:
             return

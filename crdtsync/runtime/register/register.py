@@ -385,7 +385,7 @@ class Register:
             background = BackgroundSync(self._replica.folder, self._make_syncer)
             background.start()
             self._background = background
-            self._filer = Filer(self._replica)
+            self._filer = Filer(self._replica, lambda: background.awaits_first)
             self._filer.start()
         return self._background
 

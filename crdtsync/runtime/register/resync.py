@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from crdtsync.errors import NoRegister
 from crdtsync.ids import ID_BYTES, OWNER_DOCUMENT, parse_document_name
 from crdtsync.runtime.folder.replica import Replica
+from crdtsync.runtime.folder.role import sync_role
 from crdtsync.runtime.register.status import links_fingerprint, pending_at
-from crdtsync.runtime.syncing.syncer import sync_role
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_docum
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.money import AMOUNT_MINOR_MAX
 from crdtsync.runtime.committing.signature_checks import checked_up_to
-from crdtsync.runtime.folder.identity import load_clock_offset, load_relay
+from crdtsync.runtime.folder.identity import REPLACING, load_clock_offset, load_relay
 from crdtsync.runtime.folder.replica import STORE, Replica
 from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.register.concerns import (
@@ -280,9 +280,9 @@ def _own_presence(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _came_back(replica: Replica) -> CameBack | None:
-    from crdtsync.runtime.belonging.replacing import (
-        came_back,  # Late: it depends on the replica, as this does.
-    )
+    if replica.log.state(REPLACING) is None:
+        return None  # Most registers replace none: nothing is imported for it.
+    from crdtsync.runtime.belonging.replacing import came_back
 
     return came_back(replica)
 

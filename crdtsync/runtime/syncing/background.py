@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from crdtsync.errors import CrdtsyncError, NotSynchronised, RoleTaken, StorageError
+from crdtsync.runtime.folder.role import sync_role
 from crdtsync.runtime.syncing.progress import Progress
-from crdtsync.runtime.syncing.syncer import Syncer, sync_role
+from crdtsync.runtime.syncing.syncer import Syncer
 
 INTERRUPT_LOOK_S: Final = 0.1
 """How long Ctrl-C may go unnoticed."""
@@ -64,6 +65,14 @@ class BackgroundSync:
         """Whether the relay is connected at this moment."""
         connection = self._syncer.connection if self._syncer else None
         return connection is not None and connection.session.is_live
+
+    @property
+    def awaits_first(self) -> bool:
+        """Whether products or sales of today, which a new register needs, are still on their way here."""
+        connection = self._syncer.connection if self._syncer else None
+        if connection is None or not connection.session.is_live or connection.session.peer is None:
+            return False
+        return connection.session.inbound.first_left(connection.session.peer.end) > 0
 
     def progress(self) -> Progress:
         """How far it is."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -24,7 +24,6 @@ from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committing.watch import CommitWatch
 from crdtsync.runtime.committing.work import NEW_LOG
 from crdtsync.runtime.folder.identity import Identity, load_relay
-from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
 from crdtsync.runtime.register.home import RegisterHome
 from crdtsync.runtime.syncing.address import is_open_line
 from crdtsync.runtime.syncing.comparison import DocumentDigests
@@ -41,7 +40,7 @@ from crdtsync.runtime.syncing.reconnecting import AT_ONCE, Reconnecting, meaning
 from crdtsync.runtime.syncing.sockets import RelaySocket
 from crdtsync.storage.log import ShopLog, Store
 
-__all__ = ["Progress", "Syncer", "sync_role"]
+__all__ = ["Progress", "Syncer"]
 
 PRESENCE_EVERY_S: Final = 2.0
 PRESENCE_SHARE: Final = 0.02  # Of the time, at most, for counting it.
@@ -347,9 +346,10 @@ class Syncer(RegisterHome):
             now_s = time.monotonic()
             live_s = live_s or now_s
             is_done = until_in_step and session.is_in_step and self._is_nothing_awaited()
+            is_done = is_done and not session.asking.is_owed
             # Counting what is pending takes as long as that is: what is being sent goes first, for a moment.
             may_tell = shown_s or is_done or session.outbound.is_quiet or now_s - live_s >= PRESENCE_EVERY_S
-            if may_tell and now_s - shown_s >= max(PRESENCE_EVERY_S, cost_s / PRESENCE_SHARE):
+            if may_tell and (is_done or now_s - shown_s >= max(PRESENCE_EVERY_S, cost_s / PRESENCE_SHARE)):
                 facts, shown_s = self._presence(self._log), time.monotonic()
                 cost_s = shown_s - now_s
                 if facts != shown:
@@ -414,6 +414,11 @@ class Syncer(RegisterHome):
         self._wake.set()
         return True
 
+    def sync_wanted(self) -> None:
+        """See ``Home``: what other processes wrote, and what is pending now, is told."""
+        self._look()
+        self._wake.set()
+
     def _tell_growth(self, connection: Connection) -> None:
         """But not while what the relay brought comes to disk: it would be news to it, and go back."""
         if not connection.session.inbound.under_way:
@@ -439,12 +444,3 @@ class Syncer(RegisterHome):
         if loop is not None and not loop.is_closed():
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(what)
-
-
-def sync_role(folder: Path) -> AbstractContextManager[None]:
-    """Hold the role of syncing this data folder. Raises ``RoleTaken``, naming the process that has it."""
-    return hold_role(
-        folder / SYNC_LOCK,
-        "another process synchronises this register already",
-        hint="that one does the work; `crdtsync status` shows how far it is",
-    )

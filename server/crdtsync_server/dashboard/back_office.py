@@ -46,9 +46,10 @@ class BackOffice:
         *,
         failed: Callable[[CrdtsyncError], None],
         wrote: Callable[[], None],
+        wished: Callable[[bytes, bytes], None] = lambda shop, device: None,
     ) -> None:
         """Nothing is opened yet. See ``Office``."""
-        self.office = Office(folder, clock, random, failed=failed, wrote=wrote)
+        self.office = Office(folder, clock, random, failed=failed, wrote=wrote, wished=wished)
         self._reception = Reception(folder, clock, random)
         self._live = Live(dict(_LIVE), moves_alone=frozenset(_LIVE))
         self.office.listeners = self._live

@@ -31,6 +31,7 @@ from crdtsync_server.folder import DataFolder
 from crdtsync_server.serving.logs import get_logger
 from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.devices import device_of_log
+from crdtsync_server.shops.wishes import Wish, write_wish
 
 T = TypeVar("T")
 
@@ -38,6 +39,9 @@ GATHER_S: Final = 0.2
 """Pages of a shop are told of changes no more often than this."""
 
 REST_FACTOR: Final = 12.0
+REST_S_MAX: Final = 5.0
+"""Filing a whole catalogue takes seconds: who waits for the sales behind it does not wait for minutes."""
+
 LOOK_EVERY_S: Final = 2.0
 """How often what does not come by a commit (when a register was last heard of) is told to open pages."""
 
@@ -71,13 +75,14 @@ class Office:
         open_store: Callable[[], Store] | None = None,
         failed: Callable[[CrdtsyncError], None] = lambda error: None,
         wrote: Callable[[], None] = lambda: None,
+        wished: Callable[[bytes, bytes], None] = lambda shop, device: None,
     ) -> None:
         """``failed`` is told on the event loop of what cannot be read of the relay's store, ``wrote`` of what
-        the back office wrote there.
+        the back office wrote there, ``wished`` of a shop and a device that somebody wants to synchronise.
         """
         self.folder, self.clock, self.random = folder, clock, random
         self._open_store = open_store or (lambda: SqliteStore(folder.store))
-        self._failed, self._told_wrote = failed, wrote
+        self._failed, self._told_wrote, self._wished = failed, wrote, wished
         self.listeners: Listeners | None = None
         self._signal = threading.Condition()
         self._jobs: deque[Callable[[], None]] = deque()
@@ -152,6 +157,8 @@ class Office:
                     self.acting, self._acting_since_ms = by, self.clock.now_ms()
                 future.set_result(question(office))
             except BaseException as error:  # Whoever asked is told.
+                if isinstance(error, DamagedStore) and error.seq is not None:
+                    self._trouble(shop, error)  # The relay has it mended: the next visit is shown the rest.
                 future.set_exception(error)
             finally:
                 self.acting = None
@@ -176,6 +183,19 @@ class Office:
         )
         self.look_at(shop)
         return written
+
+    async def wish(self, shop: bytes, device: bytes, *, by: str) -> None:
+        """Have a device of a shop asked to synchronise, now or when it comes: durable on return. ``by``: the
+        name of whoever wishes it. Raises ``UnknownShop``, ``StorageError``.
+        """
+
+        def write(one: OfficeShop) -> None:
+            wish = Wish(self.random(16), by, self.clock.now_ms())
+            with one.store.transaction():
+                write_wish(one.log, device, wish)
+
+        await self.ask(shop, write)
+        self._wished(shop, device)
 
     # -- on the thread ---------------------------------------------------------------------------------------
 
@@ -276,7 +296,7 @@ class Office:
         now_s = time.monotonic()
         with self._signal:
             if shop in self._news:
-                rest_s = max(rest_s, REST_FACTOR * (now_s - started_s))
+                rest_s = max(rest_s, min(REST_S_MAX, REST_FACTOR * (now_s - started_s)))
             self._rest_s[shop] = max(
                 now_s + rest_s, self._told_s.get(shop, 0.0) + GATHER_S if is_done else 0.0
             )

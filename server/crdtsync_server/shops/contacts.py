@@ -36,6 +36,7 @@ class Contact:
     ``own_amount_minor``: those of them that it recorded itself, entries ``own_from`` to ``own_to`` of its
     chain ``own_chain`` (in hexadecimal digits). ``connected``: it was still here then; a relay that was
     killed cannot say that it left. ``slowed``: it sent faster than it may, and was read more slowly.
+    ``hears_wishes``: it can be asked to synchronise.
     """
 
     log: bytes
@@ -53,6 +54,7 @@ class Contact:
     own_chain: str | None = None
     own_from: int | None = None
     own_to: int | None = None
+    hears_wishes: bool = False
 
     def to_bytes(self) -> bytes:
         """For a log's small state."""
@@ -148,6 +150,7 @@ class Contacts:
             own_chain=_link(told, "own_chain"),
             own_from=_whole_number(told, "own_from"),
             own_to=_whole_number(told, "own_to"),
+            hears_wishes=connection.session.asking.can_ask,
         )
         return (peer.shop, peer.device), contact
 

@@ -75,7 +75,7 @@ def enrol_office(access: Access, store: Store, shop: bytes) -> Certificate:
         certificate = Certificate(device, OFFICE_NAME, "backoffice", public, shop, series)
         payload = build_certify(certificate)
         if has_key:
-            key = access.keys.owner_key(shop)
+            key = access.keys.owner_key_named(shop, chain.directory.owner_public)
             log.append(owner_item(chain.next_entry("certify", payload, key, access.clock)))
         elif all(one["device"] != device.hex() for one in rows):
             code = f"office {device.hex()}"

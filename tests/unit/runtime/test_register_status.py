@@ -7,9 +7,9 @@ from crdtsync.protocol.codec import decode, encode
 from crdtsync.protocol.messages import Presence
 from crdtsync.runtime.committing.signature_checks import save_checks
 from crdtsync.runtime.folder.identity import ClockOffset, Relay, save_clock_offset, save_relay
+from crdtsync.runtime.folder.role import sync_role
 from crdtsync.runtime.register.status import presence_of
 from crdtsync.runtime.syncing.link_trouble import save_unmended
-from crdtsync.runtime.syncing.syncer import sync_role
 from crdtsync.storage.log import Refusal
 from crdtsync.testing.clock import HOUR_MS
 from crdtsync.testing.till import MemoryTill

@@ -10,8 +10,9 @@ from crdtsync.protocol import backoff
 from crdtsync.protocol.codec import encode
 from crdtsync.protocol.messages import Challenge, HeadsWanted
 from crdtsync.runtime.folder.identity import Relay, save_relay
+from crdtsync.runtime.folder.role import sync_role
 from crdtsync.runtime.syncing import background
-from crdtsync.runtime.syncing.syncer import Syncer, sync_role
+from crdtsync.runtime.syncing.syncer import Syncer
 from crdtsync.storage.sqlite import SqliteStore
 
 RELAY = Relay("ws://relay", b"\x02" * 33, b"relay-log-id-001")

@@ -34,7 +34,8 @@ class Device:
             shop=b"s" * 16, device=bytes([number]) * 16, log_id=b"l" * 16, software="crdtsync/1"
         )
         self.outbound = SimpleNamespace(acked=Position(4, b""), end=Position(7, b""))
-        self.session = SimpleNamespace(peer=peer, is_live=True, outbound=self.outbound)
+        self.asking = SimpleNamespace(can_ask=True)
+        self.session = SimpleNamespace(peer=peer, is_live=True, outbound=self.outbound, asking=self.asking)
         self.presence = {
             "pending_sales": 2,
             "pending_amount_minor": 3700,
@@ -58,7 +59,9 @@ def written(contacts, live, **how):
 def test_what_a_device_said_is_read_again_as_it_was(contacts, clock):
     log = written(contacts, [Device()])
     known = read_contact(log, b"\x01" * 16)
-    assert known == Contact(b"l" * 16, clock.at_ms, 4, "crdtsync/1", 2, 3700, None, 9, connected=True)
+    assert known == Contact(
+        b"l" * 16, clock.at_ms, 4, "crdtsync/1", 2, 3700, None, 9, connected=True, hears_wishes=True
+    )
 
 
 def test_a_device_that_left_is_remembered_as_it_left(contacts, clock):

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from crdtsync.errors import SetupError
 from crdtsync.runtime.belonging.copies import CopiedTold
+from crdtsync_server.dashboard.alerts import counts_apart
 from crdtsync_server.dashboard.house import House, Visit, paint
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import words_in
@@ -20,10 +21,13 @@ from crdtsync_server.shops.owner import OwnerChain
 from crdtsync_server.shops.pairing import IssuedCode
 from crdtsync_server.shops.registers import advice_about, currency_of
 from crdtsync_server.shops.replacing import never_arrived
+from crdtsync_server.shops.wishes import LASTS_MS, Wish, read_wish
 
 PATH = "/registers"
 ROLES = ("register", "backoffice", "display")
 REASON_CHARACTERS_MAX = 120
+SHOWN_FOR_MS = 2 * LASTS_MS
+"""So long stands in the page what was asked of a device: a wish that waited in vain is told as such."""
 
 
 def routes(house: House) -> list[Route]:
@@ -33,6 +37,8 @@ def routes(house: House) -> list[Route]:
         Route(f"{PATH}/pair", house.page(_pair, owner=True), methods=["GET", "POST"]),
         Route(f"{PATH}/{{device}}", house.page(_register)),
         Route(f"{PATH}/{{device}}/restore", house.page(_restore, owner=True), methods=["GET", "POST"]),
+        Route(f"{PATH}/{{device}}/wish", house.page(_wish)),
+        Route(f"{PATH}/{{device}}/synchronise", house.page(_synchronise, owner=True), methods=["POST"]),
         Route(f"{PATH}/{{device}}/revoke", house.page(_revoke, owner=True), methods=["POST"]),
     ]
 
@@ -49,19 +55,19 @@ def paint_now(shop: OfficeShop, language: str) -> str:
 def _facts(shop: OfficeShop) -> dict[str, Any]:
     now_ms = shop.clock.now_ms()
     states = shop.device_states()
-    apart = shop.log.apart_counts()
+    apart = counts_apart(shop.log, now_ms)
+    wishes = {state.certificate.device: _wish_of(shop, state) for state in states}
     return {
         "devices": [(state, advice_about(state, now_ms)) for state in states if not state.revoked],
+        "wishes": {device: wish for device, wish in wishes.items() if wish is not None},
         "revoked": [state for state in states if state.revoked],
         "now_ms": now_ms,
         "currency": currency_of(shop.log),
         "offset_min": shop.clock.utc_offset_min(now_ms),
         "open_codes": shop.access.codes.count_open(shop.log.shop),
-        "apart_held": sum(count for (_, is_held), count in apart.items() if is_held),
-        "apart_refused": sum(
-            count for (code, is_held), count in apart.items() if not is_held and code != "damaged"
-        ),
-        "apart_damaged": sum(count for (code, _), count in apart.items() if code == "damaged"),
+        "apart_held": apart.get("held", 0) + apart.get("hold", 0),
+        "apart_refused": apart.get("refused", 0),
+        "apart_damaged": apart.get("damaged", 0),
         "end": shop.log.end.seq,
     }
 
@@ -90,6 +96,35 @@ async def _show(visit: Visit, *, problem: str) -> Response:
         problem=problem,
         **facts,
     )
+
+
+def _wish_of(shop: OfficeShop, state: DeviceState) -> Wish | None:
+    """What was last asked of a device, if it is no older than a wish lasts."""
+    wish = None if state.revoked else read_wish(shop.log, state.certificate.device)
+    is_old = wish is not None and shop.clock.now_ms() - wish.at_ms >= SHOWN_FOR_MS
+    return None if is_old else wish
+
+
+async def _wish(visit: Visit) -> Response:
+    """The part of a register's page that says what has become of a wish."""
+    device = _device(visit)
+
+    def look(shop: OfficeShop) -> dict[str, Any]:
+        state, now_ms = _state(shop, device), shop.clock.now_ms()
+        facts = {"now_ms": now_ms, "offset_min": shop.clock.utc_offset_min(now_ms)}
+        return {**facts, "state": state, "wishes": {device: _wish_of(shop, state)}}
+
+    return visit.render("register_wish.html", token=await visit.form_token(), **await visit.ask(look))
+
+
+async def _synchronise(visit: Visit) -> Response:
+    """Have a device asked to synchronise: now if it is connected, otherwise when it comes."""
+    device = _device(visit)
+    await visit.form()
+    state = await visit.ask(lambda shop: _state(shop, device))
+    if not state.revoked:
+        await visit.house.office.wish(visit.account.shop, device, by=visit.account.name)
+    return visit.go(f"{PATH}/{device.hex()}#sync")
 
 
 async def _revoke(visit: Visit) -> Response:
