@@ -38,6 +38,7 @@ CASES = (
     "growth",
     "crowds",
     "office",
+    "till",
 )
 """In this order."""
 

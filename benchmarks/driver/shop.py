@@ -27,6 +27,8 @@ from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.owner import OwnerChain, owner_item
 
 SALES_A_DAY: Final = 300
+DAYS_MAX: Final = 20 * 365
+"""A shop of more sales sold more a day: before 2000 no entry can be."""
 """Of a whole shop: 100,000 sales are a year."""
 
 READ_BACK_EVERY: Final = 997
@@ -120,8 +122,10 @@ def write_history(shop: BenchShop, devices: Sequence[Device], sales: int, *, new
 
 def _plan(sales: int, newest_day_sales: int) -> list[int]:
     """How many sales each day has; the last day is today."""
-    days, first = divmod(max(0, sales - newest_day_sales), SALES_A_DAY)
-    return [*filter(None, [first]), *[SALES_A_DAY] * days, min(sales, newest_day_sales)]
+    past = max(0, sales - newest_day_sales)
+    a_day = max(SALES_A_DAY, -(-past // DAYS_MAX))
+    days, first = divmod(past, a_day)
+    return [*filter(None, [first]), *[a_day] * days, min(sales, newest_day_sales)]
 
 
 def _shares(plan: Sequence[int], devices: int) -> list[list[int]]:

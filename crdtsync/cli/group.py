@@ -9,6 +9,7 @@ from crdtsync.cli.lazy import LazyGroup
 COMMANDS = {
     "init": ("init", "Make a register in a folder."),
     "join": ("join", "Enrol this register in a shop, with a pairing code."),
+    "company": ("company", "Say who sells, for the tickets of a register of its own."),
     "product": ("product", "Add, change, show, list and import products."),
     "open": ("open_day", "Open the business day."),
     "till": ("till", "The till in a browser: sell with a page."),

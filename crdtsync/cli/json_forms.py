@@ -121,6 +121,18 @@ FORMS: Final = (
     Form("sell", TICKET),
     Form("refund", TICKET),
     Form(
+        "company",
+        (
+            text("name", "the company; like all of these empty where nobody has said it"),
+            text("form", "legal form and capital"),
+            text("address", "its lines, with line feeds between them"),
+            text("siret", "14 digits"),
+            text("naf", "code of activity"),
+            text("rcs", "the commercial register that it stands in"),
+            text("vat_number", "VAT number"),
+        ),
+    ),
+    Form(
         "cash",
         (
             text("what", "`in`, `out` or `deposit`"),

@@ -35,6 +35,7 @@ _LARGE_VOLUMES = "4500 5000 6000 9000 10000 12000 15000 18000 20000 30000"
 STANDARD_VOLUMES_ML: Final = frozenset(map(int, f"{_VOLUMES} {_LARGE_VOLUMES}".split()))
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_GTIN: Final = re.compile(r"[0-9]{8}|[0-9]{12,14}")
 _ALCOHOL_ABV: Final = 120
 """1.2 % vol: what is stronger is taxed at the normal rate. (Beer from 0.5, which a category cannot tell.)"""
 
@@ -156,7 +157,7 @@ def check_field(name: str, value: Any, *, year: int | None = None) -> Any:
 
 def check_barcode(code: Any) -> str:
     """A GTIN-8, -12 (UPC), -13 (EAN) or -14 whose check digit fits. Raises ``InvalidProduct``."""
-    if type(code) is not str or not re.fullmatch(r"[0-9]{8}|[0-9]{12,14}", code):
+    if type(code) is not str or not _GTIN.fullmatch(code):
         raise InvalidProduct(f"barcode {shown(code)}: 8, 12, 13 or 14 digits are expected")
     expected = gtin_check_digit(code[:-1])
     if code[-1] != expected:
@@ -174,7 +175,7 @@ def check_barcodes(codes: Iterable[str]) -> tuple[str, ...]:
 
 def gtin_check_digit(digits: str) -> str:
     """The last digit of a GTIN, from the others (weights 3, 1, 3, … from the right)."""
-    total = sum(int(digit) * (1 if place % 2 else 3) for place, digit in enumerate(reversed(digits)))
+    total = 3 * sum(map(int, digits[::-2])) + sum(map(int, digits[-2::-2]))
     return str(-total % 10)
 
 

@@ -20,8 +20,9 @@ CLIENT_IDS = 2**53
 """Client ids stay below it: the integers that a Yjs client in a browser can hold."""
 
 ANY_STRING, ANY_BYTES, ANY_ARRAY, ANY_OBJECT = 0x77, 0x74, 0x75, 0x76
-_VARINT, _FLOAT32, _BIGINT = 0x7D, 0x7C, 0x7A
-_WITHOUT_CONTENT = frozenset((0x78, 0x79, 0x7E, 0x7F))
+ANY_FLOAT32, ANY_TRUE, ANY_FALSE = 0x7C, 0x78, 0x79
+_VARINT, _BIGINT = 0x7D, 0x7A
+_WITHOUT_CONTENT = frozenset((ANY_TRUE, ANY_FALSE, 0x7E, 0x7F))
 """true, false, null, undefined"""
 
 
@@ -114,8 +115,8 @@ class ValueReader:
             return pos
         if tag == _VARINT:
             return self._varint(pos)
-        if _BIGINT <= tag <= _FLOAT32:
-            end = pos + (4 if tag == _FLOAT32 else 8)
+        if _BIGINT <= tag <= ANY_FLOAT32:
+            end = pos + (4 if tag == ANY_FLOAT32 else 8)
             if end > len(data):
                 refuse(pos, "a number is cut short")
             return end

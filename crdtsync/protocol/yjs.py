@@ -17,7 +17,10 @@ from typing import NamedTuple
 
 from crdtsync.errors import RecordTooBig
 from crdtsync.protocol.lib0 import (
+    ANY_FALSE,
+    ANY_FLOAT32,
     ANY_STRING,
+    ANY_TRUE,
     CLOCKS,
     ValueReader,
     read_name,
@@ -92,6 +95,9 @@ class Block(NamedTuple):
     end: int
 
 
+_SHORT = {ANY_FLOAT32: 6, ANY_FALSE: 2, ANY_TRUE: 2}
+"""Values of a fixed size: where they end, from the count before them on."""
+
 _block = tuple.__new__
 """Makes a ``Block`` in half the time that its constructor takes."""
 
@@ -156,8 +162,8 @@ class UpdateReader(ValueReader):
             refuse(len(data), "the update is cut short")
 
     def _entry(self, client: int, clock: int, pos: int) -> Block | None:
-        """The shortest way through the commonest block: one short text under a key of a root, all lengths
-        in one byte. None where the block is anything else; it never refuses.
+        """The shortest way through the commonest block: one short text, number or truth under a key of a
+        root, all lengths in one byte. None where the block is anything else; it never refuses.
         """
         data = self._data
         if data[pos] != ANY | HAS_KEY or data[pos + 1] != 1:
@@ -166,16 +172,24 @@ class UpdateReader(ValueReader):
         key_at = pos + 3 + size
         key_size = data[key_at]
         value_at = key_at + 1 + key_size
-        if size | key_size >= 0x80 or data[value_at] != 1 or data[value_at + 1] != ANY_STRING:
+        if size | key_size >= 0x80 or data[value_at] != 1:
             return None
-        value_size = data[value_at + 2]
-        end = value_at + 3 + value_size
+        tag = data[value_at + 1]
+        if tag == ANY_STRING:
+            value_size = data[value_at + 2]
+            end = value_at + 3 + value_size
+        elif tag in _SHORT:
+            value_size = 0
+            end = value_at + _SHORT[tag]
+        else:
+            return None
         if value_size >= 0x80 or end > len(data) or not self._values_left:
             return None
         try:
             root = data[pos + 3 : key_at].decode()
             key = data[key_at + 1 : value_at].decode()
-            data[value_at + 3 : end].decode()
+            if value_size:
+                data[value_at + 3 : end].decode()
         except UnicodeDecodeError:
             return None
         self._values_left -= 1

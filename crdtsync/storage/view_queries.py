@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import apsw
 
 from crdtsync.storage.database import Database
+from crdtsync.storage.view_place import Placed
 
 
 class ChainRow(NamedTuple):
@@ -256,7 +257,7 @@ class ViewQueries:
         *,
         day: str | None = None,
         device: bytes | None = None,
-        older_than: TicketRow | None = None,
+        older_than: Placed | None = None,
         rows_max: int = 100,
     ) -> list[TicketRow]:
         """The newest business day first, of each day what came into the log last; from the row that follows

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from crdtsync.storage.view_place import Place
 from crdtsync.storage.view_queries import TICKET_SQL, TicketRow, ViewQueries
 
 INDEXES_SQL: Final = """
@@ -24,13 +25,6 @@ only make filing dearer.
 
 SORTED_MAX: Final = 5_000
 """Sales of a product are fetched and sorted up to so many; of more, days are gone through instead."""
-
-
-class Place(NamedTuple):
-    """Where a ticket stands in the list."""
-
-    day: str
-    seq: int
 
 
 class PrintRow(NamedTuple):

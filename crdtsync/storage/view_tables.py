@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-VERSION = 10
+VERSION = 11
 """Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
 
 
@@ -123,7 +123,11 @@ HEADS = (
         "event",
         ("shop", "seq"),
         (*_ENTRY, "code", "detail"),
-        indexes=(("place", "(chain, n)"), ("day", "(shop, day)")),
+        indexes=(
+            ("place", "(chain, n)"),
+            ("day", "(shop, day)"),
+            ("company", "(shop, at_ms) WHERE code = '240'"),
+        ),
     ),
 )
 """Every entry has one row in one of these."""

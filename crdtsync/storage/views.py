@@ -154,7 +154,13 @@ class ViewTables:
         self._database.write("UPDATE view_shop SET catalogue_seq = ? WHERE id = ?", (through, number))
 
     def _drop_products(self, shop: int, skus: Iterable[str]) -> None:
-        listed = json.dumps(list(skus))
+        there = self._database.rows(
+            "SELECT sku FROM view_product WHERE shop = ? AND sku IN (SELECT value FROM json_each(?))",
+            (shop, json.dumps(list(skus))),
+        )
+        if not there:  # Of a new register's ten thousand none is.
+            return
+        listed = json.dumps([sku for (sku,) in there])
         for table in ("view_product", "view_price", "view_barcode"):
             self._database.write(
                 f"DELETE FROM {table} WHERE shop = ? AND sku IN (SELECT value FROM json_each(?))",  # noqa: S608

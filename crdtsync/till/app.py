@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -25,8 +26,10 @@ from crdtsync.till.counter import Counter
 from crdtsync.till.desk import Desk
 from crdtsync.till.house import House, Visit, static
 from crdtsync.till.live import Live
-from crdtsync.till.pages import counter, day, menu, pay, tickets
+from crdtsync.till.pages import counter, day, drawer, menu, pay, tickets
 from crdtsync.till.printing import Printer, PrinterAddress
+
+_logger = logging.getLogger("crdtsync.till")
 
 HOST: Final = "127.0.0.1"
 """Nobody else on the machine's network reaches it."""
@@ -35,6 +38,11 @@ TILL_LOCK: Final = "till.lock"
 """In a register's folder: the role of showing its till."""
 
 STOP_S: Final = 3
+"""How long pages that are being answered are waited for at the end."""
+
+END_S: Final = 30
+"""How long the server is, when they were cut off."""
+
 KEEP_ALIVE_S: Final = 300
 """A payment that is typed after a minute finds the connection open."""
 
@@ -69,6 +77,7 @@ class Till:
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._ready = threading.Event()
+        self._failure: BaseException | None = None
 
     @property
     def address(self) -> str:
@@ -102,6 +111,7 @@ class Till:
                 )
             listener = held.enter_context(_listen(self._port))
             self._port = int(listener.getsockname()[1])
+            self._printer.start()
             self._counter.start()
             held.callback(self._counter.stop)
             self._serve(listener)
@@ -114,7 +124,9 @@ class Till:
         if server is not None and thread is not None:
             server.should_exit = True
             self._live.close_soon()
-            thread.join()
+            thread.join(STOP_S + END_S)
+            if thread.is_alive():
+                _logger.error("the till's server does not end: it is left to the end of the process")
             self._server = self._thread = None
         self._held.close()
         self._printer.close()
@@ -149,11 +161,26 @@ class Till:
             timeout_graceful_shutdown=STOP_S,
         )
         server = self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(server.serve([listener])), name="till-server", daemon=True
+        thread = self._thread = threading.Thread(
+            target=self._run, args=(server, listener), name="till-server", daemon=True
         )
-        self._thread.start()
+        thread.start()
         self._ready.wait()
+        if self._failure is not None:
+            thread.join(END_S)
+            self._server = self._thread = None
+            raise self._failure
+
+    def _run(self, server: uvicorn.Server, listener: socket.socket) -> None:
+        try:
+            asyncio.run(server.serve([listener]))
+        except BaseException as error:  # The boundary of a thread: told by `start`, or in the log.
+            self._failure = error if isinstance(error, Exception) else None
+            _logger.exception("the till's server ended")
+        finally:
+            if not self._ready.is_set():
+                self._failure = self._failure or CannotListen("the till's server did not start")
+            self._ready.set()
 
 
 def create_app(house: House, ready: threading.Event) -> Starlette:
@@ -182,6 +209,7 @@ def create_app(house: House, ready: threading.Event) -> Starlette:
             *pay.routes(house),
             *tickets.routes(house),
             *day.routes(house),
+            *drawer.routes(house),
             *menu.routes(house),
         ],
         exception_handlers={404: lost, 405: lost},
@@ -190,7 +218,9 @@ def create_app(house: House, ready: threading.Event) -> Starlette:
 
 
 def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Only of a socket that is said to be TCP does asyncio turn Nagle's algorithm off; with it, each page
+    # waits for the browser's acknowledgement of its head, up to 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))

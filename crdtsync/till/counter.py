@@ -6,20 +6,26 @@ Between two questions it looks whether anything has changed, and tells those who
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from crdtsync.errors import CrdtsyncError, UsageError
 from crdtsync.till.desk import Desk
-from crdtsync.till.safety import Snapshot
+from crdtsync.till.safety import Safety, Snapshot
 
 T = TypeVar("T")
+_logger = logging.getLogger("crdtsync.till")
 
 LOOK_EVERY_S: Final = 0.1
+STOP_S: Final = 30.0
+"""What is under way then (a commit, a connection that is closed) takes seconds at most."""
+
 WAITING_MAX: Final = 64
 """So many questions wait at once; more come from no person."""
 
@@ -52,7 +58,11 @@ class Counter:
             self._stopping = True
             self._signal.notify()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_S)
+            if self._thread.is_alive():
+                _logger.error(
+                    "the register is not closed after %s s: it is left to the end of the process", STOP_S
+                )
 
     async def ask(self, question: Callable[[Desk], T]) -> T:
         """The desk's answer. Raises what ``question`` raises. What is shown is told before it returns."""
@@ -89,6 +99,11 @@ class Counter:
             while not self._stopping:
                 self._next(desk)
         finally:
+            with self._signal:
+                self._stopping = True  # Nobody waits for an answer that does not come any more.
+                waiting, self._jobs = self._jobs, deque()
+            for job in waiting:
+                job(desk)
             desk.close()
             self._ready.set()
 
@@ -112,6 +127,11 @@ class Counter:
         except CrdtsyncError:
             # What could not be read now is read at the next look; pages say meanwhile what is not known.
             return
+        except Exception:  # A mistake in looking ends no till: the next look tries again.
+            _logger.exception("looking around failed")
+            if self._last is not None:  # What was told last may not be so any more.
+                self._last = replace(self._last, safety=Safety("unknown"))
+                self._told(self._last)
 
     def _tell(self, desk: Desk) -> None:
         snapshot = desk.snapshot()

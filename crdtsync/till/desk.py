@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from crdtsync.errors import CrdtsyncError, NoRegister, RoleTaken, StorageError, UnknownTicket
+from crdtsync.model.company import Company
 from crdtsync.model.ticket import Line
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.committing.writer import entry_at
+from crdtsync.runtime.register.company import Companies
 from crdtsync.runtime.register.register import Register
 from crdtsync.runtime.register.ticket import Ticket
 from crdtsync.runtime.syncing.background import BackgroundSync
 from crdtsync.till.baskets import Basket, Item
 from crdtsync.till.goods import Storeroom
+from crdtsync.till.receipt import Heading
 from crdtsync.till.safety import Safety, Snapshot
 from crdtsync.till.shelf import Shelf
+from crdtsync.till.troubles import told_of
 
 STATUS_EVERY_S: Final = 2.0
 """What does not come by a commit (a link that is cut, time that goes by) is looked at so often."""
@@ -52,6 +56,8 @@ class Desk:
             self.register.replica.views.catch_up_a_little()
             self.shelf = Shelf(folder, self.clock, random)
             self.goods = Storeroom(self.register)
+            replica = self.register.replica
+            self.companies = Companies(replica.log, replica.queries, self.register.identity.device)
             self.practice: dict[str, Ticket] = {}
             """Tickets of training: they are nowhere else."""
             self._recent: dict[str, Ticket] = {}
@@ -77,10 +83,6 @@ class Desk:
     def basket(self) -> Basket:
         """The open one."""
         return self.shelf.bench.current
-
-    def ticket_of(self, basket: Basket) -> Ticket | None:
-        """The sale of a basket, if it was sold already."""
-        return self.sold(basket.id)
 
     def sold(self, basket_id: str) -> Ticket | None:
         """The sale of the basket with that name, if it was sold; from the ledger, whatever the page knows."""
@@ -120,6 +122,15 @@ class Desk:
         """What the register is to call a ticket: its number, or its link where the number is there twice."""
         found = self.register.replica.queries.tickets_numbered(ticket.number)
         return ticket.number if len(found) == 1 else ticket.link.hex()
+
+    def heading(self, ticket: Ticket, *, duplicate: int = 0) -> Heading:
+        """What stands above a ticket. Who sells is left out where it cannot be read: the sale comes first."""
+        identity = self.register.identity
+        try:
+            company = self.companies.at(ticket.at_ms)
+        except StorageError:
+            company = Company()
+        return Heading(identity.shop_name, identity.device_name, duplicate, company)
 
     def _finish_sold_baskets(self) -> None:
         """A crash between the sale and the new basket: what is in the ledger is no open basket any more."""
@@ -247,7 +258,7 @@ class Desk:
             return self._safety
         except StorageError as error:
             self._safety = None
-            return Safety("unknown", concerns=(str(error),))
+            return Safety("unknown", concerns=(told_of(str(error), type(error).__name__),))
 
     def _key(self) -> tuple[object, ...]:
         log, relay = self.register.replica.log, self.register.replica.relay
@@ -258,8 +269,10 @@ class Desk:
     def look(self) -> None:
         """Between pages: keep synchronising; have products filed that another process brought."""
         self.keep_syncing()
-        if self._background is None:
-            try:
+        try:
+            if self._background is None:
                 self.register.products.refresh()
-            except StorageError:
-                return
+            if not self.goods.is_known:
+                self.goods.learn()  # Before anybody looks for one.
+        except StorageError:
+            return

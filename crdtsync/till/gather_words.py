@@ -8,7 +8,8 @@ from typing import Final
 from crdtsync.till.words import DOMAIN
 from crdtsync.web.sentences import Sentences
 
-SENTENCES: Final = Sentences(Path(__file__).parent, DOMAIN, "the till")
+HERE: Final = Path(__file__).parent
+SENTENCES: Final = Sentences(HERE, DOMAIN, "the till", beside=(HERE.parent / "runtime",))
 
 if __name__ == "__main__":
     SENTENCES.bring_up_to_date()

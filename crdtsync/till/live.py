@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Final
 
 import orjson
@@ -34,9 +35,7 @@ class Live:
     def told(self, snapshot: Snapshot) -> None:
         """Something that pages show has changed."""
         self.current = snapshot
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._wake)
+        self._on_loop(self._wake)
 
     def close(self) -> None:
         """End every stream."""
@@ -45,9 +44,13 @@ class Live:
 
     def close_soon(self) -> None:
         """As ``close``, from any thread."""
+        self._on_loop(self.close)
+
+    def _on_loop(self, work: Callable[[], None]) -> None:
         loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self.close)
+        if loop is not None:
+            with suppress(RuntimeError):  # It was closed: nobody listens any more.
+                loop.call_soon_threadsafe(work)
 
     @property
     def is_full(self) -> bool:

@@ -6,10 +6,13 @@ A printer that hangs or is out of paper never keeps anybody from selling.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final
 
 from crdtsync.errors import UsageError
@@ -20,6 +23,10 @@ CODE_PAGE: Final = "CP1252"
 
 COLUMNS: Final = (32, 42, 48)
 CONNECT_S: Final = 5.0
+DRAWER_S: Final = 1.0
+STUCK_S: Final = 3.0
+"""With one paper for longer than this, the printer is not asked for another: nobody waits for it again."""
+
 _NARROW_SPACE, _NO_BREAK_SPACE = "\u202f", "\u00a0"
 
 
@@ -61,6 +68,15 @@ def escpos(rows: Iterator[Row], *, columns: int, opens_drawer: bool) -> bytes:
     return bytes(printer.output)
 
 
+def drawer_pulse() -> bytes:
+    """What opens the drawer that hangs at an ESC/POS printer."""
+    from escpos.printer import Dummy
+
+    printer = Dummy()
+    printer.cashdraw(2)
+    return bytes(printer.output)
+
+
 def _print_row(printer: object, row: Row, columns: int) -> None:
     put, write = printer.set, printer.textln  # type: ignore[attr-defined]
     left, right = _plain(row.left), _plain(row.right)
@@ -96,25 +112,66 @@ class Printer:
 
     def __init__(self, address: PrinterAddress | None, columns: int = 42) -> None:
         self.address, self.columns = address, columns
-        self._thread = ThreadPoolExecutor(1, "till-printer")
+        self._jobs: SimpleQueue[tuple[Future[None], Callable[[], bytes]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._began_s: float | None = None
+
+    def start(self) -> None:
+        """Get ready, so that the first customer does not wait for it. Nothing where there is no printer."""
+        if self._thread is None and self.address is not None:
+            self._thread = threading.Thread(target=self._run, name="till-printer", daemon=True)
+            self._thread.start()
 
     async def print(self, rows: Iterator[Row], *, opens_drawer: bool) -> None:
         """Print; returns when the printer has it. Raises ``PrinterTrouble``."""
-        if self.address is None:
-            raise PrinterTrouble("no printer is set up")
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._thread, self._print, list(rows), opens_drawer)
-        try:
-            await asyncio.wait_for(asyncio.shield(work), CONNECT_S + 1)
-        except TimeoutError:
-            raise PrinterTrouble("the printer does not answer") from None
+        lines = list(rows)
+        await self._do(
+            lambda: escpos(iter(lines), columns=self.columns, opens_drawer=opens_drawer), CONNECT_S + 1
+        )
+
+    async def open_drawer(self) -> None:
+        """Have it open the drawer; returns when the printer was told. Raises ``PrinterTrouble``, and soon: a
+        customer waits for the change.
+        """
+        await self._do(drawer_pulse, DRAWER_S)
 
     def close(self) -> None:
-        """What waits is not printed any more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """What waits is not printed any more. The thread is not waited for: a device may hang for ever."""
+        self._jobs.put(None)
 
-    def _print(self, rows: list[Row], opens_drawer: bool) -> None:
-        data = escpos(iter(rows), columns=self.columns, opens_drawer=opens_drawer)
+    async def _do(self, work: Callable[[], bytes], wait_s: float) -> None:
+        if self.address is None:
+            raise PrinterTrouble("no printer is set up")
+        began_s = self._began_s
+        if began_s is not None and time.monotonic() - began_s > STUCK_S:
+            raise PrinterTrouble("the printer does not answer")
+        self.start()
+        done: Future[None] = Future()
+        self._jobs.put((done, work))
+        try:
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(done)), wait_s)
+        except TimeoutError:
+            # What still waits behind another is told not to have been printed: then it is not, later, either.
+            done.cancel()
+            raise PrinterTrouble("the printer does not answer") from None
+
+    def _run(self) -> None:
+        drawer_pulse()  # Loads the library.
+        while (job := self._jobs.get()) is not None:
+            done, work = job
+            if not done.set_running_or_notify_cancel():
+                continue
+            self._began_s = time.monotonic()
+            try:
+                self._print(work())
+            except Exception as error:  # Whoever asked is told.
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+            finally:
+                self._began_s = None
+
+    def _print(self, data: bytes) -> None:
         assert self.address is not None
         try:
             if self.address.kind == "file":

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from crdtsync.runtime.belonging.revoked import CUT_OFF
+from crdtsync.said import Said
+from crdtsync.till.troubles import told_of
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register.status import Status
+    from crdtsync.runtime.syncing.link_trouble import LinkTrouble
     from crdtsync.runtime.syncing.progress import Progress
 
 Kind = Literal["safe", "waiting", "alone", "attention", "unknown"]
@@ -64,9 +67,16 @@ class Safety:
             is_connected=is_connected,
             is_syncing=status.syncing,
             is_cut_off=trouble is not None and trouble.is_over and CUT_OFF in trouble.message,
-            concerns=status.concerns,
-            trouble=trouble.message if trouble else "",
+            concerns=tuple(_told(one, trouble) for one in status.concerns),
+            trouble=told_of(trouble.message, trouble.code) if trouble else "",
         )
+
+
+def _told(concern: str, trouble: LinkTrouble | None) -> str:
+    """A concern, with what an error said in it put so that it can be told in any language."""
+    if trouble is None or not isinstance(concern, Said) or concern.values.get("why") != trouble.message:
+        return concern
+    return Said(concern.form, **{**concern.values, "why": told_of(trouble.message, trouble.code)})
 
 
 @dataclass(frozen=True, slots=True)

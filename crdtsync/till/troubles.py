@@ -9,6 +9,7 @@ from typing import Final
 
 from crdtsync import errors
 from crdtsync.errors import CrdtsyncError
+from crdtsync.said import Said
 from crdtsync.web.words import N_, Words
 
 SENTENCES: Final[dict[type[CrdtsyncError], str]] = {
@@ -39,10 +40,21 @@ SENTENCES: Final[dict[type[CrdtsyncError], str]] = {
 }
 """By class; a class that is not here has the sentence of the one that it is a kind of."""
 
+UNKNOWN: Final = N_("Something else is wrong.")
+
 
 def said_of(error: CrdtsyncError, words: Words) -> str:
     """The sentence for an error; empty where there is none."""
-    for kind in type(error).__mro__:
-        if kind in SENTENCES:
-            return words.say(SENTENCES[kind])
-    return ""
+    return words.say(found) if (found := _sentence(type(error))) else ""
+
+
+def told_of(message: str, code: str) -> Said:
+    """The message of an error of the class with that name, to be told in any language."""
+    kind = getattr(errors, code, None)
+    if not (isinstance(kind, type) and issubclass(kind, CrdtsyncError)):
+        return Said.standing_for(message, UNKNOWN)
+    return Said.standing_for(message, _sentence(kind) or UNKNOWN)
+
+
+def _sentence(kind: type[CrdtsyncError]) -> str:
+    return next((SENTENCES[one] for one in kind.__mro__ if one in SENTENCES), "")

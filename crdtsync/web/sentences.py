@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -21,16 +22,22 @@ WRITTEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 _METHODS: Final = [("templates/**.html", "jinja2"), ("**.py", "python")]
 _OPTIONS: Final = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true"}}
+_SAID: Final = {"Said": None}
+"""Of sentences that other parts of the program say, see ``crdtsync.said``."""
+
 _KEYWORDS: Final = {"_": None, "gettext": None, "N_": None, "say": None, "ngettext": (1, 2), "many": (1, 2)}
 
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """The sentences of one program: its package's ``folder``, their name, and whose they are in a word."""
+    """The sentences of one program: its package's ``folder``, their name, and whose they are in a word;
+    ``beside``: folders whose ``Said`` sentences its pages show.
+    """
 
     folder: Path
     domain: str
     whose: str
+    beside: tuple[Path, ...] = ()
 
     @property
     def po(self) -> Path:
@@ -41,7 +48,8 @@ class Sentences:
         """Every sentence that a person may read, as templates and code have it."""
         catalog = Catalog(domain=self.domain, creation_date=WRITTEN)
         found = extract_from_dir(self.folder, method_map=_METHODS, options_map=_OPTIONS, keywords=_KEYWORDS)
-        for name, _line, message, _comments, context in found:
+        others = [extract_from_dir(folder, keywords=_SAID) for folder in self.beside]
+        for name, _line, message, _comments, context in chain(found, *others):
             catalog.add(message, locations=[(name, 0)], context=context)
         return catalog
 

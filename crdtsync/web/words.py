@@ -18,7 +18,12 @@ from babel import Locale
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal, format_percent
 
+from crdtsync.said import Said
+
 LOCALES: Final = ("fr", "en")
+SOURCE_LANGUAGE: Final = "en"
+"""In which sentences stand in templates and code."""
+
 LANGUAGES: Final = {"fr": "Français", "en": "English"}
 CURRENCY: Final = "EUR"
 """Of a shop of which nothing is known yet; the entries of its registers say theirs."""
@@ -49,6 +54,25 @@ class Words:
         """The sentence for that number; ``%(num)s`` is the number as it is written here."""
         said = self.translations.ngettext(one, several, number)
         return said % {"num": self.number(number), **values}
+
+    def tell(self, sentence: str) -> str:
+        """A sentence of another part of the program, which is in English, in this language; as it stands,
+        where ``can_tell`` says that it cannot be said in it.
+        """
+        if not isinstance(sentence, Said) or not self.can_tell(sentence) or self.name == SOURCE_LANGUAGE:
+            return str(sentence)
+        values = {
+            name: self.tell(value) if isinstance(value, str) else value
+            for name, value in sentence.values.items()
+        }
+        said = self.translations.gettext(sentence.form)
+        return said % values if values else said
+
+    def can_tell(self, sentence: str) -> bool:
+        """Whether a sentence is in this language, or can be said in it."""
+        if self.name == SOURCE_LANGUAGE:
+            return True
+        return isinstance(sentence, Said) and self.translations.gettext(sentence.form) != sentence.form
 
     def money(self, amount_minor: int | None, currency: str = CURRENCY) -> str:
         """``12 345,60 €``, or a dash."""
@@ -125,6 +149,10 @@ class Words:
         if at_ms is None:
             return NONE
         return format_datetime(_local(at_ms, offset_min), "short", locale=self.locale)
+
+    def moment_exact(self, at_ms: int, offset_min: int) -> str:
+        """``24/11/2026 14:32:05``: as it stands on a receipt."""
+        return format_datetime(_local(at_ms, offset_min), "dd/MM/yyyy HH:mm:ss", locale=self.locale)
 
     def hour(self, hour: int) -> str:
         """An hour of the day as a chart has it: ``14 h``, ``14:00``."""

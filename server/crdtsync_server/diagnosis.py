@@ -98,7 +98,7 @@ def _shops(data: Path, now_ms: int, *, is_served: bool, tell: Tell) -> Iterator[
     from crdtsync_server.open import opened
 
     with opened(data) as (access, store):
-        shops = access.shops()
+        shops = access.shops_here(store)
         if not shops:
             hint = "`crdtsync-relay shop create NAME` makes one"
             yield wrong("store", UnknownShop("there is no shop here", hint=hint))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from crdtsync.errors import NoRegister, SetupError, StorageError
@@ -59,6 +60,15 @@ class KeyFolder:
         [*_, newest] = self._owner_paths(shop) or [self._owner_path(shop)]
         return PrivateKey.from_bytes(_read(newest, f"the owner key of shop {shop.hex()}"))
 
+    def owner_key_named(self, shop: bytes, public: bytes | None) -> PrivateKey:
+        """As ``owner_key``. Where the key that is named was prepared, and a rotation was interrupted before
+        that was taken into use, it is now.
+        """
+        prepared = self.prepared_owner_key(shop) if self.has_owner_key(shop) else None
+        if prepared is not None and prepared.public == public:
+            self.use_prepared_owner_key(shop)
+        return self.owner_key(shop)
+
     def office_key(self, shop: bytes, generation: str = "") -> PrivateKey:
         """The key of a shop's back office since the restore that began ``generation``; made, durably, the
         first time. Raises ``StorageError``.
@@ -86,24 +96,31 @@ class KeyFolder:
         return PrivateKey.from_bytes(_read(path, "the next owner key")) if path.exists() else None
 
     def use_prepared_owner_key(self, shop: bytes) -> Path:
-        """From now on the prepared key signs; durable on return. Where the one before it is."""
+        """From now on the prepared key signs; durable on return. Where the one before it is. Another process
+        may do it at the same moment.
+        """
         [*_, before] = self._owner_paths(shop)
         # Those that were given up may have been deleted: the number goes on from the last, not from how many.
         number = 2 if before == self._owner_path(shop) else _number_of(before) + 1
         with translated(self.folder):
-            os.replace(self._next_path(shop), self.folder / f"{shop.hex()}.{number}{OWNER_SUFFIX}")
+            with suppress(FileNotFoundError):
+                os.replace(self._next_path(shop), self.folder / f"{shop.hex()}.{number}{OWNER_SUFFIX}")
             sync_folder(self.folder)
-        return before
+        [*others, present] = self._owner_paths(shop)
+        return others[-1] if present == before and others else before
 
     def retire_owner_keys(self, shop: bytes) -> Path | None:
-        """Put a shop's owner keys aside: it is not here any more. Where the present one is, if any."""
+        """Put a shop's owner keys aside: it is not here any more. Where the present one is, if any, also if
+        that was done before.
+        """
         aside: Path | None = None
         with translated(self.folder):
             for path in self._owner_paths(shop):
                 aside = path.with_name(path.name.removesuffix(OWNER_SUFFIX) + ERASED_SUFFIX)
                 os.replace(path, aside)
             sync_folder(self.folder)
-        return aside
+        before = sorted(self.folder.glob(f"{shop.hex()}*{ERASED_SUFFIX}"))
+        return aside or (before[-1] if before else None)
 
     def readable_by_others(self) -> list[Path]:
         """The key files whose rights let other users of this machine read them."""

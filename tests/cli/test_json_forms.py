@@ -82,6 +82,7 @@ def test_the_day(till):
     ticket = as_form_says(till, "sell", "CM-19x2", "TER-01", "--pay", "cash=50")
     as_form_says(till, "refund", ticket["number"], "--line", "1=1", "--reason", "corked")
     as_form_says(till, "cash", "out", "20", "--reason", "window cleaner")
+    as_form_says(till, "company", "--name", "Cave du Port SARL", "--siret", "73282932000074")
     as_form_says(till, "close", "--read")
     as_form_says(till, "close", "--counted", "148.50")
     as_form_says(till, "close", "--level", "month")

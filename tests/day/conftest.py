@@ -1,4 +1,9 @@
-"""A day in a real browser: a relay with its back office, and tills, all of them real, at a set hour."""
+"""A day in a real browser: a relay with its back office, and tills, all of them real, at a set hour.
+
+The clock of the day is moved by hand, from nine in the morning to the closing: relay and tills run in this
+process, on threads of their own, because a process has the clock of the machine. `crdtsync till` as a process
+is looked at in `tests/till/test_as_a_process.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from tests.browser import started
 from tests.day.shop import Shop
-from tests.web.test_in_a_browser import FLAGS, MISSING, chromium
 
 HERE = Path(__file__).parent
 
@@ -32,13 +37,5 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def browser(shop: Shop) -> Iterator[Browser]:
     """After the shop: while Playwright runs, no other event loop begins in this thread."""
-    path = chromium()
-    if path is None:
-        pytest.fail(MISSING)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=[*FLAGS, "--force-color-profile=srgb", "--font-render-hinting=none"],
-        )
+    with started("--force-color-profile=srgb", "--font-render-hinting=none") as browser:
         yield browser
-        browser.close()

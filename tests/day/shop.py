@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import TypeVar
 
 import httpx
 
@@ -24,10 +21,9 @@ from crdtsync_server import LocalRelay
 from crdtsync_server.dashboard.reception import Books
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.shops.access import Access
+from tests.browser import aside
 from tests.till.conftest import TERRINE, stock_up, wait_until
 from tests.web.conftest import PASSWORD
-
-T = TypeVar("T")
 
 NAME = "Cave du Port"
 MINUTE_MS = 60_000
@@ -55,8 +51,6 @@ class Shop:
         self.port = 0
         self.tills: dict[str, Till] = {}
         self.registers: dict[str, Register] = {}
-        # A thread of its own for what has an event loop: while Playwright runs there is none to be had here.
-        self._aside = stack.enter_context(ThreadPoolExecutor(1))
         self.open_relay()
         self.web = self.relay.url.replace("ws", "http", 1)
         self._welcome("Marie")
@@ -65,10 +59,6 @@ class Shop:
         self._fill_the_shelves()
         self._sell_for_a_week()
         self.clock.set_ms(OPENING_MS)
-
-    def aside(self, work: Callable[[], T]) -> T:
-        """Do something in the other thread."""
-        return self._aside.submit(work).result(timeout=120)
 
     def _random(self) -> RandomBytes:
         """Chance that is the same in every run, and never twice in one."""
@@ -107,7 +97,7 @@ class Shop:
         def join() -> None:
             Register.join(folder, url, code, name=name, clock=self.clock, random_bytes=self._random()).close()
 
-        self.aside(join)
+        aside(join)
         register = self._stack.enter_context(
             Register.open(folder, clock=self.clock, random_bytes=self._random())
         )
@@ -178,4 +168,4 @@ class Shop:
                     with Register.open(folder, clock=self.clock) as other:
                         other.sync(60)
 
-                self.aside(bring)
+                aside(bring)

@@ -10,15 +10,25 @@ import time
 
 from playwright.sync_api import Browser, Page, expect
 
+from crdtsync.runtime.register.company import Companies
 from crdtsync.runtime.register.ticket import Ticket
 from crdtsync.testing.clock import HOUR_MS
+from tests.browser import open_page
 from tests.day.pictures import keep
 from tests.day.shop import HERMITAGE, MINUTE_MS, TERRINE, WATER, Shop, wait_until
 from tests.web.conftest import PASSWORD
 
 SCAN_MS = 3
-expect.set_options(timeout=30_000)  # Of a machine that has much to do.
 SAFE = "Tout est enregistré au bureau"
+COMPANY = {
+    "name": "Cave du Port SARL",
+    "form": "SARL au capital de 8 000 €",
+    "address": "3 quai du Port\n17000 La Rochelle",
+    "siret": "732 829 320 00074",
+    "naf": "47.25Z",
+    "rcs": "La Rochelle",
+    "vat_number": "FR 44 732829320",
+}
 
 
 class Day:
@@ -30,10 +40,7 @@ class Day:
         self.today, self.desk = self.office(), self.office()
 
     def _page(self) -> Page:
-        context = self.browser.new_context(locale="fr-FR", viewport={"width": 1280, "height": 800})
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        return page
+        return open_page(self.browser, locale="fr-FR", viewport={"width": 1280, "height": 800})
 
     def office(self) -> Page:
         """Marie, signed in."""
@@ -92,6 +99,7 @@ def euros(amount_minor: int) -> str:
 
 def test_the_whole_day_of_a_shop(browser, shop):
     day = Day(browser, shop)
+    the_office_says_who_sells(day)
     both_open_with_a_counted_float(day)
     a_sale_shows_on_today_within_a_second(day)
     both_sell_by_keyboard_and_scanner(day)
@@ -101,6 +109,21 @@ def test_the_whole_day_of_a_shop(browser, shop):
     a_till_that_is_cut_off_says_so_and_keeps_what_it_has(day)
     a_lost_till_is_back_on_another_machine(day)
     both_close_and_the_day_of_the_shop_is_complete(day)
+
+
+def the_office_says_who_sells(day: Day) -> None:
+    page = day.room("/sales")
+    page.get_by_role("link", name="Qui vend").click()
+    page.wait_for_url("**/sales/company")
+    for name, value in COMPANY.items():
+        page.locator(f"[name={name}]").fill(value)
+    page.get_by_role("button", name="Enregistrer").click()
+    page.wait_for_url("**/sales")
+    day.shop.sync()
+    for name in ("Caisse 1", "Caisse 2"):
+        replica = day.shop.registers[name].replica
+        replica.views.catch_up()
+        assert Companies(replica.log, replica.queries, None).at().is_known
 
 
 def both_open_with_a_counted_float(day: Day) -> None:
@@ -155,6 +178,7 @@ def both_sell_by_keyboard_and_scanner(day: Day) -> None:
     page.keyboard.type("30")
     page.keyboard.press("Enter")
     expect(page.locator("#change")).to_have_text(euros(3000 - 990 - 2 * 695))
+    expect(page.locator(".paper")).to_contain_text("SIRET 73282932000074")
     keep(page, "till-paid")
     ticket = shop.newest("Caisse 2")
     assert [(one.means, one.amount_minor) for one in ticket.payments] == [("cash", 3000), ("change", -620)]

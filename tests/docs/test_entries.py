@@ -149,9 +149,10 @@ def test_the_fields_and_the_name_of_a_price_change_are_told():
     assert change.id == hashlib.sha256(data).hexdigest()[:32]
 
 
-def test_the_technical_events_that_a_register_records_by_itself_are_told_and_no_other():
+def test_the_technical_events_that_are_recorded_are_told_and_no_other():
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", chapter("Technical events"), re.MULTILINE)}
-    sources = [path.read_text() for path in (ROOT / "crdtsync/runtime").rglob("*.py")]
+    places = [*(ROOT / "crdtsync/runtime").rglob("*.py"), *(ROOT / "crdtsync/till").rglob("*.py")]
+    sources = [path.read_text() for path in (*places, ROOT / "crdtsync/model/company.py")]
     named = {name for text in sources for name in re.findall(r"\b(?:jet\.|build_jet\()([A-Z_]+)", text)}
     recorded = {getattr(jet, name) for name in named if isinstance(getattr(jet, name, None), int)}
     assert told == recorded | {jet.CLOCK_STEP}

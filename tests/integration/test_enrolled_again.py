@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from crdtsync import Register
-from crdtsync.errors import AccessDenied, AlreadyARegister
+from crdtsync.errors import AccessDenied, AlreadyARegister, PairingRefused, StillPending
 from crdtsync.runtime.belonging.copies import begin_own_chain
 from crdtsync.runtime.belonging.join import join_shop
 from crdtsync.runtime.clock import SystemClock, system_random
@@ -55,8 +57,8 @@ class SellsMeanwhile:
         await self._socket.close(code, reason)
 
 
-def enrolled_again(relay, folder, sell):
-    code = json.loads(relay.command("restore", relay.shop.hex(), "Caisse 1", "--json"))["code"]
+def enrolled_again(relay, folder, sell, code=""):
+    code = code or json.loads(relay.command("restore", relay.shop.hex(), "Caisse 1", "--json"))["code"]
 
     async def connect(url):
         return SellsMeanwhile(await open_link(url, ENROL_PATH), sell)
@@ -120,3 +122,86 @@ def test_a_relay_that_was_killed_before_it_let_it_in_does_so_when_it_starts(
 
 def held(relay):
     return json.loads(relay.command("hold", "list", relay.shop.hex(), "--json"))
+
+
+# -- with the owner's key off the relay ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def safe(relay, tmp_path):
+    """The owner's key, which is on another machine."""
+    [key] = (relay.folder / "keys").glob("*.owner")
+    return key.rename(tmp_path / "safe.owner")
+
+
+def asked_for(relay, tmp_path):
+    """What the owner is asked to sign; the file."""
+    request = tmp_path / "request.json"
+    return json.loads(relay.command("owner", "request", "Cave", str(request), "--json")), request
+
+
+def signed(relay, request, safe):
+    """The owner signs it, and the relay takes that; what was taken, and how much more waits for him."""
+    answer = request.with_name("answer.json")
+    command = [sys.executable, "-m", "crdtsync_server", "owner", "sign", str(request), str(answer)]
+    subprocess.run([*command, "--key", str(safe)], check=True, capture_output=True, timeout=60)
+    taken = json.loads(relay.command("owner", "answer", "Cave", str(answer), "--json"))
+    return [one["what"] for one in taken["taken"]], taken["meanwhile"]
+
+
+def test_with_the_owners_key_elsewhere_his_next_signature_lets_in_all_that_was_sold_meanwhile(
+    relay, till, tmp_path, safe
+):
+    code = json.loads(relay.command("restore", relay.shop.hex(), "Caisse 1", "--json"))["code"]
+    with pytest.raises(PairingRefused, match="owner's signature"):
+        Register.join(tmp_path / "till", relay.url, code)
+    asked, request = asked_for(relay, tmp_path)
+    assert (asked["certify"], asked["meanwhile"]) == (["Caisse 1"], 0)
+    till.sell([WINE], ["card"])  # While the request is on its way to the owner.
+    till.sync(20)
+    taken, left = signed(relay, request, safe)
+    assert (taken, left > 0) == (["certify", "revoke"], True)
+    till.sell([WINE], ["card"])  # The answer is back, and nobody has joined again yet.
+    with pytest.raises(StillPending):
+        Register.join(tmp_path / "till", relay.url, code)
+    with pytest.raises(AccessDenied, match="revoked"):
+        till.sync(20)
+    enrolled_again(relay, tmp_path / "till", lambda: till.sell([WINE], ["card"]), code)
+    with Register.open(tmp_path / "till") as again:
+        background = again.start_sync()
+        wait_until(lambda: background.is_connected and [hold["tickets"] for hold in held(relay)] == [3])
+        asked, request = asked_for(relay, tmp_path)
+        assert asked["meanwhile"] > 1, "nobody has to name them"
+        what, left = signed(relay, request, safe)
+        assert (set(what), left) == ({"owner-approve"}, 0)
+        wait_until(lambda: again.status().pending.records == 0)
+        assert held(relay) == []
+        again.sell([WINE], ["card"])
+        wait_until(lambda: again.status().pending.records == 0)
+        assert (again.status().concerns, again.verify().findings) == ((), ())
+        assert len(again.sales()) == 6
+    assert asked_for(relay, tmp_path)[0]["meanwhile"] == 0
+    code = relay.code()
+    with pytest.raises(PairingRefused, match="owner's signature"):
+        relay.join(tmp_path / "neighbour", "Caisse 2", code)
+    signed(relay, asked_for(relay, tmp_path)[1], safe)
+    with relay.join(tmp_path / "neighbour", "Caisse 2", code) as neighbour:
+        neighbour.sync(20)
+        assert len(neighbour.sales()) == 6, "every replica admits what was let in"
+
+
+def test_with_the_owners_key_elsewhere_a_copys_sales_are_in_no_request(relay, till, tmp_path, safe):
+    shutil.copytree(tmp_path / "till", tmp_path / "copy")
+    code = json.loads(relay.command("restore", relay.shop.hex(), "Caisse 1", "--json"))["code"]
+    with pytest.raises(PairingRefused):
+        Register.join(tmp_path / "till", relay.url, code)
+    signed(relay, asked_for(relay, tmp_path)[1], safe)
+    Register.join(tmp_path / "till", relay.url, code).close()
+    with Register.open(tmp_path / "copy") as copy:
+        copy.sell([WINE], ["card"])
+        with pytest.raises(AccessDenied, match="revoked"):
+            copy.sync(20)
+    with Register.open(tmp_path / "till") as again:
+        again.sync(20)
+    wait_until(lambda: len(held(relay)) == 1)
+    assert asked_for(relay, tmp_path)[0]["meanwhile"] == 0

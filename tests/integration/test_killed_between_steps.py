@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from contextlib import suppress
 
 import pytest
@@ -11,14 +9,14 @@ import pytest
 from crdtsync import Register
 from crdtsync.errors import AccessDenied
 from crdtsync.runtime.belonging.copies import begin_own_chain
+from tests.integration import killed
 from tests.integration.killed import KILLED
 
 WINE = "CM-19"
 
 
 def run(at, *arguments):
-    command = [sys.executable, "-m", "tests.integration.killed", str(at), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return killed.run(at, "crdtsync", *arguments)
 
 
 def tickets_in(folder):

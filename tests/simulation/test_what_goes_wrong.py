@@ -10,7 +10,7 @@ from crdtsync.testing.simulation import checks, plan
 from crdtsync.testing.simulation.broken import Broken
 from crdtsync.testing.simulation.machine import SimulatedCommitter
 from crdtsync.testing.simulation.notebook import Told
-from crdtsync.testing.simulation.plan import FAULTS, SHORT, Action, Plan
+from crdtsync.testing.simulation.plan import FAULTS, IN_BETWEEN, SHORT, Action, Plan
 from crdtsync.testing.simulation.run import play
 from crdtsync.testing.simulation.shop import Shop
 
@@ -39,7 +39,8 @@ def test_each_fault_happens_and_the_shop_comes_through(fault):
         Action(begin_ms + 2_500, "sell", 2, 3),
         Action(begin_ms + 90_000, "sell", 1, 4),
     )
-    result = play(Plan(3, SHORT, faults=(fault,), actions=actions))
+    is_open_line = fault == IN_BETWEEN
+    result = play(Plan(3, SHORT, is_open_line=is_open_line, faults=(fault,), actions=actions))
     assert not result.failure, "\n".join((*result.story, result.failure))
     assert result.faults[fault] == 1
 

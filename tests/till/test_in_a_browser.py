@@ -5,13 +5,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from crdtsync import Register
 from crdtsync.till.app import Till
 from crdtsync_server import LocalRelay
+from tests.browser import AXE, MOVING_MS, open_page, serious, started, too_small
 from tests.till.conftest import SHARED, TERRINE, Shop, many_products, stock_up, tickets, wait_until
-from tests.web.test_in_a_browser import AXE, FLAGS, MISSING, MOVING_MS, chromium, serious, too_small
 
 pytestmark = pytest.mark.slow
 
@@ -52,22 +52,12 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(place):
     # The till first, and last gone: while Playwright runs, no other event loop begins in this thread.
-    path = chromium()
-    if path is None:
-        pytest.fail(MISSING)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with started() as browser:
         yield browser
-        browser.close()
 
 
 def at_the_till(browser: Browser, place: Place, **settings) -> Page:
-    settings = {"locale": "en", "viewport": {"width": 1280, "height": 900}, **settings}
-    page = browser.new_context(**settings).new_page()
-    page.set_default_timeout(30_000)
-    page.problems = []
-    page.on("console", lambda said: page.problems.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page = open_page(browser, **settings)
     page.goto(place.shop.till.address)
     return page
 
@@ -248,7 +238,7 @@ def test_a_page_that_hears_nothing_says_that_it_knows_nothing(browser, tmp_path)
     with Register.init(tmp_path / "alone", name="Caisse 9") as register:
         stock_up(register)
     with Till(tmp_path / "alone") as till:
-        page = browser.new_context(locale="fr").new_page()
+        page = open_page(browser, locale="fr")
         page.goto(till.address)
         expect(page.locator("#safety")).to_contain_text("Cette caisse travaille seule")
     expect(page.locator("#safety")).to_contain_text("État inconnu")
@@ -296,6 +286,19 @@ def test_the_day_is_closed_by_counting_the_drawer(page, place):
     assert f"{expected / 100:.2f}" in page.locator("#z-expected").inner_text()
     wait_until(lambda: place.register.status().pending.records == 0)
     expect(page.locator("#safety")).to_contain_text("Everything is recorded")
+
+
+def test_a_refund_is_filled_in_on_a_telephone_without_moving_the_page_aside(browser, place):
+    page = at_the_till(browser, place, viewport={"width": 360, "height": 740})
+    sold = place.register.sell(["CM-19", "TER-1"], ["card"])
+    page.goto(f"{place.shop.till.base}/ticket/{sold.link.hex()}/refund?number={sold.number}")
+    for field in page.locator(".narrow-field").all():
+        box = field.bounding_box()
+        assert box["x"] + box["width"] <= 360
+    assert page.evaluate(
+        "document.querySelector('.table').scrollWidth <= document.querySelector('.table').clientWidth"
+    )
+    page.context.close()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the till is made of: what is typed, baskets, the shelf, tickets on paper."""
 
 import json
+import socket
 from random import Random
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from crdtsync.errors import InvalidAmount, StorageError, UsageError
 from crdtsync.testing import wine
 from crdtsync.testing.clock import ManualClock
+from crdtsync.till.app import _listen
 from crdtsync.till.baskets import Discount, Item
 from crdtsync.till.codes import read_typed
 from crdtsync.till.goods import Storeroom
@@ -215,3 +217,12 @@ def test_what_is_archived_is_not_sold_any_more(shop):
     register.products.archive("EAU")
     assert goods.search("").total == 4
     assert goods.with_code("EAU", "") == []
+
+
+# -- the server ---------------------------------------------------------------
+
+
+def test_a_page_does_not_wait_for_the_acknowledgement_of_its_head():
+    """asyncio turns Nagle's algorithm off for a socket of this kind alone; else each takes 40 ms longer."""
+    with _listen(0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP

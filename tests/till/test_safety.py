@@ -135,6 +135,20 @@ def test_what_cannot_be_read_is_unknown_and_not_safe(shop, monkeypatch):
     wait_until(lambda: "Unknown what is safe" in clerk.safety())
 
 
+def test_a_mistake_in_looking_ends_no_till_and_says_that_nothing_is_known(shop, monkeypatch):
+    clerk = shop.open_till()
+
+    def fail(_):
+        raise ZeroDivisionError("a mistake of ours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Desk, "look", fail)
+        wait_until(lambda: "Unknown what is safe" in clerk.safety())
+    clerk.take("EAU")
+    assert "said=paid" in clerk.pay("card").headers["location"]
+    wait_until(lambda: "This register works alone" in clerk.safety())
+
+
 def test_one_till_for_each_register(shop):
     shop.open_till()
     with pytest.raises(RoleTaken):

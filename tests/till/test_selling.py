@@ -1,5 +1,8 @@
 """The till's pages as a browser without scripts uses them: everything works by forms alone."""
 
+import re
+from html import unescape
+
 import pytest
 
 from tests.till.conftest import SHARED, TERRINE, plain, tickets
@@ -295,6 +298,21 @@ def test_a_ticket_is_given_back_in_part_then_the_rest_and_no_more(clerk, shop):
     assert "/refund" not in clerk.page(address)
 
 
+@pytest.mark.parametrize(
+    ("field", "text"), [("line-1", "abc"), ("line-1", "0,00001"), ("reason", "cass\u0007é")]
+)
+def test_what_cannot_be_read_in_a_refund_is_said_as_that_and_stands_there_still(clerk, shop, field, text):
+    address = bought(clerk, "3*CM-19")
+    request = clerk.hidden("request", f"{address}/refund")
+    typed = {"line-1": "2", "reason": "bouchonné", field: text}
+    answer = clerk.post(f"{address}/refund", means="cheque", request=request, **typed)
+    assert answer.status_code == 422
+    assert "could not be read" in answer.text
+    assert all(f'value="{one}"' in answer.text for one in typed.values())
+    assert '<option value="cheque" selected>' in answer.text
+    assert len(tickets(shop.register())) == 1
+
+
 def test_the_ticket_of_another_register_is_given_back_here(shop, clerk):
     number = shop.register().sell(["CM-19"], ["card"]).number
     answer = clerk.get(f"/tickets?number={number}")
@@ -444,3 +462,21 @@ def test_the_line_of_safety_of_a_register_that_works_alone(clerk):
     clerk.take("EAU")
     clerk.pay("card")
     assert "1 ticket (€1.20) on this register only" in clerk.safety()
+
+
+def test_the_list_of_tickets_goes_on_to_the_first_one(clerk, shop, monkeypatch):
+    monkeypatch.setattr("crdtsync.till.pages.tickets.ROWS_MAX", 3)
+    register = shop.register()
+    sold = [register.sell(["EAU"], ["card"]).number for _ in range(8)]
+    for first in ("/tickets", "/tickets?all=1"):
+        found, pages, path = [], 0, first
+        while path is not None:
+            page = clerk.page(path)
+            found += re.findall(r'<span class="number">([^< ]+)', page)
+            following = re.search(r'href="(/tickets\?older=[^"]+)"', page)
+            path = unescape(following[1]) if following else None
+            pages += 1
+        assert (found, pages) == (sold[::-1], 3)
+    assert "There are no older ones" in clerk.page("/tickets?older=2020-01-01.1")
+    for strange in ("x", "2026-13-45.1", "2026-11-24", "2026-11-24.x", "2026-11-24." + "9" * 40):
+        assert clerk.get(f"/tickets?older={strange}").status_code == 200

@@ -1,34 +1,18 @@
 """The back office in a real browser: what moves by itself, the keyboard, the size, what axe-core finds."""
 
-import os
 import re
-import shutil
 import time
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from crdtsync.testing.wine import barcode
+from tests.browser import AXE, MOVING_MS, open_page, serious, started, too_small
 from tests.web.conftest import PASSWORD, Shop, wait_until
 from tests.web.test_invoices import COMPANY
 
 pytestmark = pytest.mark.slow
 
-FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-    *("--disable-background-networking", "--no-first-run"),
-)
-MISSING = (
-    "there is no Chromium: `apt-get update && apt-get install -y chromium`, or CRDTSYNC_CHROMIUM=its path"
-)
-MOVING_MS = """() => Math.max(0, ...[...document.querySelectorAll("*")].flatMap((one) => {
-  const style = getComputedStyle(one);
-  return [...style.animationDuration.split(","), ...style.transitionDuration.split(",")]
-    .map((text) => 1000 * parseFloat(text));
-}))"""
-"""The longest that anything on a page moves by itself."""
-AXE = Path(__file__).parent / "axe/axe-4.14.1.min.js"
 PAGES = {
     "today": "/today",
     "sales": "/sales",
@@ -54,13 +38,8 @@ PAGES = {
 @pytest.fixture(scope="module")
 def browser(office):
     # The shop first, and last gone: while Playwright runs, no other event loop begins in this thread.
-    path = chromium()
-    if path is None:
-        pytest.fail(MISSING)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with started() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -93,21 +72,12 @@ def office(tmp_path_factory):
     shop.close()
 
 
-def chromium() -> str | None:
-    """Where the browser is; None if there is none."""
-    return os.environ.get("CRDTSYNC_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-
-
 def signed_in(browser: Browser, office: Shop, **settings) -> Page:
-    settings = {"locale": "en", "viewport": {"width": 1280, "height": 900}, **settings}
-    page = browser.new_context(**settings).new_page()
-    page.set_default_timeout(30_000)
-    page.problems = []
-    page.on("console", lambda said: page.problems.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page = open_page(browser, **settings)
+    is_english = settings.get("locale", "en") == "en"
     page.goto(office.web + "/")
-    page.get_by_label("Name" if settings["locale"] == "en" else "Nom").fill("Marie")
-    page.get_by_label("Password" if settings["locale"] == "en" else "Mot de passe").fill(PASSWORD)
+    page.get_by_label("Name" if is_english else "Nom").fill("Marie")
+    page.get_by_label("Password" if is_english else "Mot de passe").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url("**/today")
     return page
@@ -241,23 +211,3 @@ def test_at_twice_the_size_nothing_is_cut_off_and_nothing_moves(browser, office)
         assert page.evaluate("document.documentElement.scrollWidth") <= 640, name
         assert page.evaluate(MOVING_MS) < 1, name
     page.context.close()
-
-
-def serious(page: Page) -> list[str]:
-    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
-    return [
-        f"{one['id']}: {one['nodes'][0]['html'][:160]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-
-
-def too_small(page: Page) -> list[str]:
-    """What can be pressed and is lower than 44 px: links within a sentence apart."""
-    return page.evaluate(
-        """() => [...document.querySelectorAll(
-             'button, .button, input:not([type=hidden], [type=checkbox], [type=radio]), select,'
-             + ' textarea:not([hidden]), summary, .menu a, label.check')]
-           .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 43.5)
-           .map((one) => one.outerHTML.slice(0, 100))"""
-    )

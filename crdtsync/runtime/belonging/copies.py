@@ -22,6 +22,7 @@ from crdtsync.model.chain import ChainHead, Moment, Shop
 from crdtsync.model.entry import Entry, Head, read_entry, read_heads, seal_entry
 from crdtsync.runtime.committing.writer import append_entry, read_head
 from crdtsync.runtime.folder.identity import HEAD, Identity
+from crdtsync.said import Said
 from crdtsync.storage.log import Run, ShopLog
 
 if TYPE_CHECKING:
@@ -63,11 +64,15 @@ class CopiedTold:
 
 def copied_says(name: str, one: Copied, *, is_own: bool) -> CopiedTold:
     """The same for a person."""
-    versions = "" if one.forks_at is None else f"two versions of the register {name} exist: both are kept; "
-    whose, who = ("this register's data", "it") if is_own else (f"the data of {name}", "that machine")
-    says = (
-        f"{versions}{whose} was put back from an old copy, or copied to another machine: {who} sells on with "
-        f"tickets {one.series}-…, and must be enrolled again"
+    says = Said(
+        "%(versions)s%(whose)s was put back from an old copy, or copied to another machine: %(who)s sells on "
+        "with tickets %(series)s-…, and must be enrolled again",
+        versions=""
+        if one.forks_at is None
+        else Said("two versions of the register %(name)s exist: both are kept; ", name=name),
+        whose=Said("this register's data") if is_own else Said("the data of %(name)s", name=name),
+        who=Said("it") if is_own else Said("that machine"),
+        series=one.series,
     )
     where = "here" if is_own else "there"
     advice = (

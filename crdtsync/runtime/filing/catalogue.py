@@ -15,12 +15,10 @@ from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.model import catalogue as model
 from crdtsync.model.catalogue import ROOT, Entries
 from crdtsync.model.listing import listing_rows
+from crdtsync.runtime.filing.product_rows import file_rows
 from crdtsync.runtime.filing.views import ViewKeeper
 from crdtsync.runtime.register.documents import Document, DocumentHome
 from crdtsync.storage.views import Row, ViewTables
-
-PRODUCTS_PER_TRANSACTION = 200
-"""They are filed in some 10 ms."""
 
 KEYS_PER_UPDATE_MAX = 500
 BYTES_PER_UPDATE_MAX = 32 << 10
@@ -44,7 +42,7 @@ class Catalogue(Document):
 
     def __init__(self, replica: CatalogueHome) -> None:
         """Load it. Raises ``StorageError``; O(catalogue)."""
-        self._views, self._tables = replica.views, replica.tables
+        self._home, self._tables = replica, replica.tables
         self._changed_skus: set[str] = set()
         self._filed_before = replica.tables.catalogue_seq(replica.log.shop)
         super().__init__(replica, CATALOGUE_DOCUMENT)
@@ -82,16 +80,13 @@ class Catalogue(Document):
         self._changed_skus |= self.view.take_changed()
         skus = self.view.skus() if complete else sorted(self._changed_skus)
         rows = {sku: self._rows(sku) for sku in skus}
-        # Short transactions, so that no sale waits; the cursor moves with the last of them.
-        for first in range(0, len(skus), PRODUCTS_PER_TRANSACTION):
-            part = {sku: rows[sku] for sku in skus[first : first + PRODUCTS_PER_TRANSACTION]}
-            with self._views.transaction():
-                # Another process may have filed more than this one knows; it knew what is known here.
-                if tables.catalogue_seq(shop) <= through:
-                    self.file_products(part)
-        with self._views.transaction():
-            if tables.catalogue_seq(shop) <= through:
-                tables.end_products(shop, through=through, only=rows.keys() if complete else None)
+        file_rows(
+            self._home,
+            rows.items(),
+            self.file_products,
+            through=through,
+            only=rows.keys() if complete else None,
+        )
         self._filed_before = through
         self._changed_skus.clear()
 

@@ -15,6 +15,7 @@ from crdtsync.ids import ENTRY, OWNER_DOCUMENT
 from crdtsync.runtime.filing.views import entry_rows
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.scratch import ScratchDatabase
+from crdtsync.storage.view_place import Placed
 from crdtsync.storage.view_queries import TicketRow, ViewQueries
 from crdtsync.storage.views import ViewTables
 
@@ -51,7 +52,7 @@ class DayViews:
             self._days.add(day)
 
     def newest_tickets(
-        self, *, device: bytes | None, older_than: TicketRow | None, rows_max: int
+        self, *, device: bytes | None, older_than: Placed | None, rows_max: int
     ) -> list[TicketRow]:
         """As ``ViewQueries.tickets``: of as many days as it takes, the newest first."""
         found: list[TicketRow] = []

@@ -3,13 +3,14 @@
 It is filed some moments later: what comes in meanwhile is filed with it, and whoever waits to see a sale of
 another register come in is served first. While ever more comes in, products are filed first and entries a
 few hundred at a time; the rest follows when it is quiet. While a whole past comes in, entries wait until it
-is on disk. Whoever reads the views files what is not there yet.
+is on disk, and products until all of them are. Whoever reads the views files what is not there yet.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from crdtsync.errors import StorageError
 from crdtsync.runtime.folder.replica import Replica
@@ -24,14 +25,22 @@ PAST_FIRST_S = 60.0
 processor from what brings it to disk. Days that are asked for are shown meanwhile, see ``day_views``.
 """
 
+FIRST_WHOLE_S = 5.0
+"""How long products wait for those of a new register that are still on their way, at most: half of them
+filed are to be filed once more, and keep the other half from the disk.
+"""
+
 
 class Filer:
     """A thread with a store of its own that keeps the views in step with the log. ``replica`` is the one that
-    sells beside it: it need not file meanwhile.
+    sells beside it: it need not file meanwhile. ``awaits_first`` says whether products or sales of today are
+    still on their way.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, awaits_first: Callable[[], bool] = lambda: False) -> None:
         self._beside = replica
+        self._awaits_first = awaits_first
+        self._first_since_s: float | None = None
         self._wanted = threading.Event()
         self._stopped = threading.Event()
         self._waits_since_s: float | None = None
@@ -60,6 +69,15 @@ class Filer:
     def _has_nothing_come(self) -> bool:
         return not self._wanted.is_set()
 
+    def _waits_for_the_first(self) -> bool:
+        """Whether what a new register needs to sell is still coming in."""
+        if not self._awaits_first():
+            self._first_since_s = None
+            return False
+        if self._first_since_s is None:
+            self._first_since_s = time.monotonic()
+        return time.monotonic() - self._first_since_s < FIRST_WHOLE_S
+
     def _waits_for_the_past(self, replica: Replica, *, has_come: bool) -> bool:
         """Whether so much is coming in that nothing of it is filed for now."""
         if not has_come or replica.views.lag() <= replica.lag_rows_max:
@@ -69,6 +87,12 @@ class Filer:
             self._waits_since_s = time.monotonic()
         return time.monotonic() - self._waits_since_s < PAST_FIRST_S
 
+    def _file(self, replica: Replica, *, has_come: bool) -> None:
+        replica.file_catalogue()
+        # History that is coming in waits: first it is to be on disk, and the products for sale.
+        if not self._waits_for_the_past(replica, has_come=has_come):
+            replica.views.catch_up(go_on=self._has_nothing_come)
+
     def _run(self) -> None:
         replica: Replica | None = None
         has_come = True  # Whoever begins to synchronise has a backlog to send and to fetch first.
@@ -76,10 +100,8 @@ class Filer:
             while not self._stopped.is_set():
                 try:
                     replica = replica or self._open()
-                    replica.file_catalogue()
-                    # History that is coming in waits: first it is to be on disk, and the products for sale.
-                    if not self._waits_for_the_past(replica, has_come=has_come):
-                        replica.views.catch_up(go_on=self._has_nothing_come)
+                    if not self._waits_for_the_first():
+                        self._file(replica, has_come=has_come)
                 except StorageError:
                     # A disk that is full or locked now: views may lag, and the next look tries again.
                     pass

@@ -243,13 +243,21 @@ class Replica:
 
     def file_catalogue(self) -> None:
         """Bring the view of the products up to date. Costs nothing unless the catalogue has changed, and
-        then pycrdt and the whole catalogue once per process. Not inside a transaction.
+        then the whole catalogue once per process. Not inside a transaction.
         """
         self.mend_head()
         if self._is_catalogue_behind():
             with self._filing_catalogue:
                 if self._is_catalogue_behind():  # Else another thread has done it meanwhile.
-                    self.catalogue.file()
+                    self._file_products()
+
+    def _file_products(self) -> None:
+        if "catalogue" not in vars(self):
+            from crdtsync.runtime.filing.product_rows import file_without_engine
+
+            if file_without_engine(self):
+                return
+        self.catalogue.file()
 
     def _is_catalogue_behind(self) -> bool:
         row = self.log.document(CATALOGUE_DOCUMENT)

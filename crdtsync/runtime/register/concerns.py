@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 from crdtsync.runtime.belonging.copies import CopiedTold, copied_registers, copied_says, left_for_another
@@ -11,21 +12,62 @@ from crdtsync.runtime.committing.writer import read_head
 from crdtsync.runtime.folder.identity import has_left
 from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.register.flags import day_flags
+from crdtsync.said import Said
 from crdtsync.storage.log import Refusal, ShopLog
 from crdtsync.storage.view_queries import ChainRow, DeviceRow, FlagRow
 
 if TYPE_CHECKING:
     from crdtsync.model.chain import ChainHead
+    from crdtsync.runtime.syncing.link_trouble import LinkTrouble
 
 CLOCK_OFFSET_MAX_MS: Final = 120_000
+
+SPANS: Final = (
+    (Said("%(count)s days"), 86_400),
+    (Said("%(count)s hours"), 3_600),
+    (Said("%(count)s minutes"), 60),
+)
+
+NO_SENSE: Final = Said("it makes no sense")
+FLAG_KINDS: Final[Mapping[str, str]] = {
+    "totals": Said("the totals do not follow from the lines"),
+    "payment": Said("the payments are not what was to be paid"),
+    "sign": Said("goods or money go the other way than they should"),
+    "clock": Said("the clock and the business day are more than a day apart"),
+    "refund": Said("more was given back than was sold"),
+    "unreadable": Said("this entry cannot be read"),
+}
+"""Code of a flag -> what it comes to."""
+
+REASON: Final = Said("it does not fit what the relay admits")
+REASONS: Final[Mapping[str, str]] = {
+    "revoked": Said("it came after this register was revoked"),
+    "unknown-device": Said("no certificate admits this register there"),
+    "unknown-key": Said("no certificate names its key there"),
+    "role": Said("this device is enrolled to look on"),
+    "other-shop": Said("it belongs to another shop"),
+    "no-owner": Said("the shop is not known there yet"),
+    "malformed": Said("it is of no form that is known there"),
+    "too-big": Said("it is too large"),
+    "bad-signature": Said("its signature does not hold"),
+    "unsafe-update": Said("it is a change that is not safe to take"),
+    "not-permitted": Said("this register has no right to it"),
+}
+"""Code of a refusal -> what it comes to, where the relay's own words are not understood."""
 
 
 def apart_concerns(apart: int, held: int) -> Iterable[str]:
     """What was set apart here."""
     if held:
-        yield f"{held} received records are held until a certificate admits them: `crdtsync quarantine list`"
+        yield Said(
+            "%(count)s received records are held until a certificate admits them: `crdtsync quarantine list`",
+            count=held,
+        )
     if apart - held:
-        yield f"{apart - held} records were set apart as refused or damaged: `crdtsync quarantine list`"
+        yield Said(
+            "%(count)s records were set apart as refused or damaged: `crdtsync quarantine list`",
+            count=apart - held,
+        )
 
 
 def refused_concerns(refused: Sequence[Refusal]) -> Iterable[str]:
@@ -33,16 +75,29 @@ def refused_concerns(refused: Sequence[Refusal]) -> Iterable[str]:
     on_hold = [one for one in refused if one.code == "revoked"]
     others = [one for one in refused if one.code != "revoked"]
     if on_hold:
-        yield f"the relay keeps {len(on_hold)} records on hold until a person decides: {on_hold[0].reason}"
+        yield Said(
+            "the relay keeps %(count)s records on hold until a person decides: %(why)s",
+            count=len(on_hold),
+            why=_reason(on_hold[0]),
+        )
     if others:
-        yield f"the relay did not take {len(others)} records: {others[0].reason}"
+        yield Said(
+            "the relay did not take %(count)s records: %(why)s", count=len(others), why=_reason(others[0])
+        )
+
+
+def _reason(refusal: Refusal) -> Said:
+    return Said.standing_for(refusal.reason, REASONS.get(refusal.code, REASON))
 
 
 def signature_concerns(log: ShopLog) -> Iterable[str]:
     """Stored entries that their author did not sign."""
     bad = bad_signatures(log)
     if bad:
-        yield f"{len(bad)} stored entries are not signed by their author: `crdtsync verify` names them"
+        yield Said(
+            "%(count)s stored entries are not signed by their author: `crdtsync verify` names them",
+            count=len(bad),
+        )
 
 
 def entry_concerns(replica: Replica) -> Iterable[str]:
@@ -71,7 +126,10 @@ def _hole_concerns(replica: Replica, head: ChainHead) -> Iterable[str]:
         reached = max(run.hi, reached)
     missing += max(0, head.n - reached)
     if missing:
-        yield f"{missing} entries of this register are missing on its own disk: `crdtsync verify` names them"
+        yield Said(
+            "%(count)s entries of this register are missing on its own disk: `crdtsync verify` names them",
+            count=missing,
+        )
 
 
 def copied_told(replica: Replica) -> tuple[CopiedTold, ...]:
@@ -110,9 +168,16 @@ def _chain_concerns(replica: Replica) -> Iterable[str]:
         name = names.get(owner.device) or owner.device.hex()[:8]
         if others:
             who = ", ".join(names.get(row.device) or row.device.hex()[:8] for row in others)
-            yield f"{who} wrote into the chain of {name}: `crdtsync verify` names the entries"
+            yield Said(
+                "%(who)s wrote into the chain of %(name)s: `crdtsync verify` names the entries",
+                who=who,
+                name=name,
+            )
         elif chain in forked - left and owner.device != replica.log.shop:  # See ``Verification.notes``.
-            yield f"two versions of the register {name} exist: both are kept, `crdtsync verify` names them"
+            yield Said(
+                "two versions of the register %(name)s exist: both are kept, `crdtsync verify` names them",
+                name=name,
+            )
 
 
 def _series_concerns(replica: Replica) -> Iterable[str]:
@@ -124,8 +189,16 @@ def _series_concerns(replica: Replica) -> Iterable[str]:
     names = {device.device: device.name for device in replica.queries.devices()}
     for series, rows in sorted(chains.items()):
         if len(rows) > 1:
-            who = " and ".join(names.get(row.device) or row.device.hex()[:8] for row in rows)
-            yield f"{who} number their tickets in one series, {series}: a number may be there twice"
+            who = reduce(_both, (names.get(row.device) or row.device.hex()[:8] for row in rows))
+            yield Said(
+                "%(who)s number their tickets in one series, %(series)s: a number may be there twice",
+                who=who,
+                series=series,
+            )
+
+
+def _both(one: str, other: str) -> str:
+    return Said("%(one)s and %(other)s", one=one, other=other)
 
 
 def _flag_concerns(replica: Replica, day: str) -> Iterable[str]:
@@ -136,23 +209,47 @@ def _flag_concerns(replica: Replica, day: str) -> Iterable[str]:
     names = {device.device: device.name for device in replica.queries.devices()} if by_device else {}
     for device, rows in by_device.items():
         first, entries = rows[0], len({row.link for row in rows})
-        what = f"ticket {first.number}" if first.number else f"entry {first.n}"
-        more = f" ({entries - 1} more today)" if entries > 1 else ""
-        said = first.detail or "it makes no sense"
-        name = names.get(device) or device.hex()[:8]
-        yield f"{name}, {what}: {said}{more}: it is kept and counted as it stands"
+        yield Said(
+            "%(name)s, %(what)s: %(said)s%(more)s: it is kept and counted as it stands",
+            name=names.get(device) or device.hex()[:8],
+            what=Said("ticket %(number)s", number=first.number)
+            if first.number
+            else Said("entry %(number)s", number=first.n),
+            said=flag_said(first),
+            more=Said(" (%(count)s more today)", count=entries - 1) if entries > 1 else "",
+        )
+
+
+def flag_said(row: FlagRow) -> Said:
+    """What is wrong with an entry, in particular; other languages say what kind of mistake it is."""
+    return Said.standing_for(row.detail or NO_SENSE, FLAG_KINDS.get(row.code, NO_SENSE))
 
 
 def clock_concerns(offset_ms: int | None) -> Iterable[str]:
     """A clock that is far from the relay's."""
     if offset_ms is not None and abs(offset_ms) > CLOCK_OFFSET_MAX_MS:
-        way = "ahead of" if offset_ms > 0 else "behind"
-        yield f"the clock is {span(abs(offset_ms) // 1000)} {way} the relay's: set it right"
+        how_far = span(abs(offset_ms) // 1000)
+        if offset_ms > 0:
+            yield Said("the clock is %(span)s ahead of the relay's: set it right", span=how_far)
+        else:
+            yield Said("the clock is %(span)s behind the relay's: set it right", span=how_far)
 
 
-def span(seconds: int) -> str:
+def stopped_concerns(trouble: LinkTrouble | None) -> Iterable[str]:
+    """Synchronising that goes on only when somebody does something."""
+    if trouble is not None and trouble.is_over:
+        yield Said("synchronising has stopped: %(why)s", why=trouble.message)
+
+
+def unmended_concerns(documents: Iterable[str]) -> Iterable[str]:
+    """Documents that differ from the relay's."""
+    for name in documents:
+        yield Said("%(name)s differs from the relay's, and sending it again does not mend it", name=name)
+
+
+def span(seconds: int) -> Said:
     """A length of time as one says it: ``40 days``, ``12 s``."""
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+    for form, size in SPANS:
         if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return Said(form, count=seconds // size)
+    return Said("%(count)s s", count=seconds)

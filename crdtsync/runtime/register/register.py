@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from crdtsync.runtime.register.verify import Verification
     from crdtsync.runtime.syncing.background import BackgroundSync
     from crdtsync.runtime.syncing.syncer import Progress, Syncer
+    from crdtsync.storage.view_place import Placed
     from crdtsync.storage.view_queries import TicketRow
 
 
@@ -262,11 +263,11 @@ class Register:
         *,
         day: str | None = None,
         device: bytes | None = None,
-        older_than: TicketRow | None = None,
+        older_than: Placed | None = None,
         rows_max: int = 100,
     ) -> list[TicketRow]:
         """Sales and refunds of the shop that are known here: the newest business day first, and of each day
-        what came in last. ``older_than``: the last row seen, to go on from there.
+        what came in last. ``older_than``: the last row seen, or its place.
         """
         return self._tickets.tickets(day=day, device=device, older_than=older_than, rows_max=rows_max)
 
@@ -384,7 +385,7 @@ class Register:
             background = BackgroundSync(self._replica.folder, self._make_syncer)
             background.start()
             self._background = background
-            self._filer = Filer(self._replica)
+            self._filer = Filer(self._replica, lambda: background.awaits_first)
             self._filer.start()
         return self._background
 

@@ -19,7 +19,7 @@ from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_docum
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.money import AMOUNT_MINOR_MAX
 from crdtsync.runtime.committing.signature_checks import checked_up_to
-from crdtsync.runtime.folder.identity import load_clock_offset, load_relay
+from crdtsync.runtime.folder.identity import REPLACING, load_clock_offset, load_relay
 from crdtsync.runtime.folder.replica import STORE, Replica
 from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.register.concerns import (
@@ -29,6 +29,8 @@ from crdtsync.runtime.register.concerns import (
     entry_concerns,
     refused_concerns,
     signature_concerns,
+    stopped_concerns,
+    unmended_concerns,
 )
 from crdtsync.runtime.syncing.link_trouble import (
     LinkTrouble,
@@ -182,8 +184,8 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         *(one.says for one in copied),
         *entry_concerns(replica),
         *clock_concerns(offset.offset_ms if offset else None),
-        *([f"synchronising has stopped: {trouble.message}"] if trouble and trouble.is_over else []),
-        *(f"{name} differs from the relay's, and sending it again does not mend it" for name in unmended),
+        *stopped_concerns(trouble),
+        *unmended_concerns(unmended),
     )
     return Status(
         state=_state(replica, total, syncing, bool(concerns)),
@@ -278,9 +280,9 @@ def _own_presence(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _came_back(replica: Replica) -> CameBack | None:
-    from crdtsync.runtime.belonging.replacing import (
-        came_back,  # Late: it depends on the replica, as this does.
-    )
+    if replica.log.state(REPLACING) is None:
+        return None  # Most registers replace none: nothing is imported for it.
+    from crdtsync.runtime.belonging.replacing import came_back
 
     return came_back(replica)
 

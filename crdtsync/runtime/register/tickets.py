@@ -18,6 +18,7 @@ from crdtsync.model.ticket import Line, Payment
 from crdtsync.runtime.committing.writer import Payload, Session, Written, entry_at
 from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.register.ticket import Ticket
+from crdtsync.storage.view_place import Placed
 from crdtsync.storage.view_queries import ProductRow, TicketRow
 
 
@@ -116,7 +117,7 @@ class Tickets:
         return _ticket(self._replica.writer.write("abandon", payload))
 
     def tickets(
-        self, *, day: str | None, device: bytes | None, older_than: TicketRow | None, rows_max: int
+        self, *, day: str | None, device: bytes | None, older_than: Placed | None, rows_max: int
     ) -> list[TicketRow]:
         """See ``Register.sales``."""
         replica = self._replica

@@ -66,6 +66,14 @@ class BackgroundSync:
         connection = self._syncer.connection if self._syncer else None
         return connection is not None and connection.session.is_live
 
+    @property
+    def awaits_first(self) -> bool:
+        """Whether products or sales of today, which a new register needs, are still on their way here."""
+        connection = self._syncer.connection if self._syncer else None
+        if connection is None or not connection.session.is_live or connection.session.peer is None:
+            return False
+        return connection.session.inbound.first_left(connection.session.peer.end) > 0
+
     def progress(self) -> Progress:
         """How far it is."""
         return self._syncer.progress() if self._syncer else Progress(False, 0, 0, 0, None)

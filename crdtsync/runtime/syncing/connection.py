@@ -400,7 +400,7 @@ class Connection:
         admission = self.home.admission(hello.shop)
         admission.is_stale = True
         admission.refresh(log)
-        certificate = admission.certificate(hello.device, hello.certificate, certificates)
+        certificate = admission.certificate(hello.device, certificates)
         pinned = self.home.pinned_relay_key()
         if certificate is None and pinned is not None:
             # It was lost with a damaged record. The key that the pairing code named says as much, and the

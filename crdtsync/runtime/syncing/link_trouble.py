@@ -28,7 +28,7 @@ RELAY_PUT_BACK: Final = "relay_put_back_ms"
 class LinkTrouble:
     """The last failure to synchronise, if none has succeeded since: what it was, since when (Unix
     milliseconds), and whether synchronising has ended until a person acts. ``relay_key`` is that of the relay
-    it was about.
+    it was about, ``code`` the name of the error's class (empty where an earlier version noted it).
     """
 
     message: str
@@ -36,11 +36,12 @@ class LinkTrouble:
     since_ms: int
     is_over: bool
     relay_key: str
+    code: str = ""
 
     @classmethod
     def of(cls, error: CrdtsyncError, *, now_ms: int, is_over: bool, relay_key: bytes) -> LinkTrouble:
         """What there is to say of an error."""
-        return cls(str(error), error.hint or "", now_ms, is_over, relay_key.hex())
+        return cls(str(error), error.hint or "", now_ms, is_over, relay_key.hex(), type(error).__name__)
 
     def is_same(self, other: LinkTrouble | None) -> bool:
         """Whether there is nothing new to write down."""

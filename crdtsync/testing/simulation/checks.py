@@ -146,14 +146,16 @@ def in_step(shop: Shop) -> None:
     """Raise ``Broken`` where it took a new connection to bring everybody what is there: nobody waits for the
     next one. Copies of one register take turns in the place of one another, and are left out.
     """
+    on_disks = shop.links_held()
     for register in shop.registers:
         connection = register.syncer.connection if register.syncer is not None else None
         peer = connection.session.peer if connection is not None else None
         is_live = connection is not None and connection.session.is_live
         is_served = is_live and peer is not None and TAKES_ONLY not in peer.capabilities
-        require(
-            not (is_served and is_revoked(shop, register)), "nobody serves a revoked device", register.name
-        )
+        # A revocation that a relay was put back from before, and nobody else has, the owner alone knows.
+        revocation = shop.owner.revocation(register.identity.device)
+        is_cut_off = is_revoked(shop, register) and revocation in on_disks
+        require(not (is_served and is_cut_off), "nobody serves a revoked device", register.name)
     if len({register.identity.device for register in shop.registers}) == len(shop.registers):
         present = [register for register in shop.registers if not is_revoked(shop, register)]
         held = {machine.name: machine.records() for machine in (shop.relay, *present)}

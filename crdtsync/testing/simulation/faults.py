@@ -7,9 +7,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from crdtsync.testing.simulation import checks, replacing
+from crdtsync.testing.simulation.between import TRICKS, Between
 from crdtsync.testing.simulation.machine import Machine
 from crdtsync.testing.simulation.network import End, Wire
-from crdtsync.testing.simulation.plan import TROUBLES, Action
+from crdtsync.testing.simulation.plan import IN_BETWEEN, TROUBLES, Action
 from crdtsync.testing.simulation.plates import Plate
 from crdtsync.testing.simulation.register import RegisterMachine
 
@@ -159,6 +160,20 @@ class Faults:
         self.shop.network.partition(groups)
         self._later(chance.choice((2, 20, 200)), lambda: self.shop.network.partition({}))
         return len(set(groups.values())) > 1
+
+    def _somebody_in_between(self, who: int, chance: Random) -> bool:
+        wires = [wire for wire in self.shop.network.wires if wire.is_bound]
+        if wires:
+            end, trick = wires[who // 2 % len(wires)].ends[who % 2], chance.choice(TRICKS)
+            tell = self.shop.story.tell
+            tell("network", f"has somebody on the way from {end.other.machine} to {end.machine}")
+
+            def acted() -> None:
+                tell("network", f"has somebody who {trick}")
+                self._happened(IN_BETWEEN)
+
+            end.between = Between(end, trick, chance, acted)
+        return False  # It counts when he does something.
 
     # -- disks ---------------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ class Machine(ABC):
         self.timeline = shop.timeline
         self.chance = Random(f"{shop.seed}/{name}")
         self.random_bytes = Random(f"{shop.seed}/ids/{name}").randbytes
+        self._line_bytes = Random(f"{shop.seed}/line/{name}").randbytes
         self.clock = SimulatedClock(self.timeline)
         self.is_on = False
         self.life = 0
@@ -107,6 +108,10 @@ class Machine(ABC):
     @abstractmethod
     def scrub(self) -> None:
         """Read all of the log, and set apart what is damaged."""
+
+    def exchange_seed(self) -> bytes:
+        """What a connection's frames are bound with, where lines have no TLS."""
+        return self._line_bytes(32) if self.shop.is_open_line else b""
 
     # -- from outside --------------------------------------------------------------------------------------
 

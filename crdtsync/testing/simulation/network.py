@@ -13,10 +13,12 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from crdtsync.errors import LinkClosed
+from crdtsync.protocol.limits import TAG_BYTES
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.committing.work import Outcome
 from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.runtime.syncing.home import Home
+from crdtsync.testing.simulation.between import Between
 from crdtsync.testing.simulation.timeline import Event, Timeline
 
 if TYPE_CHECKING:
@@ -112,6 +114,8 @@ class End:
         self.is_open = True
         self.other: End
         self.stalled_until_us = 0
+        self.between: Between | None = None
+        """Who does something to what travels here."""
         self._arriving: deque[tuple[int, bytes | int]] = deque()
         self._arriving_bytes = 0
         self._delivery: Event | None = None
@@ -169,6 +173,14 @@ class End:
 
     def travel(self, what: bytes | int) -> None:
         """Something was sent to this end: a frame, or the code with which the other end closed."""
+        if self.between is not None and isinstance(what, bytes):
+            for frame in self.between.passes_on(what):
+                self.travel_on(frame)
+        else:
+            self.travel_on(what)
+
+    def travel_on(self, what: bytes | int) -> None:
+        """The same, past whoever is in between."""
         if not self.is_open:
             return
         network = self.wire.network
@@ -234,11 +246,17 @@ class End:
         self._arriving_bytes -= len(what)
         network.frames += 1
         network.trace(self.machine.name, what)
-        network.kinds[what[1]] += 1
-        network.examples.setdefault(what[1], what)
+        if not self.wire.is_meddled_with:
+            network.kinds[what[1]] += 1
+            network.examples.setdefault(what[1], what[: len(what) - self.tag_bytes])
         self.machine.work(lambda: self.connection.tell(what))
         self.other.send()
         self._schedule()
+
+    @property
+    def tag_bytes(self) -> int:
+        """What ends each frame on this line, from the hellos on."""
+        return TAG_BYTES if self.connection.session.line.is_bound else 0
 
     # -- time ----------------------------------------------------------------------------------------------
 
@@ -281,6 +299,8 @@ class Wire:
     ) -> None:
         self.network = network
         self.timeline = network.timeline
+        self.is_meddled_with = False
+        """Somebody in between has done something to a frame."""
         self.near, self.far = End(self, *near), End(self, *far)
         self.near.other, self.far.other = self.far, self.near
 
@@ -288,6 +308,12 @@ class Wire:
     def ends(self) -> tuple[End, End]:
         """Both ends."""
         return self.near, self.far
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether both ends have said hello, and frames are bound to that."""
+        sessions = [end.connection.session for end in self.ends]
+        return all(session.is_live and session.line.is_bound for session in sessions)
 
     def begin(self) -> None:
         """Let both ends say what they have to say."""
@@ -315,6 +341,8 @@ class Network:
         """Frames that arrived, by the number of their type: the second byte of each."""
         self.examples: dict[int, bytes] = {}
         """The first one of each type."""
+        self.overheard: list[bytes] = []
+        """Frames that somebody in between has kept."""
         self._groups: dict[str, int] = {}
 
     def connect(
@@ -369,7 +397,13 @@ class Network:
         self._groups = {}
         for wire in list(self.wires):
             for end in wire.ends:
+                end.between = None
                 end.arrive_now()
+
+
+def was_meddled_with(connection: Connection) -> bool:
+    """Whether somebody in between has done something to a frame of this connection."""
+    return isinstance(connection, SimulatedConnection) and connection.end.wire.is_meddled_with
 
 
 class _NoSocket:

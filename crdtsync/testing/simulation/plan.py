@@ -36,6 +36,8 @@ PEOPLE: Final = (
 )
 """What people do."""
 
+IN_BETWEEN: Final = "somebody in between"
+
 FAULTS: Final = (
     "crash",
     "crash unheard",
@@ -69,11 +71,18 @@ FAULTS: Final = (
     "other version",
     "lost and restored",
     "owner key rotated",
+    IN_BETWEEN,
 )
 """What goes wrong, or changes."""
 
 TICKETS: Final = {"sell": 60, "sell reduced": 28, "refund": 7, "refund part": 5}
 """How often each is done, of a hundred tickets."""
+
+OPEN_LINES: Final = 0.25
+MEDDLED_WITH: Final = 0.7
+"""The share of histories on wires without TLS; and of those in which anything goes wrong, that of histories
+with somebody in between.
+"""
 
 HOUR_MS: Final = 3_600_000
 OPENING_MS: Final = 600_000
@@ -119,6 +128,8 @@ class Plan:
     is_sqlite: bool = False
     small_bounds: bool = False
     """Bounds of the protocol and of upkeep that a short history reaches."""
+    is_open_line: bool = False
+    """Wires have no TLS: frames are bound to the hellos."""
     faults: tuple[str, ...] = ()
     """The kinds of faults that exist in this history at all."""
     actions: tuple[Action, ...] = field(default=(), repr=False)
@@ -156,7 +167,11 @@ def draw_plan(seed: int, size: Size = DAY, *, sqlite_share: float = 0.1) -> Plan
     chance = Random(f"plan/{seed}")
     is_sqlite = chance.random() < sqlite_share
     share = chance.choice((0.0, 0.15, 0.15, 0.3, 0.3, 0.5))
-    faults = tuple(kind for kind in FAULTS if chance.random() < share)
+    faults = tuple(kind for kind in FAULTS if kind != IN_BETWEEN and chance.random() < share)
+    # Drawn beside the rest, so that a seed is otherwise the history that it was.
+    line = Random(f"plan/{seed}/line")
+    is_open_line = line.random() < OPEN_LINES
+    is_meddled_with = is_open_line and bool(faults) and line.random() < MEDDLED_WITH
     actions: list[Action] = []
     for day in range(size.days):
         begin_ms = day * 24 * HOUR_MS + OPENING_MS
@@ -168,8 +183,11 @@ def draw_plan(seed: int, size: Size = DAY, *, sqlite_share: float = 0.1) -> Plan
         if faults:
             count = chance.randint(1, size.faults)
             actions += _faults(chance, faults, count, begin_ms, size.minutes * 60_000)
+        if is_meddled_with:
+            actions += _faults(line, (IN_BETWEEN,), line.randint(1, 6), begin_ms, size.minutes * 60_000)
     actions.sort(key=lambda action: action.at_ms)
-    return Plan(seed, size, is_sqlite, chance.random() < 0.5, faults, tuple(actions))
+    faults += (IN_BETWEEN,) if is_meddled_with else ()
+    return Plan(seed, size, is_sqlite, chance.random() < 0.5, is_open_line, faults, tuple(actions))
 
 
 def _people(chance: Random, size: Size, begin_ms: int) -> list[Action]:

@@ -26,7 +26,7 @@ from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.runtime.syncing.reconnecting import HURRY_S, Reconnecting, meaning, needs_person
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync.testing.simulation.machine import Machine, SimulatedCommitter, SimulatedReader, read_all
-from crdtsync.testing.simulation.network import SimulatedConnection
+from crdtsync.testing.simulation.network import SimulatedConnection, was_meddled_with
 from crdtsync.testing.simulation.plates import Plate
 from crdtsync.testing.simulation.timeline import Event
 
@@ -221,6 +221,7 @@ class SimulatedSyncer(RegisterHome):
                 sign=lambda purpose, payload: sign_with_purpose(machine.key, purpose, payload),
                 now_ms=self.now_ms(),
                 me=self._me_as_i_speak(),
+                exchange_seed=machine.exchange_seed(),
             )
         except CrdtsyncError as error:
             self._failed(error)
@@ -240,12 +241,13 @@ class SimulatedSyncer(RegisterHome):
         """The connection is gone."""
         self.connection = None
         self._losses_met.pop(connection, None)
-        self._failed(connection.error or LinkClosed("the connection ended"))
+        error = connection.error or LinkClosed("the connection ended")
+        self._failed(error, is_meddled_with=was_meddled_with(connection))
 
-    def _failed(self, error: CrdtsyncError) -> None:
+    def _failed(self, error: CrdtsyncError, *, is_meddled_with: bool = False) -> None:
         machine = self._machine
         self.error = error = error if self.has_more(error) else meaning(error)
-        machine.shop.saw_error(machine, error)
+        machine.shop.saw_error(machine, error, is_meddled_with=is_meddled_with)
         if self.mended(error):
             machine.shop.story.tell(machine.name, f"sets a record apart: {error}")
             self._try_again(0.0)

@@ -20,7 +20,7 @@ from crdtsync.runtime.damage.quarantine import judge_again
 from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.testing.simulation.machine import Machine, SimulatedCommitter, SimulatedReader, read_all
-from crdtsync.testing.simulation.network import SimulatedConnection
+from crdtsync.testing.simulation.network import SimulatedConnection, was_meddled_with
 from crdtsync.testing.simulation.plates import Plate
 from crdtsync.testing.till import MemoryChain
 from crdtsync_server.home import LOOK_EVERY_S, RelayHome, mend
@@ -73,6 +73,11 @@ class Owner(MemoryChain):
     def revoke(self, device: bytes, heads: tuple[Head, ...]) -> Entry:
         """Cut a device off."""
         return self.append("revoke", build_revoke(device, heads, reason="stolen"))
+
+    def revocation(self, device: bytes) -> str:
+        """The link of the entry that cut a device off last; empty if none did."""
+        revoked = {one.body["device"]: one.link.hex() for one in self.entries if one.kind == "revoke"}
+        return revoked.get(device.hex(), "")
 
     def approve(self, device: bytes, links: list[bytes]) -> Entry:
         """Let in what a revoked device made."""
@@ -127,6 +132,7 @@ class RelayMachine(Machine):
             nonce=self.random_bytes(16),
             sign=lambda purpose, payload: sign_with_purpose(self.key, purpose, payload),
             now_ms=home.now_ms(),
+            exchange_seed=self.exchange_seed(),
         )
         return SimulatedConnection(home, session)
 
@@ -135,7 +141,8 @@ class RelayMachine(Machine):
         if self.home is not None:
             if connection.error is not None:
                 self.home.store_failed(connection.error)
-                self.shop.saw_error(self, connection.error)
+                is_meddled_with = was_meddled_with(connection)
+                self.shop.saw_error(self, connection.error, is_meddled_with=is_meddled_with)
             self.home.gone(connection)
 
     def append(self, entries: list[Entry]) -> None:

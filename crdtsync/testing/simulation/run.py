@@ -85,6 +85,7 @@ def play(plan: Plan, *, genuine_signatures: bool = False, checks_each_event: boo
                 plan.seed,
                 disks="sqlite" if plan.is_sqlite else "memory",
                 upkeep_limits=SMALL_UPKEEP if plan.small_bounds else None,
+                is_open_line=plan.is_open_line,
             )
         )
         run = Run(shop, plan, result, checks_each_event=checks_each_event)

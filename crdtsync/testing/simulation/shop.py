@@ -18,6 +18,7 @@ from crdtsync.errors import (
     AccessDenied,
     CrdtsyncError,
     LinkClosed,
+    MalformedMessage,
     RelayUnreachable,
     StorageError,
     UnsupportedVersion,
@@ -51,6 +52,7 @@ DisksOf = Literal["memory", "sqlite"]
 
 class Shop:
     """Registers and a relay. ``disks``: in memory, or the real store on a disk that fails as disks do.
+    ``is_open_line``: wires have no TLS, so that frames are bound to the hellos.
 
     Use it in a ``with`` block where the disks are real. ``check`` may be called at any time, ``settle`` and
     then ``check_at_rest`` when nothing is broken any more; both raise ``AssertionError``.
@@ -63,12 +65,14 @@ class Shop:
         *,
         disks: DisksOf = "memory",
         upkeep_limits: UpkeepLimits | None = None,
+        is_open_line: bool = False,
     ) -> None:
         if disks not in ("memory", "sqlite"):
             raise UsageError(f"disks are 'memory' or 'sqlite', not {disks!r}")
         if type(registers) is not int or registers < 0:
             raise UsageError(f"a shop has a number of registers, not {registers!r}")
         self.seed = seed
+        self.is_open_line = is_open_line
         self.timeline = Timeline()
         self.story = Story(self.timeline)
         self.notebook = Notebook()
@@ -409,16 +413,23 @@ class Shop:
         """What must hold when everything has come to rest. Raises ``AssertionError``."""
         checks.at_rest(self)
 
-    def saw_error(self, machine: Machine, error: CrdtsyncError) -> None:
+    def saw_error(self, machine: Machine, error: CrdtsyncError, *, is_meddled_with: bool = False) -> None:
         """A connection ended, for this reason."""
         self.errors.append((machine.name, error))
-        if not _is_expected(error):
+        if not _is_expected(error) and not (is_meddled_with and _is_found_out(error)):
             self.unexpected_errors.append((machine.name, error))
         self.story.trace(machine.name, type(error).__name__, str(error))
 
     def wires(self) -> list[Wire]:
         """All wires that are not gone."""
         return list(self.network.wires)
+
+
+def _is_found_out(error: CrdtsyncError) -> bool:
+    """Whether an end has found out that somebody is in between, or was told so by the other one."""
+    if isinstance(error, LinkClosed):
+        return error.code == MalformedMessage.close_code
+    return isinstance(error, MalformedMessage) and "in between" in str(error)
 
 
 def _is_expected(error: CrdtsyncError) -> bool:

@@ -16,6 +16,7 @@ from crdtsync.runtime.committing.writer import entry_at
 from crdtsync.runtime.register.closing import Figures
 from crdtsync.till.desk import Desk
 from crdtsync.till.house import House, Visit
+from crdtsync.till.pages.drawer import open_drawer
 from crdtsync.till.receipt import means_name
 from crdtsync.web.guard import Form
 from crdtsync.web.words import N_
@@ -30,6 +31,9 @@ _SAID = {
     "open-already": N_("The day is open already."),
     "nothing": N_("There is nothing to close: nothing was recorded since the last closing."),
     "training": N_("Training records nothing: end it first."),
+    "drawer": N_("The drawer is open; that it was opened without a sale is recorded."),
+    "no-drawer": N_("Recorded, but the printer does not answer: the drawer does not open by itself."),
+    "no-printer": N_("There is no printer, by which the drawer opens."),
 }
 
 
@@ -73,7 +77,7 @@ async def _day(visit: Visit) -> Response:
     return visit.render(
         "day.html",
         says=visit.words.say(_SAID[said]) if said in _SAID else "",
-        is_trouble=said not in ("opened", "moved"),
+        is_trouble=said not in ("opened", "moved", "drawer"),
         coins=COINS_MINOR,
         means=_means(visit, found["figures"]),
         **found,
@@ -134,7 +138,7 @@ async def _cash(visit: Visit) -> Response:
         return visit.go("/day", said="training")
     except UsageError:
         return visit.go("/day", said="amount")
-    return visit.go("/day", said="moved")
+    return visit.go("/day", said="moved" if await open_drawer(visit) else "no-drawer")
 
 
 async def _count(visit: Visit) -> Response:

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from crdtsync.till import selling
 from crdtsync.till.house import LANGUAGE_FOR_S, House, Visit
 from crdtsync.till.safety import Snapshot
-from crdtsync.till.troubles import said_of
+from crdtsync.till.troubles import told_of
 from crdtsync.web import guard
 from crdtsync.web.words import LOCALES
 
@@ -26,10 +26,9 @@ def routes(house: House) -> list[Route]:
 
 
 async def _sync(visit: Visit) -> Response:
-    error = await visit.ask(lambda desk: desk.sync_error)
-    if error is None:
-        return visit.render("sync.html", error="", says="")
-    return visit.render("sync.html", error=str(error), says=said_of(error, visit.words))
+    error, is_alone = await visit.ask(lambda desk: (desk.sync_error, desk.register.replica.relay is None))
+    told = "" if error is None else told_of(str(error), type(error).__name__)
+    return visit.render("sync.html", error=told, is_alone=is_alone)
 
 
 async def _sync_now(visit: Visit) -> Response:

@@ -9,14 +9,16 @@ from starlette.routing import Route
 
 from crdtsync.errors import UsageError
 from crdtsync.model.money import parse_amount
+from crdtsync.runtime.register.ticket import Ticket
 from crdtsync.till import selling
 from crdtsync.till.baskets import CASH_LIMIT_MINOR
 from crdtsync.till.desk import Desk
 from crdtsync.till.house import House, Visit
 from crdtsync.till.pages.counter import basket_facts
-from crdtsync.till.pages.tickets import print_ticket
+from crdtsync.till.pages.drawer import open_drawer
+from crdtsync.till.pages.tickets import needs_drawer, print_ticket
 from crdtsync.till.printing import PrinterTrouble
-from crdtsync.till.receipt import means_name
+from crdtsync.till.receipt import Heading, means_name
 from crdtsync.till.selling import MEANS
 from crdtsync.web.words import N_
 
@@ -75,7 +77,7 @@ async def _take_payment(visit: Visit) -> Response:
         text = form.text("note") or form.text("amount")
         amount_minor = parse_amount(text) if text else None
 
-        def work(desk: Desk) -> tuple[selling.Paid, dict[str, Any]]:
+        def work(desk: Desk) -> tuple[selling.Paid, Heading | None, dict[str, Any]]:
             paid = selling.pay(
                 desk,
                 basket_id,
@@ -85,9 +87,10 @@ async def _take_payment(visit: Visit) -> Response:
                 delivered=delivered,
                 cash_is_confirmed=form.text("confirmed") == "1",
             )
-            return paid, basket_facts(desk)
+            heading = desk.heading(paid.ticket) if paid.ticket is not None else None
+            return paid, heading, basket_facts(desk)
 
-        paid, facts = await visit.ask(work)
+        paid, heading, facts = await visit.ask(work)
     except UsageError:
         return visit.go("/pay", said="amount")
     if paid.needs_word:
@@ -96,13 +99,25 @@ async def _take_payment(visit: Visit) -> Response:
     if paid.ticket is None:
         return visit.go("/pay")
     said = {"said": "paid"}
-    if delivered == "print" and not paid.ticket.again:
-        try:
-            await print_ticket(visit, paid.ticket)
-        except PrinterTrouble:
-            said["printer"] = "failed"
+    if not paid.ticket.again and (trouble := await _to_the_printer(visit, paid.ticket, heading, delivered)):
+        said["printer"] = trouble
     address = paid.ticket.link.hex() if paid.ticket.link else f"training-{basket_id}"
     return visit.go(f"/ticket/{address}", number=paid.ticket.number, **said)
+
+
+async def _to_the_printer(
+    visit: Visit, ticket: Ticket, heading: Heading | None, delivered: str
+) -> str | None:
+    """The ticket if it is wanted, and the drawer where cash came; what did not work, if anything."""
+    has_cash = needs_drawer(ticket)
+    if delivered == "print" and heading is not None:
+        try:
+            await print_ticket(visit, ticket, heading, opens_drawer=has_cash)
+        except PrinterTrouble:
+            return "failed"
+    elif has_cash and not await open_drawer(visit):
+        return "no-drawer"
+    return None
 
 
 async def _give_back(visit: Visit) -> Response:

@@ -9,25 +9,32 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crdtsync.errors import NotRefundable, UnknownTicket, UsageError
+from crdtsync.model.entry import is_day
 from crdtsync.model.money import parse_quantity
 from crdtsync.runtime.register.prints import record_print
 from crdtsync.runtime.register.ticket import Ticket
+from crdtsync.storage.view_place import Place
 from crdtsync.till.desk import Desk
 from crdtsync.till.house import House, Visit
+from crdtsync.till.pages.drawer import open_drawer
 from crdtsync.till.printing import PrinterTrouble
 from crdtsync.till.receipt import Heading, as_text, means_name, receipt_rows
 from crdtsync.till.returning import give_back, returnable
+from crdtsync.web.guard import Form
 from crdtsync.web.words import N_
 
 ROWS_MAX = 50
 COLUMNS = 42
+SEQ_DIGITS_MAX = 15
 REFUND_MEANS = ("card", "cash", "cheque", "voucher", "transfer")
 _SAID = {
     "printed": N_("Sent to the printer, and recorded."),
     "no-printer": N_("The printer does not work. The ticket is recorded; it can be printed later."),
+    "no-drawer": N_("The printer does not answer: the drawer stays closed. The ticket is recorded."),
     "refund": N_("This cannot be given back: more than what is left, or nothing."),
     "sent": N_("Recorded as sent by e-mail."),
 }
+PRINTER_SAID = {"failed": "no-printer", "no-drawer": "no-drawer"}
 
 
 def routes(house: House) -> list[Route]:
@@ -41,12 +48,15 @@ def routes(house: House) -> list[Route]:
     ]
 
 
-async def print_ticket(visit: Visit, ticket: Ticket, *, duplicate: int = 0) -> None:
-    """Print a ticket; the drawer opens where cash came or goes. Raises ``PrinterTrouble``."""
-    top = visit.snapshot
-    rows = receipt_rows(ticket, Heading(top.shop_name, top.device_name, duplicate), visit.words)
-    has_cash = any(payment.means == "cash" for payment in ticket.payments)
-    await visit.house.printer.print(rows, opens_drawer=has_cash and not duplicate)
+async def print_ticket(visit: Visit, ticket: Ticket, heading: Heading, *, opens_drawer: bool = False) -> None:
+    """Print a ticket. Raises ``PrinterTrouble``."""
+    rows = receipt_rows(ticket, heading, visit.words)
+    await visit.house.printer.print(rows, opens_drawer=opens_drawer)
+
+
+def needs_drawer(ticket: Ticket) -> bool:
+    """Whether cash came or goes. In training nothing does."""
+    return ticket.kind != "training" and any(payment.means == "cash" for payment in ticket.payments)
 
 
 async def _tickets(visit: Visit) -> Response:
@@ -58,14 +68,26 @@ async def _tickets(visit: Visit) -> Response:
         except UnknownTicket:
             pass
     own = visit.request.query_params.get("all") != "1"
+    older_than = _place(visit.request.query_params.get("older", ""))
 
     def facts(desk: Desk) -> dict[str, Any]:
         register = desk.register
         device = register.identity.device if own else None
-        names = {one.device: one.name for one in register.status().devices} if not own else {}
-        return {"rows": register.sales(device=device, rows_max=ROWS_MAX), "names": names}
+        names = {one.device: one.name for one in register.replica.queries.devices()} if not own else {}
+        rows = register.sales(device=device, older_than=older_than, rows_max=ROWS_MAX + 1)
+        shown = rows[:ROWS_MAX]
+        return {"rows": shown, "names": names, "older": shown[-1] if len(rows) > ROWS_MAX else None}
 
-    return visit.render("tickets.html", own=own, wanted=wanted, **await visit.ask(facts))
+    listed = await visit.ask(facts)
+    return visit.render("tickets.html", own=own, wanted=wanted, is_first=older_than is None, **listed)
+
+
+def _place(text: str) -> Place | None:
+    """The row that a page of the list follows, as its link says it: ``<business day>.<seq>``."""
+    day, _, seq = text.partition(".")
+    if not is_day(day) or not seq.isdecimal() or len(seq) > SEQ_DIGITS_MAX:
+        return None
+    return Place(day, int(seq))
 
 
 def _find(desk: Desk, name: str, number: str) -> Ticket:
@@ -86,26 +108,23 @@ async def _ticket(visit: Visit) -> Response:
 
     def facts(desk: Desk) -> dict[str, Any]:
         ticket = _find(desk, name, number)
-        if ticket.kind != "sale" or is_paid:  # Of what was sold this moment, all can come back.
-            return {"ticket": ticket, "can_return": ticket.kind == "sale"}
-        return {
-            "ticket": ticket,
-            "can_return": any(one.left_thousandths for one in returnable(desk, ticket)),
-        }
+        can_return = ticket.kind == "sale"
+        if can_return and not is_paid:  # Of what was sold this moment, all can come back.
+            can_return = any(one.left_thousandths for one in returnable(desk, ticket))
+        return {"ticket": ticket, "can_return": can_return, "heading": desk.heading(ticket)}
 
     try:
         found = await visit.ask(facts)
     except UnknownTicket:
         raise HTTPException(404) from None
-    ticket, top = found["ticket"], visit.snapshot
-    heading = Heading(top.shop_name, top.device_name)
-    said = "no-printer" if query.get("printer") == "failed" else query.get("said", "")
+    ticket, heading = found["ticket"], found.pop("heading")
+    said = PRINTER_SAID.get(query.get("printer", ""), query.get("said", ""))
     return visit.render(
         "ticket.html",
         name=name,
         is_paid=is_paid,
         says=visit.words.say(_SAID[said]) if said in _SAID else "",
-        is_trouble=said in ("no-printer", "refund"),
+        is_trouble=said in ("no-printer", "no-drawer", "refund"),
         text=as_text(receipt_rows(ticket, heading, visit.words), COLUMNS),
         receipt=list(receipt_rows(ticket, heading, visit.words)),
         **found,
@@ -120,27 +139,28 @@ async def _print(visit: Visit) -> Response:
     if delivered == "print" and visit.house.printer.address is None:
         return visit.go(f"/ticket/{name}", number=number, printer="failed")
 
-    def work(desk: Desk) -> tuple[Ticket, int]:
+    def work(desk: Desk) -> tuple[Ticket, Heading]:
         ticket = _find(desk, name, number)
         if not ticket.link:
-            return ticket, 0
+            return ticket, desk.heading(ticket)
         copy = record_print(desk.register.replica, desk.name_of(ticket), delivered=delivered)
-        return ticket, copy.rank if copy.is_duplicate else 0
+        return ticket, desk.heading(ticket, duplicate=copy.rank if copy.is_duplicate else 0)
 
     try:
-        ticket, duplicate = await visit.ask(work)
+        ticket, heading = await visit.ask(work)
     except UnknownTicket:
         raise HTTPException(404) from None
     if delivered == "email":
         return visit.go(f"/ticket/{name}", number=number, said="sent")
     try:
-        await print_ticket(visit, ticket, duplicate=duplicate)
+        await print_ticket(visit, ticket, heading)
     except PrinterTrouble:
         return visit.go(f"/ticket/{name}", number=number, printer="failed")
     return visit.go(f"/ticket/{name}", number=number, said="printed")
 
 
-async def _refund(visit: Visit) -> Response:
+async def _refund(visit: Visit, typed: Form | None = None) -> Response:
+    """The form of a refund; once more, as it was ``typed``, where something in it could not be read."""
     name, number = _asked(visit)
 
     def facts(desk: Desk) -> dict[str, Any]:
@@ -160,7 +180,10 @@ async def _refund(visit: Visit) -> Response:
         return visit.go(f"/ticket/{name}", number=number, said="refund")
     means = [(one, means_name(visit.words, one)) for one in REFUND_MEANS]
     paid_by = next((one.means for one in found["ticket"].payments if one.means in REFUND_MEANS), "cash")
-    return visit.render("refund.html", name=name, means=means, paid_by=paid_by, **found)
+    status = 422 if typed else 200
+    return visit.render(
+        "refund.html", status=status, name=name, means=means, paid_by=paid_by, typed=typed, **found
+    )
 
 
 async def _give_back(visit: Visit) -> Response:
@@ -187,6 +210,11 @@ async def _give_back(visit: Visit) -> Response:
         refund = await visit.ask(work)
     except UnknownTicket:
         raise HTTPException(404) from None
-    except UsageError:
+    except NotRefundable:
         return visit.go(f"/ticket/{name}", number=number, said="refund")
-    return visit.go(f"/ticket/{refund.link.hex()}", number=refund.number, said="paid")
+    except UsageError:
+        return await _refund(visit, form)
+    said = {"said": "paid"}
+    if needs_drawer(refund) and not refund.again and not await open_drawer(visit):
+        said["printer"] = "no-drawer"
+    return visit.go(f"/ticket/{refund.link.hex()}", number=refund.number, **said)

@@ -387,10 +387,18 @@ FORMS: Final = (
             texts("certify", "names of devices to be let in"),
             texts("revoke", "names of devices to be cut off"),
             number("approve", "entries on hold to be let in"),
+            number("meanwhile", "entries that registers recorded before they knew that they were cut off"),
         ),
     ),
     Form("owner sign", (text("answer", "the answer"), many("signed", "what was signed", _SIGNED))),
-    Form("owner answer", (value("shop", "id", "the shop"), many("taken", "what is new", _SIGNED))),
+    Form(
+        "owner answer",
+        (
+            value("shop", "id", "the shop"),
+            many("taken", "what is new", _SIGNED),
+            number("meanwhile", "entries that were recorded meanwhile and wait for the next request"),
+        ),
+    ),
     Form(
         "shop export",
         (

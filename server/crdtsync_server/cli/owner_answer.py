@@ -31,16 +31,20 @@ def command(shop: str, file: Path, data: Path, as_json: bool) -> None:
     Can be repeated. Works while the relay runs: revocations take effect at once, and devices that waited are
     let in when they join again with the same code.
     """
-    from crdtsync.cli.output import print_json
+    from crdtsync.cli.output import many, print_json
     from crdtsync_server.cli.owner import print_signed, signed_facts
     from crdtsync_server.open import opened
-    from crdtsync_server.shops.owner_keys import read_file, take_answer
+    from crdtsync_server.shops.owner_keys import came_meanwhile, read_file, take_answer
 
     with opened(data) as (access, store):
         found = access.find_shop(shop)
         rows = take_answer(access, store, found.id, read_file(file))
+        meanwhile = sum(len(links) for _, links, _ in came_meanwhile(store.shop(found.id)))
     if as_json:
-        print_json({"shop": found.id, "taken": signed_facts(rows)})
+        print_json({"shop": found.id, "taken": signed_facts(rows), "meanwhile": meanwhile})
         return
     print_signed(rows)
     click.echo(f"{found.name}: {len(rows)} entries taken" if rows else f"{found.name}: nothing new")
+    if meanwhile:
+        what = many(meanwhile, "entry was", "entries were")
+        click.echo(f"{what} recorded meanwhile: sign once more (`crdtsync-relay owner request`)")

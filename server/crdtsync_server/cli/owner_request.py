@@ -38,7 +38,8 @@ def command(
     data: Path,
     as_json: bool,
 ) -> None:
-    """Write to FILE what waits for SHOP's owner key, and the owner's chain that it is to follow.
+    """Write to FILE what waits for SHOP's owner key, and the owner's chain that it is to follow. Also what a
+    register recorded until the answer to the last request had come back, and was enrolled again with.
 
     No secret is in it. Sign it with `crdtsync-relay owner sign` where the key is.
     """
@@ -46,7 +47,7 @@ def command(
     from crdtsync_server.backups.file import translated
     from crdtsync_server.open import opened
     from crdtsync_server.shops.hold import find_hold, on_hold
-    from crdtsync_server.shops.owner_keys import request_for
+    from crdtsync_server.shops.owner_keys import came_meanwhile, request_for
     from crdtsync_server.shops.waiting import waiting
 
     with opened(data) as (access, store):
@@ -61,7 +62,8 @@ def command(
             [(one.device, reason) for one in devices],
             [(one.device, one.approvable_links, reason) for one in approved],
         )
-        rows = waiting(store.shop(found.id))
+        log = store.shop(found.id)
+        rows, meanwhile = waiting(log), sum(len(links) for _, links, _ in came_meanwhile(log))
     with translated(file):
         file.write_bytes(request)
     names = [row["payload"]["name"] for row in rows]
@@ -73,6 +75,7 @@ def command(
                 "certify": names,
                 "revoke": [one.name for one in devices],
                 "approve": sum(one.approvable for one in approved),
+                "meanwhile": meanwhile,
             }
         )
         return
@@ -83,3 +86,6 @@ def command(
         click.echo(f"  cut off {one.name}")
     for hold in approved:
         click.echo(f"  let in {hold.approvable} entries on hold of {hold.name or hold.device.hex()}")
+    if meanwhile:
+        what = many(meanwhile, "entry", "entries")
+        click.echo(f"  let in {what} that registers recorded before they knew that they were cut off")

@@ -35,7 +35,7 @@ def command(data: Path, as_json: bool) -> None:
             "store_bytes": DataFolder(data).store_bytes(),
             "shops": [
                 _shop_facts(access, store, shop, is_served=DataFolder(data).served_by() is not None)
-                for shop in access.shops()
+                for shop in access.shops_here(store)
             ],
         }
     if as_json:

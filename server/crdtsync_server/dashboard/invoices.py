@@ -15,7 +15,7 @@ import orjson
 
 from crdtsync.storage.database import Database
 
-SELLER_FIELDS: Final = ("name", "form", "address", "siret", "rcs", "vat_number")
+SELLER_FIELDS: Final = ("name", "form", "address", "siret", "naf", "rcs", "vat_number")
 NEEDED: Final = ("name", "address", "siret")
 """Of the seller; the others as they apply."""
 
@@ -24,12 +24,15 @@ TEXT_MAX: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """The company. ``form``: legal form and capital; ``address`` has lines; ``rcs``: its register."""
+    """The company. ``form``: legal form and capital; ``address`` has lines; ``naf``: its code of activity,
+    which tickets have; ``rcs``: its register.
+    """
 
     name: str = ""
     form: str = ""
     address: str = ""
     siret: str = ""
+    naf: str = ""
     rcs: str = ""
     vat_number: str = ""
 

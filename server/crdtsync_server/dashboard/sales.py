@@ -10,8 +10,9 @@ from typing import Final
 from crdtsync.errors import UsageError
 from crdtsync.model.entry import is_day
 from crdtsync.model.money import parse_amount
+from crdtsync.storage.view_place import Place
 from crdtsync.storage.view_queries import ViewQueries
-from crdtsync.storage.view_sales import Place, Wanted
+from crdtsync.storage.view_sales import Wanted
 from crdtsync_server.dashboard.shop import OfficeShop
 
 TEXT_MAX: Final = 80

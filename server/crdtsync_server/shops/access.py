@@ -118,6 +118,13 @@ class Access:
         rows = self._database.rows("SELECT id, name, created_ms FROM shop ORDER BY created_ms, folded")
         return [ShopRow(*row) for row in rows]
 
+    def shops_here(self, store: Store) -> list[ShopRow]:
+        """Those of which there is a log. An erasing that was interrupted leaves a name without one, and so
+        does a store that was lost until registers come back.
+        """
+        here = set(store.shops())
+        return [row for row in self.shops() if row.id in here]
+
     def find_shop(self, text: str) -> ShopRow:
         """The shop with that id or that name (in whatever case). Raises ``UnknownShop``."""
         name = unicodedata.normalize("NFC", text.strip()).casefold()
@@ -271,9 +278,11 @@ class Access:
         signed by those devices, was checked by the caller. Raises ``SetupError`` when the owner's key is kept
         elsewhere.
         """
-        key, log = self.keys.owner_key(shop), store.shop(shop)
+        log = store.shop(shop)
+        self.keys.owner_key(shop)  # Raises where it is kept elsewhere, before anything is locked.
         with store.transaction():
             chain = OwnerChain.read(log)
+            key = self.keys.owner_key_named(shop, chain.directory.owner_public)
             for device, named in sorted(links.items()):
                 news = [link for link in named if not chain.directory.is_approved(link)]
                 for first in range(0, len(news), LINKS_MAX):
@@ -287,7 +296,8 @@ class Access:
 
     def _revoke(self, log: ShopLog, chain: OwnerChain, device: bytes, reason: str) -> OwnerChain:
         payload = build_revoke(device, heads_of(log, device), reason=reason)
-        entry = chain.next_entry("revoke", payload, self.keys.owner_key(log.shop), self._clock)
+        key = self.keys.owner_key_named(log.shop, chain.directory.owner_public)
+        entry = chain.next_entry("revoke", payload, key, self._clock)
         log.append(owner_item(entry))
         return chain.with_entry(entry)
 
@@ -344,7 +354,7 @@ class Access:
         certificate = _asked_for(log, chain, grant, request)
         if certificate.replaces is not None and not chain.directory.is_revoked(certificate.replaces.device):
             chain = self._revoke(log, chain, certificate.replaces.device, REASON)
-        key = self.keys.owner_key(grant.shop)
+        key = self.keys.owner_key_named(grant.shop, chain.directory.owner_public)
         entry: Entry = chain.next_entry("certify", build_certify(certificate), key, self._clock)
         log.append(owner_item(entry))
         return entry.link, chain.with_entry(entry)

@@ -122,7 +122,9 @@ class EnrolmentDesk:
     def _take_vouched(self, shop: bytes) -> None:
         try:
             entries = vouched_for(self._store.shop(shop))
-            if entries:
+            if entries and not self._access.keys.has_owner_key(shop):
+                get_logger().info("hold_waits_for_owner", shop=shop, entries=len(entries), reason=VOUCHED)
+            elif entries:
                 taken = approve(self._access, self._store, shop, entries, VOUCHED)
                 get_logger().info("hold_taken", shop=shop, tickets=taken.admitted.sales, reason=VOUCHED)
         except (CrdtsyncError, KeyError) as error:  # It stays on hold, and a person may let it in.

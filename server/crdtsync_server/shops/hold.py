@@ -157,6 +157,8 @@ def vouched_for(log: ShopLog) -> list[OnHold]:
     A register that is enrolled again in its own folder has there what another of its programs sold while its
     new certificate was on its way: the owner had let that folder in, with a code that a person brought.
     Only the key that the owner certified for this can say it. O(chains + what is on hold).
+
+    Where the owner's key is kept elsewhere, the next request asks for it (``owner_keys.request_for``).
     """
     if not any(apart.held and apart.code == "revoked" for apart in log.apart()):
         return []

@@ -41,8 +41,8 @@ from crdtsync_server.shops.owner import OwnerChain, owner_item
 from crdtsync_server.shops.series import next_series
 from crdtsync_server.shops.waiting import promised_series, waiting, write_waiting
 
-KINDS: Final = ("move", "count", "print")
-"""What a back office records: deliveries and losses, counts, copies of tickets."""
+KINDS: Final = ("move", "count", "print", "jet")
+"""What a back office records: deliveries and losses, counts, copies of tickets, and who sells."""
 
 _TRIES_MAX: Final = 3
 
@@ -75,7 +75,7 @@ def enrol_office(access: Access, store: Store, shop: bytes) -> Certificate:
         certificate = Certificate(device, OFFICE_NAME, "backoffice", public, shop, series)
         payload = build_certify(certificate)
         if has_key:
-            key = access.keys.owner_key(shop)
+            key = access.keys.owner_key_named(shop, chain.directory.owner_public)
             log.append(owner_item(chain.next_entry("certify", payload, key, access.clock)))
         elif all(one["device"] != device.hex() for one in rows):
             code = f"office {device.hex()}"

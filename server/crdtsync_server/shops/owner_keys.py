@@ -10,6 +10,7 @@ come back.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from crdtsync.runtime.clock import Clock
 from crdtsync.runtime.damage.quarantine import judge_again
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.hold import VOUCHED, vouched_for
 from crdtsync_server.shops.owner import OwnerChain, heads_of, owner_item
 from crdtsync_server.shops.replacing import REASON
 from crdtsync_server.shops.waiting import note_used, waiting, write_waiting
@@ -104,8 +106,7 @@ def request_for(
     approved: Sequence[tuple[bytes, Sequence[bytes], str]] = (),
 ) -> bytes:
     """A file with everything that waits for the owner's signature, these revocations (device, reason) and
-    approvals (device, links of entries on hold, reason). What a device recorded here between the request for
-    its revocation and the answer waits too: other replicas would hold it.
+    approvals (device, links of entries on hold, reason). See ``came_meanwhile`` for what waits besides.
     """
     log = store.shop(shop)
     chain = OwnerChain.read(log)
@@ -120,9 +121,12 @@ def request_for(
             continue
         payload = build_revoke(device, heads_of(log, device), reason=reason)
         asks.append({"kind": "revoke", "payload": payload})
-    for device, links, reason in (*_came_meanwhile(log, chain.directory), *approved):
-        for first in range(0, len(links), LINKS_MAX):
-            payload = build_approve(device, links[first : first + LINKS_MAX], reason=reason)
+    named: set[bytes] = set()
+    for device, links, reason in (*approved, *came_meanwhile(log)):
+        news = sorted(set(links) - named)
+        named.update(news)
+        for first in range(0, len(news), LINKS_MAX):
+            payload = build_approve(device, news[first : first + LINKS_MAX], reason=reason)
             asks.append({"kind": APPROVE, "payload": payload})
     sealed = [b64encode(entry.sealed).decode() for entry in chain.entries]
     facts = {"format": REQUEST, "shop": shop.hex(), "chain": sealed, "asks": asks}
@@ -213,8 +217,21 @@ def read_file(path: Path) -> bytes:
         raise StorageError(f"{path}: {error.strerror}") from error
 
 
-def _came_meanwhile(log: ShopLog, directory: Directory) -> Iterator[tuple[bytes, list[bytes], str]]:
-    """By device that was cut off, the links of its entries that are in the log, and no revocation knows."""
+def came_meanwhile(log: ShopLog) -> list[tuple[bytes, list[bytes], str]]:
+    """What the owner need not be asked to decide, but has to sign: by device that was cut off, links and why.
+
+    What it recorded here between the request for its revocation and the answer: other replicas would hold it.
+    And what it recorded after the answer and before it was enrolled again in the same folder, which its new
+    key vouches for (``hold.vouched_for``): that is on hold here too.
+    """
+    vouched: dict[bytes, list[bytes]] = defaultdict(list)
+    for one in vouched_for(log):
+        vouched[one.entry.author].append(one.entry.link)
+    rows = [(device, sorted(links), VOUCHED) for device, links in sorted(vouched.items())]
+    return [*_recorded_here(log, OwnerChain.read(log).directory), *rows]
+
+
+def _recorded_here(log: ShopLog, directory: Directory) -> Iterator[tuple[bytes, list[bytes], str]]:
     for device in sorted(
         {one.device for one in directory.certificates() if directory.is_revoked(one.device)}
     ):

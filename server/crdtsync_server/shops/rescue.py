@@ -62,7 +62,7 @@ def take_rescue(access: Access, store: Store, file: RescueFile, quota: Quota, no
     Raises ``UnknownShop``, ``InvalidRescue``, ``StorageError``; what was taken before stays, and taking it
     again goes on from there.
     """
-    shop, device = _shop(access, file), _id(file, "device")
+    shop, device = _shop(access, store, file), _id(file, "device")
     taken = TakenIn(shop, device, str(file.footer.get("name", ""))[:64])
     admission = Admission(shop.id, Bounds(quota))
     # Not the log that the records came from: nobody vouches for that, and what is said of a log counts.
@@ -127,9 +127,9 @@ def _role(admission: Admission, store: Store, file: RescueFile, taken: TakenIn) 
     return signers[-1].role
 
 
-def _shop(access: Access, file: RescueFile) -> ShopRow:
+def _shop(access: Access, store: Store, file: RescueFile) -> ShopRow:
     shop = _id(file, "shop")
-    found = next((row for row in access.shops() if row.id == shop), None)
+    found = next((row for row in access.shops_here(store) if row.id == shop), None)
     if found is None:
         name = str(file.footer.get("shop_name", ""))[:64]
         raise UnknownShop(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crdtsync.errors import InvalidAmount, InvalidImport, InvalidProduct, UsageError
 from crdtsync.model import money
-from crdtsync.model.listing import PRICE, listing_rows, read_listing
+from crdtsync.model.listing import PRICE, listing_rows, product_rows, read_listing
 from crdtsync.model.price import PriceChange, read_change
 from crdtsync.model.product import CLASS_OF_RATE, FIELD_NAMES, RULES, Product, check_product, warnings_about
 from crdtsync.model.product_columns import FIELD_OF_TITLE, field_of, read_cell
@@ -97,6 +97,34 @@ def test_a_product_is_shown_whatever_stands_under_its_keys(keys: dict[str, Any])
     assert all(text.startswith("A: ") for text in listing.problems)
     assert listing_rows(listing)[0][0] == "product"
     warnings_about(listing.at(AT_MS))
+
+
+def price_change(**says: Any) -> tuple[str, Any]:
+    change = PriceChange(
+        "A", **{"valid_from_ms": 0, "at_ms": 5, "by": "u", "vat_rate": 2000, "vat_class": "N"} | says
+    )
+    return PRICE + change.id, change.value
+
+
+PRICES = [price_change(amount_minor=amount, valid_from_ms=at) for amount in (100, 200) for at in (0, 9)]
+CODES = ["barcode/3760000000017", "barcode/96385074", "barcode/036000291452"]
+
+
+@given(
+    st.dictionaries(st.sampled_from(FIELDS) | words, plain, max_size=6),
+    st.dictionaries(
+        st.sampled_from([*RULES]), st.sampled_from(["Sancerre", 2019.0, 750.0, "red", False]), max_size=6
+    ),
+    st.lists(st.sampled_from(PRICES), max_size=4),
+    st.lists(st.sampled_from(CODES), max_size=3),
+)
+def test_the_rows_of_a_product_are_the_same_with_and_without_it(
+    strange: dict[str, Any], usual: dict[str, Any], prices: list[tuple[str, Any]], codes: list[str]
+) -> None:
+    keys = strange | usual | dict(prices) | dict.fromkeys(codes, True)
+    listing = read_listing("A", keys)
+    barcodes = [("barcode", {"code": code}) for code in listing.product.barcodes]
+    assert product_rows("A", keys) == [*listing_rows(listing), *barcodes]
 
 
 fields = st.dictionaries(st.sampled_from(FIELD_NAMES), values | st.tuples(words), max_size=4)

@@ -215,6 +215,12 @@ LIKE_A_NAME = {
     **{f"a text of {n} bytes": entry("k", b"\x77" + text("t" * n)) for n in (0, 1, 127, 128, 129)},
     "a length that could be part of a text": entry("w", SANCERRE, root="r" * 127 + "\0"),
     "another value": entry("k", b"\x7d\5"),
+    **{f"a value of kind {tag:#x}": entry("k", bytes([tag]) + bytes(8)) for tag in range(0x74, 0x80)},
+    "a number of four bytes": entry("k", b"\x7c\x44\xfc\x20\0"),
+    "a number of eight bytes": entry("k", b"\x7b" + bytes(8)),
+    "true": entry("k", b"\x78"),
+    "false": entry("k", b"\x79"),
+    "null": entry("k", b"\x7e"),
     "two values": b"\x28\1" + text("products") + text("k") + b"\2" + SANCERRE + b"\x78",
     "no values": b"\x28\1" + text("products") + text("k") + b"\0" + SANCERRE,
     "an item of a list": b"\x08\1" + text("products") + b"\1" + SANCERRE,
@@ -243,5 +249,8 @@ def test_the_short_way_does_not_read_beyond_the_end(block, cut):
     assert found[0] == found[1] or all(isinstance(refusal, str) for refusal in found)
 
 
-def test_the_short_way_is_taken():
-    assert UpdateReader(NAME, UPDATE_LIMITS)._entry(5, 0, 0) is not None
+@pytest.mark.parametrize("value", [SANCERRE, b"\x7c\x44\xfc\x20\0", b"\x78", b"\x79"])
+def test_the_short_way_is_taken(value):
+    data = entry("k", value)
+    found = UpdateReader(data, UPDATE_LIMITS)._entry(5, 0, 0)
+    assert found == WithoutShortWay(data, UPDATE_LIMITS)._block(5, 0, 0)

@@ -1,6 +1,7 @@
 """The owner's key handed over on the relay, and kept off it."""
 
 import json
+import os
 from contextlib import closing
 
 import pytest
@@ -121,15 +122,51 @@ def test_a_rotation_that_was_interrupted_is_finished_by_the_next(relay, when, mo
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(type(relay.access.keys), when, interrupted)
         rotate(relay.access, relay.store, relay.shop)
-    if when == "use_prepared_owner_key":
-        with pytest.raises(SetupError, match="does not sign any more"):
-            relay.enrol(2)
     rotate(relay.access, relay.store, relay.shop)
     relay.enrol(2)
     assert relay.names() == ["till 1", "till 2"]
     rotations = [entry for entry in relay.chain.entries if entry.kind == "owner-key"]
     assert len(rotations) == 1
     assert relay.findings() == ()
+
+
+def test_a_rotation_that_was_interrupted_keeps_nobody_out(relay, monkeypatch):
+    """The chain has handed over, and the relay still signs with the key of before."""
+    relay.enrol(1)
+    before = relay.access.keys.owner_key(relay.shop).public
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+        def interrupted(keys, shop):
+            raise KeyboardInterrupt
+
+        patch.setattr(type(relay.access.keys), "use_prepared_owner_key", interrupted)
+        rotate(relay.access, relay.store, relay.shop)
+    assert relay.access.keys.owner_key(relay.shop).public == before
+    relay.enrol(2)
+    relay.access.revoke(relay.store, relay.shop, bytes([1]) * 16, "sold")
+    assert relay.names() == ["till 1", "till 2"]
+    assert relay.access.keys.owner_key(relay.shop).public == relay.chain.directory.owner_public != before
+    rotated = rotate(relay.access, relay.store, relay.shop)
+    assert rotated.public == relay.chain.directory.owner_public
+    assert relay.findings() == ()
+
+
+def test_two_processes_take_the_next_key_into_use_at_the_same_moment(relay, monkeypatch):
+    keys = relay.access.keys
+    first = keys.owner_key(relay.shop).public
+    new = keys.prepare_owner_key(relay.shop, keys.new_key())
+    genuine = os.replace
+
+    def slower(*paths):
+        monkeypatch.setattr(os, "replace", genuine)
+        keys.use_prepared_owner_key(relay.shop)
+        genuine(*paths)
+
+    monkeypatch.setattr(os, "replace", slower)
+    before = keys.use_prepared_owner_key(relay.shop)
+    assert PrivateKey.from_bytes(before.read_bytes()).public == first
+    assert keys.owner_key(relay.shop).public == new.public
+    assert len(list(relay.folder.keys.glob("*.owner"))) == 2
 
 
 def test_whoever_deletes_the_keys_that_were_given_up_can_hand_over_again(relay):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -12,6 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from crdtsync.errors import AccessDenied, SetupError
+from crdtsync.model.company import NAF_CODE, SIRET_DIGITS, VAT_NUMBER, Company, build_company, has_check_digit
+from crdtsync.runtime.register.company import Companies
 from crdtsync_server.backups.restored import generation_of, restore_noticed_ms
 from crdtsync_server.dashboard.house import House, Visit
 from crdtsync_server.dashboard.invoices import (
@@ -34,6 +37,7 @@ TITLES: Final[Mapping[str, str]] = {
     "form": N_("Legal form and capital"),
     "address": N_("Address"),
     "siret": N_("SIRET"),
+    "naf": N_("Code of activity (NAF)"),
     "rcs": N_("Registered at (RCS)"),
     "vat_number": N_("VAT number"),
 }
@@ -41,8 +45,11 @@ _MISSING: Final = N_("This is needed on an invoice.")
 _SIRET: Final = N_("14 digits, the last of which checks the others.")
 _SIREN: Final = N_("9 digits, the last of which checks the others.")
 _VAT: Final = N_("A VAT number like FR40123456824.")
-_VAT_NUMBER: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{2,12}")
-SIRET_DIGITS: Final = 14
+_NAF: Final = N_("Four digits and a letter, like 47.25Z.")
+_NOT_TOLD: Final = N_(
+    "Saved for invoices, but the registers were not told: the owner's key of this shop is kept elsewhere and"
+    " has not signed for the back office yet, or it was cut off. Save again when that is done."
+)
 SIREN_DIGITS: Final = 9
 
 
@@ -53,14 +60,6 @@ def routes(house: House) -> list[Route]:
         Route(f"{PATH}/invoice", house.page(_invoice, owner=True), methods=["GET", "POST"]),
         Route(f"{PATH}/invoice.pdf", house.page(_pdf)),
     ]
-
-
-def has_check_digit(text: str, digits: int) -> bool:
-    """Whether a SIREN or SIRET can be one: by Luhn's sum."""
-    if not (text.isascii() and text.isdecimal() and len(text) == digits):
-        return False
-    doubled = [int(one) * (1 + place % 2) for place, one in enumerate(reversed(text))]
-    return sum(one - 9 if one > 9 else one for one in doubled) % 10 == 0
 
 
 # -- who sells ---------------------------------------------------------------------------------------------
@@ -77,11 +76,17 @@ async def _company(visit: Visit) -> Response:
         texts = {name: _tidy(form.texts.get(name, "")) for name in SELLER_FIELDS}
         texts["siret"] = texts["siret"].replace(" ", "")
         texts["vat_number"] = texts["vat_number"].replace(" ", "").upper()
+        texts["naf"] = texts["naf"].replace(" ", "").replace(".", "").upper()
         seller = Seller(**texts)
         problems = _problems(visit, seller)
         if not problems:
             await visit.change(lambda _: invoices.set_seller(shop, seller))
-            return visit.go(f"{PATH}/invoice", **back) if back["number"] else visit.go(PATH)
+            try:
+                await visit.change(lambda office: _tell_registers(office, seller, visit.operator))
+            except (AccessDenied, SetupError):
+                problems[""] = visit.words.say(_NOT_TOLD)
+            else:
+                return visit.go(f"{PATH}/invoice", **back) if back["number"] else visit.go(PATH)
     else:
         seller = await visit.ask(lambda _: invoices.seller(shop))
     return visit.render(
@@ -97,6 +102,17 @@ async def _company(visit: Visit) -> Response:
     )
 
 
+def _tell_registers(shop: OfficeShop, seller: Seller, by: str) -> None:
+    """Say who sells in the chain of the back office, for tickets, where that is not what was said last.
+    Raises ``SetupError``, ``AccessDenied``, ``StorageError``.
+    """
+    if not shop.lags_far:
+        shop.views.catch_up()
+    company = Company(**asdict(seller))
+    if Companies(shop.log, shop.queries, None).at() != company:
+        shop.record("jet", build_company(company), by=by)
+
+
 def _tidy(text: str) -> str:
     """Lines without blanks around them; nothing that is no text."""
     lines = [" ".join(line.split()) for line in text[:TEXT_MAX].splitlines()]
@@ -108,7 +124,9 @@ def _problems(visit: Visit, seller: Seller) -> dict[str, str]:
     found = {name: say(_MISSING) for name in NEEDED if not getattr(seller, name)}
     if seller.siret and not has_check_digit(seller.siret, SIRET_DIGITS):
         found["siret"] = say(_SIRET)
-    if seller.vat_number and not _VAT_NUMBER.fullmatch(seller.vat_number):
+    if seller.naf and not NAF_CODE.fullmatch(seller.naf):
+        found["naf"] = say(_NAF)
+    if seller.vat_number and not VAT_NUMBER.fullmatch(seller.vat_number):
         found["vat_number"] = say(_VAT)
     return found
 
@@ -189,7 +207,7 @@ def _buyer_problems(visit: Visit, texts: Mapping[str, str]) -> dict[str, str]:
     found = {name: say(_MISSING) for name in ("name", "address") if not texts[name]}
     if texts["siren"] and not has_check_digit(texts["siren"], SIREN_DIGITS):
         found["siren"] = say(_SIREN)
-    if texts["vat_number"] and not _VAT_NUMBER.fullmatch(texts["vat_number"]):
+    if texts["vat_number"] and not VAT_NUMBER.fullmatch(texts["vat_number"]):
         found["vat_number"] = say(_VAT)
     return found
 

@@ -14,8 +14,9 @@ from starlette.routing import Route
 
 from crdtsync.errors import AccessDenied, SetupError
 from crdtsync.model.ticket import build_print
+from crdtsync.storage.view_place import Place
 from crdtsync.storage.view_queries import TicketRow
-from crdtsync.storage.view_sales import Place, Wanted, find_tickets
+from crdtsync.storage.view_sales import Wanted, find_tickets
 from crdtsync_server.dashboard.csv_files import Cells, amount_cell, csv_stream, safe_cell
 from crdtsync_server.dashboard.house import House, Visit
 from crdtsync_server.dashboard.invoices import Invoice

@@ -1,0 +1,207 @@
+"""What a flat document holds, read from its updates without the CRDT engine.
+
+The catalogue is one map of plain values, and most of its keys are written once. Whoever reads ten thousand
+products for the first time, while somebody waits to sell them, need not build the engine's document for it.
+``flat_content`` says *certainly this is what the map holds*, or nothing: where two writers did not see one
+another, where something is missing or comes twice, and for whatever else it does not know, the engine is
+asked, which alone decides. A property test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Final
+
+from crdtsync.protocol.lib0 import ANY_FALSE, ANY_FLOAT32, ANY_STRING, ANY_TRUE, read_varuint
+from crdtsync.protocol.yjs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, Id, read_id
+
+FlatValue = str | float | bool | None
+"""As the engine gives it: a whole number is a float."""
+
+_ENTRY: Final = ANY | HAS_KEY
+_GONE_ENTRY: Final = DELETED | HAS_KEY
+_WHOLE, _FLOAT64_TAG, _NULL = 0x7D, 0x7B, 0x7E
+_FLOAT32: Final = struct.Struct(">f")
+_FLOAT64: Final = struct.Struct(">d")
+
+
+class _Unsure(Exception):
+    """Only the engine can say."""
+
+
+def flat_content(root: str, updates: Iterable[bytes]) -> dict[str, FlatValue] | None:
+    """What the map ``root`` holds once these updates are applied; None where only the engine can say.
+
+    All of them were admitted by the scanner as those of a flat document: their bytes are not judged here.
+    """
+    reader = _Reader(root)
+    try:
+        for update in updates:
+            reader.read(update)
+        return reader.content()
+    except (_Unsure, IndexError, UnicodeDecodeError, struct.error):
+        return None
+
+
+class _Reader:
+    """Keys and values by the item that brought them. Of each key there is one item that begins it; others
+    follow one another, each in the place of the one before.
+    """
+
+    def __init__(self, root: str) -> None:
+        name = root.encode()
+        self._begin = bytes((1, len(name))) + name
+        self._found: dict[str, FlatValue] = {}
+        self._keys: dict[int, list[str | None]] = {}
+        """By client and clock: the key that an item begins, None of one that follows another."""
+        self._after: dict[Id, tuple[Id, FlatValue, bool]] = {}
+        """By the item that is replaced: which one does, its value, and whether it has one."""
+        self._gone: set[Id] = set()
+
+    def read(self, update: bytes) -> None:
+        """Take one update. Raises ``_Unsure``."""
+        clients, pos = read_varuint(update, 0)
+        for _ in range(clients):
+            pos = self._read_client(update, pos)
+        if self._read_deleted(update, pos) != len(update):
+            raise _Unsure
+
+    def content(self) -> dict[str, FlatValue]:
+        """What is there after all of them. Raises ``_Unsure``."""
+        found, gone = self._found, self._gone
+        for client, clock in gone:
+            key = self._key(client, clock)
+            if key is not None:
+                found.pop(key, None)
+        followed = 0
+        for origin in list(self._after):
+            key = self._key(*origin)
+            if key is None:
+                continue
+            last: tuple[Id, FlatValue, bool] | None = self._after[origin]
+            while last is not None:
+                (item, value, has_value), last = last, self._after.get(last[0])
+                followed += 1
+            if has_value and item not in gone:
+                found[key] = value
+            else:
+                found.pop(key, None)
+        if followed != len(self._after):
+            raise _Unsure
+        return found
+
+    def _key(self, client: int, clock: int) -> str | None:
+        keys = self._keys.get(client)
+        if keys is None or clock >= len(keys):
+            raise _Unsure
+        return keys[clock]
+
+    def _read_client(self, data: bytes, pos: int) -> int:
+        found, begin, size = self._found, self._begin, len(self._begin)
+        structs, pos = read_varuint(data, pos)
+        client, pos = read_varuint(data, pos)
+        clock, pos = read_varuint(data, pos)
+        keys = self._keys.setdefault(client, [])
+        if clock != len(keys):  # Something is missing, or comes twice.
+            raise _Unsure
+        for _ in range(structs):
+            info = data[pos]
+            if info == _ENTRY and data.startswith(begin, pos + 1):
+                key, pos = _text(data, pos + 1 + size)
+                value, pos = _value(data, pos)
+                if key in found:
+                    raise _Unsure
+                found[key] = value
+                keys.append(key)
+            else:
+                pos = self._read_other(data, pos, info, (client, len(keys)), keys)
+        return pos
+
+    def _read_other(self, data: bytes, pos: int, info: int, item: Id, keys: list[str | None]) -> int:
+        """An item that takes the place of another, or items that are gone, each in the place of the last."""
+        kind = info & 0x0F
+        value: FlatValue = None
+        length = 1
+        if info & ~0x0F == HAS_KEY | HAS_ORIGIN and kind in (ANY, DELETED):
+            origin, pos = read_id(data, pos + 1)
+            value, pos = _value(data, pos) if kind == ANY else (None, pos)
+            self._follow(origin, item, value, has_value=kind == ANY)
+            keys.append(None)
+        elif info == _GONE_ENTRY and data.startswith(self._begin, pos + 1):
+            key, pos = _text(data, pos + 1 + len(self._begin))
+            if key in self._found:
+                raise _Unsure
+            self._found[key] = None
+            self._gone.add(item)
+            keys.append(key)
+        else:
+            raise _Unsure
+        if kind == DELETED:
+            length, pos = read_varuint(data, pos)
+        client, clock = item
+        for at in range(clock + 1, clock + length):
+            self._follow((client, at - 1), (client, at), None, has_value=False)
+            keys.append(None)
+        return pos
+
+    def _follow(self, origin: Id, item: Id, value: FlatValue, *, has_value: bool) -> None:
+        if origin in self._after:
+            raise _Unsure
+        self._after[origin] = item, value, has_value
+
+    def _read_deleted(self, data: bytes, pos: int) -> int:
+        clients, pos = read_varuint(data, pos)
+        for _ in range(clients):
+            client, pos = read_varuint(data, pos)
+            ranges, pos = read_varuint(data, pos)
+            for _ in range(ranges):
+                clock, pos = read_varuint(data, pos)
+                length, pos = read_varuint(data, pos)
+                if clock + length > len(self._keys.get(client, ())):
+                    raise _Unsure
+                self._gone.update((client, at) for at in range(clock, clock + length))
+        return pos
+
+
+def _text(data: bytes, pos: int) -> tuple[str, int]:
+    """The text with its length before it, and the position after it."""
+    length = data[pos]
+    if length < 0x80:
+        end = pos + 1 + length
+        return data[pos + 1 : end].decode(), end
+    length, pos = read_varuint(data, pos)
+    return data[pos : pos + length].decode(), pos + length
+
+
+def _value(data: bytes, pos: int) -> tuple[FlatValue, int]:
+    """One value, with the number of values before it, and the position after it."""
+    if data[pos] != 1:
+        raise _Unsure
+    tag = data[pos + 1]
+    pos += 2
+    if tag == ANY_STRING:
+        return _text(data, pos)
+    if tag == ANY_FLOAT32:
+        return _FLOAT32.unpack_from(data, pos)[0], pos + 4
+    if tag in (ANY_TRUE, ANY_FALSE):
+        return tag == ANY_TRUE, pos
+    if tag == _WHOLE:
+        return _whole(data, pos)
+    if tag == _FLOAT64_TAG:
+        return _FLOAT64.unpack_from(data, pos)[0], pos + 8
+    if tag == _NULL:
+        return None, pos
+    raise _Unsure
+
+
+def _whole(data: bytes, pos: int) -> tuple[float, int]:
+    """A signed integer: six bits and the sign in its first byte, then seven bits in each."""
+    byte = data[pos]
+    value, shift, sign = byte & 0x3F, 6, -1.0 if byte & 0x40 else 1.0
+    while byte >= 0x80:
+        pos += 1
+        byte = data[pos]
+        value |= (byte & 0x7F) << shift
+        shift += 7
+    return sign * value, pos + 1

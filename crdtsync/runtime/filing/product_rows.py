@@ -1,0 +1,117 @@
+"""How products come into the views: some hundred at a time, and at first without the CRDT engine.
+
+A register that has just joined a shop files all products while somebody waits to sell them. Most often what
+the catalogue holds can be read from its updates (``protocol.flat``), in a third of the time that it takes to
+build the engine's document and follow its changes. Where that is not certain, the document is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, Final, Protocol
+
+from crdtsync.errors import RecordError
+from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, STATE, record_digest, split_update_record
+from crdtsync.model.listing import product_rows
+from crdtsync.model.product import SKU
+from crdtsync.protocol.flat import FlatValue, flat_content
+from crdtsync.runtime.committing.scans import scan_record
+from crdtsync.runtime.filing.views import ViewKeeper
+from crdtsync.storage.log import ShopLog
+from crdtsync.storage.views import Row, ViewTables
+
+ROOT: Final = "products"
+"""The map of the catalogue, see ``model.catalogue``, which needs the engine."""
+
+PRODUCTS_PER_TRANSACTION: Final = 1000
+"""They are filed in some 15 ms, and each transaction waits for the disk."""
+
+NEW_SHARE: Final = 0.5
+"""Of the catalogue's records. Where more are new, all products are filed anew; else those that changed."""
+
+
+class ProductsHome(Protocol):
+    """What filing products needs of the replica that has them."""
+
+    @property
+    def log(self) -> ShopLog: ...
+    @property
+    def tables(self) -> ViewTables: ...
+    @property
+    def views(self) -> ViewKeeper: ...
+
+
+def file_rows(
+    home: ProductsHome,
+    rows: Iterable[tuple[str, Sequence[Row]]],
+    put: Callable[[Mapping[str, Sequence[Row]]], None],
+    *,
+    through: int,
+    only: Collection[str] | None,
+) -> None:
+    """Have ``put`` file the rows of some products in the views, which are up to date up to seq ``through``
+    then. With ``only``, there are no others than these. Not inside a transaction. Idempotent.
+    """
+    views, tables, shop, left = home.views, home.tables, home.log.shop, iter(rows)
+    # Short transactions, so that no sale waits; the cursor moves with the last of them.
+    while part := dict(islice(left, PRODUCTS_PER_TRANSACTION)):
+        with views.transaction():
+            # Another process may have filed more than this one knows; it knew what is known here.
+            if tables.catalogue_seq(shop) <= through:
+                put(part)
+    with views.transaction():
+        if tables.catalogue_seq(shop) <= through:
+            tables.end_products(shop, through=through, only=only)
+
+
+def file_without_engine(home: ProductsHome) -> bool:
+    """File all products of a catalogue of which most is new to the views, if that can be done without the
+    engine; whether it was. Not inside a transaction. Raises ``StorageError``; O(catalogue).
+    """
+    log = home.log
+    # The end is read first: a record that arrives meanwhile is read, and filed once more later.
+    through, filed = log.end.seq, home.tables.catalogue_seq(log.shop)
+    seqs = log.document_seqs(CATALOGUE_DOCUMENT)
+    if sum(seq > filed for seq in seqs) <= NEW_SHARE * len(seqs):
+        return False
+    content = flat_content(ROOT, _updates(log)) if through else None
+    if content is None:
+        return False
+    products = _by_sku(content)
+    rows = ((sku, product_rows(sku, products[sku])) for sku in sorted(products))
+    put = partial(home.tables.file_products, log.shop)
+    file_rows(home, rows, put, through=through, only=products.keys())
+    return True
+
+
+def _updates(log: ShopLog) -> list[bytes]:
+    """The updates of the catalogue that were or would be admitted, compacted states first: later updates
+    build on these, wherever they lie in the log.
+    """
+    states, updates = list[bytes](), list[bytes]()
+    for _, record in log.document_records(CATALOGUE_DOCUMENT):
+        if record[:1] == ENTRY:
+            continue
+        try:
+            scan_record(record, record_digest(record))
+        except RecordError:
+            continue
+        (states if record[:1] == STATE else updates).append(split_update_record(record)[1])
+    return states + updates
+
+
+def _by_sku(content: Mapping[str, FlatValue]) -> dict[str, dict[str, Any]]:
+    """The keys of each product, as ``model.catalogue`` takes them."""
+    products: dict[str, dict[str, Any]] = {}
+    for key, plain in content.items():
+        sku, _, name = key.partition("/")
+        keys = products.get(sku)
+        if keys is not None:
+            keys[name] = plain
+        elif name and SKU.fullmatch(sku):
+            products[sku] = {name: plain}
+    for keys in products.values():
+        keys.pop("", None)  # Of a key that ends with its stroke.
+    return products

@@ -1,0 +1,30 @@
+"""A sentence for a person that remembers what it is made of, so that a page can say it in another language.
+
+It is a ``str``, in English: commands, JSON and logs use it as one.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+
+class Said(str):
+    """``Said("%(count)s records were set apart", count=3)``. ``form`` is what is translated, ``values`` what
+    is filled in; a value may be such a sentence itself.
+    """
+
+    form: str
+    values: dict[str, object]
+
+    def __new__(cls, form: str, **values: object) -> Self:
+        """The sentence with its values."""
+        made = super().__new__(cls, form % values if values else form)
+        made.form, made.values = form, values
+        return made
+
+    @classmethod
+    def standing_for(cls, text: str, form: str) -> Self:
+        """A text that nobody can translate, and what it comes to: other languages say ``form`` alone."""
+        made = super().__new__(cls, text)
+        made.form, made.values = form, {}
+        return made
