@@ -49,7 +49,7 @@ test: lint $(REPLAY_STAMP)  ## everything that CI runs (under ten minutes)
 	$(MAKE) --jobs=2 types tests
 
 tests: coverage
-	$(BIN)/pytest -q -m "not deep" -n 2 $(addprefix --ignore=,$(PURE_TESTS))
+	$(BIN)/pytest -q -m "not deep" -n 2 --durations=15 $(addprefix --ignore=,$(PURE_TESTS))
 
 sim: $(STAMP)  ## one simulated day, and its story: SEED=7 SHORT=1 DAYS=2 GENUINE=1 (real signatures) SQLITE=1
 	$(BIN)/python -m crdtsync.testing.simulation --seed $(SEED) $(HOW)
@@ -68,7 +68,9 @@ fuzz: $(FUZZ_STAMP)  ## look for inputs that no parser can bear: TARGET=codec MI
 	$(BIN)/python -m tests.fuzz.run $(if $(TARGET),--target $(TARGET)) --minutes $(or $(MINUTES),1) --seed $(SEED) $(if $(KEEP),--keep)
 
 coverage: $(STAMP)  ## unit tests of the pure parts; fails below 98 % of their branches
-	$(BIN)/coverage run -m pytest -q -m "not deep" $(PURE_TESTS)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -m "not deep" -n 2 $(PURE_TESTS)
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 replay: $(REPLAY_STAMP)  ## a grocer's year sold again, with faults: STORE=367 REGISTERS=4 SEED=1

@@ -18,7 +18,9 @@ from crdtsync.storage.database import Row
 ROWS_AT_ONCE: Final = 256
 
 NEAR_KEYS: Final = 1 << 14
-"""Where the end of a table cannot be read: how far after damage rows are looked for key by key (a second)."""
+"""How far from the two ends of damage rows are looked for key by key (a second). Keys leap: those of the next
+shop lie 2^40 beyond, and a page that cannot be read may hold the leap, where every one of those keys fails.
+"""
 
 
 class DamagedTables:
@@ -70,7 +72,9 @@ class DamagedTables:
         return None
 
     def _between(self, table: str, columns: str, low: int, high: int, key: str) -> Iterator[Row]:
-        """The rows between two keys that are near one another, in halves around what cannot be read."""
+        """The rows between two keys, in halves around what cannot be read; where they lie far apart, those
+        near one of the two.
+        """
         low, is_broken = yield from self._forwards(table, columns, low, high, key)
         if not is_broken:
             return
@@ -81,7 +85,10 @@ class DamagedTables:
             high = rows[-1][0] if rows else high
             if is_broken or len(rows) < ROWS_AT_ONCE:
                 break
-        if is_broken and high - low > 2:
+        if is_broken and high - low > 2 * NEAR_KEYS:
+            yield from self._between(table, columns, low, low + NEAR_KEYS, key)
+            yield from self._between(table, columns, high - NEAR_KEYS, high, key)
+        elif is_broken and high - low > 2:
             middle = (low + high) // 2
             yield from self._between(table, columns, low, middle + 1, key)
             yield from self._between(table, columns, middle, high, key)

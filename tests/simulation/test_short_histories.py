@@ -26,7 +26,9 @@ def test_what_is_promised_holds(seed):
 
 
 def in_memory(first):
-    return pytest.param(first, marks=[] if first < IN_EVERY_RUN else [pytest.mark.deep])
+    return pytest.param(
+        first, marks=[] if first < IN_EVERY_RUN else [pytest.mark.deep, pytest.mark.timeout(0)]
+    )
 
 
 @pytest.mark.slow

@@ -338,5 +338,5 @@ def histories(count, **how):
 TestAnyShop = histories(settings.default.max_examples * 2 // 5, derandomize=True, stateful_step_count=40)
 TestAnyLongLifeOfAShop = pytest.mark.slow(histories(60, derandomize=True, stateful_step_count=100))
 TestAsManyShopsAsThereIsTimeFor = pytest.mark.deep(
-    histories(5000, derandomize=False, print_blob=True, stateful_step_count=60)
+    pytest.mark.timeout(0)(histories(5000, derandomize=False, print_blob=True, stateful_step_count=60))
 )

@@ -11,14 +11,14 @@ from crdtsync.storage.damaged_tables import DamagedTables
 LOW, PAGE = 1 << 40, 4096
 
 
-def made(path, chance, rows):
+def made(path, chance, rows, shops=1):
     """A table like that of a store, and the pages of its rows."""
     with closing(apsw.Connection(str(path))) as store:
         store.pragma("page_size", PAGE)
         store.execute("CREATE TABLE record (pos INTEGER PRIMARY KEY, bytes BLOB); BEGIN")
-        for n in range(rows):
-            size = chance.choice((40, 400, 900, 9000))
-            store.execute("INSERT INTO record VALUES (?, ?)", (LOW + 1 + n, chance.randbytes(size)))
+        for n in range(rows * shops):
+            size, pos = chance.choice((40, 400, 900, 9000)), LOW * (1 + n // rows) + 1 + n % rows
+            store.execute("INSERT INTO record VALUES (?, ?)", (pos, chance.randbytes(size)))
         store.execute("COMMIT")
         sql = "SELECT pageno FROM dbstat WHERE name = 'record' AND pagetype = 'leaf' ORDER BY path"
         return [page for (page,) in store.execute(sql)]
@@ -56,3 +56,27 @@ def test_every_row_of_the_other_pages_is_read(tmp_path, seed):
         assert list(tables.rows("record", "pos, bytes", LOW, 2 * LOW)) == left != []
         assert tables.lost
         assert tables.without_end == ({"record"} if seed % 3 == 0 else set())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_page_that_holds_the_leap_to_the_next_shop_ends_no_reading(tmp_path, seed):
+    chance, path, rows = random.Random(seed), tmp_path / "store", 30
+    leaves = made(path, chance, rows, shops=2)
+    for broken in leaves:
+        copy = tmp_path / f"without-{broken}"
+        copy.write_bytes(path.read_bytes())
+        break_pages(copy, [broken])
+        with closing(apsw.Connection(str(copy))) as store:
+            read = [pos for pos, _bytes in DamagedTables(store).rows("record", "pos, bytes", 0, 1 << 62)]
+            whole = [LOW * shop + n for shop in (1, 2) for n in range(1, rows + 1)]
+            assert read == sorted(set(read))
+            assert set(read) == {pos for pos in whole if can_be_read(store, pos)}
+
+
+def can_be_read(store, pos):
+    try:
+        return bool(store.execute("SELECT bytes FROM record WHERE pos = ?", (pos,)).fetchall())
+    except apsw.Error:
+        return False
