@@ -87,6 +87,7 @@ class SlipAdmission(Admission):
         role: str,
         unchecked: set[bytes] | None = None,
         origins: Sequence[Origin | None] | None = None,
+        links: Sequence[bytes | None] | None = None,
     ) -> list[Item | Rejection]:
         """One judgement for each record."""
         judged = [self._judge(record) for record in records]

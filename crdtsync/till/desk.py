@@ -269,8 +269,10 @@ class Desk:
     def look(self) -> None:
         """Between pages: keep synchronising; have products filed that another process brought."""
         self.keep_syncing()
-        if self._background is None:
-            try:
+        try:
+            if self._background is None:
                 self.register.products.refresh()
-            except StorageError:
-                return
+            if not self.goods.is_known:
+                self.goods.learn()  # Before anybody looks for one.
+        except StorageError:
+            return
