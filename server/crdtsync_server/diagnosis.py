@@ -19,6 +19,7 @@ from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_
 from crdtsync.runtime.doctor.finding import Finding, notice, well, wrong
 from crdtsync.runtime.doctor.register import process_state
 from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS, span
+from crdtsync.said import many
 from crdtsync_server.folder import KEYS, LOCK, STORE, DataFolder
 
 if TYPE_CHECKING:
@@ -115,10 +116,10 @@ def _shop(store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
     refused = [row for row in apart if not row.held]
     look = f"`crdtsync-relay quarantine list '{shop.name}'` shows them, each with its reason"
     if refused:
-        what = f"{shop.name}: {len(refused)} records were refused, or are damaged"
+        what = f"{shop.name}: refused or damaged: {many(len(refused), 'record')}"
         yield wrong("quarantine", RecordError(what, hint=look))
     elif apart:
-        yield notice("quarantine", f"{shop.name}: {len(apart)} records are held", look)
+        yield notice("quarantine", f"{shop.name}: held: {many(len(apart), 'record')}", look)
     else:
         yield well("quarantine", f"{shop.name}: nothing was refused, held or damaged")
     yield _missing(log, shop.name)

@@ -34,8 +34,9 @@ def command(data: Path, as_json: bool, shop: str | None) -> None:
 
     Names each entry that fails. Works while the relay runs, and on a copy of its folder: nothing is written.
     """
-    from crdtsync.cli.output import many, print_json
+    from crdtsync.cli.output import print_json
     from crdtsync.errors import IntegrityDefect, NoRegister
+    from crdtsync.said import many
     from crdtsync.storage.sqlite import SqliteStore
     from crdtsync_server.folder import DataFolder
     from crdtsync_server.verification import shop_names, verify_file, verify_shop
@@ -76,7 +77,7 @@ def _chosen(names: dict[bytes, str], text: str | None) -> dict[bytes, str]:
 
 
 def _print(in_file: list[Finding], reports: list[ShopReport]) -> None:
-    from crdtsync.cli.output import many
+    from crdtsync.said import many
 
     for finding in in_file:
         click.echo(_sentence(finding))
