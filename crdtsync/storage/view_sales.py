@@ -11,12 +11,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from crdtsync.storage.view_place import Place
+from crdtsync.storage.view_place import Placed
 from crdtsync.storage.view_queries import TICKET_SQL, TicketRow, ViewQueries
 
 INDEXES_SQL: Final = """
 CREATE INDEX IF NOT EXISTS view_ticket_by_total ON view_ticket (shop, ttc + oos, day);
-CREATE INDEX IF NOT EXISTS view_ticket_by_chain ON view_ticket (chain, day);
 CREATE INDEX IF NOT EXISTS view_event_by_print ON view_event (shop, detail) WHERE code = 'print';
 """
 """What finding needs beside the indexes that every store of views has: where nobody searches, they would
@@ -56,8 +55,8 @@ def find_tickets(
     queries: ViewQueries,
     wanted: Wanted,
     *,
-    older_than: Place | None = None,
-    newer_than: Place | None = None,
+    older_than: Placed | None = None,
+    newer_than: Placed | None = None,
     rows_max: int,
 ) -> list[TicketRow]:
     """One page, the newest first: from the row that follows ``older_than``, or those just before
@@ -84,8 +83,8 @@ class _Search:
         self,
         queries: ViewQueries,
         wanted: Wanted,
-        older_than: Place | None,
-        newer_than: Place | None,
+        older_than: Placed | None,
+        newer_than: Placed | None,
         rows_max: int,
     ) -> None:
         self._queries, self._wanted, self._rows_max = queries, wanted, rows_max
