@@ -79,7 +79,7 @@ replay: $(REPLAY_STAMP)  ## a grocer's year sold again, with faults: STORE=367 R
 bench: $(STAMP)  ## figures against bounds and budgets (half an hour): QUICK=1 CASE=name PROFILE=1 SEED=1
 	$(if $(PROFILE),CRDTSYNC_BENCH_PROFILE=$(CURDIR)/.make/bench/profile) $(BIN)/python -m benchmarks.bench --seed $(SEED) $(if $(QUICK),--quick) $(if $(CASE),--case $(CASE))
 
-bench-long: $(STAMP)  ## hours: a shop of ten million sales, an hour at a shop's pace, ten minutes flat out
+bench-long: $(STAMP)  ## hours: growth with ten million sales, an hour at a shop's pace, ten minutes flat out
 	$(BIN)/python -m benchmarks.bench --seed $(SEED) --case growth --extent long --json .make/bench/growth.json
 	$(MAKE) soak
 	$(MAKE) soak MINUTES=10 PER_S=0
@@ -87,7 +87,7 @@ bench-long: $(STAMP)  ## hours: a shop of ten million sales, an hour at a shop's
 soak: $(STAMP)  ## an hour at a shop's pace: memory, descriptors, log and WAL must not grow: MINUTES=60 PER_S=1 (0: flat out) SEED=1
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60) --per-s $(or $(PER_S),1) --seed $(SEED)
 
-plot: $(PLOT_STAMP)  ## draw the growth that `make bench` or `make bench-long` measured: FIGURES=.make/bench/figures.json
+plot: $(PLOT_STAMP)  ## draw the growth that `make bench` and `make bench-long` measured: FIGURES="one.json another.json"
 	$(BIN)/python -m benchmarks.plot $(if $(FIGURES),--figures $(FIGURES))
 
 # matplotlib: for the plot, never for the product.

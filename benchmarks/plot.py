@@ -1,8 +1,9 @@
 """How what a till does all day grows with the age of its shop, drawn: `make plot`.
 
-    python -m benchmarks.plot [--figures .make/bench/figures.json] [--out docs/explanation/growth.svg]
+    python -m benchmarks.plot [--figures .make/bench/figures.json …] [--out docs/explanation/growth.svg]
 
-It draws what case ``growth`` of `make bench` (or of `make bench-long`) wrote. Needs matplotlib.
+It draws what case ``growth`` of `make bench` wrote, and of `make bench-long` where that was run. Needs
+matplotlib.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from benchmarks.cases.growth import NAMES, name_of
 PAGE: Final = Path("docs/explanation/growth.svg")
 WIDTH_IN, HEIGHT_IN = 7.5, 4.5
 
+LONG: Final = OUT.with_name("growth.json")
+
 Course = dict[str, list[tuple[int, float, float, float]]]
 """By name: (sales, median, lowest, highest), milliseconds."""
 
@@ -30,22 +33,23 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--figures", type=Path, default=OUT)
+    parser.add_argument("--figures", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=PAGE)
     options = parser.parse_args()
-    course = course_of(json.loads(options.figures.read_text(encoding="utf-8")))
+    files = options.figures or [OUT, *filter(Path.exists, [LONG])]
+    course = course_of(*(json.loads(file.read_text(encoding="utf-8")) for file in files))
     if not any(course.values()):
-        print(f"{options.figures} has no figures of the case `growth`", file=sys.stderr)
+        print(f"{', '.join(map(str, files))} has no figures of the case `growth`", file=sys.stderr)
         return 1
     draw(course, options.out)
     print(f"drawn: {options.out}")
     return 0
 
 
-def course_of(report: dict[str, Any]) -> Course:
+def course_of(*reports: dict[str, Any]) -> Course:
     """The points of each line, by age."""
     course: Course = {name: [] for name in NAMES}
-    for facts in report["cases"].get("growth", ()):
+    for facts in (one for report in reports for one in report["cases"].get("growth", ())):
         sales = facts["size"]["sales"]
         for name in NAMES:
             if facts["name"] == name_of(name, sales):

@@ -244,14 +244,14 @@ class RelayUnreachable(LinkError):
 
 
 class LinkClosed(LinkError):
-    """The peer closed the connection, or it went silent. ``code`` is the WebSocket close code."""
+    """The peer closed the connection, or it went silent. ``code``, ``reason``: of the WebSocket's close."""
 
     exit_code = 32
     hint = "what was not sent stays on this register; try again, or let `crdtsync run` do so"
 
-    def __init__(self, message: str, *, code: int = 1006, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, code: int = 1006, reason: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
-        self.code = code
+        self.code, self.reason = code, reason
 
 
 class AccessDenied(LinkError):

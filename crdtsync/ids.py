@@ -38,7 +38,6 @@ OWNER_DOCUMENT = "owner"
 
 CATALOGUE_DOCUMENT = "catalogue"
 
-DOCUMENT_NAME_BYTES_MAX = 200
 _DOCUMENT_NAME = re.compile(
     r"catalogue|owner|x/[a-z0-9][a-z0-9._-]{0,63}|ledger/[0-9a-f]{32}/[0-9]{4}-[0-9]{2}-[0-9]{2}"
 )

@@ -11,6 +11,7 @@ from random import Random
 from typing import Final
 
 from benchmarks.context import Bench
+from benchmarks.driver.bulk import LOOSE_ROWS, PACK_ROWS
 from benchmarks.driver.shop import BenchShop, make_shop, write_history
 from crdtsync import Register
 from crdtsync.ids import CATALOGUE_DOCUMENT, Item, record_digest
@@ -22,10 +23,6 @@ from crdtsync_server.folder import DataFolder
 DEVICES: Final = 4
 FRESH: Final = 4
 """Devices that are enrolled as well and have sold nothing yet."""
-
-PACK_ROWS: Final = 4096
-LOOSE_ROWS: Final = 4096
-"""As the relay packs by itself while it is served; a history that was just written has not been served."""
 
 
 def old_shop(

@@ -7,14 +7,13 @@ a history is today.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from benchmarks.driver.chains import Device, read_days, write_chains
-from crdtsync.ids import Item
+from benchmarks.driver.bulk import append_history
+from benchmarks.driver.chains import Device, write_chains
 from crdtsync.model.certificate import Certificate, build_certify
 from crdtsync.model.chain import Shop
 from crdtsync.model.entry import read_entry
@@ -28,9 +27,10 @@ from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.owner import OwnerChain, owner_item
 
 SALES_A_DAY: Final = 300
+DAYS_MAX: Final = 20 * 365
+"""A shop of more sales sold more a day: before 2000 no entry can be."""
 """Of a whole shop: 100,000 sales are a year."""
 
-PER_TRANSACTION: Final = 4096
 READ_BACK_EVERY: Final = 997
 
 
@@ -107,16 +107,13 @@ def write_history(shop: BenchShop, devices: Sequence[Device], sales: int, *, new
         log, number = store.shop(shop.shop.id), 0
         plan = _plan(sales, newest_day_sales)
         paths = write_chains(devices, _shares(plan, len(devices)), shop.folder)
-        items = _in_turn(paths)
-        while chunk := list(islice(items, PER_TRANSACTION)):
-            with store.transaction():
-                for item in chunk:
-                    number += 1
-                    if number % READ_BACK_EVERY == 0 and read_entry(item.record[1:]).facts != item.entry:
-                        raise AssertionError("a history was made of entries that are none")
-                    log.append(item)
-                # As a relay has it that has served them: else it checks the whole past while it is measured.
-                save_checks(log, log.end.seq, ())
+        for items in append_history(store, log, paths):
+            for item in items:
+                number += 1
+                if number % READ_BACK_EVERY == 0 and read_entry(item.record[1:]).facts != item.entry:
+                    raise AssertionError("a history was made of entries that are none")
+            # As a relay has it that has served them: else it checks the whole past while it is measured.
+            save_checks(log, log.end.seq, ())
         for path in paths:
             path.unlink()
     finally:
@@ -125,17 +122,12 @@ def write_history(shop: BenchShop, devices: Sequence[Device], sales: int, *, new
 
 def _plan(sales: int, newest_day_sales: int) -> list[int]:
     """How many sales each day has; the last day is today."""
-    days, first = divmod(max(0, sales - newest_day_sales), SALES_A_DAY)
-    return [*filter(None, [first]), *[SALES_A_DAY] * days, min(sales, newest_day_sales)]
+    past = max(0, sales - newest_day_sales)
+    a_day = max(SALES_A_DAY, -(-past // DAYS_MAX))
+    days, first = divmod(past, a_day)
+    return [*filter(None, [first]), *[a_day] * days, min(sales, newest_day_sales)]
 
 
 def _shares(plan: Sequence[int], devices: int) -> list[list[int]]:
     """Of each device and day."""
     return [[count // devices + (place < count % devices) for count in plan] for place in range(devices)]
-
-
-def _in_turn(paths: Sequence[Path]) -> Iterator[Item]:
-    """Entries in the order in which they would have come in."""
-    for of_day in zip(*map(read_days, paths), strict=True):
-        for turn in range(max(map(len, of_day))):
-            yield from (entries[turn] for entries in of_day if turn < len(entries))

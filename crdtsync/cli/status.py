@@ -102,6 +102,8 @@ def status_facts(status: Status, findings: list[Finding]) -> dict[str, Any]:
 
 def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *, documents: bool) -> None:
     """A status for a person: what is safe, what is not, what to do."""
+    from crdtsync.runtime.register.concerns import stopped_concerns
+
     click.echo(f"{status.name}, {status.shop_name}: {_headline(status)}")
     click.echo(f"  {_advice(status)}")
     if status.pending_others.records:
@@ -110,8 +112,11 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
             "  of these, recorded by other registers: "
             f"{many(others.sales, 'ticket')}, {money(others.amount_minor)}"
         )
+    stopped = list(stopped_concerns(status.link_trouble))
     for concern in status.concerns:
         click.echo(f"  ! {concern}")
+        if concern in stopped and status.link_trouble is not None:
+            click.echo(f"    {status.link_trouble.hint or status.link_trouble.kind.hint}")
     for one in status.copied:
         click.echo(f"    {one.advice}")
     for found in findings:
@@ -132,7 +137,8 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
         )
     if status.link_trouble is not None:
         since = local_time(status.link_trouble.since_ms, utc_offset_min)
-        click.echo(f"  not connected   since {since}: {status.link_trouble.message}")
+        why = "" if _has_stopped(status) else f": {status.link_trouble.message}"
+        click.echo(f"  not connected   since {since}{why}")
     if status.slowed_since_ms is not None:
         since = local_time(status.slowed_since_ms, utc_offset_min)
         click.echo(f"  slowed          since {since}: it sends more than its share; nothing is lost")
@@ -141,6 +147,8 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
     if status.clock_offset_ms is not None:
         click.echo(f"  clock           {_offset(status.clock_offset_ms)}")
     for device in status.devices:
+        if device.role == "relay":  # It sells nothing; which one counts says the line above.
+            continue
         revoked = ", revoked" if device.revoked else ""
         heard = local_time(device.last_entry_at_ms, utc_offset_min)
         click.echo(f"  {device.role:<15} {device.name}{revoked}, last entry {heard}")
@@ -164,18 +172,35 @@ def _offset(offset_ms: int) -> str:
 
 
 def _headline(status: Status) -> str:
-    """What state it is in, whatever else a person must look at."""
+    """What state it is in. Who reads no further must not believe that all is well where it is not."""
+    standing = _standing(status)
+    if status.state != "attention":
+        return standing
+    if status.link_trouble is not None and status.link_trouble.is_cut_off:
+        return f"cut off – {standing}"
+    return f"somebody must look – {standing}"
+
+
+def _standing(status: Status) -> str:
+    """Where what was recorded is, and whether anything carries it on."""
     pending = f"{many(status.pending.sales, 'ticket')} pending, {money(status.pending.amount_minor)}"
     if not status.pending.records:
-        return "up to date"
+        return "not synchronising, nothing pending" if _has_stopped(status) else "up to date"
     if status.relay_url is None:
         amount = money(status.pending.amount_minor)
         return f"works alone – {many(status.pending.sales, 'ticket')}, {amount}, here only"
     if not status.pending.sales:
         pending = f"{many(status.pending.records, 'record')} pending"
+    if _has_stopped(status):
+        return f"not synchronising, {pending}"
     if _is_offline(status):
         return f"offline – {pending}"
     return pending if status.syncing else f"not synchronising – {pending}"
+
+
+def _has_stopped(status: Status) -> bool:
+    """Whether nothing is tried any more until somebody has acted."""
+    return status.link_trouble is not None and status.link_trouble.is_over
 
 
 def _is_offline(status: Status) -> bool:
@@ -189,14 +214,27 @@ def _advice(status: Status) -> str:
             "Sales are on this register's disk, and nowhere else. Enrol it with `crdtsync join`, or copy the "
             "data folder to a safe place."
         )
+    trouble = status.link_trouble
     if not status.pending.records:
+        if trouble is not None and trouble.is_cut_off:
+            return "What was recorded so far is on the relay's disk. It gives this register nothing any more."
+        if _has_stopped(status):
+            return (
+                "What was recorded so far is on the relay's disk. Nothing follows until somebody has acted."
+            )
         return "The relay has everything on its disk."
     safe = "Sales are recorded and safe on this register;"
+    if trouble is not None and trouble.is_cut_off:
+        return f"{safe} they count at the relay when somebody there has let them in."
+    if _has_stopped(status):
+        return f"{safe} nothing carries them to the relay until somebody has acted."
     if not status.syncing:
         return (
             f"{safe} nothing carries them to the relay at the moment. Start `crdtsync run`, which stays, or "
             "`crdtsync sync`, once."
         )
+    if trouble is not None and trouble.kind is not errors.RelayUnreachable:
+        return f"{safe} sending them is tried again and again, by itself."
     if _is_offline(status):
         return f"{safe} they go out when the relay is reached."
     return f"{safe} they are on their way to the relay."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crdtsync.cli.output import many, size
-from crdtsync.errors import LinkError, NoRegister, RemoteProtocolError, RoleTaken
+from crdtsync.errors import CrdtsyncError, LinkError, NoRegister, RemoteProtocolError, RoleTaken
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register.register import Register
@@ -20,15 +20,20 @@ def sync_on_the_way(register: Register) -> str:
     """Synchronise for a short time at most; one sentence of what came of it. The network never fails a
     day.
     """
+    return try_to_sync(register)[0]
+
+
+def try_to_sync(register: Register) -> tuple[str, CrdtsyncError | None]:
+    """As ``sync_on_the_way``; also what kept it from synchronising, None where nothing did."""
     if register.replica.relay is None:
-        return "This register belongs to no relay: it works alone."
+        return "This register belongs to no relay: it works alone.", None
     try:
         register.sync()
     except RoleTaken:
-        return "Another process keeps this register in step."
+        return "Another process keeps this register in step.", None
     except (LinkError, RemoteProtocolError, NoRegister) as error:
-        return f"Not synchronised: {error}. Everything recorded is safe on this register."
-    return "Synchronised: the relay has everything on its disk."
+        return f"Not synchronised: {error}. Everything recorded is safe on this register.", error
+    return "Synchronised: the relay has everything on its disk.", None
 
 
 def progress_on_terminal(*, as_json: bool) -> Callable[[Progress], None] | None:

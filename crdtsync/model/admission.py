@@ -69,12 +69,15 @@ def judge_entry(data: bytes, directory: Directory) -> Entry | Held:
     return entry
 
 
-def judge_run(entries: Sequence[bytes], directory: Directory) -> list[Verdict]:
+def judge_run(
+    entries: Sequence[bytes], directory: Directory, links: Sequence[bytes | None] | None = None
+) -> list[Verdict]:
     """Judge sealed entries that arrived together; one verdict for each, in the same order.
 
     Where entries of one author follow one another without a gap, only the last one's signature is verified:
     its ``prev`` covers the others, which then await their own check. If it is bad, all are verified singly.
-    Owner-chain entries among them count for those after them, and are always verified.
+    Owner-chain entries among them count for those after them, and are always verified. ``links``: of those
+    that were just put together of body and signature, see ``plain.read_plain``.
     """
     from crdtsync.model.plain import read_plain  # Late: whoever only sells reads nothing in bulk.
 
@@ -83,7 +86,7 @@ def judge_run(entries: Sequence[bytes], directory: Directory) -> list[Verdict]:
     finished: list[list[int]] = []
     clear = _ClearAuthors(directory)
     for i, data in enumerate(entries):
-        plain = read_plain(data)
+        plain = read_plain(data) if links is None else read_plain(data, links[i])
         if plain is not None and clear.has(plain):
             verdict = Verdict(plain, awaits_check=True)
         else:

@@ -119,13 +119,14 @@ _is_chain = lru_cache(maxsize=_REMEMBERED)(entries.is_link_text)
 _is_author = lru_cache(maxsize=_REMEMBERED)(entries.is_id_text)
 
 
-def read_plain(data: bytes) -> Entry | None:
+def read_plain(data: bytes, link: bytes | None = None) -> Entry | None:
     """The entry that ``read_entry`` reads from sealed bytes, or None where only that can say. Raises nothing.
 
-    Its body is read when somebody asks for it.
+    Its body is read when somebody asks for it. ``link``: that of these bytes, where whoever put them together
+    of body and signature has computed it just now.
     """
     body = data[: -sealed.TAIL_BYTES]
-    if len(data) > entries.ENTRY_BYTES_MAX or b"\\" in body or not sealed.has_tail(data):
+    if len(data) > entries.ENTRY_BYTES_MAX or b"\\" in body or not (link or sealed.has_tail(data)):
         return None
     try:
         ticket = _decode(body)
@@ -145,7 +146,7 @@ def read_plain(data: bytes) -> Entry | None:
         or not _is_words(ticket.sw)
     ):
         return None
-    link = sealed.link(data)
+    link = link or sealed.link(data)
     document = _document(ticket.till, ticket.bd)
     facts = EntryFacts(bytes.fromhex(ticket.chain), ticket.seq, prev, link, document, ticket.kind)
     return Entry(data, None, facts, ticket.till)

@@ -42,11 +42,14 @@ _REASON_CHARS_MAX: Final = 240
 
 @dataclass(frozen=True, slots=True)
 class RefusedLine:
-    """A line that is not imported. ``field`` is empty where the line as a whole is no good."""
+    """A line that is not imported. ``field`` is empty where the line as a whole is no good, ``sku`` where it
+    cannot be read.
+    """
 
     number: int
     field: str
     reason: str
+    sku: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,8 @@ def read_lines(file: ProductFile, *, year: int) -> Iterator[FileLine | RefusedLi
             yield RefusedLine(number, "", cells)
         elif any(cell.strip() for cell in cells[file.titles :]):
             # Most often a decimal comma between commas: what follows would be taken for something else.
-            yield RefusedLine(number, "", f"it has {len(cells)} cells for {file.titles} titles")
+            reason = f"it has {len(cells)} cells for {file.titles} titles"
+            yield RefusedLine(number, "", reason, _sku_of(file.columns, cells))
         elif any(cell.strip() for cell in cells):
             yield _read_line(file.columns, number, cells, year)
 
@@ -143,18 +147,19 @@ def plan_import(
     plan = ImportPlan(ignored_columns=file.ignored)
     seen: dict[str, int] = {}
     for line in read_lines(file, year=year_of(at_ms)):
+        # One that is refused counts as well: what was a mistake twice must not be sold at the second's price.
+        first = seen.setdefault(line.sku, line.number) if line.sku else line.number
         if isinstance(line, RefusedLine):
             plan.refused.append(line)
             continue
-        if line.sku in seen:
-            reason = f"line {seen[line.sku]} has the same SKU {line.sku}"
-            plan.refused.append(RefusedLine(line.number, "sku", reason))
+        if first != line.number:
+            reason = f"line {first} has the same SKU {line.sku}"
+            plan.refused.append(RefusedLine(line.number, "sku", reason, line.sku))
             continue
-        seen[line.sku] = line.number
         try:
             _place(plan, line, find(line.sku), at_ms, new_vat_rate)
         except UsageError as error:
-            plan.refused.append(RefusedLine(line.number, "", _reason(error)))
+            plan.refused.append(RefusedLine(line.number, "", _reason(error), line.sku))
     return plan
 
 
@@ -253,11 +258,26 @@ def _read_line(
             path = f"{values.get('category', '')}/{values.pop('subcategory')}"
             values["category"] = check_field("category", path)
     except UsageError as error:
-        return RefusedLine(number, name, _reason(error))
+        return RefusedLine(number, name, _reason(error), _sku_of(columns, cells))
     if "active" in values:
         values["archived"] = not values.pop("active")
     price = WantedPrice(values.pop("price", None), values.pop("vat_rate", None))
     return FileLine(number, sku, values, price)
+
+
+def _sku_of(columns: Sequence[tuple[int, str, str]], cells: Sequence[str]) -> str:
+    """Which product a line that is no good is about, as far as it can be read; empty where it cannot."""
+    found: dict[str, Any] = {}
+    for place, name, unit in columns:
+        text = cells[place].strip() if place < len(cells) else ""
+        if text and name in ("sku", "barcodes"):
+            try:
+                found[name] = _checked(name, read_cell(name, text, unit), 0)
+            except UsageError:
+                found[name] = None
+    if "sku" in found:
+        return found["sku"] or ""
+    return next(iter(found.get("barcodes") or ()), "")
 
 
 def _checked(name: str, value: Any, year: int) -> Any:

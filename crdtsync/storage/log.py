@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from crdtsync.ids import ID_BYTES, Item, Origin, Position
 
@@ -101,6 +101,15 @@ class Apart:
     code: str
     reason: str
     held: bool
+    at_ms: int
+
+
+class ApartRow(NamedTuple):
+    """As ``Apart``, for who only counts."""
+
+    code: str
+    held: bool
+    origin: Origin | None
     at_ms: int
 
 
@@ -256,6 +265,10 @@ class ShopLog(Protocol):
 
     def apart_counts(self) -> dict[tuple[str, bool], int]:
         """How many were set apart here, by code and whether they are held. Reads none of their bytes."""
+        ...
+
+    def apart_rows(self) -> list[ApartRow]:
+        """What was set apart here, oldest first, without the bytes. Reads none of them."""
         ...
 
     def apart_bytes(self, log_id: bytes) -> int:

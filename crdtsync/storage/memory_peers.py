@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from crdtsync.errors import DamagedStore
 from crdtsync.ids import ZERO_HASH, Origin, Position
-from crdtsync.storage.log import Acknowledged, Apart, Cursor, Refusal
+from crdtsync.storage.log import Acknowledged, Apart, ApartRow, Cursor, Refusal
 from crdtsync.storage.memory_tables import Head, MemoryRow, OriginKey, ShopTables, Table
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ class MemoryPeers:
     def apart_counts(self) -> dict[tuple[str, bool], int]:
         """See ``ShopLog.apart_counts``."""
         return Counter((one.code, one.held) for one in self.apart())
+
+    def apart_rows(self) -> list[ApartRow]:
+        """See ``ShopLog.apart_rows``."""
+        return [ApartRow(one.code, one.held, one.origin, one.at_ms) for one in self.apart()]
 
     def apart_bytes(self, log_id: bytes) -> int:
         """See ``ShopLog.apart_bytes``."""

@@ -58,6 +58,8 @@ _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _FROM_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _WINDOW_BYTES_MIN: Final = 1 << 20
 
+_sha256 = hashlib.sha256
+
 Rows = Sequence[tuple[int, bytes]]
 
 
@@ -141,6 +143,13 @@ def decode_pack(blob: bytes, *, bytes_max: int) -> list[tuple[int, bytes]]:
     Raises ``MalformedRecord`` for anything that ``encode_pack`` does not make, and for a pack of more than
     ``bytes_max`` bytes, which is found before the memory is taken.
     """
+    return unpack(blob, bytes_max=bytes_max)[0]
+
+
+def unpack(blob: bytes, *, bytes_max: int) -> tuple[list[tuple[int, bytes]], list[bytes | None]]:
+    """As ``decode_pack``, and of each row the link of its entry, as it was computed to put the entries after
+    it together again; None of a row that the pack holds as it is.
+    """
     first, last, count, plain_size, size, digest = _read_header(blob)
     if plain_size > bytes_max or size > bytes_max:
         raise MalformedRecord(f"a pack of {max(plain_size, size)} bytes is over the limit of {bytes_max}")
@@ -182,34 +191,41 @@ class _Rows:
             raise MalformedRecord("a pack has not one body per entry")
         self._raw = plain[ends[4] :]
 
-    def read(self) -> list[tuple[int, bytes]]:
+    def read(self) -> tuple[list[tuple[int, bytes]], list[bytes | None]]:
         rows: list[tuple[int, bytes]] = []
+        of_rows: list[bytes | None] = []
         links: list[bytes] = []
+        texts, lengths, signatures = self._texts, self._lengths, self._signatures
         linked = raw = offset = size = 0
         for seq, kind in enumerate(self._kinds, start=self._first):
             if kind == _ABSENT:
                 continue
+            link: bytes | None = None
             if kind == _RAW:
-                end = offset + self._lengths[raw]
+                end = offset + lengths[raw]
                 record = self._raw[offset:end]
                 raw, offset = raw + 1, end
             elif kind <= _LINKED:
-                body = self._texts[len(links)]
+                place = len(links)
+                body = texts[place]
                 if kind == _LINKED:
                     body = _with_prev(body, links, self._distances[linked])
                     linked += 1
-                start = len(links) * _SIGNATURE_BYTES
-                record = ENTRY + body + b"\0" + _signature_text(self._signatures[start : start + 64])
-                links.append(hashlib.sha256(record[1:]).digest())
+                start = place * _SIGNATURE_BYTES
+                text = _signature_text(signatures[start : start + _SIGNATURE_BYTES])
+                record = b"%c%b\0%b" % (ENTRY, body, text)
+                link = _sha256(memoryview(record)[1:]).digest()
+                links.append(link)
             else:
                 raise MalformedRecord(f"a pack has rows of a kind {kind} that is not known")
             size += len(record)
             if size > self._size:
                 break
             rows.append((seq, record))
+            of_rows.append(link)
         if size != self._size or offset != len(self._raw):
             raise MalformedRecord("a pack does not have the size that it states")
-        return rows
+        return rows, of_rows
 
 
 def _read_header(blob: bytes) -> tuple[int, int, int, int, int, bytes]:

@@ -9,7 +9,8 @@ import zlib
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
+from operator import sub
 from typing import Final
 
 import zstandard
@@ -144,17 +145,19 @@ def decode(packed: bytes) -> PackColumns:
 
 
 def _differences(column: array[int]) -> array[int]:
-    return array("q", [value - before for before, value in zip([0, *column], column, strict=False)])
+    return array("q", map(sub, column, chain((0,), column)))
 
 
 def _steps(column: array[int], keys: array[int]) -> array[int]:
     """Differences from the last value with the same key."""
+    if not keys or keys.count(keys[0]) == len(keys):
+        return _differences(column)
     last: dict[int, int] = {}
-    steps = array("q")
+    steps = []
     for value, key in zip(column, keys, strict=True):
         steps.append(value - last.get(key, 0))
         last[key] = value
-    return steps
+    return array("q", steps)
 
 
 def _unsteps(steps: array[int], keys: array[int]) -> array[int]:

@@ -2,28 +2,40 @@
 
 The store's own way of reading stops at damage, because it must not guess. Here nothing is trusted but what a
 record's own checksum says, not even where a table is said to end; nothing is written, and what cannot be read
-is named. Whoever takes the records
-judges them anew, as if they came from anybody. Making a whole store anew is ``salvage``'s part.
+is named. Where a table cannot be read whole, its rows are also looked for on all leaf pages of the file
+(``leaf_pages``). Whoever takes the records judges them anew, as if they came from anybody. Making a whole
+store anew is ``salvage``'s part.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+import apsw
 
 from crdtsync.errors import DamagedStore, MalformedRecord, StorageError
 from crdtsync.ids import ID_BYTES
-from crdtsync.storage.checksums import checksum, row_crc
+from crdtsync.storage.checksums import checksum, pack_crc, row_crc
 from crdtsync.storage.damaged_tables import DamagedTables
 from crdtsync.storage.database import Database, Row
+from crdtsync.storage.leaf_pages import Leaves
 from crdtsync.storage.pack import decode_pack
 from crdtsync.storage.schema import SEQ_BITS, SEQ_MAX
 from crdtsync.storage.sqlite import BUSY_TIMEOUT_S
 from crdtsync.storage.sqlite_rows import ROW
 from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX
+
+ROW_COLUMNS: Final = 11
+PACK_COLUMNS: Final = 7
+"""How many columns the tables of records and of packs have."""
+
+IMAGE_BYTES_MAX: Final = 1 << 30
+"""A file larger than this is not read page by page: it is in memory meanwhile."""
 
 
 @dataclass(slots=True)
@@ -101,14 +113,19 @@ class Remains:
 
     def _packs(self, no: int) -> Generator[tuple[int, bytes, bool], None, int]:
         """Those of all packs; how far the log is packed."""
-        last_packed = 0
-        for pos, last in list(self._tables.rows("pack", "pos, last", *_places(no))):
+        last_packed, lost = 0, self._tables.lost
+        places = dict(self._tables.rows("pack", "pos, last", *_places(no)))
+        on_leaves: dict[int, bytes] = {}
+        for row in self._leaf_rows(no, PACK_COLUMNS, lost):
+            pos, last, crc, h_before, h, _, blob = row
+            if pos not in places and _holds(lambda: pack_crc(pos, last, h_before, h, blob), crc):  # noqa: B023
+                places[pos], on_leaves[pos] = last, blob
+        for pos, last in sorted(places.items()):
             first = pos & SEQ_MAX
             self._name_gap(last_packed + 1, first - 1)
             last_packed = max(last_packed, last)
             try:
-                found = self._db.row("SELECT bytes FROM pack WHERE pos = ?", (pos,))
-                rows = decode_pack(found[0], bytes_max=UNPACKED_BYTES_MAX) if found else []
+                rows = decode_pack(self._pack(pos, on_leaves), bytes_max=UNPACKED_BYTES_MAX)
             except (DamagedStore, MalformedRecord, IndexError, TypeError) as error:
                 self.unreadable.append(f"records {first} to {last}: {error}")
                 continue
@@ -117,19 +134,62 @@ class Remains:
         return last_packed
 
     def _rows(self, no: int, packed: int) -> Iterator[tuple[int, bytes, bool]]:
-        expected = packed + 1
+        expected, lost = packed + 1, self._tables.lost
+        gaps: list[tuple[int, int]] = []
         for row in self._tables.rows("record", ROW, *_places(no)):
             seq = row[0] & SEQ_MAX
-            self._name_gap(expected, seq - 1)
+            gaps.append((expected, seq - 1))
             expected = max(expected, seq + 1)
             record, is_whole = row[10], _is_whole(row)
             if not is_whole:
                 self.unreadable.append(f"record {seq}")
             if type(record) is bytes:
                 yield seq, record, is_whole
-        self._name_gap(expected, self._known_end(no))
+        found: dict[int, bytes | None] = {}
+        gaps = [(lo, hi) for lo, hi in gaps if lo <= hi]
+        for row in self._leaf_rows(no, ROW_COLUMNS, lost):
+            seq = row[0] & SEQ_MAX
+            if (seq >= expected or any(lo <= seq <= hi for lo, hi in gaps)) and _is_whole(row):
+                found.setdefault(seq, row[10])
+        yield from ((seq, record, True) for seq, record in sorted(found.items()) if record is not None)
+        end = max([self._known_end(no), expected - 1, *found])
+        gaps.append((expected, end))
+        for lo, hi in gaps:
+            self._name_gaps_but(lo, hi, found)
+        expected = end + 1
         if self._tables.without_end:
             self.unreadable.append(f"the end of the log: records after {expected - 1}, if there were more")
+
+    def _pack(self, pos: int, on_leaves: dict[int, bytes]) -> bytes:
+        """The bytes of a pack. Raises ``DamagedStore``, ``TypeError`` where there are none."""
+        if pos in on_leaves:
+            return on_leaves[pos]
+        found = self._db.row("SELECT bytes FROM pack WHERE pos = ?", (pos,))
+        return bytes(found[0]) if found else b""
+
+    def _leaf_rows(self, no: int, columns: int, lost: int) -> Iterator[Row]:
+        """Where a table could not be read whole (something of it was lost since ``lost``): what lies on leaf
+        pages under an inner page that is damaged, with keys of that shop. Whoever asks has to look whether a
+        row is one of his.
+        """
+        if self._tables.lost == lost:
+            return
+        low, high = _places(no)
+        yield from (row for row in self._leaves().rows(columns) if low < row[0] < high)
+
+    def _leaves(self) -> Leaves:
+        db = self._db.connection
+        with suppress(apsw.Error):
+            if db.pragma("page_count") * db.pragma("page_size") <= IMAGE_BYTES_MAX:
+                return Leaves(db.serialize("main"))
+        return Leaves(b"")
+
+    def _name_gaps_but(self, first: int, last: int, found: Iterable[int]) -> None:
+        """Name what is missing between two records, without those that were found elsewhere."""
+        for seq in sorted(seq for seq in found if first <= seq <= last):
+            self._name_gap(first, seq - 1)
+            first = seq + 1
+        self._name_gap(first, last)
 
     def _name_gap(self, first: int, last: int) -> None:
         if first <= last:
@@ -162,8 +222,11 @@ def _places(no: int) -> tuple[int, int]:
 
 def _is_whole(row: Row) -> bool:
     pos, document, chain, n, origin, origin_seq, crc, digest, prev, h, record = row
+    return _holds(lambda: row_crc(pos, document, chain, n, origin, origin_seq, digest, prev, h, record), crc)
+
+
+def _holds(checksum_of_row: Callable[[], int], crc: object) -> bool:
     try:
-        good: bool = crc == row_crc(pos, document, chain, n, origin, origin_seq, digest, prev, h, record)
+        return checksum_of_row() == crc
     except (TypeError, struct.error):
         return False
-    return good

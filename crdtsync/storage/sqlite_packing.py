@@ -144,19 +144,23 @@ class SqliteLog(Writing, Mending, Checking):
         if self._seq + len(items) >> SEQ_BITS:
             raise OverflowError("a log of 2^40 records is full")
         positions = []
-        sizes: dict[str, list[int]] = {}
-        last_seqs: dict[str, int] = {}
+        counts: dict[str, list[int]] = {}
+        """By document: records, their bytes, the last seq."""
         for seq, item in enumerate(items, self._seq + 1):
             record = item.record
             h = next_hash(h, record)
             positions.append(Position(seq, h))
-            sizes.setdefault(item.document, []).append(len(record))
-            last_seqs[item.document] = seq
-        for name, of_document in sizes.items():
+            count = counts.get(item.document)
+            if count is None:
+                count = counts[item.document] = [0, 0, 0]
+            count[0] += 1
+            count[1] += len(record)
+            count[2] = seq
+        for name, (records, size, last_seq) in counts.items():
             totals = self._add_document(name)
-            totals.records += len(of_document)
-            totals.records_bytes += sum(of_document)
-            totals.last_seq = last_seqs[name]
+            totals.records += records
+            totals.records_bytes += size
+            totals.last_seq = last_seq
             self._changed_documents.add(name)
         updates = [
             (self._no, item.digest, position.seq)

@@ -13,7 +13,7 @@ from typing import Final
 
 from crdtsync.ids import Origin, Position
 from crdtsync.storage.checksums import checksum
-from crdtsync.storage.log import Acknowledged, Apart, Cursor, Interval, Refusal
+from crdtsync.storage.log import Acknowledged, Apart, ApartRow, Cursor, Interval, Refusal
 from crdtsync.storage.sqlite_reading import Reading
 from crdtsync.storage.sqlite_shelf import PackPlace
 
@@ -107,6 +107,16 @@ class Peers(Reading):
             "SELECT code, held, count(*) FROM apart WHERE shop = ? GROUP BY code, held", (self._no,)
         )
         return {(code, bool(held)): count for code, held, count in rows}
+
+    def apart_rows(self) -> list[ApartRow]:
+        """See ``ShopLog.apart_rows``. O(records set apart)."""
+        rows = self._db.rows(
+            "SELECT code, held, log_id, log_seq, at_ms FROM apart WHERE shop = ? ORDER BY no", (self._no,)
+        )
+        return [
+            ApartRow(code, bool(held), Origin(log_id, seq) if log_id is not None else None, at_ms)
+            for code, held, log_id, seq, at_ms in rows
+        ]
 
     def apart_bytes(self, log_id: bytes) -> int:
         """How many bytes of records that came from that peer's log are set apart. O(records set apart)."""

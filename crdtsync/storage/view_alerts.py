@@ -1,4 +1,4 @@
-"""What views say that somebody should know: sales that were given back twice, days with flags."""
+"""What views say that somebody should know: sales that were given back twice, days with flags, two prices."""
 
 from __future__ import annotations
 
@@ -43,3 +43,16 @@ def flagged_days(queries: ViewQueries, since: str) -> list[tuple[str, int]]:
         " GROUP BY day ORDER BY day DESC"
     )
     return [(day, count) for day, count in queries.ask(sql, since=since)]
+
+
+def disputed_prices(queries: ViewQueries, at_ms: int) -> int:
+    """How many products on sale have a price at that time that two people changed without seeing one another.
+    Raises ``StorageError``.
+    """
+    sql = (
+        "SELECT count(*) FROM view_price r JOIN view_product p ON p.shop = r.shop AND p.sku = r.sku"
+        " WHERE r.shop = (SELECT id FROM view_shop WHERE shop = :shop) AND r.conflict AND NOT p.archived"
+        " AND r.from_ms = (SELECT max(from_ms) FROM view_price"
+        " WHERE shop = r.shop AND sku = r.sku AND from_ms <= :at_ms)"
+    )
+    return int(queries.ask(sql, at_ms=at_ms)[0][0])

@@ -87,6 +87,7 @@ class SlipAdmission(Admission):
         role: str,
         unchecked: set[bytes] | None = None,
         origins: Sequence[Origin | None] | None = None,
+        links: Sequence[bytes | None] | None = None,
     ) -> list[Item | Rejection]:
         """One judgement for each record."""
         judged = [self._judge(record) for record in records]
@@ -106,7 +107,7 @@ class SlipAdmission(Admission):
         """See ``Admission.item_of``."""
         return _read(record[1:]) if record[:1] == ENTRY else super().item_of(record)
 
-    def certificate(self, device: bytes, link: bytes, shown: Sequence[bytes] = ()) -> Certificate | None:
+    def certificate(self, device: bytes, shown: Sequence[bytes] = ()) -> Certificate | None:
         """The certificate of a device."""
         return self._devices.get(device)
 

@@ -111,6 +111,7 @@ class Till:
                 )
             listener = held.enter_context(_listen(self._port))
             self._port = int(listener.getsockname()[1])
+            self._printer.start()
             self._counter.start()
             held.callback(self._counter.stop)
             self._serve(listener)

@@ -61,6 +61,8 @@ class Desk:
             self.practice: dict[str, Ticket] = {}
             """Tickets of training: they are nowhere else."""
             self._recent: dict[str, Ticket] = {}
+            self.notices: tuple[str, ...] = ()
+            """What is to be told on the page of the day, once."""
             self._background: BackgroundSync | None = None
             self._sync_due_s = 0.0
             self._sync_error: CrdtsyncError | None = None
@@ -83,10 +85,6 @@ class Desk:
     def basket(self) -> Basket:
         """The open one."""
         return self.shelf.bench.current
-
-    def ticket_of(self, basket: Basket) -> Ticket | None:
-        """The sale of a basket, if it was sold already."""
-        return self.sold(basket.id)
 
     def sold(self, basket_id: str) -> Ticket | None:
         """The sale of the basket with that name, if it was sold; from the ledger, whatever the page knows."""
@@ -273,8 +271,10 @@ class Desk:
     def look(self) -> None:
         """Between pages: keep synchronising; have products filed that another process brought."""
         self.keep_syncing()
-        if self._background is None:
-            try:
+        try:
+            if self._background is None:
                 self.register.products.refresh()
-            except StorageError:
-                return
+            if not self.goods.is_known:
+                self.goods.learn()  # Before anybody looks for one.
+        except StorageError:
+            return

@@ -93,7 +93,7 @@ class Storeroom:
 
     def search(self, text: str, *, category: str = "", first: int = 0) -> Shown:
         """The products on sale that have all the words, or are of that kind; by name."""
-        self._learn()
+        self.learn()
         if text:
             found = self._index.find(text, first=first, rows_max=SHOWN_MAX)
             return Shown(tuple(self._get(found.skus)), found.total)
@@ -122,7 +122,13 @@ class Storeroom:
     def _get(self, skus: list[str] | tuple[str, ...]) -> list[Goods]:
         return [one for sku in skus if (one := self.get(sku)) is not None]
 
-    def _learn(self) -> None:
+    @property
+    def is_known(self) -> bool:
+        """Whether ``learn`` has read them once."""
+        return self._seq >= 0
+
+    def learn(self) -> None:
+        """Read the products if they have changed: half a second for 10,000 of them, the first time."""
         seq = self.mark
         if seq == self._seq:
             return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ CODE_PAGE: Final = "CP1252"
 
 COLUMNS: Final = (32, 42, 48)
 CONNECT_S: Final = 5.0
+DRAWER_S: Final = 1.0
+STUCK_S: Final = 3.0
+"""With one paper for longer than this, the printer is not asked for another: nobody waits for it again."""
+
 _NARROW_SPACE, _NO_BREAK_SPACE = "\u202f", "\u00a0"
 
 
@@ -109,46 +114,62 @@ class Printer:
         self.address, self.columns = address, columns
         self._jobs: SimpleQueue[tuple[Future[None], Callable[[], bytes]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._began_s: float | None = None
+
+    def start(self) -> None:
+        """Get ready, so that the first customer does not wait for it. Nothing where there is no printer."""
+        if self._thread is None and self.address is not None:
+            self._thread = threading.Thread(target=self._run, name="till-printer", daemon=True)
+            self._thread.start()
 
     async def print(self, rows: Iterator[Row], *, opens_drawer: bool) -> None:
         """Print; returns when the printer has it. Raises ``PrinterTrouble``."""
         lines = list(rows)
-        await self._do(lambda: escpos(iter(lines), columns=self.columns, opens_drawer=opens_drawer))
+        await self._do(
+            lambda: escpos(iter(lines), columns=self.columns, opens_drawer=opens_drawer), CONNECT_S + 1
+        )
 
     async def open_drawer(self) -> None:
-        """Have it open the drawer; returns when the printer was told. Raises ``PrinterTrouble``."""
-        await self._do(drawer_pulse)
+        """Have it open the drawer; returns when the printer was told. Raises ``PrinterTrouble``, and soon: a
+        customer waits for the change.
+        """
+        await self._do(drawer_pulse, DRAWER_S)
 
     def close(self) -> None:
         """What waits is not printed any more. The thread is not waited for: a device may hang for ever."""
         self._jobs.put(None)
 
-    async def _do(self, work: Callable[[], bytes]) -> None:
+    async def _do(self, work: Callable[[], bytes], wait_s: float) -> None:
         if self.address is None:
             raise PrinterTrouble("no printer is set up")
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="till-printer", daemon=True)
-            self._thread.start()
+        began_s = self._began_s
+        if began_s is not None and time.monotonic() - began_s > STUCK_S:
+            raise PrinterTrouble("the printer does not answer")
+        self.start()
         done: Future[None] = Future()
         self._jobs.put((done, work))
         try:
-            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(done)), CONNECT_S + 1)
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(done)), wait_s)
         except TimeoutError:
             # What still waits behind another is told not to have been printed: then it is not, later, either.
             done.cancel()
             raise PrinterTrouble("the printer does not answer") from None
 
     def _run(self) -> None:
+        drawer_pulse()  # Loads the library.
         while (job := self._jobs.get()) is not None:
             done, work = job
             if not done.set_running_or_notify_cancel():
                 continue
+            self._began_s = time.monotonic()
             try:
                 self._print(work())
             except Exception as error:  # Whoever asked is told.
                 done.set_exception(error)
             else:
                 done.set_result(None)
+            finally:
+                self._began_s = None
 
     def _print(self, data: bytes) -> None:
         assert self.address is not None

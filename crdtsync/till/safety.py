@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from crdtsync.runtime.belonging.revoked import CUT_OFF
 from crdtsync.said import Said
 from crdtsync.till.troubles import told_of
 
@@ -32,7 +31,7 @@ class Safety:
     =============  ====================================================================================
 
     ``is_connected`` is None where another process synchronises: then nobody here knows. ``is_cut_off``: the
-    relay said that this register was revoked.
+    relay said that this register was revoked. ``is_stopped``: nothing is tried any more until somebody acts.
     """
 
     kind: Kind
@@ -45,6 +44,7 @@ class Safety:
     is_connected: bool | None = None
     is_syncing: bool = False
     is_cut_off: bool = False
+    is_stopped: bool = False
     concerns: tuple[str, ...] = ()
     trouble: str = ""
 
@@ -66,7 +66,8 @@ class Safety:
             last_ack_at_ms=status.last_ack_at_ms,
             is_connected=is_connected,
             is_syncing=status.syncing,
-            is_cut_off=trouble is not None and trouble.is_over and CUT_OFF in trouble.message,
+            is_cut_off=trouble is not None and trouble.is_cut_off,
+            is_stopped=trouble is not None and trouble.is_over,
             concerns=tuple(_told(one, trouble) for one in status.concerns),
             trouble=told_of(trouble.message, trouble.code) if trouble else "",
         )

@@ -28,6 +28,7 @@ from crdtsync.runtime.syncing.answer import refused
 from crdtsync.runtime.syncing.comparison import Reader
 from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.runtime.syncing.reconnecting import AT_ONCE
+from crdtsync.runtime.syncing.refusal import SHOP_UNKNOWN
 from crdtsync.runtime.syncing.tail import Growth, Tail
 from crdtsync.storage.log import Interval, ShopLog, Store
 
@@ -77,7 +78,7 @@ class RelayHome(ABC):
 
     def unknown_shop(self, shop: bytes) -> AccessDenied:
         """What the devices of a shop are told that is not here."""
-        return AccessDenied("this relay does not know the shop")
+        return AccessDenied(SHOP_UNKNOWN)
 
     def was_restored(self, shop: bytes) -> None:
         """A device holds more of this shop's log than there is, or another one under the same id."""

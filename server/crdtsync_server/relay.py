@@ -28,6 +28,7 @@ from crdtsync.runtime.committing.work import Work
 from crdtsync.runtime.syncing.comparison import DocumentReader
 from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.runtime.syncing.link_trouble import SLOWED
+from crdtsync.runtime.syncing.refusal import SHOP_GONE
 from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.commits import CountedCommitter
@@ -235,7 +236,7 @@ class Relay(RelayHome):
         moved_to = self.access.moved.told(shop)
         if moved_to is None:
             return super().unknown_shop(shop)
-        return AccessDenied(f"the shop is not on this relay any more{moved_to and f': {moved_to}'}")
+        return AccessDenied(f"{SHOP_GONE}{moved_to and f': {moved_to}'}")
 
     def was_restored(self, shop: bytes) -> None:
         """See ``RelayHome``. Series of numbers are given out of a new generation from now on."""

@@ -282,6 +282,9 @@ def test_bytes_apart_are_counted_by_the_log_that_brought_them(world):
         log.refuse(OTHER, refusal(9, sales[0]), sales[0].record, 1)
         assert log.apart_bytes(PEER) == len(sales[0].record) + len(sales[1].record)
     assert world.log.apart_counts() == Counter((one.code, one.held) for one in world.log.apart())
+    assert world.log.apart_rows() == [
+        (one.code, one.held, one.origin, one.at_ms) for one in world.log.apart()
+    ]
     assert world.log.apart_bytes(OTHER) == len(sales[2].record)
     assert world.log.apart_bytes(bytes(16)) == 0
 

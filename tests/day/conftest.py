@@ -1,4 +1,9 @@
-"""A day in a real browser: a relay with its back office, and tills, all of them real, at a set hour."""
+"""A day in a real browser: a relay with its back office, and tills, all of them real, at a set hour.
+
+The clock of the day is moved by hand, from nine in the morning to the closing: relay and tills run in this
+process, on threads of their own, because a process has the clock of the machine. `crdtsync till` as a process
+is looked at in `tests/till/test_as_a_process.py`.
+"""
 
 from __future__ import annotations
 

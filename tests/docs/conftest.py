@@ -41,9 +41,10 @@ VARYING = {
     "series": r"\b[A-Z2-7]{6}(?=-\d\d-\d{6}\b|-…)",
     "year": r"(?<=-)\d\d(?=-\d{6}\b)",
     "link": r"(?m:^[0-9a-f]{8}$)",
+    "size": r"(?<=store {11})\d\.\d MB",
     "port": r"(?<=127\.0\.0\.1:)\d+|(?<=--port )\d+|(?<='127\.0\.0\.1', )\d+",
 }
-FREE = {"moment", "time", "day"}
+FREE = {"moment", "time", "day", "size"}
 """Only their form is compared."""
 
 _TOKEN = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in VARYING.items()))

@@ -13,7 +13,7 @@ import zstandard
 from crdtsync import Register
 from crdtsync.ids import ZERO_HASH, EntryFacts, Item, Origin, next_hash, record_digest, update_record
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.folder.identity import CLOCK, HEAD, IDENTITY, LEFT, OWNER_HEAD, RELAY
+from crdtsync.runtime.folder.identity import CLOCK, HEAD, IDENTITY, LEFT, OWNER_HEAD, RELAY, REPLACING
 from crdtsync.storage import pack_columns, schema
 from crdtsync.storage.checksums import checksum
 from crdtsync.storage.log import Cursor
@@ -296,7 +296,8 @@ def states_of(source):
     for name in set(re.findall(r"\.set_state\((\w+)", source)) - {"key"}:
         constant = re.search(rf'^{name}(?:: Final)? = "([\w-]+)"', source, re.MULTILINE)
         function = re.search(rf'^def {name}\(.*?return f"(\w+/)', source, re.MULTILINE | re.DOTALL)
-        imported = {"HEAD": HEAD, "OWNER_HEAD": OWNER_HEAD, "LEFT": LEFT}.get(name)
+        kept = {"HEAD": HEAD, "OWNER_HEAD": OWNER_HEAD, "LEFT": LEFT, "REPLACING": REPLACING}
+        imported = kept.get(name)
         found = constant or function
         assert found or imported, f"where is {name}?"
         yield found[1] if found else imported

@@ -1,5 +1,5 @@
-"""Runs a command of `crdtsync` or `crdtsync-relay` and kills it without a word, as a power cut does, at one of
-the steps that are counted: `python -m tests.integration.killed N PROGRAM COMMAND…`.
+"""Runs a command of `crdtsync` or `crdtsync-relay` and kills it without a word, as a power cut does, at one
+of the steps that are counted: `python -m tests.integration.killed N PROGRAM COMMAND…`.
 """
 
 import os

@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from rich.console import Console
 
 from benchmarks.bench import CASES, measure
 from benchmarks.context import EXTENTS
+from benchmarks.driver.bulk import append_history
+from benchmarks.driver.chains import write_chains
+from benchmarks.driver.shop import make_shop
 from benchmarks.figures import Figure
+from crdtsync.storage.sqlite import SqliteStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,3 +64,20 @@ def test_a_case_that_fails_is_named_with_its_reason_and_the_others_are_measured(
     *_, report = measure(tmp_path, ["no_such_case", "sale"], extent="smallest", seed=1, console=console)
     assert "No module named 'benchmarks.cases.no_such_case'" in report["failed"]["no_such_case"]
     assert report["cases"].keys() == {"sale"}
+
+
+def test_a_history_in_bulk_is_the_one_that_comes_row_by_row(tmp_path):
+    devices = make_shop(tmp_path / "relay", 2, seed=3).devices
+    paths = write_chains(devices, [[40, 70], [50, 30]], tmp_path)
+    logs = {}
+    for name, rows in (("in packs", 16), ("row by row", 1000)):
+        with closing(SqliteStore(tmp_path / f"{name}.sqlite")) as store:
+            with store.transaction():
+                log = store.create_shop(b"s" * 16, b"l" * 16)
+            count = sum(len(items) for items in append_history(store, log, paths, pack_rows=rows))
+            is_packed = log.pack_at(1) is not None
+            records = log.read(0, bytes_max=1 << 24).records
+            logs[name] = (count, log.end, sorted(log.runs(), key=repr), log.documents(), records)
+            assert is_packed == (name == "in packs")
+    assert logs["in packs"] == logs["row by row"]
+    assert logs["in packs"][0] == 2 + 190 + 2  # Their first entries, sales, and the closings of a day.

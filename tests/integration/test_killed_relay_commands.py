@@ -1,5 +1,5 @@
-"""Export, import, erase and rotation are killed at each of their steps: the shop is there whole or not at all,
-no key is lost, and repeating the command ends well. Judged by a program that imports nothing of the product.
+"""Export, import, erase and rotation are killed at each of their steps: the shop is there whole or not at
+all, no key is lost, and repeating the command ends well. Who judges imports nothing of the product.
 """
 
 import sqlite3

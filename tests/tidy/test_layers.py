@@ -11,7 +11,7 @@ EFFECTS = {"asyncio", "socket", "sqlite3", "apsw", "time", "random", "secrets", 
     *("subprocess", "websockets", "click", "starlette", "uvicorn", "pathlib", "shutil"),
 }
 
-PURE = ("crdtsync/model", "crdtsync/protocol", "crdtsync/ids.py", "crdtsync/errors.py")
+PURE = ("crdtsync/model", "crdtsync/protocol", "crdtsync/ids.py", "crdtsync/errors.py", "crdtsync/said.py")
 UPWARDS = {
     "crdtsync/model": ("protocol", "storage", "runtime", "web", "till", "cli", "testing"),
     "crdtsync/protocol": ("model", "storage", "runtime", "web", "till", "cli", "testing"),

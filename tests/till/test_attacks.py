@@ -8,7 +8,13 @@ import httpx
 import pytest
 
 from crdtsync import Register
+from crdtsync.model.company import Company
+from crdtsync.runtime.register.company import say_company
 from crdtsync.till.app import Till
+from crdtsync.till.house import House
+from crdtsync.till.pages import counter, day, drawer, menu, pay
+from crdtsync.till.pages import tickets as tickets_page
+from crdtsync.till.printing import PrinterAddress
 from crdtsync.web.guard import FORM_BYTES_MAX
 from tests.till.conftest import Clerk, Shop, plain, stock_up, tickets
 
@@ -29,6 +35,7 @@ FORMS = {
     "/day/open": {"sum": "1"},
     "/day/cash": {"what": "in", "amount": "1", "reason": "x"},
     "/day/close": {"sum": "1"},
+    "/drawer": {"reason": "x"},
     "/sync": {},
     "/training": {"on": "1"},
     "/language": {"language": "fr"},
@@ -44,13 +51,22 @@ def shop(tmp_path_factory):
     folder = tmp_path_factory.mktemp("attacked") / "till"
     with Register.init(folder, name="Caisse 1", shop_name="Cave du Port") as register:
         stock_up(register)
+        say_company(register.replica, Company(name=f"SARL {MARK}", address=f"{ATTRIBUTE}\n{MARK}"))
     with ExitStack() as stack:
         yield Shop(folder, stack)
 
 
 @pytest.fixture(scope="module")
 def clerk(shop):
-    return shop.open_till()
+    return shop.open_till(printer=PrinterAddress("file", str(shop.folder.parent / "paper")))
+
+
+def test_every_form_of_the_till_is_attacked():
+    house = House(None, None, None, None, "", 0)
+    modules = (counter, day, drawer, menu, pay, tickets_page)
+    routes = [route for module in modules for route in module.routes(house)]
+    forms = {route.path.replace("{name}", "x") for route in routes if "POST" in route.methods}
+    assert forms == FORMS.keys()
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +216,9 @@ def test_strange_values_never_break_a_page_nor_sell_anything(clerk, register, pa
         "/ticket/..%2f..%2fetc",
         "/static/x/../../app.py",
         "/found?q=" + "x" * 5000,
+        "/tickets?older=-1",
+        "/tickets?older=2026-11-24." + "9" * 30,
+        "/tickets?older=" + "x" * 5000,
     ],
 )
 def test_strange_addresses_are_answered_calmly(clerk, path):

@@ -4,12 +4,14 @@ import json
 from contextlib import ExitStack
 
 import pytest
+from click.testing import CliRunner
 
 from crdtsync import Register
 from crdtsync.errors import DamagedStore, RoleTaken
 from crdtsync.till.app import Till
 from crdtsync.till.desk import Desk
 from crdtsync_server import LocalRelay
+from crdtsync_server.cli.group import main as relay_main
 from crdtsync_server.open import opened
 from tests.till.conftest import Shop, plain, stock_up, tickets, wait_until
 
@@ -122,6 +124,23 @@ def test_a_till_that_is_cut_off_says_so_sells_on_and_keeps_what_it_sold(joined, 
     assert register.status().pending.sales == 1
     assert tickets(register)[0].total_minor == 1850
     assert "1 ticket (€18.50) on this register only" in clerk.safety()
+
+
+def test_a_till_whose_shop_is_on_another_relay_does_not_say_that_it_goes_on_by_itself(
+    joined, relay, tmp_path
+):
+    port = int(relay.url.rpartition(":")[2])
+    relay.stop()
+    arguments = ["shop", "erase", "Cave du Port", "--confirm", "Cave du Port", "--told", "wss://new.example"]
+    erased = CliRunner().invoke(relay_main, [*arguments, "--data", str(tmp_path / "relay")])
+    assert erased.exit_code == 0, erased.output
+    with LocalRelay(tmp_path / "relay", port=port):
+        clerk = joined.open_till()
+        wait_until(lambda: clerk.safety() == "! Somebody must look · offline")
+        page = plain(clerk.page("/sync"))
+    assert "not on this relay any more: wss://new.example" in page
+    assert "It has stopped, until somebody has acted." in page
+    assert "by itself" not in page
 
 
 def test_what_cannot_be_read_is_unknown_and_not_safe(shop, monkeypatch):

@@ -108,6 +108,21 @@ def test_numbers_that_cannot_be_are_told_to_nobody(office, field, wrong):
     assert office.store.shop(office.id).end.seq == end
 
 
+def test_where_the_owners_key_is_elsewhere_it_is_said_that_registers_were_not_told(office):
+    for path in office.data.keys.glob(f"{office.id.hex()}*.owner"):
+        path.rename(path.with_suffix(".away"))
+    marie = office.visitor("Marie")
+    answer = marie.post("/sales/company", **COMPANY)
+    assert answer.status_code == 422
+    assert "the registers were not told" in answer.text
+    assert "Cave du Port SARL" in marie.page("/sales/company")
+    for path in office.data.keys.glob("*.away"):
+        path.rename(path.with_suffix(".owner"))
+    end = office.store.shop(office.id).end.seq
+    assert marie.post("/sales/company", **COMPANY).status_code == 303
+    assert office.store.shop(office.id).end.seq > end
+
+
 def test_a_neighbour_that_says_who_sells_is_not_believed(office):
     register, other = office.register("Caisse 1"), office.register("Caisse 2")
     say_company(other.replica, THE_COMPANY)

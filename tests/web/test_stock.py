@@ -3,11 +3,17 @@
 import csv
 import io
 import re
+from html import unescape
 
 import pytest
 
+from crdtsync.model.chain import Shop as ShopName
 from crdtsync.model.entry import read_entry
+from crdtsync.model.ticket import Line
+from crdtsync.protocol.enrolment import EnrolRequest
+from crdtsync.testing.till import MemoryTill
 from crdtsync.testing.wine import barcode
+from crdtsync_server.shops.owner import owner_item
 from tests.web.conftest import wait_until
 
 PATH = "/stock/record"
@@ -200,6 +206,45 @@ def test_another_shop_sees_and_moves_none_of_it(office):
     for path in ("/stock", "/stock?below=1", "/stock/export.csv"):
         assert "EAU" not in odile.page(path)
     assert level(marie, "EAU") == "6"
+
+
+@pytest.mark.parametrize("path", ["/stock/product", "/catalogue/product"])
+def test_of_a_reference_that_the_catalogue_never_had_that_is_said(office, path):
+    marie, paul = office.visitor("Marie"), office.visitor("Paul")
+    answer = marie.get(f"{path}?sku=JAMAIS-VU")
+    assert answer.status_code == 404
+    assert "The catalogue does not have the reference JAMAIS-VU." in text(answer.text)
+    assert "Nothing was ever sold, delivered or counted under it" in answer.text
+    assert "What became of it" not in answer.text
+    assert 'href="/catalogue/new?sku=JAMAIS-VU"' in answer.text
+    assert 'value="JAMAIS-VU"' in marie.page("/catalogue/new?sku=JAMAIS-VU")
+    assert "/catalogue/new" not in paul.get(f"{path}?sku=JAMAIS-VU").text
+    hostile = marie.http.get(path, params={"sku": "<script>alert(1)</script>" * 20}).text
+    assert "<script>alert" not in hostile
+    assert marie.get(path).status_code == marie.get(f"{path}?sku=").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/stock/product", "/catalogue/product"])
+def test_of_a_reference_that_was_only_sold_its_movements_are_shown(office, path):
+    """A till sold it by a price of its own: the catalogue has never had it. Its ticket leads here."""
+    chain = MemoryTill("Caisse 9", shop=ShopName(office.id, "Cave du Port"), series="09")
+    secret = office.access.issue_code(office.id, "register").code.secret
+    office.access.enrol(office.store, EnrolRequest(secret, chain.author, "Caisse 9", chain.key.public), "::1")
+    sold = chain.sell(Line("VRAC/7 é", "Vin en vrac", 500, 2000, "N")).body["num"]
+    with office.store.transaction():
+        for entry in chain.entries:
+            office.store.shop(office.id).append(owner_item(entry))
+    marie = office.visitor("Marie")
+    wait_until(lambda: sold in marie.page("/sales"))
+    ticket = unescape(re.search(rf'href="([^"]+)"[^>]*>{sold}<', marie.page("/sales"))[1])
+    (way,) = re.findall(r'href="(/catalogue/product[^"]+)"', marie.page(ticket))
+    assert marie.get(unescape(way)).status_code == 200
+    page = marie.http.get(path, params={"sku": "VRAC/7 é"})
+    assert page.status_code == 200
+    assert "The catalogue does not have the reference VRAC/7 é." in text(page.text)
+    assert "what became of it stands below" in page.text
+    assert sold in page.text
+    assert 'id="level">-1<' in page.text.replace("−", "-")
 
 
 def test_the_stock_can_be_taken_along(office):

@@ -3,20 +3,36 @@
 The new relay is named by a pairing code, as at enrolment: the code pins its key before anything is sent. The
 register accepts it only as a relay of the same shop, with a certificate of the same owner for its own key.
 What the old relay has acknowledged counts no more: everything is pending until the new one has it.
+
+Where only the address changes, what answers there has to prove the key that is known before the address is
+kept: with a wrong one nobody would be synchronised with any more, and the right one would be forgotten.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
-from crdtsync.errors import PairingRefused, SetupError
+from crdtsync.errors import (
+    CrdtsyncError,
+    InvalidName,
+    PairingRefused,
+    RelayUnreachable,
+    SetupError,
+    UnsupportedVersion,
+    UsageError,
+    WrongRelayKey,
+)
+from crdtsync.protocol.about import About
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.protocol.pairing import PairingCode
 from crdtsync.runtime.belonging.enrol import Connect, ask_for_certificate
 from crdtsync.runtime.belonging.join import believe
 from crdtsync.runtime.clock import RandomBytes
 from crdtsync.runtime.committing.writer import append_entry, read_head
+from crdtsync.runtime.doctor.finding import Finding
+from crdtsync.runtime.doctor.network import look_at_relay
 from crdtsync.runtime.folder.identity import Identity, Relay, load_relay, present_shop, save_relay
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, private_key
 from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
@@ -24,6 +40,11 @@ from crdtsync.runtime.folder.whose import store_of_register
 from crdtsync.runtime.syncing.address import socket_url
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
+
+PROOF_WITHIN_S: Final = 10.0
+"""For so long is waited for what answers at a new address."""
+
+_AS_BEFORE: Final = "this register belongs to its relay as before"
 
 
 def move_register(
@@ -38,10 +59,10 @@ def move_register(
     """Point the register in ``folder`` to another relay of its shop; durable on return. Blocks on the
     network.
 
-    Without ``code`` only the address changes: what answers there still has to prove the key that is known.
+    Without ``code`` only the address changes, and only if what answers there proves the key that is known.
     Raises ``NoRegister``, ``SetupError`` (it has no relay yet), ``RoleTaken`` (a process synchronises it),
-    ``InvalidName``, ``PairingRefused``, ``RelayUnreachable``, ``WrongRelayKey``, ``StorageError``; then it
-    belongs to its relay as before.
+    ``InvalidName``, ``PairingRefused``, ``RelayUnreachable``, ``WrongRelayKey``, ``UnsupportedVersion``,
+    ``StorageError``; then it belongs to its relay as before.
     """
     socket_url(url, "")
     parsed = PairingCode.parse(code) if code is not None else None
@@ -57,6 +78,7 @@ def move_register(
             hint="stop that one first (`crdtsync run`, or the till program)",
         ):
             if parsed is None:
+                _check_who_answers(replace(before, url=url), tls_ca)
                 with store.transaction():
                     save_relay(log, replace(before, url=url))
                 return identity
@@ -85,6 +107,28 @@ def move_register(
         return identity
     finally:
         store.close()
+
+
+def _check_who_answers(relay: Relay, tls_ca: str | None) -> None:
+    """Raises unless what answers at its address proves the relay's key, as of now."""
+    said: list[About] = []
+    for found in look_at_relay(relay, tls_ca, said.append, PROOF_WITHIN_S):
+        if found.state == "wrong":
+            raise _error_of(found, relay)
+    if not said:
+        what = f"{relay.url} was not proved to be this register's relay within {PROOF_WITHIN_S:g} s"
+        raise RelayUnreachable(what, hint=f"try again, or with a pairing code; {_AS_BEFORE}")
+
+
+def _error_of(found: Finding, relay: Relay) -> CrdtsyncError:
+    kinds = (InvalidName, UsageError, WrongRelayKey, UnsupportedVersion)
+    kind = next((one for one in kinds if one.exit_code == found.exit_code), RelayUnreachable)
+    hint = f"check that the address is right and the relay runs there; {_AS_BEFORE}"
+    if kind is WrongRelayKey:
+        hint = f"with a pairing code of that one, `crdtsync move URL CODE` goes over to it; {_AS_BEFORE}"
+    elif kind is not RelayUnreachable:
+        hint = f"{found.advice}; {_AS_BEFORE}" if found.advice else _AS_BEFORE
+    return kind(found.says if relay.url in found.says else f"{relay.url}: {found.says}", hint=hint)
 
 
 def _request(secret: str, log: ShopLog, identity: Identity) -> EnrolRequest:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
 
 import orjson
 
@@ -17,11 +16,9 @@ from crdtsync.errors import DamagedStore
 from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.entry import Head
 from crdtsync.runtime.filing.completeness import complete_to
+from crdtsync.runtime.folder.identity import REPLACING
 from crdtsync.runtime.folder.replica import Replica
 from crdtsync.storage.log import ShopLog
-
-REPLACING: Final = "replacing"
-"""State key: the lost register that this one replaces, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)

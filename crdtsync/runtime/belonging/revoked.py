@@ -29,9 +29,6 @@ from crdtsync.protocol.work import Me
 from crdtsync.runtime.committing.admission import Rejection
 from crdtsync.storage.log import Run, ShopLog
 
-CUT_OFF: Final = "this device was revoked: what it had not sent is kept until a person decides"
-"""What a revoked device is told when it has handed over what it had."""
-
 HANDED_OVER: Final = 4401
 """Close code: all that a revoked device had when it said hello is taken."""
 
@@ -46,7 +43,8 @@ def who_only_takes(certificate: Certificate, me: Me) -> tuple[Certificate, Me]:
     Raises ``AccessDenied`` for a relay: a register gives nothing to one that was revoked.
     """
     if certificate.role == "relay":
-        raise AccessDenied("the relay was revoked")
+        hint = "ask for a pairing code of the shop's present relay, and run `crdtsync move URL CODE`"
+        raise AccessDenied("the relay was revoked", hint=hint)
     bare = replace(me, end=START, digest=root_digest([]), capabilities=(*me.capabilities, TAKES_ONLY))
     return replace(certificate, role=CUT_OFF_ROLE), bare
 

@@ -91,12 +91,14 @@ class Admission:
         role: str,
         unchecked: set[bytes] | None = None,
         origins: Sequence[Origin | None] | None = None,
+        links: Sequence[bytes | None] | None = None,
     ) -> list[Item | Rejection]:
         """One judgement for each record that a device of that role sent, in the same order.
 
         Certificates among them count for the entries after them. In an unbroken run of one chain the last
         signature covers the others: their links go into ``unchecked``, or are verified here without it.
-        ``origins``: where each came from, as it will stand in its item.
+        ``origins``: where each came from, as it will stand in its item. ``links``: of those that were just
+        unpacked, see ``storage.pack.unpack``.
         """
         places = [place for place, record in enumerate(records) if record[:1] == ENTRY]
         judged: list[Item | Rejection | None] = [None] * len(records)
@@ -105,7 +107,11 @@ class Admission:
             origins = [None] * len(records)
         for first in range(0, len(places), ENTRIES_AT_ONCE):
             part = places[first : first + ENTRIES_AT_ONCE]
-            verdicts = judge_run([records[place][1:] for place in part], directory)
+            sealed = [records[place][1:] for place in part]
+            if links is None:
+                verdicts = judge_run(sealed, directory)
+            else:
+                verdicts = judge_run(sealed, directory, [links[place] for place in part])
             for place, verdict in zip(part, verdicts, strict=True):
                 entry = verdict.entry
                 if entry is not None and entry.facts.document == OWNER_DOCUMENT and verdict.admitted:
@@ -133,7 +139,7 @@ class Admission:
         found, self._has_new_certificates = self._has_new_certificates, False
         return found
 
-    def certificate(self, device: bytes, link: bytes, shown: Sequence[bytes] = ()) -> Certificate | None:
+    def certificate(self, device: bytes, shown: Sequence[bytes] = ()) -> Certificate | None:
         """The certificate of a device that presents itself, if the shop's owner signed one.
 
         ``shown`` are sealed entries of the owner's chain that it brought along (a relay restored from a

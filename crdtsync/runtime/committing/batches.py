@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from crdtsync.protocol.limits import PACK_UNPACKED_BYTES_MAX, UNPACKED_AT_ONCE_BYTES_MAX
 from crdtsync.protocol.work import Delivery
-from crdtsync.storage.pack import PACK_BYTES_MAX, decode_pack, unpacked_cost, unpacked_size
+from crdtsync.storage.pack import PACK_BYTES_MAX, decode_pack, unpack, unpacked_cost, unpacked_size
 
 if TYPE_CHECKING:
     from crdtsync.runtime.committing.work import Work
@@ -24,6 +24,11 @@ def rows_of(delivery: Delivery) -> list[tuple[int, bytes]]:
     if delivery.blob:
         return decode_pack(delivery.blob, bytes_max=PACK_UNPACKED_BYTES_MAX)
     return list(delivery.records)
+
+
+def unpacked(delivery: Delivery) -> tuple[list[tuple[int, bytes]], list[bytes | None]]:
+    """As ``rows_of``, for a pack, and the links of its entries. Raises as it does."""
+    return unpack(delivery.blob, bytes_max=PACK_UNPACKED_BYTES_MAX)
 
 
 def is_history(work: Work) -> bool:

@@ -12,7 +12,7 @@ from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.belonging.revoked import in_log, other_version
 from crdtsync.runtime.committing.admission import Admission, Rejection
-from crdtsync.runtime.committing.batches import is_kept_as_pack, rows_of
+from crdtsync.runtime.committing.batches import is_kept_as_pack, rows_of, unpacked
 from crdtsync.runtime.committing.upkeep import PACK_ROWS
 from crdtsync.runtime.committing.work import NEW_LOG, OUT_OF_STEP, Outcome, Work
 from crdtsync.runtime.syncing.tail import Growth, Row, read_on
@@ -64,9 +64,9 @@ class ShopCommit:
         """
         self._admission.refresh(self._log)
         growths, judged_ahead, kept = list[Growth](), Judged(), Judged()
-        rows, self._judged[id(work)] = rows_of(work.deliveries[0]), [kept]
+        (rows, links), self._judged[id(work)] = unpacked(work.deliveries[0]), [kept]
         if self._bounds is None and is_kept_as_pack(work.deliveries[0].blob):
-            judged_ahead = self._judge_rows(rows, work)
+            judged_ahead = self._judge_rows(rows, work, links)
             with suppress(DamagedStore):  # What is damaged is not packed; the past comes in all the same.
                 growths += self._append_pack(store, work, judged_ahead)
             if growths:
@@ -74,7 +74,7 @@ class ShopCommit:
                 return growths
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
             last = first + ROWS_PER_TRANSACTION
-            judged = judged_ahead[first:last] or self._judge_rows(rows[first:last], work)
+            judged = judged_ahead[first:last] or self._judge_rows(rows[first:last], work, links[first:last])
             if last >= len(rows):
                 kept += judged
                 break
@@ -94,15 +94,20 @@ class ShopCommit:
                 self._awaiting.clear()
         return growths
 
-    def _judge_rows(self, rows: list[tuple[int, bytes]], work: Work) -> Judged:
-        verdicts = self._judge_all(rows, work.peer_log, work.role, self._awaiting)
+    def _judge_rows(self, rows: list[tuple[int, bytes]], work: Work, links: list[bytes | None]) -> Judged:
+        verdicts = self._judge_all(rows, work.peer_log, work.role, self._awaiting, links)
         return [(seq, record, verdict) for (seq, record), verdict in zip(rows, verdicts, strict=True)]
 
     def _judge_all(
-        self, rows: list[tuple[int, bytes]], peer_log: bytes, role: str, awaiting: set[bytes] | None
+        self,
+        rows: list[tuple[int, bytes]],
+        peer_log: bytes,
+        role: str,
+        awaiting: set[bytes] | None,
+        links: list[bytes | None] | None = None,
     ) -> list[Item | Rejection]:
         origins = [Origin(peer_log, seq) for seq, _ in rows]
-        return self._admission.judge([record for _, record in rows], role, awaiting, origins)
+        return self._admission.judge([record for _, record in rows], role, awaiting, origins, links)
 
     def _append_pack(self, store: Store, work: Work, judged: Judged) -> list[Growth]:
         """Store a whole pack of the past; nothing where its rows have to be stored singly, or not at all."""

@@ -24,7 +24,6 @@ from crdtsync.model.jet import INTEGRITY_DEFECT, build_jet
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.belonging.copies import begin_own_chain
 from crdtsync.runtime.belonging.join import BEFORE, identity_of
-from crdtsync.runtime.belonging.replacing import REPLACING
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committing.admission import entry_item
 from crdtsync.runtime.damage.rescue import ENROL_ANEW
@@ -33,6 +32,7 @@ from crdtsync.runtime.folder.identity import (
     LEFT,
     OWNER_HEAD,
     RELAY,
+    REPLACING,
     Relay,
     has_left,
     load_relay,

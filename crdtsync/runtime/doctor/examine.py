@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import CrdtsyncError
@@ -16,6 +16,9 @@ from crdtsync.runtime.doctor.register import look_at_store
 if TYPE_CHECKING:
     from crdtsync.runtime.register.register import Register
 
+ON_THE_WAY: Final = ("name", "address", "tls", "relay", "version")
+"""What is looked at between this machine and the relay."""
+
 
 def examine(config: RegisterConfig, open_register: Callable[[], Register]) -> list[Finding]:
     """Look at everything that there is between a register's disk and its relay; in the order of ``CHECKS``.
@@ -27,6 +30,9 @@ def examine(config: RegisterConfig, open_register: Callable[[], Register]) -> li
     # A key may be there, and be another device's: what is wrong is told, and nothing beside it.
     not_well = {found.check for found in findings if found.state == "wrong"}
     told = [found for found in findings if found.state != "well" or found.check not in not_well]
+    # What was noticed when it stopped is as it was: the way to the relay, looked at now, says it better.
+    on_the_way = {found.exit_code for found in told if found.check in ON_THE_WAY and found.state == "wrong"}
+    told = [one for one in told if one.check != "syncing" or one.exit_code not in on_the_way]
     return sorted(told, key=lambda found: order.index(found.check))
 
 

@@ -41,10 +41,13 @@ class LocalLook:
 def beyond_status(findings: list[Finding], status: Status) -> Iterator[Finding]:
     """Those of them that somebody must know and that a status does not tell in its own words."""
     is_offset_told = abs(status.clock_offset_ms or 0) > CLOCK_OFFSET_MAX_MS
+    is_stop_told = status.link_trouble is not None and status.link_trouble.is_over
     for found in findings:
         if found.state not in ("wrong", "notice") or found.check in _TOLD_BY_STATUS:
             continue
         if found.check == "syncing" and found.exit_code != RoleTaken.exit_code:
+            continue
+        if found.check == "certificate" and is_stop_told:
             continue
         if found.check == "clock" and is_offset_told:
             continue

@@ -62,21 +62,24 @@ None at its end.
 """
 
 
-def look_at_relay(relay: Relay, tls_ca: str | None, told: Callable[[About], None]) -> Iterator[Finding]:
-    """Name, address, TLS and relay, as far as one gets within ``BUDGET_S``. ``told`` gets what the relay says
-    of itself, if it does. Never raises.
+def look_at_relay(
+    relay: Relay, tls_ca: str | None, told: Callable[[About], None], budget_s: float | None = None
+) -> Iterator[Finding]:
+    """Name, address, TLS and relay, as far as one gets within ``budget_s``, which is ``BUDGET_S`` unless
+    given. ``told`` gets what the relay says of itself, if it does. Never raises.
     """
+    budget_s = BUDGET_S if budget_s is None else budget_s
     findings: queue.SimpleQueue[_Found] = queue.SimpleQueue()
     threading.Thread(
         target=_walk, args=(relay, tls_ca, findings.put), name="doctor", daemon=True
     ).start()  # Looking up a name cannot be given up otherwise.
-    ends_s = time.monotonic() + BUDGET_S
+    ends_s = time.monotonic() + budget_s
     reached, connected_in_s = 0, 0.0
     while True:
         try:
             found = findings.get(timeout=max(0.001, ends_s - time.monotonic()))
         except queue.Empty:
-            yield _blocked(relay, _STEPS[min(reached, len(_STEPS) - 1)], connected_in_s)
+            yield _blocked(relay, _STEPS[min(reached, len(_STEPS) - 1)], connected_in_s, budget_s)
             return
         if found is None:
             return
@@ -91,12 +94,12 @@ def look_at_relay(relay: Relay, tls_ca: str | None, told: Callable[[About], None
         yield found
 
 
-def _blocked(relay: Relay, step: str, connected_in_s: float) -> Finding:
+def _blocked(relay: Relay, step: str, connected_in_s: float, budget_s: float) -> Finding:
     if connected_in_s < SLOW_LINE_S:
-        return wrong(step, RelayUnreachable(f"{relay.url}: {_BLOCKED[step]}, within {BUDGET_S} s"))
+        return wrong(step, RelayUnreachable(f"{relay.url}: {_BLOCKED[step]}, within {budget_s:g} s"))
     what = (
         f"the line is slow: the connection alone took {connected_in_s:.1f} s, "
-        f"and {_SLOWLY[step]} within {BUDGET_S} s"
+        f"and {_SLOWLY[step]} within {budget_s:g} s"
     )
     return unknown(
         step, what, "`crdtsync sync` waits longer; `crdtsync status` says when the relay last confirmed"

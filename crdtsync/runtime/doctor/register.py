@@ -9,18 +9,23 @@ from typing import Final
 from crdtsync.errors import (
     AccessDenied,
     IntegrityDefect,
+    LinkError,
     NotPermitted,
     NotSynchronised,
     RecordError,
+    RelayUnreachable,
     RoleTaken,
     WrongClock,
 )
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
 from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS, span
-from crdtsync.runtime.register.status import Status
+from crdtsync.runtime.register.status import OFFLINE_AFTER_MS, Status
+from crdtsync.runtime.syncing.link_trouble import LinkTrouble
+from crdtsync.runtime.syncing.refusal import HOW_TO_COME_BACK
 
-DAY_MS: Final = 86_400_000
+LASTING_MS: Final = OFFLINE_AFTER_MS
+"""What keeps a register from its relay for longer does not go by itself within a moment."""
 
 _SET_CLOCK: Final = "set the clock (better: let the machine take its time from the network)"
 
@@ -32,7 +37,7 @@ def look_at_store(
     ``relay_now_ms``: what the relay's clock shows, where it was asked.
     """
     yield look_at_clock(status, now_ms, relay_now_ms)
-    yield look_at_syncing(status, folder)
+    yield look_at_syncing(status, folder, now_ms)
     yield look_at_certificate(status)
     yield look_at_copies(status)
     yield from look_at_records(status)
@@ -56,12 +61,16 @@ def look_at_clock(status: Status, now_ms: int, relay_now_ms: int | None) -> Find
     return well("clock", f"the clock agrees with the relay's, to {max(1, abs(offset_ms) // 1000)} s")
 
 
-def look_at_syncing(status: Status, folder: Path) -> Finding:
-    """Who synchronises: nobody, a process that is stopped, or one that works."""
-    process = holder_of(folder / SYNC_LOCK)
+def look_at_syncing(status: Status, folder: Path, now_ms: int) -> Finding:
+    """Who synchronises: nobody, a process that is stopped, or one that works; and whether that has ended
+    until somebody has acted: starting it again would not help then.
+    """
+    process, trouble = holder_of(folder / SYNC_LOCK), status.link_trouble
     if process is None:
         if status.relay_url is None:
             return well("syncing", "there is no relay to synchronise with")
+        if trouble is not None and trouble.is_over:
+            return _stopped(trouble)
         hint = "start `crdtsync run`, which stays, or `crdtsync sync`, once"
         if status.pending.records:
             return wrong("syncing", NotSynchronised("no process synchronises this register", hint=hint))
@@ -71,10 +80,29 @@ def look_at_syncing(status: Status, folder: Path) -> Finding:
         what = f"process {process} holds the role of synchronising, and is stopped"
         hint = f"let it go on (`kill -CONT {process}`) or end it (`kill {process}`)"
         return wrong("syncing", RoleTaken(what, hint=hint))
-    trouble = status.link_trouble
     if trouble is not None and trouble.is_over:
-        return Finding("syncing", "wrong", f"it has stopped: {trouble.message}", trouble.hint, 30)
+        return _stopped(trouble)
+    if (
+        trouble is not None
+        and trouble.kind is not RelayUnreachable
+        and now_ms - trouble.since_ms > LASTING_MS
+    ):
+        what = f"process {process} tries again and again, for {_since(trouble, now_ms)}: {trouble.message}"
+        return Finding("syncing", "wrong", what, trouble.hint or LinkError.hint, trouble.kind.exit_code)
     return well("syncing", f"process {process} synchronises this register")
+
+
+def _stopped(trouble: LinkTrouble) -> Finding:
+    """It ended until somebody has acted. Why the relay refuses a register, its certificate's finding says."""
+    if trouble.kind is AccessDenied:
+        return notice("syncing", "synchronising has stopped, because this register is refused", "")
+    hint = trouble.hint or trouble.kind.hint
+    what = f"synchronising has stopped: {trouble.message}"
+    return Finding("syncing", "wrong", what, hint, trouble.kind.exit_code)
+
+
+def _since(trouble: LinkTrouble, now_ms: int) -> str:
+    return span((now_ms - trouble.since_ms) // 1000)
 
 
 def process_state(process: int) -> str:
@@ -90,9 +118,8 @@ def look_at_certificate(status: Status) -> Finding:
     own = next((row for row in status.devices if row.device == status.device), None)
     trouble = status.link_trouble
     if own is not None and own.revoked:
-        hint = "unsent sales stay here; ask whoever runs the shop for a pairing code for a new folder"
-        return wrong("certificate", AccessDenied("this register was revoked", hint=hint))
-    if trouble is not None and "refuses this register" in trouble.message:
+        return wrong("certificate", AccessDenied("this register was revoked", hint=HOW_TO_COME_BACK))
+    if trouble is not None and trouble.is_over and trouble.kind is AccessDenied:
         return wrong("certificate", AccessDenied(trouble.message, hint=trouble.hint))
     return well("certificate", f"{status.name} is a device of {status.shop_name}")
 
@@ -113,6 +140,8 @@ def look_at_records(status: Status) -> Iterator[Finding]:
     look = "`crdtsync quarantine list` shows them, each with its reason"
     if status.refused_by_relay:
         what = f"the relay did not take {status.refused_by_relay} records of this register"
+        if status.on_hold_at_relay == status.refused_by_relay:
+            what = f"the relay keeps {status.refused_by_relay} records on hold until a person decides"
         yield wrong("quarantine", NotPermitted(what, hint=look))
     elif status.apart - status.held:
         what = f"{status.apart - status.held} records were refused here, or are damaged"

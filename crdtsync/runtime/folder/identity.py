@@ -11,6 +11,7 @@ state key      value
                nothing more
 ``owner-head`` the head of the owner's chain, where the owner's key lies with this register
 ``clock``      ``ClockOffset``, as JSON: how far the wall clock is from the relay's
+``replacing``  the lost register that this one replaces, see ``runtime.belonging.replacing``
 =============  ======================================================================================
 
 Private keys are not here, see ``runtime.folder.keyfile``.
@@ -30,6 +31,7 @@ from crdtsync.storage.sqlite_errors import SALVAGE
 
 IDENTITY, RELAY, HEAD, OWNER_HEAD, CLOCK = "identity", "relay", "head", "owner-head", "clock"
 LEFT = "left"
+REPLACING = "replacing"
 
 Role = Literal["register", "backoffice", "display"]
 

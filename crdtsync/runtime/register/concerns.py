@@ -222,8 +222,7 @@ def _flag_concerns(replica: Replica, day: str) -> Iterable[str]:
 
 def flag_said(row: FlagRow) -> Said:
     """What is wrong with an entry, in particular; other languages say what kind of mistake it is."""
-    kind = FLAG_KINDS.get(row.code, NO_SENSE)
-    return Said.standing_for(row.detail, kind) if row.detail else Said(kind)
+    return Said.standing_for(row.detail or NO_SENSE, FLAG_KINDS.get(row.code, NO_SENSE))
 
 
 def clock_concerns(offset_ms: int | None) -> Iterable[str]:

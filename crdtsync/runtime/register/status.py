@@ -19,7 +19,7 @@ from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_docum
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.money import AMOUNT_MINOR_MAX
 from crdtsync.runtime.committing.signature_checks import checked_up_to
-from crdtsync.runtime.folder.identity import load_clock_offset, load_relay
+from crdtsync.runtime.folder.identity import REPLACING, load_clock_offset, load_relay
 from crdtsync.runtime.folder.replica import STORE, Replica
 from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.register.concerns import (
@@ -123,6 +123,7 @@ class Status:
     ``history_left``: what of the time before this register came is still on its way, None if nothing is;
     ``came_back``: how much of the lost register that this one replaces, None if it replaces none.
     ``relay_put_back_at_ms``: when it was last noticed that the relay holds less than it had confirmed.
+    ``on_hold_at_relay``: how many of ``refused_by_relay`` are kept there until a person decides.
     ``copied``: registers whose data was put back or copied, and that must be enrolled again.
     ``link_trouble``: why the last attempts to reach the relay failed, None if none did since the last
     success.
@@ -145,6 +146,7 @@ class Status:
     apart: int
     held: int
     refused_by_relay: int
+    on_hold_at_relay: int
     log_end: int
     signatures_checked_to: int
     concerns: tuple[str, ...] = field(default=())
@@ -205,6 +207,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         apart=len(apart),
         held=sum(row.held for row in apart),
         refused_by_relay=len(refused),
+        on_hold_at_relay=sum(one.code == "revoked" for one in refused),
         log_end=log.end.seq,
         signatures_checked_to=checked_up_to(log),
         concerns=concerns,
@@ -280,9 +283,9 @@ def _own_presence(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _came_back(replica: Replica) -> CameBack | None:
-    from crdtsync.runtime.belonging.replacing import (
-        came_back,  # Late: it depends on the replica, as this does.
-    )
+    if replica.log.state(REPLACING) is None:
+        return None  # Most registers replace none: nothing is imported for it.
+    from crdtsync.runtime.belonging.replacing import came_back
 
     return came_back(replica)
 

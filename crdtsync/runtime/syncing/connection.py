@@ -26,12 +26,13 @@ from crdtsync.protocol import heads as protocol_heads
 from crdtsync.protocol.messages import HeldRun, Hello
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import ReadRequest, Ready, Standing
-from crdtsync.runtime.belonging.revoked import CUT_OFF, HANDED_OVER, has_handed_over, who_only_takes
+from crdtsync.runtime.belonging.revoked import HANDED_OVER, has_handed_over, who_only_takes
 from crdtsync.runtime.committing.work import Outcome, Work
 from crdtsync.runtime.syncing.answer import answer, refused, supply_cut
 from crdtsync.runtime.syncing.comparison import DocumentComparison
 from crdtsync.runtime.syncing.home import Home
 from crdtsync.runtime.syncing.proof import check_proof
+from crdtsync.runtime.syncing.refusal import CUT_OFF, NOT_OF_THE_SHOP
 from crdtsync.runtime.syncing.sockets import PromptSocket, Socket
 from crdtsync.runtime.syncing.tail import Tail
 from crdtsync.storage.log import ShopLog
@@ -400,7 +401,7 @@ class Connection:
         admission = self.home.admission(hello.shop)
         admission.is_stale = True
         admission.refresh(log)
-        certificate = admission.certificate(hello.device, hello.certificate, certificates)
+        certificate = admission.certificate(hello.device, certificates)
         pinned = self.home.pinned_relay_key()
         if certificate is None and pinned is not None:
             # It was lost with a damaged record. The key that the pairing code named says as much, and the
@@ -408,7 +409,7 @@ class Connection:
             certificate = Certificate(hello.device, "relay", "relay", pinned, hello.shop)
         if certificate is None:
             if certificates or self.session.connecting:
-                raise AccessDenied("the peer's certificate is not one of this shop")
+                raise AccessDenied(NOT_OF_THE_SHOP)
             self.session.want_certificates()
             return
         check_proof(self.session, hello, certificate, pinned)

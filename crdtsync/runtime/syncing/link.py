@@ -123,8 +123,9 @@ def _closed(error: websockets.ConnectionClosed) -> LinkClosed:
     if error.rcvd is None:
         return LinkClosed("the connection broke", code=1006)
     # Whoever answers at an address may say anything: it is shown by `status`, on a terminal.
-    reason = f": {printable(error.rcvd.reason)}" if error.rcvd.reason else ""
-    return LinkClosed(f"the peer closed the connection ({error.rcvd.code}{reason})", code=error.rcvd.code)
+    reason = printable(error.rcvd.reason)
+    what = f"the peer closed the connection ({error.rcvd.code}{f': {reason}' if reason else ''})"
+    return LinkClosed(what, code=error.rcvd.code, reason=reason)
 
 
 def _why(error: BaseException) -> str:

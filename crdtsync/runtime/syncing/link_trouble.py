@@ -10,7 +10,9 @@ from typing import Final
 
 import orjson
 
-from crdtsync.errors import CrdtsyncError
+from crdtsync import errors
+from crdtsync.errors import CrdtsyncError, LinkError
+from crdtsync.runtime.syncing.refusal import CUT_OFF
 from crdtsync.storage.log import ShopLog
 
 _KEY: Final = "link_trouble"
@@ -43,10 +45,22 @@ class LinkTrouble:
         """What there is to say of an error."""
         return cls(str(error), error.hint or "", now_ms, is_over, relay_key.hex(), type(error).__name__)
 
+    @property
+    def kind(self) -> type[CrdtsyncError]:
+        """The class of the error; ``LinkError`` where it is not known."""
+        found = getattr(errors, self.code, None)
+        return found if isinstance(found, type) and issubclass(found, CrdtsyncError) else LinkError
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the relay said that this register was revoked."""
+        return self.is_over and CUT_OFF in self.message
+
     def is_same(self, other: LinkTrouble | None) -> bool:
         """Whether there is nothing new to write down."""
-        return other is not None and (self.message, self.is_over, self.relay_key) == (
+        return other is not None and (self.message, self.hint, self.is_over, self.relay_key) == (
             other.message,
+            other.hint,
             other.is_over,
             other.relay_key,
         )

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from crdtsync.errors import AccessDenied, WrongRelayKey
 from crdtsync.model.certificate import Certificate
 from crdtsync.model.signature import verify_with_purpose
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.session import Session
+from crdtsync.runtime.syncing.refusal import KEY_NOT_PROVED
+
+_WRONG_RELAY: Final = (
+    "another relay answers at its address, or somebody is in between; nothing was sent. `crdtsync move URL` "
+    "takes another address of the right relay, `crdtsync move URL CODE` goes over to another one of the shop"
+)
 
 
 def check_proof(session: Session, hello: Hello, certificate: Certificate, pinned: bytes | None) -> None:
@@ -14,11 +22,12 @@ def check_proof(session: Session, hello: Hello, certificate: Certificate, pinned
     pairing code named (``pinned``). Raises ``WrongRelayKey``, ``AccessDenied``.
     """
     if pinned is not None and certificate.public != pinned:
-        raise WrongRelayKey("the relay is not the one that this register was paired with")
+        raise WrongRelayKey("the relay is not the one that this register was paired with", hint=_WRONG_RELAY)
     purpose, payload, signature = session.signed_by_peer()
     if not verify_with_purpose(certificate.public, purpose, payload, signature):
         if pinned is not None:
-            raise WrongRelayKey("the relay did not prove the key that this register was paired with")
-        raise AccessDenied("the peer did not prove that it has the key of its certificate")
+            what = "the relay did not prove the key that this register was paired with"
+            raise WrongRelayKey(what, hint=_WRONG_RELAY)
+        raise AccessDenied(KEY_NOT_PROVED)
     if hello.is_relay != (certificate.role == "relay"):
         raise AccessDenied("the peer claims a role that its certificate does not give it")

@@ -21,6 +21,7 @@ from crdtsync.errors import (
 )
 from crdtsync.protocol.backoff import delay_ms
 from crdtsync.runtime.belonging.revoked import HANDED_OVER
+from crdtsync.runtime.syncing.refusal import refusal_hint
 
 STEADY_S: Final = 30.0
 """A connection that lasted so long was a good one: after it, waiting begins anew."""
@@ -63,7 +64,8 @@ def meaning(error: CrdtsyncError) -> CrdtsyncError:
     if not isinstance(error, LinkClosed):
         return error
     if error.code in REFUSED:
-        return AccessDenied(f"the relay refuses this register: {error}")
+        why = error.reason or str(error)
+        return AccessDenied(f"the relay refuses this register: {why}", hint=refusal_hint(error.reason))
     if error.code == UnsupportedVersion.close_code:
         return UnsupportedVersion(f"the relay and this register do not understand one another: {error}")
     return error

@@ -349,7 +349,7 @@ class Syncer(RegisterHome):
             is_done = is_done and not session.asking.is_owed
             # Counting what is pending takes as long as that is: what is being sent goes first, for a moment.
             may_tell = shown_s or is_done or session.outbound.is_quiet or now_s - live_s >= PRESENCE_EVERY_S
-            if may_tell and now_s - shown_s >= max(PRESENCE_EVERY_S, cost_s / PRESENCE_SHARE):
+            if may_tell and (is_done or now_s - shown_s >= max(PRESENCE_EVERY_S, cost_s / PRESENCE_SHARE)):
                 facts, shown_s = self._presence(self._log), time.monotonic()
                 cost_s = shown_s - now_s
                 if facts != shown:

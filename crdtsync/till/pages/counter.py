@@ -23,7 +23,7 @@ _SAID = {
     "full": N_("This basket is full: pay it, and go on with another one."),
     "amount": N_("This could not be read: write 10 % or 2,50."),
     "quantity": N_("This quantity cannot be."),
-    "free": N_("A name and an amount are needed."),
+    "free": N_("A name, an amount that is not too large, and one of the rates of VAT are needed."),
     "not-parked": N_("Only an open basket of which nothing is paid can be parked."),
     "parked": N_("Parked. It is kept, whatever happens to this machine's programs."),
     "unknown": N_("This product has no price, or is not on sale."),

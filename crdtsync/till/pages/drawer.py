@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -29,9 +31,15 @@ async def open_drawer(visit: Visit) -> bool:
     return True
 
 
+def _plain(text: str) -> str:
+    """A reason as an entry can hold it; the drawer opens whatever somebody wrote."""
+    words = " ".join(unicodedata.normalize("NFC", text).split())
+    return "".join(one for one in words if one.isprintable())[:REASON_CHARACTERS_MAX]
+
+
 async def _open(visit: Visit) -> Response:
     form = await visit.form()
-    reason = " ".join(form.text("reason").split())[:REASON_CHARACTERS_MAX]
+    reason = _plain(form.text("reason"))
     if visit.house.printer.address is None:
         return visit.go("/day", said="no-printer")
 

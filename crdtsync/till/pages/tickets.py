@@ -20,6 +20,7 @@ from crdtsync.till.pages.drawer import open_drawer
 from crdtsync.till.printing import PrinterTrouble
 from crdtsync.till.receipt import Heading, as_text, means_name, receipt_rows
 from crdtsync.till.returning import give_back, returnable
+from crdtsync.web.guard import Form
 from crdtsync.web.words import N_
 
 ROWS_MAX = 50
@@ -29,7 +30,7 @@ REFUND_MEANS = ("card", "cash", "cheque", "voucher", "transfer")
 _SAID = {
     "printed": N_("Sent to the printer, and recorded."),
     "no-printer": N_("The printer does not work. The ticket is recorded; it can be printed later."),
-    "no-drawer": N_("The drawer did not open: the printer does not work. The ticket is recorded."),
+    "no-drawer": N_("The printer does not answer: the drawer stays closed. The ticket is recorded."),
     "refund": N_("This cannot be given back: more than what is left, or nothing."),
     "sent": N_("Recorded as sent by e-mail."),
 }
@@ -158,7 +159,8 @@ async def _print(visit: Visit) -> Response:
     return visit.go(f"/ticket/{name}", number=number, said="printed")
 
 
-async def _refund(visit: Visit) -> Response:
+async def _refund(visit: Visit, typed: Form | None = None) -> Response:
+    """The form of a refund; once more, as it was ``typed``, where something in it could not be read."""
     name, number = _asked(visit)
 
     def facts(desk: Desk) -> dict[str, Any]:
@@ -178,7 +180,10 @@ async def _refund(visit: Visit) -> Response:
         return visit.go(f"/ticket/{name}", number=number, said="refund")
     means = [(one, means_name(visit.words, one)) for one in REFUND_MEANS]
     paid_by = next((one.means for one in found["ticket"].payments if one.means in REFUND_MEANS), "cash")
-    return visit.render("refund.html", name=name, means=means, paid_by=paid_by, **found)
+    status = 422 if typed else 200
+    return visit.render(
+        "refund.html", status=status, name=name, means=means, paid_by=paid_by, typed=typed, **found
+    )
 
 
 async def _give_back(visit: Visit) -> Response:
@@ -205,8 +210,10 @@ async def _give_back(visit: Visit) -> Response:
         refund = await visit.ask(work)
     except UnknownTicket:
         raise HTTPException(404) from None
-    except UsageError:
+    except NotRefundable:
         return visit.go(f"/ticket/{name}", number=number, said="refund")
+    except UsageError:
+        return await _refund(visit, form)
     said = {"said": "paid"}
     if needs_drawer(refund) and not refund.again and not await open_drawer(visit):
         said["printer"] = "no-drawer"

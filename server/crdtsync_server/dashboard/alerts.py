@@ -17,8 +17,8 @@ from crdtsync.model.entry import read_entry
 from crdtsync.runtime.belonging.copies import forks_at
 from crdtsync.runtime.doctor.disk import FREE_BYTES_GOOD
 from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS
-from crdtsync.storage.log import Run, ShopLog
-from crdtsync.storage.view_alerts import flagged_days, overpaid
+from crdtsync.storage.log import ApartRow, Run, ShopLog
+from crdtsync.storage.view_alerts import disputed_prices, flagged_days, overpaid
 from crdtsync_server.backups.missing import holes, untold
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.diagnosis import UNHEARD_MS
@@ -53,6 +53,7 @@ GRAVE: Final[frozenset[Code]] = frozenset(
 
 REFUNDS_SHOWN_MAX: Final = 50
 FLAG_DAYS: Final = 31
+DAY_MS: Final = 24 * 3_600_000
 FILED_FIRST_MAX: Final = 200
 """So many rows that came in are filed before alerts are looked for."""
 
@@ -116,7 +117,7 @@ class Alerts:
             yield Alert("missing", hole.name, hole.device, count, ticket=hole.after or "")
         for away in untold(log):
             yield Alert("untold", away.name, away.device, away.sales or 0, amount_minor=away.amount_minor)
-        yield from _apart(log)
+        yield from _apart(log, now_ms)
         with suppress(OSError):
             free = shutil.disk_usage(shop.folder).free
             if free < FREE_BYTES_GOOD:
@@ -126,8 +127,8 @@ class Alerts:
         yield from _devices(shop, directory, now_ms)
         if wait := len(waiting(log)):
             yield Alert("waiting", number=wait)
-        if shop.index.is_known and shop.index.disputed:
-            yield Alert("prices", number=shop.index.disputed)
+        if disputed := disputed_prices(shop.queries, now_ms):
+            yield Alert("prices", number=disputed)
 
     def _overpaid(self) -> tuple[Alert, ...]:
         """Looked for when something was filed since: it costs the refunds of all years."""
@@ -171,15 +172,33 @@ def _authors(log: ShopLog, chain: bytes, n: int) -> Iterator[bytes]:
         yield read_entry(sealed).author
 
 
-def _apart(log: ShopLog) -> Iterator[Alert]:
-    counts: dict[Code, int] = defaultdict(int)
-    for (reason, is_held), count in log.apart_counts().items():
-        code: Code = "damaged" if reason == "damaged" else "refused"
-        if is_held:
-            code = "hold" if reason == "revoked" else "held"
-        counts[code] += count
-    for code, count in counts.items():
+def _apart(log: ShopLog, now_ms: int) -> Iterator[Alert]:
+    for code, count in counts_apart(log, now_ms).items():
         yield Alert(code, number=count)
+
+
+def counts_apart(log: ShopLog, now_ms: int) -> dict[Code, int]:
+    """What is kept apart and concerns somebody now. What is damaged does so until it has come again; what was
+    refused for good cannot be mended, and is told as long as flags are. Raises ``StorageError``.
+    """
+    counts: dict[Code, int] = defaultdict(int)
+    # Most often there is nothing, which costs one look.
+    for one in log.apart_rows() if log.apart_counts() else ():
+        if one.held:
+            counts["hold" if one.code == "revoked" else "held"] += 1
+        elif one.code == "damaged":
+            # Of what only the relay had nobody can bring anything again.
+            is_recent = one.origin is not None or now_ms - one.at_ms < FLAG_DAYS * DAY_MS
+            counts["damaged"] += is_recent and not _has_come_again(log, one)
+        else:
+            counts["refused"] += now_ms - one.at_ms < FLAG_DAYS * DAY_MS
+    return {code: count for code, count in counts.items() if count}
+
+
+def _has_come_again(log: ShopLog, damaged: ApartRow) -> bool:
+    """Damage rewinds the cursor of the log that a record came from: beyond it again, everything is here."""
+    cursor = log.cursor(damaged.origin.log_id) if damaged.origin is not None else None
+    return cursor is not None and damaged.origin is not None and cursor.position.seq >= damaged.origin.seq
 
 
 def _devices(shop: OfficeShop, directory: Directory, now_ms: int) -> Iterator[Alert]:

@@ -54,8 +54,6 @@ _TROUBLES: Final = {
     503: N_("The back office cannot answer now. Selling and synchronising go on. Try again in a moment."),
 }
 
-SHOWN_NAMES_MAX: Final = 64
-
 
 @dataclass
 class House:

@@ -39,6 +39,9 @@ GATHER_S: Final = 0.2
 """Pages of a shop are told of changes no more often than this."""
 
 REST_FACTOR: Final = 12.0
+REST_S_MAX: Final = 5.0
+"""Filing a whole catalogue takes seconds: who waits for the sales behind it does not wait for minutes."""
+
 LOOK_EVERY_S: Final = 2.0
 """How often what does not come by a commit (when a register was last heard of) is told to open pages."""
 
@@ -154,6 +157,8 @@ class Office:
                     self.acting, self._acting_since_ms = by, self.clock.now_ms()
                 future.set_result(question(office))
             except BaseException as error:  # Whoever asked is told.
+                if isinstance(error, DamagedStore) and error.seq is not None:
+                    self._trouble(shop, error)  # The relay has it mended: the next visit is shown the rest.
                 future.set_exception(error)
             finally:
                 self.acting = None
@@ -291,7 +296,7 @@ class Office:
         now_s = time.monotonic()
         with self._signal:
             if shop in self._news:
-                rest_s = max(rest_s, REST_FACTOR * (now_s - started_s))
+                rest_s = max(rest_s, min(REST_S_MAX, REST_FACTOR * (now_s - started_s)))
             self._rest_s[shop] = max(
                 now_s + rest_s, self._told_s.get(shop, 0.0) + GATHER_S if is_done else 0.0
             )

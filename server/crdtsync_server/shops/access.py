@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
+from crdtsync.errors import InvalidName, PairingRefused, SetupError, UnknownShop
 from crdtsync.ids import ID_BYTES, LINK_BYTES
 from crdtsync.model.approval import KIND as APPROVE
 from crdtsync.model.approval import LINKS_MAX, build_approve
@@ -258,6 +258,7 @@ class Access:
 
         Raises ``SetupError`` when the owner's key is kept elsewhere.
         """
+        self._refuse_without_key(shop, "--revoke")
         log = store.shop(shop)
         with store.transaction():
             chain = OwnerChain.read(log)
@@ -278,8 +279,8 @@ class Access:
         signed by those devices, was checked by the caller. Raises ``SetupError`` when the owner's key is kept
         elsewhere.
         """
+        self._refuse_without_key(shop, "--approve")
         log = store.shop(shop)
-        self.keys.owner_key(shop)  # Raises where it is kept elsewhere, before anything is locked.
         with store.transaction():
             chain = OwnerChain.read(log)
             key = self.keys.owner_key_named(shop, chain.directory.owner_public)
@@ -293,6 +294,13 @@ class Access:
             admitted = judge_again(log, [link for named in links.values() for link in named])
         self._place.note_signed(shop, chain.entries[-1].facts.n)
         return admitted
+
+    def _refuse_without_key(self, shop: bytes, option: str) -> None:
+        if not self.keys.has_owner_key(shop):
+            raise SetupError(
+                "the owner's key of this shop is kept elsewhere, or its file is gone from the keys folder",
+                hint=f"`crdtsync-relay owner request SHOP FILE {option} DEVICE` writes what is to be signed",
+            )
 
     def _revoke(self, log: ShopLog, chain: OwnerChain, device: bytes, reason: str) -> OwnerChain:
         payload = build_revoke(device, heads_of(log, device), reason=reason)

@@ -77,8 +77,9 @@ class OwnerChain:
             raise SetupError(
                 "the owner's key that is here does not sign any more: the shop's owner has handed over to "
                 f"{present.hex()[:16] if present is not None else 'another'}…",
-                hint="after a restore from an older backup that key is in a newer copy of the keys folder: put the file "
-                "back, or move the old key away and sign with the new one where it is (`owner request`)",
+                hint="after a restore from an older backup that key is in a newer copy of the keys folder: "
+                "put the file back, or move the old key away and sign with the new one where it is (`owner "
+                "request`)",
             )
         if self.directory.keys.present != owner_key.FIRST:
             payload = {**payload, "by": key.public.hex()}

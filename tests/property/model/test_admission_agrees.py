@@ -1,5 +1,8 @@
 """Judging together and judging alone come to the same, whatever arrives in whatever order."""
 
+import hashlib
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +45,16 @@ def test_a_run_is_judged_as_its_entries_are_judged_alone(records: list[bytes]) -
         bad = verdict.awaits_check and not signature_holds(read_entry(records[len(together)]), directory)
         together.append("bad-signature" if bad else verdict.code)
     assert together == [alone(data, directory) for data in records]
+
+
+@given(st.lists(st.sampled_from(RECORDS), max_size=30), st.randoms(use_true_random=False))
+def test_who_has_just_unpacked_a_run_judges_it_the_same(records: list[bytes], rng: Random) -> None:
+    known = [rng.random() < 0.7 and data != b"garbage" for data in records]
+    links = [hashlib.sha256(data).digest() if known[i] else None for i, data in enumerate(records)]
+    for with_links, without in zip(
+        judge_run(records, OWNER.directory, links), judge_run(records, OWNER.directory), strict=True
+    ):
+        assert with_links == without
 
 
 @given(st.permutations(OWNER.entries[1:]))

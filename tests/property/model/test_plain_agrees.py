@@ -93,6 +93,7 @@ def agree(data: bytes) -> Entry | None:
         assert (plain.facts, plain.till, plain.author) == (exact.facts, exact.till, exact.author)
         assert plain.body == exact.body
         assert plain == exact
+        assert read_plain(data, exact.link) == plain, "as whoever has just unpacked it asks"
     return plain
 
 

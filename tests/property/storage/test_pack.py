@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdtsync.errors import MalformedRecord
-from crdtsync.ids import entry_record
+from crdtsync.ids import ENTRY, entry_record, record_digest
+from crdtsync.model.sealed import has_tail
 from crdtsync.storage import pack_columns
-from crdtsync.storage.pack import decode_pack, encode_pack
+from crdtsync.storage.pack import decode_pack, encode_pack, unpack
 from crdtsync.storage.pack_columns import PackedRow
 from crdtsync.testing.records import MadeUpChain
 
@@ -37,7 +38,14 @@ def test_a_pack_gives_back_what_was_packed(steps, before, after):
     for step, record in steps:
         seq += step
         rows.append((seq, record))
-    assert decode_pack(encode_pack(rows, first=11, last=seq + after + 1), bytes_max=1 << 20) == rows
+    blob = encode_pack(rows, first=11, last=seq + after + 1)
+    assert decode_pack(blob, bytes_max=1 << 20) == rows
+    unpacked, links = unpack(blob, bytes_max=1 << 20)
+    assert (unpacked, len(links)) == (rows, len(rows))
+    for (_, record), link in zip(rows, links, strict=True):
+        assert link is None or (
+            record[:1] == ENTRY and link == record_digest(record) and has_tail(record[1:])
+        )
 
 
 @given(st.binary(max_size=400))

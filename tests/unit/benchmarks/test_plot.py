@@ -22,6 +22,11 @@ def test_each_line_has_its_ages_in_order_with_their_spread():
     assert course[NAMES[1]] == []
 
 
+def test_what_took_hours_is_drawn_beside_the_rest():
+    course = course_of(report(measured(NAMES[1], 100, 2)), report(measured(NAMES[1], 10_000_000, 4)))
+    assert course[NAMES[1]] == [(100, 2, 1, 3), (10_000_000, 4, 3, 5)]
+
+
 def test_figures_without_growth_are_refused(tmp_path, monkeypatch, capsys):
     figures = tmp_path / "figures.json"
     figures.write_text(json.dumps({"cases": {"sale": []}}))

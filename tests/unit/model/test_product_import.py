@@ -74,7 +74,7 @@ def test_a_file_without_a_vat_column_may_have_a_rate_said_for_new_products():
 
 def test_what_a_new_product_lacks_is_named():
     [refused] = planned(f"{HEADER}\nCM-20;;;\n").refused
-    assert refused == RefusedLine(2, "", "CM-20 is new and has no name, price, vat")
+    assert refused == RefusedLine(2, "", "CM-20 is new and has no name, price, vat", "CM-20")
 
 
 def test_odd_but_allowed_values_are_imported_with_a_warning():
@@ -85,7 +85,26 @@ def test_odd_but_allowed_values_are_imported_with_a_warning():
 
 def test_the_second_line_of_one_product_is_refused():
     plan = planned(f"{HEADER}\nA;One;1;20\nA;Two;2;20\n")
-    assert (len(plan.new), plan.refused) == (1, [RefusedLine(3, "sku", "line 2 has the same SKU A")])
+    assert (len(plan.new), plan.refused) == (1, [RefusedLine(3, "sku", "line 2 has the same SKU A", "A")])
+
+
+def test_a_product_whose_first_line_is_refused_is_not_sold_at_the_price_of_the_second():
+    plan = planned(f"{HEADER};ean\nDD;Cher;90;20;3017620422004\nDD;Faux;3;20;\nEE;Vrai;4;20;\n")
+    assert [(line.number, line.field) for line in plan.refused] == [(2, "barcodes"), (3, "sku")]
+    assert plan.refused[1].reason == "line 2 has the same SKU DD"
+    assert [new.product.sku for new in plan.new] == ["EE"]
+
+
+def test_the_product_of_a_line_with_a_comma_too_many_is_known_all_the_same():
+    plan = planned("sku,name,price,vat\nDD,Cher,90,50,20\nDD,Faux,3,20\n")
+    assert [line.number for line in plan.refused] == [2, 3]
+    assert plan.new == []
+
+
+def test_two_lines_that_name_no_product_do_not_refuse_one_another():
+    plan = planned(f"{HEADER}\nA/1;Name;1;20;\nA/2;Name;1;20;\n")
+    assert [line.field for line in plan.refused] == ["sku", "sku"]
+    assert not any("same SKU" in line.reason for line in plan.refused)
 
 
 BAD_LINES = {

@@ -5,6 +5,7 @@ import pytest
 
 from crdtsync.errors import MalformedMessage
 from crdtsync.ids import START, Position
+from crdtsync.protocol.binding import Line as Frames
 from crdtsync.protocol.binding import frame_keys, public_key, tag
 from crdtsync.protocol.codec import decode, encode, encode_hello_body, frames
 from crdtsync.protocol.limits import TAG_BYTES
@@ -157,6 +158,27 @@ def test_where_an_end_does_not_know_of_it_frames_go_as_they_always_did(register,
     line = Line(register=register, relay=relay)
     assert (line.register.line.is_bound, line.relay.line.is_bound) == (False, False)
     assert decode(line.a_sale_goes_out()) == Records(START, at(1), (1,), (SALE,))
+
+
+def test_who_was_not_asked_says_no_key_and_who_connects_says_one():
+    for asked in (b"", public_key(OTHER)):
+        assert Frames(ONE, connecting=True).exchange_key(asked) == public_key(ONE)
+        assert Frames(b"", connecting=True).exchange_key(asked) == b""
+        assert Frames(b"", connecting=False).exchange_key(asked) == b""
+    assert Frames(ONE, connecting=False).exchange_key(b"") == b""
+    assert Frames(ONE, connecting=False).exchange_key(public_key(OTHER)) == public_key(ONE)
+
+
+def test_frames_are_numbered_from_one_in_each_direction():
+    line = Frames(ONE, connecting=True)
+    line.bind(public_key(OTHER), b"challenge, hello, hello")
+    there, back = frame_keys(ONE, public_key(OTHER), b"challenge, hello, hello")
+    assert line.tagged([b"a", b"b"]) == [b"a" + tag(there, 1, b"a"), b"b" + tag(there, 2, b"b")]
+    assert line.tagged([b"c"]) == [b"c" + tag(there, 3, b"c")]
+    assert [line.opened(one + tag(back, number, one)) for number, one in ((1, b"x"), (2, b"y"))] == [
+        b"x",
+        b"y",
+    ]
 
 
 def test_the_keys_are_in_what_the_hellos_sign():

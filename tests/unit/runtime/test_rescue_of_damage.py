@@ -1,5 +1,6 @@
 """What can be read of a damaged store comes into the rescue file, wherever the damage says that it ends."""
 
+import re
 from contextlib import closing
 
 import apsw
@@ -102,11 +103,47 @@ def test_pages_of_other_tables_hide_no_record(folder, table):
     assert (numbers, bool(unreadable)) == (ALL, True)
 
 
-def test_where_the_root_of_the_records_is_gone_nothing_is_silently_empty(folder):
+def test_where_the_root_of_the_records_is_gone_its_leaves_are_read(folder):
+    """What was recorded lies on pages that are whole; only nothing leads to them any more."""
     spoil(folder, "record", 0, "internal")
     numbers, unreadable = rescued(folder)
-    assert numbers == []
-    assert any("if there were more" in one for one in unreadable)
+    assert numbers == ALL
+    assert any("if there were more" in one for one in unreadable), "nothing tells that these are all"
+
+
+def test_where_the_root_and_a_leaf_are_gone_the_others_are_rescued_and_those_are_named(folder):
+    spoil(folder, "record", 5)
+    spoil(folder, "record", 0, "internal")
+    numbers, unreadable = rescued(folder)
+    assert 40 < len(numbers) < SALES
+    assert {1, SALES} <= set(numbers)
+    (named,) = [one for one in unreadable if one.startswith("records ")]
+    first, last = map(int, re.findall("[0-9]+", named))
+    assert last - first + 1 == SALES - len(numbers)
+
+
+def test_a_record_of_before_whose_checksum_does_not_hold_is_not_taken_from_a_leaf(folder):
+    execute(folder, "UPDATE record SET crc = crc + 1 WHERE pos = (SELECT max(pos) FROM record)")
+    spoil(folder, "record", 0, "internal")
+    assert rescued(folder)[0] == ALL[:-1]
+
+
+def test_packs_under_a_page_that_cannot_be_read_are_rescued(tmp_path):
+    """Packs are larger than a page: they lie on pages of their own, which only their row leads to."""
+    folder = tmp_path / "till"
+    with Register.init(folder, name="Caisse 1") as till:
+        till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
+        for _ in range(SALES):
+            till.sell(["CM-19"], ["card"])
+        log = till.replica.log
+        with till.replica.store.transaction():
+            while log.pack(4, log.end.seq):
+                pass
+    with closing(apsw.Connection(str(folder / STORE))) as connection:
+        connection.pragma("wal_checkpoint(TRUNCATE)")
+        assert connection.execute("SELECT count(*) FROM pack").fetchone()[0] > 10
+    spoil(folder, "pack", 0, "internal")
+    assert rescued(folder)[0] == ALL
 
 
 def test_what_is_read_is_one_moment_of_a_till_that_sells_on(folder):

@@ -33,6 +33,9 @@ from crdtsync_server.shops.registers import currency_of
 PATH = "/catalogue"
 ROWS_PER_PAGE = 50
 PAGES_MAX = 10_000
+SKU_CHARACTERS_MAX = 200
+"""What registers write may be longer than a reference of the catalogue."""
+
 EXPORTED = (
     *("sku", "name", "price", "vat", "unit", "barcodes", "producer", "appellation", "region", "country"),
     *("colour", "vintage", "volume ml", "abv", "category", "active"),
@@ -105,7 +108,8 @@ def learn(shop: OfficeShop) -> None:
 
 async def _new(visit: Visit) -> Response:
     if visit.request.method == "GET":
-        return await _show_form(visit, blank_form(), {})
+        sku = visit.request.query_params.get("sku", "")[:SKU_CHARACTERS_MAX]
+        return await _show_form(visit, {**blank_form(), "sku": sku}, {})
     form = await visit.form()
     clock = visit.house.office.clock
     now_ms = clock.now_ms()
@@ -158,7 +162,12 @@ async def _show_form(visit: Visit, shown: Any, problems: Any, *, problem: str = 
 
 
 async def _product(visit: Visit) -> Response:
-    return await _show_product(visit, visit.request.query_params.get("sku", ""))
+    sku = visit.request.query_params.get("sku", "")
+    if sku and await visit.ask(lambda shop: shop.products.find(sku)) is None:
+        from crdtsync_server.dashboard.rooms.stock import show_product  # It knows this module.
+
+        return await show_product(visit, sku)
+    return await _show_product(visit, sku)
 
 
 async def _show_product(

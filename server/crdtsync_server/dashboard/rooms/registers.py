@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from crdtsync.errors import SetupError
 from crdtsync.runtime.belonging.copies import CopiedTold
+from crdtsync_server.dashboard.alerts import counts_apart
 from crdtsync_server.dashboard.house import House, Visit, paint
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import words_in
@@ -54,7 +55,7 @@ def paint_now(shop: OfficeShop, language: str) -> str:
 def _facts(shop: OfficeShop) -> dict[str, Any]:
     now_ms = shop.clock.now_ms()
     states = shop.device_states()
-    apart = shop.log.apart_counts()
+    apart = counts_apart(shop.log, now_ms)
     wishes = {state.certificate.device: _wish_of(shop, state) for state in states}
     return {
         "devices": [(state, advice_about(state, now_ms)) for state in states if not state.revoked],
@@ -64,11 +65,9 @@ def _facts(shop: OfficeShop) -> dict[str, Any]:
         "currency": currency_of(shop.log),
         "offset_min": shop.clock.utc_offset_min(now_ms),
         "open_codes": shop.access.codes.count_open(shop.log.shop),
-        "apart_held": sum(count for (_, is_held), count in apart.items() if is_held),
-        "apart_refused": sum(
-            count for (code, is_held), count in apart.items() if not is_held and code != "damaged"
-        ),
-        "apart_damaged": sum(count for (code, _), count in apart.items() if code == "damaged"),
+        "apart_held": apart.get("held", 0) + apart.get("hold", 0),
+        "apart_refused": apart.get("refused", 0),
+        "apart_damaged": apart.get("damaged", 0),
         "end": shop.log.end.seq,
     }
 

@@ -20,7 +20,7 @@ from crdtsync.storage.view_stock import movements_of
 from crdtsync.web.guard import Form
 from crdtsync_server.dashboard.csv_files import Cells, csv_file, safe_cell
 from crdtsync_server.dashboard.house import House, Visit
-from crdtsync_server.dashboard.rooms.catalogue import PAGES_MAX, ROWS_PER_PAGE, learn
+from crdtsync_server.dashboard.rooms.catalogue import PAGES_MAX, ROWS_PER_PAGE, SKU_CHARACTERS_MAX, learn
 from crdtsync_server.dashboard.rooms.sales import device_names
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import N_
@@ -106,16 +106,21 @@ def _file(shop: OfficeShop) -> None:
 
 
 async def _product(visit: Visit) -> Response:
-    sku = visit.request.query_params.get("sku", "")
+    return await show_product(visit, visit.request.query_params.get("sku", ""))
+
+
+async def show_product(visit: Visit, sku: str) -> Response:
+    """What is there of a product and what became of it, also of one that the catalogue does not have."""
+    sku = sku[:SKU_CHARACTERS_MAX]
+    if not sku:
+        raise HTTPException(404)
 
     def look(shop: OfficeShop) -> dict[str, Any]:
         _file(shop)
-        row = shop.queries.product(sku, shop.clock.now_ms())
+        now_ms = shop.clock.now_ms()
+        row = shop.queries.product(sku, now_ms)
         movements = movements_of(shop.queries, sku, rows_max=MOVEMENTS_SHOWN_MAX)
         counts = shop.queries.counts(sku)
-        if row is None and not movements and not counts:
-            raise HTTPException(404)
-        now_ms = shop.clock.now_ms()
         return {
             "row": row,
             "sku": sku,
@@ -127,7 +132,9 @@ async def _product(visit: Visit) -> Response:
             "lags": shop.lags_far,
         }
 
-    return visit.render("stock_product.html", why=WHY, **await visit.ask(look))
+    facts = await visit.ask(look)
+    is_anything = facts["row"] is not None or facts["movements"] or facts["counts"]
+    return visit.render("stock_product.html", status=200 if is_anything else 404, why=WHY, **facts)
 
 
 # -- recording ---------------------------------------------------------------------------------------------
@@ -152,7 +159,7 @@ async def _record(visit: Visit) -> Response:
         what = query.get("what", "delivery")
         if what not in WHY:
             raise HTTPException(404)
-        sku = query.get("sku", "")[:64]
+        sku = query.get("sku", "")[:SKU_CHARACTERS_MAX]
         return await _show(visit, Draft(what, "", ((sku, ""),), {}, {}), {})
     form = await visit.form()
     what = form.text("what")
