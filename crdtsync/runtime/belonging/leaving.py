@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from crdtsync.errors import NoRegister, StillPending, StorageError
+from crdtsync.errors import StillPending, StorageError
 from crdtsync.ids import record_digest
 from crdtsync.model.money import format_euros
 from crdtsync.runtime.damage.rescue import body_of, digests_in, pending_records, read_own_rescue
@@ -24,6 +24,7 @@ from crdtsync.runtime.folder.identity import HEAD, LEFT, Identity, has_left, loa
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, OWNER_KEY
 from crdtsync.runtime.folder.replica import STORE
 from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
+from crdtsync.runtime.folder.whose import store_of_register
 from crdtsync.runtime.register.status import Pending
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
@@ -58,8 +59,7 @@ def leave(folder: Path, now_ms: int, *, rescued: Path | None = None) -> Left:
     all of them: it is read. Can be repeated after a crash. Raises ``NoRegister``, ``RoleTaken`` while a
     process synchronises, ``InvalidRescue``, ``StorageError``.
     """
-    if not (folder / STORE).exists():
-        raise NoRegister(f"there is no register in {folder}")
+    store_of_register(folder)
     hint = "stop `crdtsync run`, and any program that sells, first"
     with hold_role(folder / SYNC_LOCK, "a process synchronises this register", hint=hint):
         with closing(SqliteStore(folder / STORE, create=False)) as store:
