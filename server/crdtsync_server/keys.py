@@ -28,6 +28,14 @@ OFFICE_SUFFIX = ".office"
 NEXT_SUFFIX = ".next-owner"
 ERASED_SUFFIX = ".erased-owner"
 
+ASK_FOR_IT = "`crdtsync-relay owner request SHOP FILE` writes down what it is to sign"
+TO_REVOKE = "`crdtsync-relay owner request SHOP FILE --revoke DEVICE` asks for it, `owner sign` there signs"
+TO_APPROVE = TO_REVOKE.replace("--revoke", "--approve")
+TO_ROTATE = (
+    "`crdtsync-relay owner request SHOP FILE`, then there `owner sign FILE ANSWER --key KEY --new-key NEW`"
+)
+"""What to do where the owner's key is kept elsewhere: to let in, cut off, approve, change the key."""
+
 _DEVICE_PREFIX = b"crdtsync/relay-device/v1\x00"
 _OFFICE_PREFIX = b"crdtsync/office-device/v1\x00"
 
@@ -55,19 +63,22 @@ class KeyFolder:
         """Write the key that signs a new shop's certificates; durable on return."""
         write_key(self._owner_path(shop), key.to_bytes())
 
-    def owner_key(self, shop: bytes) -> PrivateKey:
-        """The key that signs a shop's certificates. Raises ``SetupError`` if it is kept elsewhere."""
+    def owner_key(self, shop: bytes, instead: str = ASK_FOR_IT) -> PrivateKey:
+        """The key that signs a shop's certificates. Raises ``SetupError`` if it is kept elsewhere; its hint
+        is ``instead``, what to do then.
+        """
         [*_, newest] = self._owner_paths(shop) or [self._owner_path(shop)]
-        return PrivateKey.from_bytes(_read(newest, f"the owner key of shop {shop.hex()}"))
+        hint = f"kept elsewhere: {instead}; lost here: put the file back from a backup"
+        return PrivateKey.from_bytes(_read(newest, f"the owner key of shop {shop.hex()}", hint))
 
-    def owner_key_named(self, shop: bytes, public: bytes | None) -> PrivateKey:
+    def owner_key_named(self, shop: bytes, public: bytes | None, instead: str = ASK_FOR_IT) -> PrivateKey:
         """As ``owner_key``. Where the key that is named was prepared, and a rotation was interrupted before
         that was taken into use, it is now.
         """
         prepared = self.prepared_owner_key(shop) if self.has_owner_key(shop) else None
         if prepared is not None and prepared.public == public:
             self.use_prepared_owner_key(shop)
-        return self.owner_key(shop)
+        return self.owner_key(shop, instead)
 
     def office_key(self, shop: bytes, generation: str = "") -> PrivateKey:
         """The key of a shop's back office since the restore that began ``generation``; made, durably, the
@@ -166,10 +177,8 @@ def office_device_id(public_key: bytes) -> bytes:
     return hashlib.sha256(_OFFICE_PREFIX + public_key).digest()[:ID_BYTES]
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: Path, what: str, hint: str = "put the file back from a backup") -> bytes:
     try:
         return read_key(path)
     except NoRegister as error:
-        raise SetupError(
-            f"{what} is not on this relay ({path} is missing)", hint="put the file back from a backup"
-        ) from error
+        raise SetupError(f"{what} is not on this relay ({path} is missing)", hint=hint) from error

@@ -44,7 +44,9 @@ def command(shop: str, file: Path, data: Path, as_json: bool) -> None:
         print_json({"shop": found.id, "taken": signed_facts(rows), "meanwhile": meanwhile})
         return
     print_signed(rows)
-    click.echo(f"{found.name}: {len(rows)} entries taken" if rows else f"{found.name}: nothing new")
+    click.echo(
+        f"{found.name}: {many(len(rows), 'entry', 'entries')} taken" if rows else f"{found.name}: nothing new"
+    )
     if meanwhile:
         what = many(meanwhile, "entry was", "entries were")
         click.echo(f"{what} recorded meanwhile: sign once more (`crdtsync-relay owner request`)")

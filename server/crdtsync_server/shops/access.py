@@ -27,7 +27,7 @@ from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.backups.restored import Place, begin_generation, generation_of
 from crdtsync_server.database import open_access_database
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.keys import KeyFolder, relay_device_id
+from crdtsync_server.keys import TO_APPROVE, TO_REVOKE, KeyFolder, relay_device_id
 from crdtsync_server.shops.moved import Moved
 from crdtsync_server.shops.owner import OwnerChain, heads_of, owner_item, owner_moment
 from crdtsync_server.shops.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
@@ -279,7 +279,7 @@ class Access:
         elsewhere.
         """
         log = store.shop(shop)
-        self.keys.owner_key(shop)  # Raises where it is kept elsewhere, before anything is locked.
+        self.keys.owner_key(shop, TO_APPROVE)  # Raises where it is kept elsewhere, before anything is locked.
         with store.transaction():
             chain = OwnerChain.read(log)
             key = self.keys.owner_key_named(shop, chain.directory.owner_public)
@@ -296,7 +296,7 @@ class Access:
 
     def _revoke(self, log: ShopLog, chain: OwnerChain, device: bytes, reason: str) -> OwnerChain:
         payload = build_revoke(device, heads_of(log, device), reason=reason)
-        key = self.keys.owner_key_named(log.shop, chain.directory.owner_public)
+        key = self.keys.owner_key_named(log.shop, chain.directory.owner_public, TO_REVOKE)
         entry = chain.next_entry("revoke", payload, key, self._clock)
         log.append(owner_item(entry))
         return chain.with_entry(entry)
