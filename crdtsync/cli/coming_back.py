@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 0.05
 
+HELD_WAIT_S = 3.0
+"""Where nothing is missing but what the relay has on hold: how long it may take to let that in by itself."""
+
 
 def bring_back(register: Register, ready: Callable[[int], None], *, as_json: bool) -> str:
     """Synchronise until everything is here, as long as that goes on; one sentence of what came of it.
@@ -29,8 +32,8 @@ def bring_back(register: Register, ready: Callable[[int], None], *, as_json: boo
     """
     stopped, background = Stop(), register.start_sync()
     is_shown = not as_json and sys.stderr.isatty()
-    is_ready = is_done = False
-    met_s = time.monotonic()
+    is_ready = is_done = is_held = False
+    met_s, held_since_s = time.monotonic(), None
     try:
         while background.is_running and not stopped.requested:
             register.poll(LOOK_EVERY_S)
@@ -45,6 +48,10 @@ def bring_back(register: Register, ready: Callable[[int], None], *, as_json: boo
                 if not progress.to_receive and not register.status().pending.records:
                     is_done = True
                     break
+                held_since_s = (held_since_s or met_s) if _is_all_answered(register, progress) else None
+                if held_since_s is not None and met_s - held_since_s > HELD_WAIT_S:
+                    is_held = True
+                    break
             elif time.monotonic() - met_s > register.config.sync_timeout_s:
                 break
         error = background.error
@@ -56,10 +63,26 @@ def bring_back(register: Register, ready: Callable[[int], None], *, as_json: boo
     register.replica.file_catalogue()
     if is_done:
         return "Synchronised: the relay has everything on its disk."
+    if is_held:
+        records = many(register.status().pending.records, "record")
+        return f"Synchronised, but for {records} that the relay keeps on hold or refuses: `crdtsync status`."
     why = str(error) if isinstance(error, CrdtsyncError) else "it was stopped before the end"
     return (
         f"Not synchronised: {why}. Everything recorded is safe on this register. It sells; `crdtsync run` "
         "brings the rest."
+    )
+
+
+def _is_all_answered(register: Register, progress: Progress) -> bool:
+    """Whether nothing is under way any more: what is pending the relay has, and does not admit by itself."""
+    from crdtsync.runtime.belonging.rejoin import has_what_the_relay_never_saw
+
+    relay = register.replica.relay
+    return (
+        not progress.to_receive
+        and relay is not None
+        and relay.log_id is not None
+        and not has_what_the_relay_never_saw(register.replica.log, relay)
     )
 
 

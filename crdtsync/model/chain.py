@@ -18,6 +18,7 @@ import orjson
 from crdtsync.errors import DamagedStore, IntegrityDefect
 from crdtsync.model.entry import SOFTWARE, VERSION, Entry, Head, first_prev, is_series
 from crdtsync.model.period import COUNTED_KINDS, Level, Period
+from crdtsync.said import Said
 
 CLOCK_TOLERANCE_MS: Final = 2_000
 """Steps of the clock back below this are clamped to the time of the entry before."""
@@ -291,11 +292,18 @@ def business_day(head_bd: str | None, local_date: str, trusted_date: str | None)
     """
     known = max(head_bd or "", trusted_date or "") or local_date
     if local_date > _day_after(known):
-        ahead = f"The clock says {local_date}, but the last day known is {known}. Is it {local_date}?"
-        return head_bd or known, ahead
+        return head_bd or known, Said(
+            "The clock says %(day)s, but the last day known is %(known)s. Is it %(day)s?",
+            day=local_date,
+            known=known,
+        )
     day = max(head_bd or local_date, local_date)
     if known > _day_after(local_date):
-        return day, f"The clock says {local_date}, but it was {known} already. Is the clock right?"
+        return day, Said(
+            "The clock says %(day)s, but it was %(known)s already. Is the clock right?",
+            day=local_date,
+            known=known,
+        )
     return day, None
 
 

@@ -260,21 +260,22 @@ class ViewQueries:
         older_than: Placed | None = None,
         rows_max: int = 100,
     ) -> list[TicketRow]:
-        """The newest business day first, of each day what came into the log last; from the row that follows
-        ``older_than`` on.
-        """
+        """The newest business day first, of each day what came in last; after ``older_than``."""
+        if device is not None:
+            from crdtsync.storage.view_sales import Wanted, find_tickets  # It knows this class.
+
+            wanted = Wanted(device=device, first_day=day, last_day=day)
+            return find_tickets(self, wanted, older_than=older_than, rows_max=rows_max)
         conditions = " AND t.day = :day" if day is not None else ""
-        conditions += " AND c.device = :device" if device is not None else ""
         conditions += " AND (t.day, t.seq) < (:day_above, :seq_above)" if older_than is not None else ""
         sql = f"{_tickets_by('day')}{conditions} ORDER BY t.day DESC, t.seq DESC LIMIT :rows"
         above = {"day_above": older_than.day, "seq_above": older_than.seq} if older_than is not None else {}
-        return list(self._rows(TicketRow, sql, day=day, device=device, rows=rows_max, **above))
+        return list(self._rows(TicketRow, sql, day=day, rows=rows_max, **above))
 
     def refunds_of(self, link: bytes) -> list[TicketRow]:
         """The refunds known here of the sale with that link."""
-        return list(
-            self._rows(TicketRow, _tickets_by("ref") + " AND t.ref_link = :link ORDER BY t.seq", link=link)
-        )
+        sql = _tickets_by("ref") + " AND t.ref_link = :link ORDER BY t.seq"
+        return list(self._rows(TicketRow, sql, link=link))
 
     def lines(self, seq: int) -> list[LineRow]:
         """The lines of the ticket that is record ``seq``."""

@@ -11,12 +11,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from crdtsync.storage.view_place import Place
+from crdtsync.storage.view_place import Placed
 from crdtsync.storage.view_queries import TICKET_SQL, TicketRow, ViewQueries
 
 INDEXES_SQL: Final = """
 CREATE INDEX IF NOT EXISTS view_ticket_by_total ON view_ticket (shop, ttc + oos, day);
-CREATE INDEX IF NOT EXISTS view_ticket_by_chain ON view_ticket (chain, day);
 CREATE INDEX IF NOT EXISTS view_event_by_print ON view_event (shop, detail) WHERE code = 'print';
 """
 """What finding needs beside the indexes that every store of views has: where nobody searches, they would
@@ -56,8 +55,8 @@ def find_tickets(
     queries: ViewQueries,
     wanted: Wanted,
     *,
-    older_than: Place | None = None,
-    newer_than: Place | None = None,
+    older_than: Placed | None = None,
+    newer_than: Placed | None = None,
     rows_max: int,
 ) -> list[TicketRow]:
     """One page, the newest first: from the row that follows ``older_than``, or those just before
@@ -84,8 +83,8 @@ class _Search:
         self,
         queries: ViewQueries,
         wanted: Wanted,
-        older_than: Place | None,
-        newer_than: Place | None,
+        older_than: Placed | None,
+        newer_than: Placed | None,
         rows_max: int,
     ) -> None:
         self._queries, self._wanted, self._rows_max = queries, wanted, rows_max
@@ -122,7 +121,7 @@ class _Search:
         if wanted.numbers is not None:
             return self._run("INDEXED BY view_ticket_by_number")
         if is_rare:
-            return self._run("")
+            return self._run("", fetched=True)
         if wanted.amount_minor is not None:
             return self._run("INDEXED BY view_ticket_by_total")
         if wanted.device is not None:
@@ -163,8 +162,13 @@ class _Search:
         found.sort(key=lambda row: (row.day, row.seq), reverse=not self._backwards)
         return found[: self._rows_max]
 
-    def _run(self, by: str) -> list[TicketRow]:
+    def _run(self, by: str, *, fetched: bool = False) -> list[TicketRow]:
+        """``fetched``: all tickets that are asked for, by their seq, and sorted then."""
         order = "ASC" if self._backwards else "DESC"
         conditions = "".join(f" AND {one}" for one in self._conditions)
-        sql = f"{TICKET_SQL.format(by=by)}{conditions} ORDER BY t.day {order}, t.seq {order} LIMIT :rows"
+        ordered = f" ORDER BY t.day {order}, t.seq {order} LIMIT :rows"
+        sql = TICKET_SQL.format(by=by) + conditions + ordered
+        if fetched:
+            # With a sign no index helps with the day: else SQLite goes through all days for the order's sake.
+            sql = TICKET_SQL.format(by=by) + (conditions + ordered).replace("t.day", "+t.day")
         return [TicketRow(*row) for row in self._queries.ask(sql, **self._values)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-VERSION = 11
+VERSION = 12
 """Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
 
 
@@ -89,6 +89,7 @@ HEADS = (
             ("place", "(chain, n)"),
             ("number", "(shop, number)"),
             ("day", "(shop, day)"),
+            ("chain", "(chain, day, seq)"),
             ("ref", "(shop, ref_link) WHERE ref_link IS NOT NULL"),
         ),
     ),

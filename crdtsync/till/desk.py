@@ -61,6 +61,8 @@ class Desk:
             self.practice: dict[str, Ticket] = {}
             """Tickets of training: they are nowhere else."""
             self._recent: dict[str, Ticket] = {}
+            self.notices: tuple[str, ...] = ()
+            """What is to be told on the page of the day, once."""
             self._background: BackgroundSync | None = None
             self._sync_due_s = 0.0
             self._sync_error: CrdtsyncError | None = None

@@ -9,7 +9,9 @@ from crdtsync.till.words import DOMAIN
 from crdtsync.web.sentences import Sentences
 
 HERE: Final = Path(__file__).parent
-SENTENCES: Final = Sentences(HERE, DOMAIN, "the till", beside=(HERE.parent / "runtime",))
+SENTENCES: Final = Sentences(
+    HERE, DOMAIN, "the till", beside=(HERE.parent / "runtime", HERE.parent / "model")
+)
 
 if __name__ == "__main__":
     SENTENCES.bring_up_to_date()

@@ -7,6 +7,7 @@ Sentences stand in English in templates and code; a folder ``locale`` beside the
 from __future__ import annotations
 
 import gettext
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -30,6 +31,7 @@ CURRENCY: Final = "EUR"
 
 _REGIONS: Final = {"fr": "fr_FR", "en": "en_GB"}
 NONE: Final = "–"
+_DAY: Final = re.compile(r"\d{4}-[01]\d-[0-3]\d")
 
 
 def N_(text: str) -> str:  # noqa: N802  # As gettext calls it.
@@ -61,12 +63,15 @@ class Words:
         """
         if not isinstance(sentence, Said) or not self.can_tell(sentence) or self.name == SOURCE_LANGUAGE:
             return str(sentence)
-        values = {
-            name: self.tell(value) if isinstance(value, str) else value
-            for name, value in sentence.values.items()
-        }
+        values = {name: self._told(value) for name, value in sentence.values.items()}
         said = self.translations.gettext(sentence.form)
         return said % values if values else said
+
+    def _told(self, value: object) -> object:
+        """What is filled into a sentence: days as this language writes them."""
+        if not isinstance(value, str):
+            return value
+        return self.day(value, "short") if _DAY.fullmatch(value) else self.tell(value)
 
     def can_tell(self, sentence: str) -> bool:
         """Whether a sentence is in this language, or can be said in it."""

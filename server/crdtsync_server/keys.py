@@ -29,12 +29,10 @@ NEXT_SUFFIX = ".next-owner"
 ERASED_SUFFIX = ".erased-owner"
 
 ASK_FOR_IT = "`crdtsync-relay owner request SHOP FILE` writes down what it is to sign"
-TO_REVOKE = "`crdtsync-relay owner request SHOP FILE --revoke DEVICE` asks for it, `owner sign` there signs"
-TO_APPROVE = TO_REVOKE.replace("--revoke", "--approve")
 TO_ROTATE = (
     "`crdtsync-relay owner request SHOP FILE`, then there `owner sign FILE ANSWER --key KEY --new-key NEW`"
 )
-"""What to do where the owner's key is kept elsewhere: to let in, cut off, approve, change the key."""
+"""What to do where the owner's key is kept elsewhere: to have something signed, and to change the key."""
 
 _DEVICE_PREFIX = b"crdtsync/relay-device/v1\x00"
 _OFFICE_PREFIX = b"crdtsync/office-device/v1\x00"
@@ -71,14 +69,14 @@ class KeyFolder:
         hint = f"kept elsewhere: {instead}; lost here: put the file back from a backup"
         return PrivateKey.from_bytes(_read(newest, f"the owner key of shop {shop.hex()}", hint))
 
-    def owner_key_named(self, shop: bytes, public: bytes | None, instead: str = ASK_FOR_IT) -> PrivateKey:
+    def owner_key_named(self, shop: bytes, public: bytes | None) -> PrivateKey:
         """As ``owner_key``. Where the key that is named was prepared, and a rotation was interrupted before
         that was taken into use, it is now.
         """
         prepared = self.prepared_owner_key(shop) if self.has_owner_key(shop) else None
         if prepared is not None and prepared.public == public:
             self.use_prepared_owner_key(shop)
-        return self.owner_key(shop, instead)
+        return self.owner_key(shop)
 
     def office_key(self, shop: bytes, generation: str = "") -> PrivateKey:
         """The key of a shop's back office since the restore that began ``generation``; made, durably, the

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from crdtsync import Register
+from crdtsync.cli.coming_back import bring_back
 from crdtsync.errors import AccessDenied, AlreadyARegister, PairingRefused, StillPending
 from crdtsync.runtime.belonging.copies import begin_own_chain
 from crdtsync.runtime.belonging.join import join_shop
@@ -156,7 +157,7 @@ def test_with_the_owners_key_elsewhere_his_next_signature_lets_in_all_that_was_s
     with pytest.raises(PairingRefused, match="owner's signature"):
         Register.join(tmp_path / "till", relay.url, code)
     asked, request = asked_for(relay, tmp_path)
-    assert (asked["certify"], asked["meanwhile"]) == (["Caisse 1"], 0)
+    assert (asked["certify"], asked["revoke"], asked["meanwhile"]) == (["Caisse 1"], ["Caisse 1"], 0)
     till.sell([WINE], ["card"])  # While the request is on its way to the owner.
     till.sync(20)
     taken, left = signed(relay, request, safe)
@@ -167,9 +168,14 @@ def test_with_the_owners_key_elsewhere_his_next_signature_lets_in_all_that_was_s
     with pytest.raises(AccessDenied, match="revoked"):
         till.sync(20)
     enrolled_again(relay, tmp_path / "till", lambda: till.sell([WINE], ["card"]), code)
+    refused = relay.command("hold", "approve", "Cave", "--device", "Caisse 1", check=False)
+    assert refused == ""
+    assert "owner request SHOP FILE --approve" in relay.command("hold", "list", "Cave")
     with Register.open(tmp_path / "till") as again:
-        background = again.start_sync()
-        wait_until(lambda: background.is_connected and [hold["tickets"] for hold in held(relay)] == [3])
+        said = bring_back(again, lambda left: None, as_json=True)
+        assert "on hold" in said, "`join` ends although something waits for the owner"
+        again.start_sync()
+        wait_until(lambda: [hold["tickets"] for hold in held(relay)] == [3])
         asked, request = asked_for(relay, tmp_path)
         assert asked["meanwhile"] > 1, "nobody has to name them"
         what, left = signed(relay, request, safe)

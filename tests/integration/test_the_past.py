@@ -8,6 +8,7 @@ from crdtsync import Register
 from crdtsync.protocol import limits
 from crdtsync.runtime.committing import batches, upkeep
 from crdtsync.runtime.committing.upkeep import UpkeepLimits
+from crdtsync.runtime.filing import filer, product_rows
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.local import LocalRelay
 from tests.integration.conftest import wait_until
@@ -57,3 +58,33 @@ def test_a_new_register_gets_packs_and_one_state_and_nothing_is_missing(
             assert len(new.sales(rows_max=1000)) == 200
             assert new.verify().findings == ()
             assert new.status().state == "synced"
+
+
+@pytest.mark.slow
+def test_a_new_register_files_its_products_when_all_are_there(small_limits, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "CUT_ROWS_MIN", 100)
+    monkeypatch.setattr(filer, "FIRST_WHOLE_S", 600.0)
+    file, filed = product_rows.file_without_engine, []
+
+    def told(replica):
+        filed.append((replica.log.document("catalogue").records, file(replica)))
+        return filed[-1][1]
+
+    monkeypatch.setattr(product_rows, "file_without_engine", told)
+    with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
+        with Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1") as old:
+            for number in range(15):
+                old.products.add(f"W-{number}", name=f"Wine {number}", price_minor=1850, vat_rate=2000)
+                old.sell([f"W-{number}"] * 10, ["card"])
+                for _ in range(9):
+                    old.sell([f"W-{number}"], ["card"])
+            old.sync()
+            records = old.replica.log.document("catalogue").records
+        filed.clear()
+        with Register.join(tmp_path / "b", relay.url, relay.pairing_code(), name="Caisse 2") as new:
+            sync = new.start_sync()
+            # The thread beside it files them: nobody asks for one.
+            wait_until(lambda: filed, "nobody files the products")
+            wait_until(lambda: not sync.awaits_first, "what comes first does not come")
+            assert filed == [(records, True)]
+            assert [row.name for row in new.products.list()] == sorted(f"Wine {n}" for n in range(15))

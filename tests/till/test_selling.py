@@ -5,6 +5,8 @@ from html import unescape
 
 import pytest
 
+from crdtsync.runtime.clock import SystemClock
+from crdtsync.testing.clock import DAY_MS, ManualClock
 from tests.till.conftest import SHARED, TERRINE, plain, tickets
 
 AZERTY = str.maketrans("1234567890", "&é\"'(-è_çà")
@@ -480,3 +482,54 @@ def test_the_list_of_tickets_goes_on_to_the_first_one(clerk, shop, monkeypatch):
     assert "There are no older ones" in clerk.page("/tickets?older=2020-01-01.1")
     for strange in ("x", "2026-13-45.1", "2026-11-24", "2026-11-24.x", "2026-11-24." + "9" * 40):
         assert clerk.get(f"/tickets?older={strange}").status_code == 200
+
+
+# -- the clock and the day are in doubt ------------------------------------------
+
+
+def test_a_day_that_was_forgotten_is_told_on_the_ticket_that_closed_it(shop):
+    clock = ManualClock(SystemClock().now_ms())
+    clerk = shop.open_till(clock=clock)
+    bought(clerk, "EAU")
+    clock.pass_ms(DAY_MS)
+    clerk.take("EAU")
+    page = plain(clerk.page(clerk.pay("card").headers["location"]))
+    assert "had not been closed: it was closed now, cash not counted" in page
+    clerk.take("EAU")
+    assert "had not been closed" not in clerk.page(clerk.pay("card").headers["location"])
+
+
+def test_a_clock_that_is_far_ahead_is_asked_about_and_a_person_says_the_day(shop):
+    clock = ManualClock(SystemClock().now_ms())
+    clerk = shop.open_till(language="fr", clock=clock)
+    bought(clerk, "EAU")
+    assert 'id="question"' not in clerk.page("/day")
+    clock.pass_ms(20 * DAY_MS)
+    clerk.take("EAU")
+    address = clerk.pay("card").headers["location"]
+    assert re.search(
+        "L'horloge dit [0-9/]+, mais le dernier jour connu est le [0-9/]+", plain(clerk.page(address))
+    )
+    assert shop.register().x_report().sales == 2  # It was sold, on the day that was known.
+    page = clerk.page("/day")
+    day = re.search(r'name="day" value="([0-9-]+)"', page)[1]
+    for wrong in ("2001-01-01", "2099-01-01", "x"):
+        assert "said=no-day" in clerk.post("/day/open", sum="0", day=wrong).headers["location"]
+    assert "said=opened" in clerk.post("/day/open", sum="0", day=day).headers["location"]
+    page = plain(clerk.page("/day?said=opened"))
+    assert "n'avait pas été clôturée" in page
+    assert "L'horloge dit" not in page
+    assert shop.register().x_report().business_day == day
+
+
+def test_a_clock_that_went_back_is_told_and_no_day_is_offered(shop):
+    clock = ManualClock(SystemClock().now_ms())
+    clerk = shop.open_till(clock=clock)
+    bought(clerk, "EAU")
+    clock.pass_ms(-5 * DAY_MS)
+    clerk.take("EAU")
+    page = plain(clerk.page(clerk.pay("card").headers["location"]))
+    assert "the clock went back; it is recorded, and sales go on" in page
+    page = clerk.page("/day")
+    assert "Is the clock right?" in page
+    assert 'name="day"' not in page

@@ -42,6 +42,14 @@ def wait_until(condition: Callable[[], object], what: str = "it does not come") 
         time.sleep(0.01)
 
 
+def lines_of(stream: httpx.Response) -> Iterator[str]:
+    """The lines of a live page. It goes on for ever, with a sign of life now and then: a test does not."""
+    ends_s = time.monotonic() + 60
+    for line in stream.iter_lines():
+        assert time.monotonic() < ends_s, "it does not come"
+        yield line
+
+
 class Visitor:
     """A browser without a screen: it keeps cookies, says where it comes from, and fills in forms."""
 

@@ -7,7 +7,7 @@ import pytest
 from crdtsync import Register
 from crdtsync.runtime.clock import SystemClock
 from crdtsync.testing.clock import ManualClock
-from tests.web.conftest import wait_until
+from tests.web.conftest import lines_of, wait_until
 
 HOUR_MS = 3_600_000
 
@@ -184,7 +184,7 @@ def test_nothing_that_is_not_on_hold_is_let_in(office):
 def test_an_alert_reaches_an_open_page(office, monkeypatch):
     marie = office.visitor("Marie")
     with marie.http.stream("GET", "/live/alerts") as answer:
-        lines = answer.iter_lines()
+        lines = lines_of(answer)
         for line in lines:
             if "All is well." in line:
                 break

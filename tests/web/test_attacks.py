@@ -11,7 +11,7 @@ import pytest
 
 from crdtsync.web.guard import FORM_BYTES_MAX
 from crdtsync_server.dashboard.csv_files import safe_cell
-from tests.web.conftest import PASSWORD, Visitor
+from tests.web.conftest import PASSWORD, Visitor, lines_of
 
 PAGES = (
     "/today",
@@ -285,7 +285,7 @@ def links(page, start):
 def test_what_a_register_writes_breaks_out_of_no_event_of_a_stream(hostile):
     marie = hostile.visitor("Marie")
     with marie.http.stream("GET", "/live/today") as answer:
-        lines = answer.iter_lines()
+        lines = lines_of(answer)
         said = [next(lines) for _ in range(12)]
     assert said[0].startswith("retry:")
     assert all(line == "" or line.startswith(("event:", "data:", ":", "retry:")) for line in said)

@@ -8,7 +8,7 @@ import pytest
 
 from crdtsync.runtime.clock import SystemClock
 from crdtsync.testing.clock import ManualClock
-from tests.web.conftest import wait_until
+from tests.web.conftest import lines_of, wait_until
 
 WEEK_MS = 7 * 86_400_000
 
@@ -114,7 +114,7 @@ def test_a_sale_reaches_an_open_page_without_being_asked_for(make_shop):
 
     def listen():
         with marie.http.stream("GET", "/live/today") as answer:
-            for line in answer.iter_lines():
+            for line in lines_of(answer):
                 seen.append(line)
                 heard.set()
                 if "€18.50" in line:
@@ -137,7 +137,7 @@ def test_a_session_that_is_ended_hears_no_more(make_shop, monkeypatch):
     marie = shop.visitor("Marie")
     account = shop.books.accounts.find(shop.id, "Marie")
     with marie.http.stream("GET", "/live/registers") as answer:
-        lines = answer.iter_lines()
+        lines = lines_of(answer)
         next(lines)
         for session in shop.books.sessions.of_account(account):
             shop.books.sessions.end(session.id, account.id)

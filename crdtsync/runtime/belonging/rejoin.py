@@ -71,7 +71,7 @@ def enrol_again(
     """
     relay = load_relay(log)
     with hold_role(folder / SYNC_LOCK, "another process synchronises this register", hint="stop it first"):
-        if relay is None or _has_what_the_relay_never_saw(log, relay):
+        if relay is None or has_what_the_relay_never_saw(log, relay):
             raise StillPending("the relay has not everything that this register recorded yet")
         key = take_key(folder / NEXT_KEY, random_bytes)
         identity, certificate, directory, entries, met = ask(key)
@@ -103,10 +103,10 @@ def enrol_again(
     return identity
 
 
-def _has_what_the_relay_never_saw(log: ShopLog, relay: Relay) -> bool:
-    """Whether synchronising could bring it more. After a crash in ``enrol_again`` the key in the folder may
-    be revoked already: what it signs then is on hold there, and whoever waited until it is not would wait for
-    ever.
+def has_what_the_relay_never_saw(log: ShopLog, relay: Relay) -> bool:
+    """Whether synchronising could bring the relay more. After a crash in ``enrol_again`` the key in the
+    folder may be revoked already: what it signs then is on hold there, and whoever waited until it is not
+    would wait for ever.
     """
     answered = {refusal.digest for refusal in log.refusals_received(relay.log_id or b"")}
     return any(record_digest(record) not in answered for _, record in log.unacknowledged(relay.log_id))

@@ -24,6 +24,7 @@ from crdtsync.model.entry import Entry, read_entry, seal_entry
 from crdtsync.runtime.clock import Clock
 from crdtsync.runtime.committing.events import LOOK_EVERY_MS, unreachable_request, unrecorded_events
 from crdtsync.runtime.folder.identity import HEAD, load_clock_offset, refuse_left
+from crdtsync.said import Said
 from crdtsync.storage.log import ShopLog, Store
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ Payload = Mapping[str, Any]
 
 REQUEST_ID_CHARACTERS_MAX = 64
 
-WRITTEN_ELSEWHERE = (
+WRITTEN_ELSEWHERE = Said(
     "this register's data was put back from an old copy, or copied to another machine: from here on its "
     "tickets are numbered anew, and it must be enrolled again"
 )
@@ -137,6 +138,13 @@ class Writer:
                 raise
         self._wrote()
         return Written(session.last, session.last_seq, notices=tuple(session.notices))
+
+    def asked_of_the_day(self) -> tuple[str, str] | None:
+        """What a person must be asked about the business day, and which day the clock says; None if nothing.
+        Records nothing. Raises ``StorageError``.
+        """
+        session = self._begin(self.head(), None)
+        return (session.notices[0], session.clock_day) if session.notices else None
 
     def head(self) -> ChainHead:
         """The end of the chain as it is on disk now."""
@@ -256,7 +264,7 @@ class Session:
         step = chains.clock_step(self.head, self.moment)
         if step is not None:
             self._append_event(step)
-            self.notices.append("the clock went back; it is recorded, and sales go on")
+            self.notices.append(Said("the clock went back; it is recorded, and sales go on"))
 
     def record_events(self, head: ChainHead) -> None:
         """Record what happened since ``head``, the newest entry but for what was made here. Damage on the
@@ -289,7 +297,9 @@ class Session:
         day = self.head.bd
         late = Moment(self.moment.ts_ms, self.moment.tz_min, day, self.moment.op)
         self.append("close", build_close(self.head, auto=True), moment=late)
-        self.notices.append(f"the day {day} had not been closed: it was closed now, cash not counted")
+        self.notices.append(
+            Said("the day %(day)s had not been closed: it was closed now, cash not counted", day=day)
+        )
 
     def is_on_disk(self) -> bool:
         """Whether everything made here is in the log, asked anew."""

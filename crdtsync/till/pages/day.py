@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crdtsync.errors import InvalidAmount, UsageError
+from crdtsync.errors import InvalidAmount, InvalidName, UsageError
 from crdtsync.model.drawer import CashMove
 from crdtsync.model.entry import is_day
 from crdtsync.model.money import AMOUNT_MINOR_MAX, parse_amount
@@ -29,6 +29,7 @@ _SAID = {
     "moved": N_("Recorded."),
     "amount": N_("This amount could not be read."),
     "open-already": N_("The day is open already."),
+    "no-day": N_("It cannot be that day: it lies before the last one, or too long after it."),
     "nothing": N_("There is nothing to close: nothing was recorded since the last closing."),
     "training": N_("Training records nothing: end it first."),
     "drawer": N_("The drawer is open; that it was opened without a sale is recorded."),
@@ -69,8 +70,16 @@ def counted(form: Form) -> int | None:
 
 async def _day(visit: Visit) -> Response:
     def facts(desk: Desk) -> dict[str, Any]:
-        head = desk.register.replica.writer.head()
-        return {"figures": desk.register.x_report(), "is_open": bool(head.day.counts.get("open"))}
+        writer = desk.register.replica.writer
+        question, clock_day = writer.asked_of_the_day() or ("", "")
+        notices, desk.notices = desk.notices, ()
+        return {
+            "figures": desk.register.x_report(),
+            "is_open": bool(writer.head().day.counts.get("open")),
+            "question": question,
+            "clock_day": clock_day,
+            "notices": [one for one in notices if one != question],
+        }
 
     said = visit.request.query_params.get("said", "")
     found = await visit.ask(facts)
@@ -106,13 +115,15 @@ async def _open(visit: Visit) -> Response:
 
     def work(desk: Desk) -> None:
         _refuse_training(desk)
-        desk.register.open_day(float_minor)
+        desk.notices = desk.register.open_day(float_minor, form.text("day") or None).notices
         desk.sync_now()
 
     try:
         await visit.ask(work)
     except _Training:
         return visit.go("/day", said="training")
+    except InvalidName:
+        return visit.go("/day", said="no-day")
     except UsageError:
         return visit.go("/day", said="open-already")
     return visit.go("/day", said="opened")

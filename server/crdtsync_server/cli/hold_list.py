@@ -37,7 +37,8 @@ def command(shop: str, data: Path, as_json: bool) -> None:
     from crdtsync_server.shops.hold import on_hold
 
     with opened(data) as (access, store):
-        holds = on_hold(store.shop(access.find_shop(shop).id))
+        found = access.find_shop(shop)
+        holds, has_key = on_hold(store.shop(found.id)), access.keys.has_owner_key(found.id)
     if as_json:
         print_json([hold_facts(hold) for hold in holds])
         return
@@ -64,7 +65,8 @@ def command(shop: str, data: Path, as_json: bool) -> None:
     approvable = sum(hold.approvable for hold in holds)
     if approvable:
         waits = many(approvable, "entry waits", "entries wait")
-        click.echo(f"{waits} for a person: `crdtsync-relay hold approve SHOP --device DEVICE`")
+        how = "hold approve SHOP --device DEVICE" if has_key else "owner request SHOP FILE --approve DEVICE"
+        click.echo(f"{waits} for a person: `crdtsync-relay {how}`")
 
 
 def hold_facts(hold: DeviceHold) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def command(
     from crdtsync_server.backups.file import translated
     from crdtsync_server.open import opened
     from crdtsync_server.shops.hold import find_hold, on_hold
+    from crdtsync_server.shops.owner import OwnerChain
     from crdtsync_server.shops.owner_keys import came_meanwhile, request_for
     from crdtsync_server.shops.waiting import waiting
 
@@ -64,6 +65,11 @@ def command(
         )
         log = store.shop(found.id)
         rows, meanwhile = waiting(log), sum(len(links) for _, links, _ in came_meanwhile(log))
+        replaced = [row["payload"]["replaces"]["device"] for row in rows if "replaces" in row["payload"]]
+        cut_off = {one.device for one in devices}
+        for device in map(bytes.fromhex, replaced):
+            if device not in cut_off and not OwnerChain.read(log).directory.is_revoked(device):
+                devices.append(access.find_device(store, found.id, device.hex()))
     with translated(file):
         file.write_bytes(request)
     names = [row["payload"]["name"] for row in rows]

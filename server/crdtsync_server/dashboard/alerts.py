@@ -187,7 +187,9 @@ def counts_apart(log: ShopLog, now_ms: int) -> dict[Code, int]:
         if one.held:
             counts["hold" if one.code == "revoked" else "held"] += 1
         elif one.code == "damaged":
-            counts["damaged"] += not _has_come_again(log, one)
+            # Of what only the relay had nobody can bring anything again.
+            is_recent = one.origin is not None or now_ms - one.at_ms < FLAG_DAYS * DAY_MS
+            counts["damaged"] += is_recent and not _has_come_again(log, one)
         else:
             counts["refused"] += now_ms - one.at_ms < FLAG_DAYS * DAY_MS
     return {code: count for code, count in counts.items() if count}

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crdtsync.errors import InvalidName, PairingRefused, UnknownShop
+from crdtsync.errors import InvalidName, PairingRefused, SetupError, UnknownShop
 from crdtsync.ids import ID_BYTES, LINK_BYTES
 from crdtsync.model.approval import KIND as APPROVE
 from crdtsync.model.approval import LINKS_MAX, build_approve
@@ -27,7 +27,7 @@ from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.backups.restored import Place, begin_generation, generation_of
 from crdtsync_server.database import open_access_database
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.keys import TO_APPROVE, TO_REVOKE, KeyFolder, relay_device_id
+from crdtsync_server.keys import KeyFolder, relay_device_id
 from crdtsync_server.shops.moved import Moved
 from crdtsync_server.shops.owner import OwnerChain, heads_of, owner_item, owner_moment
 from crdtsync_server.shops.pairing import VALID_MINUTES, Grant, IssuedCode, PairingCodes
@@ -258,6 +258,7 @@ class Access:
 
         Raises ``SetupError`` when the owner's key is kept elsewhere.
         """
+        self._refuse_without_key(shop, "--revoke")
         log = store.shop(shop)
         with store.transaction():
             chain = OwnerChain.read(log)
@@ -278,8 +279,8 @@ class Access:
         signed by those devices, was checked by the caller. Raises ``SetupError`` when the owner's key is kept
         elsewhere.
         """
+        self._refuse_without_key(shop, "--approve")
         log = store.shop(shop)
-        self.keys.owner_key(shop, TO_APPROVE)  # Raises where it is kept elsewhere, before anything is locked.
         with store.transaction():
             chain = OwnerChain.read(log)
             key = self.keys.owner_key_named(shop, chain.directory.owner_public)
@@ -294,9 +295,16 @@ class Access:
         self._place.note_signed(shop, chain.entries[-1].facts.n)
         return admitted
 
+    def _refuse_without_key(self, shop: bytes, option: str) -> None:
+        if not self.keys.has_owner_key(shop):
+            raise SetupError(
+                "the owner's key of this shop is kept elsewhere, or its file is gone from the keys folder",
+                hint=f"`crdtsync-relay owner request SHOP FILE {option} DEVICE` writes what is to be signed",
+            )
+
     def _revoke(self, log: ShopLog, chain: OwnerChain, device: bytes, reason: str) -> OwnerChain:
         payload = build_revoke(device, heads_of(log, device), reason=reason)
-        key = self.keys.owner_key_named(log.shop, chain.directory.owner_public, TO_REVOKE)
+        key = self.keys.owner_key_named(log.shop, chain.directory.owner_public)
         entry = chain.next_entry("revoke", payload, key, self._clock)
         log.append(owner_item(entry))
         return chain.with_entry(entry)
