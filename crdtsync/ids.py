@@ -133,7 +133,7 @@ def parse_document_name(text: str) -> str:
     letters, digits, ``.``, ``_`` and ``-``.
     """
     if not _DOCUMENT_NAME.fullmatch(text):
-        raise InvalidName(f"{text!r} is not a document: catalogue, ledger/<device>/<day> or x/<name>")
+        raise InvalidName(f"{text!r} is not a document: catalogue, owner, ledger/<device>/<day> or x/<name>")
     return text
 
 

@@ -42,5 +42,7 @@ def command(document: str | None, key: str | None, data: Path, as_json: bool) ->
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     return text if len(text) <= 64 else f"{text[:61]}…"

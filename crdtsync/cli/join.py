@@ -10,6 +10,7 @@ from crdtsync import errors
 from crdtsync.cli.coming_back import bring_back, came_back_facts, came_back_text
 from crdtsync.cli.options import common_options, epilog, open_register, settings_of
 from crdtsync.cli.output import print_json
+from crdtsync.cli.syncing import tell_asking
 from crdtsync.said import many
 
 
@@ -47,6 +48,7 @@ def command(url: str, code: str, name: str, data: Path, as_json: bool) -> None:
     from crdtsync.runtime.clock import SystemClock, system_random
 
     settings = settings_of(data)
+    tell_asking(url, as_json=as_json)
     identity = join_shop(
         data,
         url,

@@ -9,7 +9,7 @@ import click
 from crdtsync import errors
 from crdtsync.cli.options import common_options, epilog, open_register, settings_of
 from crdtsync.cli.output import print_json
-from crdtsync.cli.syncing import try_to_sync
+from crdtsync.cli.syncing import tell_asking, try_to_sync
 
 
 @click.command(
@@ -45,6 +45,7 @@ def command(url: str, code: str | None, data: Path, as_json: bool) -> int:
     from crdtsync.runtime.belonging.moving import move_register
     from crdtsync.runtime.clock import system_random
 
+    tell_asking(url, as_json=as_json)
     identity = move_register(data, url, code, random_bytes=system_random, tls_ca=settings_of(data)["tls_ca"])
     with open_register(data) as register:
         outcome, error = try_to_sync(register)

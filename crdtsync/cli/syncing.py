@@ -10,6 +10,7 @@ import click
 
 from crdtsync.cli.output import size
 from crdtsync.errors import CrdtsyncError, LinkError, NoRegister, RemoteProtocolError, RoleTaken
+from crdtsync.protocol.fields import printable
 from crdtsync.said import many
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ def try_to_sync(register: Register) -> tuple[str, CrdtsyncError | None]:
     except (LinkError, RemoteProtocolError, NoRegister) as error:
         return f"Not synchronised: {error}. Everything recorded is safe on this register.", error
     return "Synchronised: the relay has everything on its disk.", None
+
+
+def tell_asking(url: str, *, as_json: bool) -> None:
+    """Says at once who is asked, if a person looks on: what never answers is waited for for some seconds."""
+    if not as_json and sys.stderr.isatty():
+        click.echo(f"asking {printable(url)} …", err=True)
 
 
 def progress_on_terminal(*, as_json: bool) -> Callable[[Progress], None] | None:

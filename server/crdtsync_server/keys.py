@@ -28,6 +28,12 @@ OFFICE_SUFFIX = ".office"
 NEXT_SUFFIX = ".next-owner"
 ERASED_SUFFIX = ".erased-owner"
 
+ASK_FOR_IT = "`crdtsync-relay owner request SHOP FILE` writes down what it is to sign"
+TO_ROTATE = (
+    "`crdtsync-relay owner request SHOP FILE`, then there `owner sign FILE ANSWER --key KEY --new-key NEW`"
+)
+"""What to do where the owner's key is kept elsewhere: to have something signed, and to change the key."""
+
 _DEVICE_PREFIX = b"crdtsync/relay-device/v1\x00"
 _OFFICE_PREFIX = b"crdtsync/office-device/v1\x00"
 
@@ -55,10 +61,13 @@ class KeyFolder:
         """Write the key that signs a new shop's certificates; durable on return."""
         write_key(self._owner_path(shop), key.to_bytes())
 
-    def owner_key(self, shop: bytes) -> PrivateKey:
-        """The key that signs a shop's certificates. Raises ``SetupError`` if it is kept elsewhere."""
+    def owner_key(self, shop: bytes, instead: str = ASK_FOR_IT) -> PrivateKey:
+        """The key that signs a shop's certificates. Raises ``SetupError`` if it is kept elsewhere; its hint
+        is ``instead``, what to do then.
+        """
         [*_, newest] = self._owner_paths(shop) or [self._owner_path(shop)]
-        return PrivateKey.from_bytes(_read(newest, f"the owner key of shop {shop.hex()}"))
+        hint = f"kept elsewhere: {instead}; lost here: put the file back from a backup"
+        return PrivateKey.from_bytes(_read(newest, f"the owner key of shop {shop.hex()}", hint))
 
     def owner_key_named(self, shop: bytes, public: bytes | None) -> PrivateKey:
         """As ``owner_key``. Where the key that is named was prepared, and a rotation was interrupted before
@@ -166,10 +175,8 @@ def office_device_id(public_key: bytes) -> bytes:
     return hashlib.sha256(_OFFICE_PREFIX + public_key).digest()[:ID_BYTES]
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: Path, what: str, hint: str = "put the file back from a backup") -> bytes:
     try:
         return read_key(path)
     except NoRegister as error:
-        raise SetupError(
-            f"{what} is not on this relay ({path} is missing)", hint="put the file back from a backup"
-        ) from error
+        raise SetupError(f"{what} is not on this relay ({path} is missing)", hint=hint) from error

@@ -185,3 +185,46 @@ def test_a_refund_is_told_as_a_ticket_and_not_as_a_sale(till):
     number = till.json("sell", "CM-19", "--pay", "card")["number"]
     till.ok("refund", number)
     assert "2 tickets, 0,00\u00a0€, here only" in till.ok("status")
+
+
+# -- a newcomer, who has no register yet -------------------------------------------------------------------
+
+
+def test_who_has_no_register_yet_is_not_told_that_sales_go_on(empty):
+    for _ in range(2):  # What a failed attempt leaves in the folder is no register either.
+        told = empty.run("join", "ws://127.0.0.1:1", CODE, "--name", "Caisse 1").stderr.lower()
+        assert "sales go on" not in told
+        assert "there is no register in this folder yet" in told
+
+
+def test_who_sold_alone_and_does_not_reach_the_relay_is_told_that_sales_go_on(till):
+    assert "sales go on" in till.run("join", "ws://127.0.0.1:1", CODE).stderr.lower()
+
+
+def test_a_relay_without_tls_is_told_in_words_of_a_person(empty, tmp_path):
+    with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
+        url = relay.url.replace("ws://", "wss://")
+        result = empty.run("join", url, relay.pairing_code(), "--name", "Caisse 1")
+    assert result.exit_code == errors.RelayUnreachable.exit_code
+    assert "no TLS is spoken there; try ws:// instead of wss://" in result.stderr
+    assert "_ssl.c" not in result.stderr
+
+
+def test_a_wrong_address_is_answered_with_the_form_that_every_page_uses(empty):
+    told = empty.run("join", "ftp://127.0.0.1", CODE, "--name", "Caisse 1").stderr
+    assert "ws://HOST:PORT or wss://HOST is expected" in told
+
+
+@pytest.mark.slow
+def test_who_joins_at_a_terminal_is_told_at_once_that_the_relay_is_asked(empty, silent):
+    """It is said before there is any answer: this relay never gives one."""
+    terminal, end = os.openpty()
+    command = [sys.executable, "-m", "crdtsync", "join", silent, CODE, "--name", "1", "--data", empty.folder]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end) as process:
+        os.close(end)
+        told = b""
+        while b"\n" not in told:  # Ends with an OSError when the process does.
+            told += os.read(terminal, 1000)
+        assert told.startswith(f"asking {silent}".encode())
+        process.kill()
+    os.close(terminal)

@@ -477,3 +477,29 @@ def test_run_ends_when_it_is_told_to(till):
     process.terminate()
     assert process.wait(20) == 0
     process.stdout.close()
+
+
+def test_a_register_without_a_relay_that_wants_to_leave_is_not_told_to_synchronise(till):
+    till.ok("sell", "CM-19", "--pay", "card")
+    told = till.run("leave")
+    assert told.exit_code == errors.StillPending.exit_code
+    assert "crdtsync sync" not in told.stderr
+    assert "`crdtsync join`" in told.stderr
+    assert "`crdtsync rescue FILE`" in told.stderr
+
+
+def test_what_an_entry_does_not_have_is_no_null_for_a_person(till):
+    till.ok("sell", "CM-19", "--pay", "card")
+    documents = [row["document"] for row in till.json("inspect")]
+    for document in documents:
+        assert "null" not in till.ok("inspect", document).split()
+
+
+def test_who_inspects_a_ticket_is_told_where_it_lies(till):
+    number = till.json("sell", "CM-19", "--pay", "card")["number"]
+    refused = till.run("inspect", number)
+    assert refused.exit_code == errors.InvalidName.exit_code
+    command = refused.stderr.split("`")[1]
+    assert number in till.ok(*command.split()[1:])
+    assert "owner" in refused.stderr
+    assert "`crdtsync inspect ledger/DEVICE/DAY NUMBER`" in till.run("inspect", "99-26-000001").stderr

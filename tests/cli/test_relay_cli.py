@@ -135,11 +135,57 @@ def test_a_relay_without_shops_and_a_shop_without_devices_say_so(data):
     assert "No devices yet" in run("status", data=data).stdout
 
 
-def test_a_device_that_is_cut_off_is_shown_as_revoked(shop, data):
+def enrol_till_1(shop, data):
     key = PrivateKey.from_seed(b"till 1")
     with opened(data) as (access, store):
         secret = access.issue_code(bytes.fromhex(shop["shop"]), "register").code.secret
         access.enrol(store, EnrolRequest(secret, b"d" * 16, "till 1", key.public), "198.51.100.7")
+
+
+def run_here(*arguments):
+    """A command that needs no relay."""
+    done = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def advised(result):
+    """What a command advises that is refused because the owner's key is not on the relay."""
+    assert result.exit_code == 20
+    advice, _, _ = result.stderr.partition("from a backup")
+    assert "`crdtsync-relay owner request SHOP FILE" in advice
+    return advice
+
+
+def test_who_took_the_owner_key_off_the_relay_is_told_how_to_cut_off_and_how_to_change_it(
+    shop, data, tmp_path
+):
+    """What is advised works, and ends in what was wanted."""
+    enrol_till_1(shop, data)
+    [key] = (data / "keys").glob("*.owner")
+    key = str(key.rename(tmp_path / "cave.owner"))
+    request, answer, new = (str(tmp_path / name) for name in ("request", "answer", "new.owner"))
+    assert "owner request SHOP FILE --revoke DEVICE" in advised(
+        run("revoke", "Cave du Port", "till 1", data=data)
+    )
+    assert run("owner", "request", "Cave du Port", request, "--revoke", "till 1", data=data).exit_code == 0
+    run_here("owner", "sign", request, answer, "--key", key)
+    taken = run("owner", "answer", "Cave du Port", answer, data=data)
+    assert taken.stdout.endswith("Cave du Port: 1 entry taken\n")
+    assert facts("status", data=data)["shops"][0]["devices"][0]["revoked"]
+
+    assert "owner sign FILE ANSWER --key KEY --new-key" in advised(
+        run("owner", "rotate", "Cave du Port", data=data)
+    )
+    assert run("owner", "request", "Cave du Port", request, data=data).exit_code == 0
+    assert "hands over to the key" in run_here(
+        "owner", "sign", request, answer, "--key", key, "--new-key", new
+    )
+    assert run("owner", "answer", "Cave du Port", answer, data=data).exit_code == 0
+
+
+def test_a_device_that_is_cut_off_is_shown_as_revoked(shop, data):
+    enrol_till_1(shop, data)
     first = run("revoke", "Cave du Port", "till 1", "--reason", "stolen", data=data)
     again = run("revoke", "Cave du Port", (b"d" * 16).hex(), data=data)
     [device] = facts("status", data=data)["shops"][0]["devices"]

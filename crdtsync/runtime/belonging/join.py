@@ -11,8 +11,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from crdtsync.errors import AlreadyARegister, InvalidName, NoRegister, PairingRefused, StillPending
+from crdtsync.errors import (
+    AlreadyARegister,
+    InvalidName,
+    NoRegister,
+    PairingRefused,
+    RelayUnreachable,
+    StillPending,
+)
 from crdtsync.ids import ID_BYTES
 from crdtsync.model import chain as chains
 from crdtsync.model.certificate import Certificate, Directory
@@ -46,6 +54,10 @@ from crdtsync.storage.views import ViewTables
 
 BEFORE = "before"
 """State key: the shop that the register worked for before it joined this one."""
+
+_NOBODY_SELLS_YET: Final = (
+    "there is no register in this folder yet; check the network and the relay's address, and try again"
+)
 
 
 def join_shop(
@@ -93,7 +105,12 @@ def join_shop(
             return enrol_again(folder, store, copied, ask, moment, random_bytes)
         before = _register_before(store, folder)
         key = take_key(folder / DEVICE_KEY, random_bytes)
-        identity, certificate, directory, entries, relay = ask(key, before)
+        try:
+            identity, certificate, directory, entries, relay = ask(key, before)
+        except RelayUnreachable as error:
+            if before is None:
+                error.hint = _NOBODY_SELLS_YET
+            raise
         with store.transaction():
             log = store.create_shop(identity.shop, random_bytes(ID_BYTES))
             heads = heads_to_name(certificate)

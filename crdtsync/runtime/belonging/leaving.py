@@ -35,8 +35,10 @@ _MOVED: Final = (DEVICE_KEY, OWNER_KEY, f"{STORE}-shm", f"{STORE}-wal", STORE)
 _NO_LOSS: Final = ("register", "owner", "certify")
 """Kinds that making a register writes: who has done nothing else has nothing to lose."""
 
-_WAYS: Final = (
-    "run `crdtsync sync`; or write it into a file with `crdtsync rescue FILE`, keep that safe, and leave "
+_WAYS: Final = "run `crdtsync sync`"
+_WAYS_ALONE: Final = "let it join a shop that has a relay (`crdtsync join`)"
+_FILE: Final = (
+    "; or write it into a file with `crdtsync rescue FILE`, keep that safe, and leave "
     "with `crdtsync leave --rescued FILE`"
 )
 _AGAIN: Final = "nothing is lost: repeat the command"
@@ -93,12 +95,19 @@ def _refuse_what_is_missing(log: ShopLog, rescued: Path | None, digests: set[byt
     if rescued is None:
         pending = pending_of(log)
         if pending.records and _has_something_to_lose(log):
-            raise StillPending(f"only this register has {in_words(pending)}", hint=_WAYS)
+            raise StillPending(f"only this register has {in_words(pending)}", hint=_ways(log))
         return Pending()
     missing = _counted(record for record in pending_records(log) if record_digest(record) not in digests)
     if missing.records:
-        raise StillPending(f"{rescued} lacks {in_words(missing)} that only this register has", hint=_WAYS)
+        raise StillPending(
+            f"{rescued} lacks {in_words(missing)} that only this register has", hint=_ways(log)
+        )
     return _counted(pending_records(log))
+
+
+def _ways(log: ShopLog) -> str:
+    """What there is to do first: to synchronise takes a relay."""
+    return (_WAYS if load_relay(log) is not None else _WAYS_ALONE) + _FILE
 
 
 def _has_something_to_lose(log: ShopLog) -> bool:

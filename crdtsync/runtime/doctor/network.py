@@ -30,7 +30,7 @@ from crdtsync.protocol.about import ABOUT_PURPOSE, NONCE_BYTES, About, about_pay
 from crdtsync.protocol.limits import VERSION
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
 from crdtsync.runtime.folder.identity import Relay
-from crdtsync.runtime.syncing.address import ABOUT_PATH, socket_url, trusting, why
+from crdtsync.runtime.syncing.address import ABOUT_PATH, is_without_tls, socket_url, trusting, why
 
 BUDGET_S: Final = 0.7
 """In so much time the way to the relay is looked at. What has not answered by then is told as that."""
@@ -173,6 +173,10 @@ def _ask(
         yield wrong("tls", error)
     except OSError as error:
         hint = "check the clock, and that CRDTSYNC_TLS_CA names the file of whoever signed its certificate"
+        if is_without_tls(error):
+            hint = (
+                "give the relay TLS; or, if the line is yours, `crdtsync move ws://HOST:PORT` to its address"
+            )
         yield wrong("tls", RelayUnreachable(f"TLS: {why(error)}", hint=hint))
     else:
         with wrapped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crdtsync.errors import InvalidName
-from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, parse_document_name
+from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, ledger_document, parse_document_name
 from crdtsync.model.entry import Entry, read_entry
 from crdtsync.runtime.folder.replica import Replica
 
@@ -33,12 +33,24 @@ def inspect(replica: Replica, document: str | None, key: str | None) -> list[Fac
             }
             for row in replica.log.documents()
         ]
-    parse_document_name(document)
+    try:
+        parse_document_name(document)
+    except InvalidName as error:
+        raise InvalidName(str(error), hint=_where(replica, document)) from error
     if document not in (CATALOGUE_DOCUMENT, OWNER_DOCUMENT) and replica.log.document(document) is None:
         raise InvalidName(f"there is no document {document} here", hint="`crdtsync inspect` lists them")
     if document == OWNER_DOCUMENT or document.startswith("ledger/"):
         return _entries(replica, document, key)
     return _content(replica, document, key)
+
+
+def _where(replica: Replica, text: str) -> str:
+    """Where to look for what is no document: tickets have numbers, and lie in their register's day."""
+    replica.views.catch_up_a_little(lag_rows_max=replica.lag_rows_max)
+    rows = replica.queries.tickets_numbered(text)
+    if rows:
+        return f"the ticket: `crdtsync inspect {ledger_document(rows[0].device, rows[0].day)} {text}`"
+    return "`crdtsync inspect` lists them; a ticket is found by `crdtsync inspect ledger/DEVICE/DAY NUMBER`"
 
 
 def _entries(replica: Replica, document: str, key: str | None) -> list[Fact]:

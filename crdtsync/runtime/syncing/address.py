@@ -23,7 +23,7 @@ def socket_url(url: str, path: str) -> str:
 
     Raises ``InvalidName``.
     """
-    wrong = InvalidName(f"{url!r} is no address of a relay: http://HOST:PORT or https://HOST is expected")
+    wrong = InvalidName(f"{url!r} is no address of a relay: ws://HOST:PORT or wss://HOST is expected")
     try:
         parts = urlsplit(url if "://" in url else f"ws://{url}")
         is_address = bool(parts.hostname) and parts.port != 0
@@ -58,10 +58,22 @@ def trusting(tls_ca: str | None) -> ssl.SSLContext:
         ) from error
 
 
+def is_without_tls(error: BaseException) -> bool:
+    """Whether what answered to TLS was something else, as a relay without TLS does. What OpenSSL calls it
+    depends on its version.
+    """
+    return isinstance(error, ssl.SSLError) and error.reason in (
+        "WRONG_VERSION_NUMBER",
+        "RECORD_LAYER_FAILURE",
+    )
+
+
 def why(error: BaseException) -> str:
     """In words of a person, why an address could not be reached."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its TLS certificate is not trusted ({error.verify_message})"
+    if is_without_tls(error):
+        return "no TLS is spoken there; try ws:// instead of wss://"
     if isinstance(error, sockets.gaierror):
         return f"its host is not known ({error.strerror})"
     if isinstance(error, TimeoutError):

@@ -37,6 +37,7 @@ from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import Clock
 from crdtsync.runtime.damage.quarantine import judge_again
 from crdtsync.storage.log import ShopLog, Store
+from crdtsync_server.keys import TO_ROTATE
 from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.hold import VOUCHED, vouched_for
 from crdtsync_server.shops.owner import OwnerChain, heads_of, owner_item
@@ -85,7 +86,7 @@ def rotate(access: Access, store: Store, shop: bytes, *, reason: str = "") -> Ro
     log = store.shop(shop)
     prepared = access.keys.prepared_owner_key(shop)
     if prepared is None or OwnerChain.read(log).directory.owner_public != prepared.public:
-        key = access.keys.owner_key(shop)
+        key = access.keys.owner_key(shop, TO_ROTATE)
         # The new key first: a chain whose key is lost could certify nobody, ever.
         new = access.keys.prepare_owner_key(shop, access.keys.new_key())
         with store.transaction():
