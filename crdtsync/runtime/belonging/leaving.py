@@ -26,6 +26,7 @@ from crdtsync.runtime.folder.replica import STORE
 from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
 from crdtsync.runtime.folder.whose import store_of_register
 from crdtsync.runtime.register.status import Pending
+from crdtsync.said import many
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
 
@@ -85,8 +86,7 @@ def pending_of(log: ShopLog) -> Pending:
 
 def in_words(pending: Pending) -> str:
     """``3 tickets, 127,40 € (5 records)``."""
-    tickets = f"{pending.sales} ticket{'' if pending.sales == 1 else 's'}"
-    records = f"{pending.records} record{'' if pending.records == 1 else 's'}"
+    tickets, records = many(pending.sales, "ticket"), many(pending.records, "record")
     return f"{tickets}, {format_euros(pending.amount_minor)} ({records})"
 
 
