@@ -133,7 +133,8 @@ def at_rest(shop: Shop) -> None:
     chains_hold(shop, list({entry.link: entry for entry in entries}.values()))
     for register in shop.registers:
         # What has rotted on a revoked register's disk nobody brings back: it may show it, or not.
-        if register in present or not _is_damaged(shop, register):
+        is_brought_back = register in present and not _shows_what_no_disk_has(shop, register)
+        if is_brought_back or not _is_damaged(shop, register):
             shown_equals_a_fold(shop, register)
     for register in present:
         knows_what_the_relay_has(shop, register)
@@ -315,6 +316,12 @@ def _apart_on(shop: Shop, machine: Machine) -> set[str]:
 def _is_damaged(shop: Shop, machine: Machine) -> bool:
     log = _log(shop, machine)
     return log is None or any(row.code == "damaged" for row in log.apart())
+
+
+def _shows_what_no_disk_has(shop: Shop, register: RegisterMachine) -> bool:
+    """What was filed before its record rotted stays in the views: of what no disk has, as its last trace."""
+    shown = {row.link.hex() for row in register.register.sales(rows_max=100_000)}
+    return not shown <= shop.links_held()
 
 
 def _log(shop: Shop, machine: Machine) -> ShopLog | None:
