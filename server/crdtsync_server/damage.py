@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from crdtsync.errors import CrdtsyncError, DamagedStore
-from crdtsync.storage.sqlite_errors import SALVAGE
 
 RELAYS_WAY_OUT: Final = (
     "stop the relay, keep a copy of its folder, move relay.sqlite and its -wal and -shm files out of it, and "
@@ -18,5 +17,7 @@ _ONE_RECORD: Final = f"`crdtsync-relay verify` names all that is damaged; then {
 def in_a_relays_words(error: CrdtsyncError) -> CrdtsyncError:
     """The same error, with a way out that the relay's own commands have."""
     if isinstance(error, DamagedStore):
+        from crdtsync.storage.sqlite_errors import SALVAGE  # Late: `--help` opens no store.
+
         error.hint = {SALVAGE: RELAYS_WAY_OUT, DamagedStore.hint: _ONE_RECORD}.get(error.hint, error.hint)
     return error
