@@ -28,3 +28,8 @@ class Said(str):
         made = super().__new__(cls, text)
         made.form, made.values = form, {}
         return made
+
+
+def many(count: int, what: str, plural: str | None = None) -> str:
+    """``1 sale``, ``2 sales``."""
+    return f"{count} {what if count == 1 else plural or what + 's'}"

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crdtsync.cli.output import local_time, many, money
+from crdtsync.cli.output import local_time, money
 from crdtsync.cli.stopping import Stop
 from crdtsync.errors import CrdtsyncError
+from crdtsync.said import many
 
 if TYPE_CHECKING:
     from crdtsync.runtime.belonging.replacing import CameBack

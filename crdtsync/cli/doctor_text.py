@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from crdtsync.cli.output import many, print_json
+from crdtsync.cli.output import print_json
 from crdtsync.protocol.fields import printable
+from crdtsync.said import many
 
 if TYPE_CHECKING:
     from crdtsync.runtime.doctor.finding import Finding

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from crdtsync.errors import CrdtsyncError, Interrupted, OutputLost, WrongCommandLine
+from crdtsync.errors import CrdtsyncError, Interrupted, OutputLost, ReadOnlyStore, WrongCommandLine
 
 READER_GONE = 141
 """Nobody reads standard output any more (`| head -1`); as shells show a program that SIGPIPE ended."""
@@ -41,9 +41,16 @@ def end_with(command: Callable[[], Any]) -> tuple[int, CrdtsyncError | None]:
     return (outcome if isinstance(outcome, int) else 0), None
 
 
-def output_lost(error: OSError) -> OutputLost | None:
-    """What it means if it is standard output that failed: of a file, the error would have the name."""
-    if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
+def meaning(error: OSError) -> CrdtsyncError | None:
+    """What it means if standard output failed, or if a file may not be used: only of a file the error has the
+    name. None for what is a defect.
+    """
+    if error.filename is not None:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return None
+        hint = "check the owner and the rights of that file or folder"
+        return ReadOnlyStore(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}", hint=hint)
+    if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
         return None
     return OutputLost(f"standard output cannot be written: {error.strerror}")
 
@@ -54,7 +61,7 @@ def _flushed(command: Callable[[], Any]) -> Any:
         if sys.stdout is not None:  # It is, where the shell closed it (`>&-`).
             sys.stdout.flush()
     except OSError as error:
-        raise output_lost(error) or error from error
+        raise meaning(error) or error from error
     return outcome
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crdtsync.cli.output import local_day, local_time, many, money, print_table, rate
+from crdtsync.cli.output import local_day, local_time, money, print_table, rate
+from crdtsync.said import many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,8 +9,9 @@ import click
 from crdtsync import errors
 from crdtsync.cli.coming_back import bring_back, came_back_facts, came_back_text
 from crdtsync.cli.options import common_options, epilog, open_register, settings_of
-from crdtsync.cli.output import many, print_json
+from crdtsync.cli.output import print_json
 from crdtsync.cli.syncing import tell_asking
+from crdtsync.said import many
 
 
 @click.command(

@@ -5,21 +5,22 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
-from crdtsync.cli.ending import end_with, output_lost
+from crdtsync.cli.ending import end_with, meaning
 from crdtsync.cli.output import print_error
-from crdtsync.errors import Interrupted, WrongCommandLine
+from crdtsync.errors import CrdtsyncError, Interrupted, WrongCommandLine
 
 
 class LazyGroup(click.Group):
     """Commands by name, each from ``command`` of a module of ``package``.
 
     ``modules``: command to its module in the package, and its one line in the group's help. ``program`` is
-    what the outermost group is called, in its help and at the beginning of its errors.
+    what the outermost group is called, in its help and at the beginning of its errors; ``worded`` gives an
+    error the words of that program.
     """
 
     def __init__(
@@ -28,9 +29,11 @@ class LazyGroup(click.Group):
         package: str,
         modules: Mapping[str, tuple[str, str]],
         program: str = "",
+        worded: Callable[[CrdtsyncError], CrdtsyncError] = lambda error: error,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
+        self.worded = worded
         self.program = program
         self.package = package
         self.modules = modules
@@ -59,7 +62,7 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             raise Interrupted("stopped before it was done") from None
         except OSError as error:
-            raise output_lost(error) or error from error
+            raise meaning(error) or error from error
 
     def main(
         self,
@@ -89,7 +92,7 @@ class LazyGroup(click.Group):
         exit_code, error = end_with(run)
         if error is not None:
             # Asked of the arguments: what is wrong with them is found before options have values.
-            print_error(error, program=self.program, as_json="--json" in arguments)
+            print_error(self.worded(error), program=self.program, as_json="--json" in arguments)
         sys.exit(exit_code)
 
 

@@ -49,7 +49,7 @@ def data_option(variable: str, whose: str) -> Callable[[Command], Command]:
     """``--data DIR``, as the keyword argument ``data``; ``variable`` is what it may come from instead."""
     return click.option(
         "--data",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # What may not be read is the disk's trouble: 63.
         envvar=variable,
         show_envvar=True,
         required=True,
@@ -87,12 +87,12 @@ def open_register(data: Path, *, only_looks: bool = False) -> Register:
 
     A command that ``only_looks`` gets it from a disk that cannot be written too, and its user is told.
     """
-    from crdtsync.runtime.folder.replica import STORE
+    from crdtsync.runtime.folder.whose import store_of_register
     from crdtsync.runtime.register.register import Register
 
-    if data.is_file():
+    if os.path.isfile(data):
         raise NoRegister(f"{data} is a file", hint="--data names the folder of the register")
-    _refuse_empty(data / STORE)
+    _refuse_empty(store_of_register(data))
     try:
         return Register.open(data, **settings_of(data))
     except ReadOnlyStore as error:
@@ -124,9 +124,7 @@ def _opened_to_look(data: Path, why: ReadOnlyStore) -> Register:
 
 def _refuse_empty(store: Path) -> None:
     """Refuse a file without a byte as what it is: opening it would make a store of nobody of it."""
-    if store.exists() and not any(
-        path.stat().st_size for path in (store, Path(f"{store}-wal")) if path.exists()
-    ):
+    if not any(path.stat().st_size for path in (store, Path(f"{store}-wal")) if path.exists()):
         raise NoRegister(
             f"{store} is empty: there is no register in it",
             hint="put a copy of the folder back if a register was here, or enrol a new one in an empty "

@@ -130,11 +130,6 @@ def size(count_bytes: int) -> str:
     return f"{amount:.1f} {unit}"
 
 
-def many(count: int, what: str, plural: str | None = None) -> str:
-    """``1 sale``, ``2 sales``."""
-    return f"{count} {what if count == 1 else plural or what + 's'}"
-
-
 def _one_line(text: str) -> str:
     """A name out of a file or from the other end may hold anything, even what commands a terminal."""
     return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))

@@ -9,8 +9,9 @@ import click
 
 from crdtsync import errors
 from crdtsync.cli.options import common_options, epilog, open_register
-from crdtsync.cli.output import many, print_json
+from crdtsync.cli.output import print_json
 from crdtsync.errors import LinesRefused
+from crdtsync.said import many
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register.products import ImportReport

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crdtsync.cli.output import many, money, print_table, size
+from crdtsync.cli.output import money, print_table, size
+from crdtsync.said import many
 
 if TYPE_CHECKING:
     from crdtsync.runtime.damage.quarantine import Quarantined

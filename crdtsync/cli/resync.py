@@ -8,8 +8,9 @@ import click
 
 from crdtsync import errors
 from crdtsync.cli.options import common_options, epilog, open_register
-from crdtsync.cli.output import many, print_json, print_table
+from crdtsync.cli.output import print_json, print_table
 from crdtsync.cli.syncing import progress_on_terminal
+from crdtsync.said import many
 
 
 @click.command(

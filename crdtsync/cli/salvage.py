@@ -8,7 +8,8 @@ import click
 
 from crdtsync import errors
 from crdtsync.cli.options import common_options, epilog
-from crdtsync.cli.output import many, print_json
+from crdtsync.cli.output import print_json
+from crdtsync.said import many
 
 
 @click.command(

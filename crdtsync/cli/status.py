@@ -11,9 +11,10 @@ import click
 from crdtsync import errors
 from crdtsync.cli.coming_back import came_back_facts, came_back_text, history_text
 from crdtsync.cli.options import common_options, epilog, open_register
-from crdtsync.cli.output import local_time, many, money, print_json, print_json_line, print_table
+from crdtsync.cli.output import local_time, money, print_json, print_json_line, print_table
 from crdtsync.cli.stopping import Stop
 from crdtsync.protocol.fields import printable
+from crdtsync.said import many
 
 if TYPE_CHECKING:
     from crdtsync.runtime.doctor.finding import Finding

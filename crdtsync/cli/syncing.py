@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crdtsync.cli.output import many, size
+from crdtsync.cli.output import size
 from crdtsync.errors import CrdtsyncError, LinkError, NoRegister, RemoteProtocolError, RoleTaken
 from crdtsync.protocol.fields import printable
+from crdtsync.said import many
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register.register import Register

@@ -60,12 +60,12 @@ def command(
     Only this machine reaches it, and only by the link that is printed: each start has its own. Other commands
     work beside it. With --json the link is one JSON object on one line.
     """
+    from crdtsync.runtime.folder.whose import store_of_register
     from crdtsync.till.app import Till
     from crdtsync.till.printing import PrinterAddress
 
     printer = PrinterAddress.read(printer_text) if printer_text else None
-    if not data.is_dir():
-        raise errors.NoRegister(f"there is no register in {data}")
+    store_of_register(data)
     stopped = Stop()
     with Till(data, port=port, printer=printer, columns=int(columns), **settings_of(data)) as till:
         if as_json:

@@ -111,8 +111,13 @@ class DamagedTables:
             f" ORDER BY {key} {way} LIMIT {limit}"
         )
         rows: list[Row] = []
+        last = low if way == "ASC" else high
         try:
             for row in self._connection.execute(sql, (low, high)):
+                # Of a page that is half zeros SQLite gives rows with keys that nobody asked for.
+                if not (last < row[0] < high if way == "ASC" else low < row[0] < last):
+                    return rows, True
+                last = row[0]
                 rows.append(row)
         except apsw.Error:
             return rows, True

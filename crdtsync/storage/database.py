@@ -53,7 +53,8 @@ class Database:
     nothing more is written, for nobody would find it. ``generation`` changes whenever what was cached of the
     file may be old, ``rollbacks`` when that is because changes of this connection were undone.
 
-    ``application_id`` and ``migrations`` say what sort of file it is: a store, unless told otherwise.
+    ``application_id`` and ``migrations`` say what sort of file it is: a store, unless told otherwise. For
+    ``whatever_is_left``, with which one only reads, see ``read_whatever_is_left``.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Database:
         create: bool,
         busy_timeout_s: float,
         vfs: str | None = None,
+        whatever_is_left: bool = False,
         application_id: int = schema.APPLICATION_ID,
         migrations: Sequence[str] = schema.MIGRATIONS,
     ) -> None:
@@ -91,6 +93,8 @@ class Database:
             self.connection = self._connect(vfs)
         try:
             with self._translated():
+                if whatever_is_left:
+                    read_whatever_is_left(self.connection)
                 self._prepare()
             if vfs is None and not read_only:
                 whole = os.path.abspath(path)  # Whoever opened it may change to another folder.
@@ -300,7 +304,8 @@ class Database:
             return
         for (line,) in found:
             if line != "ok":
-                yield DamagedStore(f"{self.path} is damaged: {line}")
+                says = "; ".join(part for part in line.split("\n") if not part.startswith("***"))
+                yield DamagedStore(f"the structure of {self.path} is damaged (SQLite: {says})")
 
     def close(self) -> None:
         """Close the connection. Idempotent; an unfinished transaction is undone."""
@@ -405,6 +410,13 @@ class Database:
     def storage_error(self, error: apsw.Error) -> Exception:
         """What an error of SQLite means for whoever keeps sales in this file."""
         return meaning(error, self.path)
+
+
+def read_whatever_is_left(connection: apsw.Connection) -> None:
+    """Let a file be read of which the end is gone, or of which the list of tables is damaged. Without it
+    SQLite gives nothing of a file that has fewer pages than its header says. Nothing is written by it.
+    """
+    connection.execute("PRAGMA writable_schema=ON")
 
 
 def _file_at(name: str) -> tuple[int, int] | None:

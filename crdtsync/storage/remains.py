@@ -50,7 +50,13 @@ class Remains:
     _tables: DamagedTables = field(init=False)
 
     def __post_init__(self) -> None:
-        self._db = Database(str(self.path), read_only=True, create=False, busy_timeout_s=BUSY_TIMEOUT_S)
+        self._db = Database(
+            str(self.path),
+            read_only=True,
+            create=False,
+            busy_timeout_s=BUSY_TIMEOUT_S,
+            whatever_is_left=True,
+        )
         self._tables = DamagedTables(self._db.connection)
         # All of it is one moment of a till that sells on: nothing moves into a pack meanwhile.
         self._db.connection.execute("BEGIN")

@@ -68,7 +68,7 @@ class RescueWriter:
         """
         self._path = path
         self._unfinished = path.with_name(path.name + ".unfinished")
-        if path.exists():
+        if os.path.exists(path):  # Unlike ``Path.exists`` it is silent where this user may not look.
             raise InvalidRescue(
                 f"{path} is there already", hint="choose another name: nothing is overwritten"
             )

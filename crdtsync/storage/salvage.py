@@ -18,7 +18,7 @@ from crdtsync.errors import MalformedRecord, NotAStore, StorageError, StoreBusy
 from crdtsync.ids import record_digest
 from crdtsync.storage.checksums import checksum
 from crdtsync.storage.damaged_tables import DamagedTables
-from crdtsync.storage.database import Database
+from crdtsync.storage.database import Database, read_whatever_is_left
 from crdtsync.storage.pack import decode_pack
 from crdtsync.storage.schema import SEQ_BITS
 from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX
@@ -33,7 +33,21 @@ class Wreck:
         self.path = os.fspath(path)
         try:
             self._connection = apsw.Connection(self.path, flags=apsw.SQLITE_OPEN_READWRITE)
+        except apsw.Error as error:
+            raise NotAStore(f"{self.path} is not a store of crdtsync") from error
+        try:
+            self._take_alone()
+        except BaseException:
+            self.close()  # Else this process would keep it locked for whoever comes next.
+            raise
+        self._tables = DamagedTables(self._connection)
+
+    def _take_alone(self) -> None:
+        try:
             self._connection.set_busy_timeout(1000)
+            # Not a byte of the file changes: the journal stays beside it.
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            read_whatever_is_left(self._connection)
             # Before the file is looked at: then it is locked for whoever has it open, or opens it, as well.
             self._connection.pragma("locking_mode", "exclusive")
             self._connection.execute("BEGIN EXCLUSIVE")
@@ -44,7 +58,6 @@ class Wreck:
             raise NotAStore(f"{self.path} is not a store of crdtsync") from error
         except apsw.Error as error:
             raise StorageError(f"{self.path} cannot be read: {error}") from error
-        self._tables = DamagedTables(self._connection)
 
     @property
     def lost(self) -> int:

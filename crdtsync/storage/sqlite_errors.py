@@ -11,8 +11,7 @@ import apsw
 from crdtsync.errors import DamagedStore, DiskFull, NotAStore, ReadOnlyStore, StorageError, StoreBusy
 
 SALVAGE: Final = (
-    "keep a copy of the data folder; `crdtsync salvage` makes the store anew from what can be read (of a "
-    "relay move the file away: its registers fill a new one)"
+    "keep a copy of the data folder; `crdtsync salvage` makes the store anew from what can be read"
 )
 """What to do where the tables that records are found by are damaged: nothing less helps."""
 
@@ -31,7 +30,12 @@ def meaning(error: apsw.Error, path: str) -> Exception:
         case apsw.CantOpenError() if _has_no_file_left():
             return StorageError(f"{path} cannot be opened: too many files are open", hint=_MORE_FILES)
         case apsw.CantOpenError():
-            return ReadOnlyStore(f"{path} cannot be opened: its folder is missing or may not be used")
+            what = (
+                "it may not be read or written by this user"
+                if os.path.isfile(path)
+                else "its folder is missing or may not be used"
+            )
+            return ReadOnlyStore(f"{path} cannot be opened: {what}")
         case apsw.NotADBError():
             return NotAStore(f"{path} is not a store of crdtsync")
         case apsw.CorruptError() | apsw.ConstraintError() | apsw.SQLError() | apsw.MismatchError():

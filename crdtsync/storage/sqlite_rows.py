@@ -67,10 +67,17 @@ class Rows(Heads):
         self._open = None
 
     def _rows_beyond(self, seq: int) -> list[Row]:
-        return self._db.rows(
+        last, end = self._base + seq, self._base + (1 << SEQ_BITS)
+        rows = self._db.rows(
             f"SELECT {ROW} FROM record WHERE pos > ? AND pos < ? ORDER BY pos",  # noqa: S608
-            (self._base + seq, self._base + (1 << SEQ_BITS)),
+            (last, end),
         )
+        for row in rows:
+            # Of a page that is half zeros SQLite gives rows with keys that nobody asked for.
+            if not last < row[0] < end:
+                raise self._damage("the table of records")
+            last = row[0]
+        return rows
 
     def _count_rows(self, rows: list[Row]) -> None:
         names: dict[int, str] = {}
@@ -215,6 +222,8 @@ class Rows(Heads):
         return True
 
     def _damaged(self, seq: int, document: int | None = None) -> DamagedStore:
+        if not 1 <= seq <= SEQ_MAX:
+            return self._damage("the table of records")  # That is the number of no record.
         named = self._db.row("SELECT name FROM document WHERE no = ?", (document,)) if document else None
         name = named[0] if named else None
         where = f" ({name})" if name else ""

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 from crdtsync.errors import (
     CrdtsyncError,
     IntegrityDefect,
-    NoRegister,
     RecordError,
     RoleTaken,
     UnknownShop,
     WrongClock,
 )
-from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_space
+from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_space, may_look_on
 from crdtsync.runtime.doctor.finding import Finding, notice, well, wrong
 from crdtsync.runtime.doctor.register import process_state
 from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS, span
+from crdtsync.said import many
+from crdtsync_server.damage import in_a_relays_words
 from crdtsync_server.folder import KEYS, LOCK, STORE, DataFolder
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def examine_relay(data: Path, now_ms: int, tell: Tell = lambda device: None) -> 
 def _findings(data: Path, now_ms: int, tell: Tell) -> Iterator[Finding]:
     folder = DataFolder(data)
     yield (found := look_at_folder(data, STORE, "relay"))
-    if found.exit_code == NoRegister.exit_code:
+    if not may_look_on(found, data):
         return
     yield look_at_drive(data)
     yield look_at_space(data)
@@ -69,7 +70,7 @@ def _findings(data: Path, now_ms: int, tell: Tell) -> Iterator[Finding]:
     try:
         yield from _shops(data, now_ms, is_served=folder.served_by() is not None, tell=tell)
     except CrdtsyncError as error:
-        yield wrong("store", error)
+        yield wrong("store", in_a_relays_words(error))
 
 
 def _keys(keys: Path) -> Finding:
@@ -115,10 +116,10 @@ def _shop(store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
     refused = [row for row in apart if not row.held]
     look = f"`crdtsync-relay quarantine list '{shop.name}'` shows them, each with its reason"
     if refused:
-        what = f"{shop.name}: {len(refused)} records were refused, or are damaged"
+        what = f"{shop.name}: refused or damaged: {many(len(refused), 'record')}"
         yield wrong("quarantine", RecordError(what, hint=look))
     elif apart:
-        yield notice("quarantine", f"{shop.name}: {len(apart)} records are held", look)
+        yield notice("quarantine", f"{shop.name}: held: {many(len(apart), 'record')}", look)
     else:
         yield well("quarantine", f"{shop.name}: nothing was refused, held or damaged")
     yield _missing(log, shop.name)

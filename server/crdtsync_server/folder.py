@@ -16,15 +16,16 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 
 from crdtsync.errors import NoRegister, NotAStore, ReadOnlyStore, StorageError
-from crdtsync.runtime.folder.replica import STORE as REGISTER_STORE
 from crdtsync.runtime.folder.role import hold_role, holder_of
+from crdtsync.runtime.folder.whose import REGISTER_STORE, RELAY_STORE, is_there
+from crdtsync.storage.sqlite import SqliteStore
 
 KEYS = "keys"
-STORE = "relay.sqlite"
+STORE = RELAY_STORE
 ACCESS = "access.sqlite"
 LOCK = "serve.lock"
 BACKUP_LOCK = "backup.lock"
@@ -49,10 +50,8 @@ class DataFolder:
         ``ReadOnlyStore``, ``StorageError``.
         """
         folder = cls(root)
-        if (root / REGISTER_STORE).exists():
-            raise NotAStore(
-                f"{root} belongs to a register", hint="give the relay a folder of its own with --data"
-            )
+        if is_there(root / REGISTER_STORE):
+            folder._refuse_register()
         try:
             for path in (root, folder.keys):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,11 +66,25 @@ class DataFolder:
     @classmethod
     def open(cls, root: Path) -> DataFolder:
         """The folder of a relay that exists. Raises ``NoRegister`` if there is none."""
-        if not (root / STORE).exists():
+        if not is_there(root / STORE):
             raise NoRegister(
                 f"there is no relay in {root}", hint="make a shop with `crdtsync-relay shop create NAME`"
             )
         return cls.create(root)
+
+    def _refuse_register(self) -> None:
+        """Raise ``NotAStore`` where a register is in this folder. What is left of a `join` that failed is in
+        nobody's way, and stays.
+        """
+        if not is_there(self.store):
+            hint = "give the relay a folder of its own with --data"
+            raise NotAStore(f"{self.root} belongs to a register", hint=hint)
+        if _holds_a_shop(self.root / REGISTER_STORE):
+            raise NotAStore(
+                f"{self.root} is this relay's folder, and a register was made in it",
+                hint="stop that register, and move its files together into a folder of its own, where it "
+                f"goes on: {REGISTER_STORE} with its -wal and -shm, device.key, owner.key, sync.lock",
+            )
 
     def serving(self) -> AbstractContextManager[None]:
         """Hold the role of serving this folder. Raises ``RoleTaken`` when another process has it."""
@@ -110,3 +123,14 @@ class DataFolder:
             except FileNotFoundError:
                 continue  # There is no journal when nobody has the store open.
         return total
+
+
+def _holds_a_shop(path: Path) -> bool:
+    """Whether a register's store has anything in it, or nobody can tell."""
+    if not any(one.stat().st_size for one in (path, Path(f"{path}-wal")) if one.exists()):
+        return False
+    try:
+        with closing(SqliteStore(path, read_only=True, create=False)) as store:
+            return bool(store.shops())
+    except StorageError:
+        return True

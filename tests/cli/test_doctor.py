@@ -129,7 +129,7 @@ def test_sales_that_nobody_carries_away_are_wrong(shop):
         errors.NotSynchronised.exit_code,
     )
     assert found["pending"]["state"] == "notice"
-    assert "1 tickets" in found["pending"]["says"]
+    assert "1 ticket (2 records)" in found["pending"]["says"]
 
 
 def test_a_web_page_at_the_relays_address_is_no_relay(till):

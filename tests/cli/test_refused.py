@@ -93,7 +93,7 @@ def test_a_revoked_register_with_sales_is_not_told_to_synchronise(joined):
         assert not any(start in said for start in STARTS)
         assert joined.run("sync").exit_code == errors.AccessDenied.exit_code
     assert "keeps 1 records on hold until a person decides" in joined.ok("status")
-    assert "keeps 1 records on hold until a person decides" in doctor(joined)[1]
+    assert "keeps 1 record on hold until a person decides" in doctor(joined)[1]
 
 
 def test_a_register_whose_shop_went_elsewhere_is_told_how_to_follow(relay, joined):

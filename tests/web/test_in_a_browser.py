@@ -175,6 +175,11 @@ def test_forms_that_lead_further_hinder_nobody(browser, office):
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, what
         assert too_small(page) == [], what
 
+    page.goto(f"{office.web}/registers/{office.till.identity.device.hex()}")
+    hinders_nobody("a register")
+    page.get_by_role("button", name="Lui demander de synchroniser maintenant").click()
+    expect(page.locator("#wish-state")).to_contain_text("les deux ont comparé ce qu’ils détiennent")
+    hinders_nobody("a register that was asked")
     page.goto(f"{office.web}/registers/{office.till.identity.device.hex()}/restore")
     hinders_nobody("restoring")
     page.get_by_role("button", name="Créer un code de restauration").click()

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from crdtsync.errors import NoRegister, StillPending, StorageError
+from crdtsync.errors import StillPending, StorageError
 from crdtsync.ids import record_digest
 from crdtsync.model.money import format_euros
 from crdtsync.runtime.damage.rescue import body_of, digests_in, pending_records, read_own_rescue
@@ -24,7 +24,9 @@ from crdtsync.runtime.folder.identity import HEAD, LEFT, Identity, has_left, loa
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, OWNER_KEY
 from crdtsync.runtime.folder.replica import STORE
 from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
+from crdtsync.runtime.folder.whose import store_of_register
 from crdtsync.runtime.register.status import Pending
+from crdtsync.said import many
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
 
@@ -60,8 +62,7 @@ def leave(folder: Path, now_ms: int, *, rescued: Path | None = None) -> Left:
     all of them: it is read. Can be repeated after a crash. Raises ``NoRegister``, ``RoleTaken`` while a
     process synchronises, ``InvalidRescue``, ``StorageError``.
     """
-    if not (folder / STORE).exists():
-        raise NoRegister(f"there is no register in {folder}")
+    store_of_register(folder)
     hint = "stop `crdtsync run`, and any program that sells, first"
     with hold_role(folder / SYNC_LOCK, "a process synchronises this register", hint=hint):
         with closing(SqliteStore(folder / STORE, create=False)) as store:
@@ -85,8 +86,7 @@ def pending_of(log: ShopLog) -> Pending:
 
 def in_words(pending: Pending) -> str:
     """``3 tickets, 127,40 € (5 records)``."""
-    tickets = f"{pending.sales} ticket{'' if pending.sales == 1 else 's'}"
-    records = f"{pending.records} record{'' if pending.records == 1 else 's'}"
+    tickets, records = many(pending.sales, "ticket"), many(pending.records, "record")
     return f"{tickets}, {format_euros(pending.amount_minor)} ({records})"
 
 

@@ -35,8 +35,8 @@ from crdtsync.runtime.doctor.finding import Finding
 from crdtsync.runtime.doctor.network import look_at_relay
 from crdtsync.runtime.folder.identity import Identity, Relay, load_relay, present_shop, save_relay
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, private_key
-from crdtsync.runtime.folder.replica import STORE
 from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
+from crdtsync.runtime.folder.whose import store_of_register
 from crdtsync.runtime.syncing.address import socket_url
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
@@ -66,7 +66,7 @@ def move_register(
     """
     socket_url(url, "")
     parsed = PairingCode.parse(code) if code is not None else None
-    store = SqliteStore(folder / STORE, create=False)
+    store = SqliteStore(store_of_register(folder), create=False)
     try:
         log, identity = present_shop(store)
         before = load_relay(log)

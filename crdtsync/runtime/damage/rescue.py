@@ -32,12 +32,18 @@ from crdtsync.model.entry import SOFTWARE, Entry, is_owner_kind, read_entry
 from crdtsync.model.signature import PrivateKey, sign_with_purpose
 from crdtsync.runtime.folder.identity import HEAD, IDENTITY, Identity, load_relay, present_shop, read_identity
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, private_key
-from crdtsync.runtime.folder.replica import STORE
+from crdtsync.runtime.folder.whose import store_of_register
 from crdtsync.runtime.register.status import Pending
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.remains import Remains
 from crdtsync.storage.rescue_file import CERTIFICATES, RescueFile, RescueWriter, read_rescue, rescued_records
 from crdtsync.storage.sqlite import SqliteStore
+
+ENROL_ANEW: Final = (
+    "keep the folder, and enrol a register in an empty one, with a code of `crdtsync-relay restore`: what "
+    "the relay has comes back"
+)
+"""What to do where nothing can be read that tells whose store it was."""
 
 PURPOSE: Final = "rescue"
 """What a device signs: ``crdtsync/rescue/v1`` 0x00 and the SHA-256 of the file."""
@@ -77,9 +83,7 @@ def rescue(folder: Path, file: Path, now_ms: int) -> Rescued:
     Raises ``NoRegister``, ``InvalidRescue`` where there is such a file, ``StorageError`` where it cannot be
     written, or nothing at all can be read.
     """
-    path = folder / STORE
-    if not path.exists():
-        raise NoRegister(f"there is no register in {folder}")
+    path = store_of_register(folder)
     try:
         with closing(SqliteStore(path, read_only=True, create=False)) as store:
             log, identity = present_shop(store)
@@ -209,7 +213,7 @@ def _salvaged(remains: Remains) -> _Source:
     """
     found = [(no, shop, _identity(remains.state(no, IDENTITY))) for no, shop in remains.shops()]
     if not found:
-        raise NoRegister("nothing in the store tells which shop it is of")
+        raise NoRegister("nothing in the store tells which shop it is of", hint=ENROL_ANEW)
     no, named, identity = next((one for one in found if one[2] is not None), found[0])
     whole: dict[bytes, bytes] = {}
     doubtful: list[bytes] = []
@@ -239,7 +243,7 @@ def _shop(named: bytes | None, identity: Identity | None, entries: list[Entry]) 
     owners = [entry.author for entry in entries if entry.kind == "owner"]
     shop = identity.shop if identity is not None else named or next(iter(owners), None)
     if shop is None:
-        raise NoRegister("nothing in the store tells which shop it is of")
+        raise NoRegister("nothing in the store tells which shop it is of", hint=ENROL_ANEW)
     return shop
 
 

@@ -26,6 +26,7 @@ from crdtsync.runtime.belonging.copies import begin_own_chain
 from crdtsync.runtime.belonging.join import BEFORE, identity_of
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committing.admission import entry_item
+from crdtsync.runtime.damage.rescue import ENROL_ANEW
 from crdtsync.runtime.folder.identity import (
     HEAD,
     LEFT,
@@ -42,6 +43,7 @@ from crdtsync.runtime.folder.identity import (
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, private_key
 from crdtsync.runtime.folder.replica import STORE, Replica
 from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
+from crdtsync.runtime.folder.whose import store_of_register
 from crdtsync.runtime.syncing.address import socket_url
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.salvage import Wreck
@@ -77,11 +79,9 @@ def salvage(
     certificates. Raises ``UsageError`` where nothing is damaged, ``NoRegister`` where nothing tells whose
     store it is, ``RoleTaken`` or ``StoreBusy`` while another process uses it, ``StorageError``.
     """
-    path = folder / STORE
     if relay_url is not None:
         socket_url(relay_url, "")
-    if not path.exists():
-        raise NoRegister(f"there is no register in {folder}")
+    path = store_of_register(folder)
     taken = "another process synchronises this register"
     with hold_role(folder / SYNC_LOCK, taken, hint="end it, and try again"):
         _refuse_what_is_whole(path)
@@ -150,10 +150,7 @@ def _fill(
             identity.device_name, identity.shop_name, 0, 0, 0, relay.url if relay else None, Path()
         )
     if made is None:
-        raise NoRegister(
-            "nothing that can be read says whose store this is",
-            hint="keep the folder, and enrol a register in an empty one: what the relay has comes back",
-        )
+        raise NoRegister("nothing that can be read says whose store this is", hint=ENROL_ANEW)
     return replace(made, records=records, lost=wreck.lost, apart=apart)
 
 
@@ -232,8 +229,11 @@ def _exchange(path: Path, new: Path, now_ms: int) -> Path:
     """The new store takes the place of the old one, which keeps its bytes under another name."""
     kept_as = path.with_name(f"{path.name}.damaged-{now_ms // 1000}")
     os.link(path, kept_as)
+    wal = Path(f"{path}-wal")
+    if wal.exists() and not wal.stat().st_size:
+        wal.unlink()  # An empty journal is the trace of who only looked.
     with suppress(FileNotFoundError):
-        os.rename(f"{path}-wal", f"{kept_as}-wal")  # Beside the new store it would be taken for its own.
+        os.rename(wal, f"{kept_as}-wal")  # Beside the new store it would be taken for its own.
     with suppress(FileNotFoundError):
         os.unlink(f"{path}-shm")
     os.replace(new, path)

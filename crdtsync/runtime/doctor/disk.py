@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from crdtsync.errors import CrdtsyncError, DiskFull, NoRegister, ReadOnlyStore, StorageError
+from crdtsync.errors import CrdtsyncError, DiskFull, NoRegister, NotAStore, ReadOnlyStore, StorageError
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, read_key
 from crdtsync.runtime.folder.replica import STORE
+from crdtsync.runtime.folder.whose import is_there, refuse_relays_folder
 
 FREE_BYTES_MIN: Final = 16 << 20
 """Below this a day's sales may not find room."""
@@ -44,16 +45,27 @@ NETWORK_DRIVES: Final = frozenset(
 def look_at_disk(folder: Path) -> Iterator[Finding]:
     """Folder, drive, space and key. Nothing but the first if there is no folder."""
     yield (found := look_at_folder(folder, STORE, "register"))
-    if found.exit_code == NoRegister.exit_code:
+    if not may_look_on(found, folder):
         return
     yield look_at_drive(folder)
     yield look_at_space(folder)
     yield _key(folder)
 
 
+def may_look_on(found: Finding, folder: Path) -> bool:
+    """Whether there is anything more to look at in a folder, after what ``look_at_folder`` found."""
+    return found.exit_code not in (NoRegister.exit_code, NotAStore.exit_code) and os.access(folder, os.X_OK)
+
+
 def look_at_folder(folder: Path, store: str, what: str) -> Finding:
     """Whether the folder of a register or a relay (``what``) is there with its store, and can be written."""
-    if not folder.is_dir() or not (folder / store).exists():
+    try:
+        is_made = is_there(folder / store)
+        if not is_made and what == "register":
+            refuse_relays_folder(folder)
+    except StorageError as trouble:
+        return wrong("folder", trouble)
+    if not is_made:
         says = f"{folder} is no folder" if not folder.is_dir() else f"there is no {what} in {folder}"
         hint = NoRegister.hint if what == "register" else "--data names the relay's folder"
         return wrong("folder", NoRegister(says, hint=hint))

@@ -23,6 +23,7 @@ from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS, span
 from crdtsync.runtime.register.status import OFFLINE_AFTER_MS, Status
 from crdtsync.runtime.syncing.link_trouble import LinkTrouble
 from crdtsync.runtime.syncing.refusal import HOW_TO_COME_BACK
+from crdtsync.said import many
 
 LASTING_MS: Final = OFFLINE_AFTER_MS
 """What keeps a register from its relay for longer does not go by itself within a moment."""
@@ -139,15 +140,15 @@ def look_at_records(status: Status) -> Iterator[Finding]:
     """Quarantine, and what is pending."""
     look = "`crdtsync quarantine list` shows them, each with its reason"
     if status.refused_by_relay:
-        what = f"the relay did not take {status.refused_by_relay} records of this register"
+        what = f"the relay did not take {many(status.refused_by_relay, 'record')} of this register"
         if status.on_hold_at_relay == status.refused_by_relay:
-            what = f"the relay keeps {status.refused_by_relay} records on hold until a person decides"
+            what = f"the relay keeps {many(status.refused_by_relay, 'record')} on hold until a person decides"
         yield wrong("quarantine", NotPermitted(what, hint=look))
     elif status.apart - status.held:
-        what = f"{status.apart - status.held} records were refused here, or are damaged"
+        what = f"refused here, or damaged: {many(status.apart - status.held, 'record')}"
         yield wrong("quarantine", RecordError(what, hint=look))
     elif status.held:
-        yield notice("quarantine", f"{status.held} records wait for a certificate", look)
+        yield notice("quarantine", f"waiting for a certificate: {many(status.held, 'record')}", look)
     else:
         yield well("quarantine", "nothing was refused, held or set apart")
     for concern in status.concerns:
@@ -157,8 +158,8 @@ def look_at_records(status: Status) -> Iterator[Finding]:
     if pending.records == 0:
         yield well("pending", "the relay has everything on its disk")
     elif status.relay_url is None:
-        what = f"{pending.sales} tickets are on this register alone"
+        what = f"on this register alone: {many(pending.sales, 'ticket')}"
         yield notice("pending", what, "enrol it with `crdtsync join`, or copy its folder to a safe place")
     else:
-        what = f"{pending.sales} tickets ({pending.records} records) are not at the relay yet"
+        what = f"not at the relay yet: {many(pending.sales, 'ticket')} ({many(pending.records, 'record')})"
         yield notice("pending", what, "they are safe on this disk; mend what is wrong, and they go out")

@@ -30,6 +30,7 @@ from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.filing.views import ViewKeeper
 from crdtsync.runtime.folder.identity import HEAD, Relay, load_relay, present_shop
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, private_key, take_next_key
+from crdtsync.runtime.folder.whose import REGISTER_STORE, store_of_register
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import Store
 from crdtsync.storage.sqlite import SqliteStore
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STORE = "register.sqlite"
+STORE = REGISTER_STORE
 
 FILED_EVERY = 16
 """Whoever only sells files the views after so many entries (2 ms), so that reading them stays quick
@@ -82,9 +83,7 @@ class ViewStore(Store, Protocol):
 
 
 def _present_store(path: Path) -> SqliteStore:
-    if not path.exists():
-        raise NoRegister(f"there is no register in {path.parent}")
-    return SqliteStore(path)
+    return SqliteStore(store_of_register(path.parent))
 
 
 class Replica:

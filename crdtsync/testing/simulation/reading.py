@@ -70,6 +70,15 @@ def by_chain(entries: Iterable[Entry]) -> dict[str, dict[int, list[Entry]]]:
     return chains
 
 
+def that_left_holes(before: Iterable[Entry], held: Iterable[Entry]) -> list[Entry]:
+    """Of the entries that a disk had, those that nobody holds, and of which somebody holds what follows."""
+    links, ends = set[str](), dict[str, int]()
+    for entry in held:
+        links.add(entry.link)
+        ends[entry.chain] = max(entry.n, ends.get(entry.chain, 0))
+    return [one for one in before if one.link not in links and one.n < ends.get(one.chain, 0)]
+
+
 def way_to(entry: Entry, by_link: Mapping[str, Entry]) -> list[Entry] | None:
     """What comes before an entry along its chain, from the first one on; None where a link leads nowhere."""
     way = []

@@ -7,7 +7,7 @@ happens unless time passes (``run``, ``settle``); the same seed and the same cal
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -260,6 +260,7 @@ class Shop:
     def put_back(self, machine: Machine, plate: Plate) -> None:
         """An older copy of the disk takes its place."""
         self.story.tell(machine.name, "gets an old copy of its disk put back")
+        before = reading.entries_of(machine.records())
         if machine.is_on:
             machine.crash()
         machine.have(plate.copy())
@@ -267,6 +268,8 @@ class Shop:
         if machine is not self.relay:
             self.notebook.forked.add(machine.name)
         self.disk_gone()
+        # It may have had the only copy of what rotted elsewhere.
+        self._note_holes(reading.that_left_holes(before, self._entries_held()))
         self.restart_later(machine)
 
     def damage(self, machine: Machine, seq: int) -> bool:
@@ -277,10 +280,16 @@ class Shop:
         self.story.tell(machine.name, f"record {seq} of the log rots")
         machine.losses += 1
         self.disk_gone()
-        lost = before.keys() - self.links_held()
-        authors = {before[link].body["till"] for link in lost}
-        self.notebook.holed |= {one.name for one in self.everybody if one.identity.device.hex() in authors}
+        self._note_holes(before[link] for link in before.keys() - self.links_held())
         return True
+
+    def _note_holes(self, gone: Iterable[reading.Entry]) -> None:
+        """Entries in the midst of chains are on no disk any more."""
+        authors = {entry.body["till"] for entry in gone}
+        self.notebook.holed |= {one.name for one in self.everybody if one.identity.device.hex() in authors}
+
+    def _entries_held(self) -> list[reading.Entry]:
+        return [entry for machine in self.machines for entry in reading.entries_of(machine.records())]
 
     def scrub(self) -> None:
         """Every machine reads all of its log, as an operator has it done who wants to know."""

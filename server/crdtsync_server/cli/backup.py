@@ -42,7 +42,8 @@ def command(file: Path, with_keys: Path | None, data: Path, as_json: bool) -> No
     ticket. Without --with-keys no private key is in it; copy the keys folder to a safe place once after each
     new shop then. Whoever can read FILE can read the shops' sales: it is made for its owner alone.
     """
-    from crdtsync.cli.output import many, print_json, print_notices, size
+    from crdtsync.cli.output import print_json, print_notices, size
+    from crdtsync.said import many
     from crdtsync_server.backups.backup import back_up
     from crdtsync_server.backups.keys import read_passphrase
     from crdtsync_server.folder import DataFolder
@@ -103,7 +104,7 @@ def held_facts(shops: tuple[ShopHeld, ...]) -> list[dict[str, Any]]:
 
 def print_held(shops: tuple[ShopHeld, ...]) -> None:
     """What a backup holds, for a person."""
-    from crdtsync.cli.output import many
+    from crdtsync.said import many
     from crdtsync_server.shops.devices import utc
 
     for shop in shops:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from crdtsync.cli.lazy import LazyGroup
+from crdtsync_server.damage import in_a_relays_words
 
 COMMANDS = {
     "serve": ("serve", "Serve the shops of a data folder."),
@@ -32,6 +33,7 @@ COMMANDS = {
     program="crdtsync-relay",
     package="crdtsync_server.cli",
     modules=COMMANDS,
+    worded=in_a_relays_words,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Example: crdtsync-relay shop create 'Cave du Port' --data /var/lib/crdtsync\n\n"
     "Exit codes: 0 done, 2 wrong command line, 10-19 what was asked for, 20-28 set-up, 36 a rescue file, "

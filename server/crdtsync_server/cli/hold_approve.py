@@ -34,7 +34,8 @@ def command(shop: str, what: tuple[str, ...], device: str, reason: str, data: Pa
     The approval is signed with the owner's key and names the entries; the relay and every register admit
     exactly these. Works while the relay runs, and may be repeated. It cannot be taken back.
     """
-    from crdtsync.cli.output import many, money, print_json
+    from crdtsync.cli.output import money, print_json
+    from crdtsync.said import many
     from crdtsync_server.open import opened
     from crdtsync_server.shops.hold import approve, find_entries, find_hold, on_hold
 

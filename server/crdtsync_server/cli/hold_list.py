@@ -31,7 +31,8 @@ def command(shop: str, data: Path, as_json: bool) -> None:
 
     Works while the relay runs.
     """
-    from crdtsync.cli.output import many, money, print_json, print_table
+    from crdtsync.cli.output import money, print_json, print_table
+    from crdtsync.said import many
     from crdtsync_server.open import opened
     from crdtsync_server.shops.devices import utc
     from crdtsync_server.shops.hold import on_hold

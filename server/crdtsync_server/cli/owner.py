@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from crdtsync.cli.lazy import LazyGroup
+from crdtsync.said import many
 
 if TYPE_CHECKING:
     from crdtsync_server.shops.owner_keys import Signed
@@ -75,7 +76,7 @@ def _told(row: Signed) -> Iterator[str]:
         if not row.heads:
             yield "  nothing that it made is known"
     elif row.what == "owner-approve":
-        yield f"lets in {row.entries} entries of {row.name}, which was cut off"
+        yield f"lets in {many(row.entries or 0, 'entry', 'entries')} of {row.name}, which was cut off"
         yield f"  device {_hex(row.device)}"
         for link in row.links[:LINKS_SHOWN_MAX]:
             yield f"  {link.hex()}"

@@ -8,6 +8,7 @@ import click
 
 from crdtsync import errors
 from crdtsync.cli.options import epilog
+from crdtsync.said import many
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 
@@ -31,7 +32,7 @@ def command(shop: str, file: Path, data: Path, as_json: bool) -> None:
     Can be repeated. Works while the relay runs: revocations take effect at once, and devices that waited are
     let in when they join again with the same code.
     """
-    from crdtsync.cli.output import many, print_json
+    from crdtsync.cli.output import print_json
     from crdtsync_server.cli.owner import print_signed, signed_facts
     from crdtsync_server.open import opened
     from crdtsync_server.shops.owner_keys import came_meanwhile, read_file, take_answer

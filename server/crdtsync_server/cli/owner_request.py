@@ -8,6 +8,7 @@ import click
 
 from crdtsync import errors
 from crdtsync.cli.options import epilog
+from crdtsync.said import many
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 
@@ -43,7 +44,7 @@ def command(
 
     No secret is in it. Sign it with `crdtsync-relay owner sign` where the key is.
     """
-    from crdtsync.cli.output import many, print_json
+    from crdtsync.cli.output import print_json
     from crdtsync_server.backups.file import translated
     from crdtsync_server.open import opened
     from crdtsync_server.shops.hold import find_hold, on_hold
@@ -91,7 +92,8 @@ def command(
     for one in devices:
         click.echo(f"  cut off {one.name}")
     for hold in approved:
-        click.echo(f"  let in {hold.approvable} entries on hold of {hold.name or hold.device.hex()}")
+        entries = many(hold.approvable, "entry", "entries")
+        click.echo(f"  let in {entries} on hold of {hold.name or hold.device.hex()}")
     if meanwhile:
         what = many(meanwhile, "entry", "entries")
         click.echo(f"  let in {what} that registers recorded before they knew that they were cut off")

@@ -91,7 +91,8 @@ def _counted(pending: Pending) -> dict[str, int]:
 
 
 def _print(file: Path, taken: TakenIn) -> None:
-    from crdtsync.cli.output import many, money
+    from crdtsync.cli.output import money
+    from crdtsync.said import many
 
     name = "".join(char if char.isprintable() else " " for char in taken.name)
     signed = "" if taken.is_signed else ", not signed by it"

@@ -77,7 +77,8 @@ def never_arrived_facts(missing: NeverArrived | None) -> dict[str, int | str | N
 
 def never_arrived_text(name: str, missing: NeverArrived | None) -> str:
     """The same for a person."""
-    from crdtsync.cli.output import many, money
+    from crdtsync.cli.output import money
+    from crdtsync.said import many
     from crdtsync_server.shops.devices import utc
 
     if missing is None:

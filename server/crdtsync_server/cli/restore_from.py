@@ -42,7 +42,8 @@ def command(
     has any more. Open pairing codes are good no more, and new series of ticket numbers begin with a letter
     and two characters. A revocation that was made after the backup must be made again.
     """
-    from crdtsync.cli.output import many, print_json, print_notices, size
+    from crdtsync.cli.output import print_json, print_notices, size
+    from crdtsync.said import many
     from crdtsync_server.backups.keys import read_passphrase
     from crdtsync_server.backups.restore import restore_from
     from crdtsync_server.cli.backup import held_facts, print_held

@@ -37,7 +37,8 @@ def export(shop: str, file: Path, with_keys: Path | None, data: Path, as_json: b
     Works while the relay runs. Repeated to the same file, only what is new is added. Without --with-keys the
     new relay can let nobody in until the owner has signed (`crdtsync-relay owner`).
     """
-    from crdtsync.cli.output import many, print_json, size
+    from crdtsync.cli.output import print_json, size
+    from crdtsync.said import many
     from crdtsync_server.backups.keys import read_passphrase
     from crdtsync_server.folder import DataFolder
     from crdtsync_server.open import opened
@@ -92,7 +93,8 @@ def take_in(file: Path, with_keys: Path | None, data: Path, as_json: bool) -> No
     It can be repeated, also with a newer export. Then print a pairing code for each register, and let it go
     over: `crdtsync move URL CODE`. It keeps its key, its numbers and everything that it has.
     """
-    from crdtsync.cli.output import many, print_json
+    from crdtsync.cli.output import print_json
+    from crdtsync.said import many
     from crdtsync_server.backups.keys import read_passphrase
     from crdtsync_server.open import opened
     from crdtsync_server.shops.moving import import_shop

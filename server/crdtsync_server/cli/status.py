@@ -85,7 +85,8 @@ def _shop_facts(access: Access, store: Store, shop: ShopRow, *, is_served: bool)
 
 
 def _print(facts: dict[str, Any]) -> None:
-    from crdtsync.cli.output import many, size
+    from crdtsync.cli.output import size
+    from crdtsync.said import many
 
     pid = facts["served_by_pid"]
     click.echo(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +16,8 @@ from crdtsync_server.cli.options import NO_RELAY, common_options
 if TYPE_CHECKING:
     from crdtsync.runtime.register.verify import Finding
     from crdtsync_server.verification import ShopReport
+
+_COMPARE: Final = "keep the folder as it is; the registers have their own copies: `crdtsync verify` on each"
 
 
 @click.command(
@@ -34,14 +36,17 @@ def command(data: Path, as_json: bool, shop: str | None) -> None:
 
     Names each entry that fails. Works while the relay runs, and on a copy of its folder: nothing is written.
     """
-    from crdtsync.cli.output import many, print_json
+    from crdtsync.cli.output import print_json
     from crdtsync.errors import IntegrityDefect, NoRegister
+    from crdtsync.runtime.folder.whose import is_there
+    from crdtsync.said import many
     from crdtsync.storage.sqlite import SqliteStore
+    from crdtsync_server.damage import RELAYS_WAY_OUT
     from crdtsync_server.folder import DataFolder
     from crdtsync_server.verification import shop_names, verify_file, verify_shop
 
     path = DataFolder(data).store
-    if not path.exists():
+    if not is_there(path):
         raise NoRegister(f"there is no relay in {data}", hint="--data names the relay's folder")
     store = SqliteStore(path, read_only=True, create=False)
     try:
@@ -58,7 +63,7 @@ def command(data: Path, as_json: bool, shop: str | None) -> None:
     if defects:
         raise IntegrityDefect(
             f"{many(len(defects), 'defect')} in {path}, the first: {_sentence(defects[0])}",
-            hint="keep the folder as it is; the registers have their own copies: `crdtsync verify` on each",
+            hint=RELAYS_WAY_OUT if in_file else _COMPARE,
         )
 
 
@@ -76,7 +81,7 @@ def _chosen(names: dict[bytes, str], text: str | None) -> dict[bytes, str]:
 
 
 def _print(in_file: list[Finding], reports: list[ShopReport]) -> None:
-    from crdtsync.cli.output import many
+    from crdtsync.said import many
 
     for finding in in_file:
         click.echo(_sentence(finding))
@@ -98,9 +103,9 @@ def _print(in_file: list[Finding], reports: list[ShopReport]) -> None:
 
 
 def _sentence(finding: Finding) -> str:
-    name = finding.number or f"entry {finding.seq}"
+    name = finding.number or (f"entry {finding.seq}" if finding.seq else "")
     link = f" ({finding.link.hex()[:8]})" if finding.link else ""
-    return f"{finding.place}: {name}{link}: {finding.code}: {finding.message}"
+    return ": ".join(part for part in (finding.place, name + link, finding.code, finding.message) if part)
 
 
 def _progress(name: str) -> Callable[[int, int], None]:

@@ -78,7 +78,8 @@ def devices_of(log: ShopLog, *, is_served: bool) -> list[dict[str, Any]]:
 
 def told(device: dict[str, Any]) -> str:
     """The same in one line for a person, without its name."""
-    from crdtsync.cli.output import many, money
+    from crdtsync.cli.output import money
+    from crdtsync.said import many
 
     if device["last_contact_at"] is None:
         return "never here"
