@@ -9,7 +9,7 @@ from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync_server.dashboard.back_office import BackOffice
 from crdtsync_server.folder import DataFolder
 
-OPEN = {"/sign-in", "/welcome/{link}", "/language"}
+OPEN = {"/sign-in", "/welcome/{link}", "/language", "/{nowhere:path}"}
 """Who is not signed in may come here."""
 
 STAFF_MAY = OPEN | {"/sign-out", "/people/sessions/{session}/end"}
@@ -51,6 +51,7 @@ def filled(shop, till, sold):
         "day": "2026-11-30",
         "room": "today",
         "link": link,
+        "nowhere": "no-such/room",
     }
 
 
@@ -85,6 +86,13 @@ def test_no_page_is_shown_to_who_is_not_signed_in(shop, routes, filled):
             continue
         answer = stranger.get(address(route, filled))
         assert (answer.status_code, answer.headers.get("location")) == (303, "/sign-in"), route.path
+
+
+def test_an_address_that_is_none_is_answered_in_the_language_of_whoever_asks(shop, marie):
+    stranger = shop.visitor()
+    for visitor in (stranger, marie):
+        answer = visitor.get("/no-such/room", **{"accept-language": "fr"})
+        assert (answer.status_code, "Cette page n’existe pas" in answer.text) == (404, True)
 
 
 def test_no_form_is_taken_of_who_is_not_signed_in(shop, routes, filled):

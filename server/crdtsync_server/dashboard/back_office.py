@@ -100,7 +100,13 @@ class BackOffice:
             *stock.routes(house),
             *alerts.routes(house),
             *people.routes(house),
+            Route("/{nowhere:path}", house.open_page(_nowhere)),
         ]
+
+
+async def _nowhere(_visit: Visit) -> Response:
+    """Any other address, in the words of whoever came there."""
+    raise HTTPException(404)
 
 
 async def _events(visit: Visit) -> Response:

@@ -33,6 +33,10 @@ _SENTENCES: Final = (
         N_("%(abv)s % vol at a VAT of %(rate)s %: alcohol is taxed at 20 %."),
     ),
     (r"(?P<size>\d+) ml is no usual size", N_("%(size)s ml is no usual size of a bottle.")),
+    (
+        r"its cells cannot be told apart: is a quotation mark not closed\?",
+        N_("Its cells cannot be told apart: is a quotation mark not closed?"),
+    ),
     (r"a wine without its strength in % vol", N_("A wine without its strength in % vol.")),
     (r"the cell .* (?P<most>\d+) characters.*", N_("A cell has more than %(most)s characters.")),
 )

@@ -5,7 +5,8 @@ from pycrdt import Doc, Map
 
 from crdtsync.errors import InvalidProduct, UnknownProduct, UnsafeUpdate
 from crdtsync.model.catalogue import Catalogue
-from crdtsync.model.listing import listing_rows
+from crdtsync.model.listing import PRICE, listing_rows, product_rows, read_listing
+from crdtsync.model.price import PriceChange
 from crdtsync.model.product import Product
 from crdtsync.protocol.scanner import scan_document
 
@@ -355,3 +356,17 @@ def test_the_rows_of_a_product_are_what_it_is_and_what_it_costs_when(shop):
         (0, 1850, 2000, False),
         (NOW + HOUR, 1500, 2000, False),
     ]
+
+
+def test_rows_made_without_the_product_are_the_same_and_pass_over_what_makes_no_sense(shop):
+    says = {"at_ms": NOW, "by": "u", "vat_rate": 2000, "vat_class": "N"}
+    changes = [
+        PriceChange("CM-19", amount_minor=amount, valid_from_ms=at, **says)
+        for amount, at in ((1850, 0), (1500, NOW + HOUR))
+    ]
+    prices = {PRICE + change.id: change.value for change in changes}
+    keys = {"name": "Crozes-Hermitage", "vintage": 2019.0, "barcode/3760000000017": True, **prices}
+    nonsense = {"colour": "plaid", "barcode/1": True, PRICE + "x": 7, "unit": None, "barcode/96385074": False}
+    whole = [*listing_rows(read_listing("CM-19", keys)), ("barcode", {"code": "3760000000017"})]
+    assert product_rows("CM-19", keys) == product_rows("CM-19", {**nonsense, **keys}) == whole
+    assert product_rows("CM-19", {}) == listing_rows(read_listing("CM-19", {}))
