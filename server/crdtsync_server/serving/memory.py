@@ -15,16 +15,18 @@ from typing import Final
 KEPT_BYTES: Final = 16 << 20
 """Free memory at the end of the heap that is not given back."""
 
-MAPPED_FROM_BYTES: Final = 4 << 20
-"""What is larger is rare, and taken from the system and given back by itself: four times a message."""
+MAPPED_FROM_BYTES: Final = 1 << 20
+"""What is larger is rare, and taken from the system and given back by itself: four of asyncio's reads."""
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 
 
 def keep_freed_memory() -> bool:
-    """Keep some freed memory for the next message. For a program at its start, not for a library: it holds
-    for the whole process. Whether the C library has such a setting; where it has not, nothing changes.
+    """Keep some freed memory for the next message, in one heap: each thread had one of its own, in which the
+    unpacked packs of its past stayed. It holds for the whole process: for a program at its start, before it
+    has threads, not for a library. Whether the C library has such settings; where it has not, nothing changes.
     """
     if sys.platform != "linux":
         return False
@@ -32,6 +34,6 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # Not glibc.
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)) and bool(
-        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
-    )
+    wanted = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES), (_M_TRIM_THRESHOLD, KEPT_BYTES))
+    done = [mallopt(name, value) for name, value in wanted]
+    return all(done)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import resource
 import signal
@@ -41,10 +40,6 @@ EXPIRY_WARNING_S = 14 * 86_400
 
 FILES_PER_RELAY = 256
 """Open files beside the connections: stores, sockets, libraries."""
-
-_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
-LARGE_PIECE_BYTES = 256 << 10
-"""What is larger is memory of its own, and given back when it is freed."""
 
 
 class RelayServer(uvicorn.Server):
@@ -197,19 +192,8 @@ def _tell_expiry(tls: TlsFiles, metrics: RelayMetrics) -> None:
 
 def serve(server: RelayServer, config: RelayConfig, listener: socket.socket) -> None:
     """Serve until a signal comes; returns after a graceful stop."""
-    _keep_memory_small()
     _allow_open_files(config.connections_max + config.silent_connections_max + FILES_PER_RELAY)
     asyncio.run(server.serve(sockets=[listener]))
-
-
-def _keep_memory_small() -> None:
-    """Have what threads have freed given back, before they are started. glibc gives each a heap of its own,
-    in which the unpacked packs of its past stay; and after one large piece it takes others from there too.
-    """
-    with suppress(OSError, AttributeError):  # Another C library does without.
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_ARENA_MAX, 1)
-        mallopt(_M_MMAP_THRESHOLD, LARGE_PIECE_BYTES)
 
 
 def listen(host: str, port: int) -> socket.socket:
