@@ -26,7 +26,7 @@ _M_ARENA_MAX: Final = -8
 def keep_freed_memory() -> bool:
     """Keep some freed memory for the next message, in one heap: each thread had one of its own, in which the
     unpacked packs of its past stayed. It holds for the whole process: for a program at its start, before it
-    has threads, not for a library. Whether the C library has such settings; where it has not, nothing changes.
+    has threads, not for a library. Whether the C library has such settings; if not, nothing changes.
     """
     if sys.platform != "linux":
         return False
