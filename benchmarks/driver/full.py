@@ -36,6 +36,7 @@ LOOK_EVERY_S: Final = 0.002
 """How often a process looks at its own disk; so exact are the times until something is there."""
 
 WITHIN_S: Final = 300.0
+ROWS_PER_S_LEAST: Final = 2_000
 SKU, PER_TRANSACTION = "CM-19", 1000
 TIMES_SHOWN: Final = 5
 
@@ -85,7 +86,7 @@ def join(options: argparse.Namespace) -> None:
         if products:
             till.sell([BasketLine(products[0].sku)], ["card"])
         facts["usable_s"], facts["usable_cpu_s"] = passed(), time.process_time()
-        _until(lambda: till.end.seq >= options.rows and _has_received_all(sync))
+        _until(lambda: till.end.seq >= options.rows and _has_received_all(sync), rows=options.rows)
         facts["complete_s"], facts["complete_cpu_s"] = passed(), time.process_time()
         facts["rows"] = till.end.seq
         facts["moved_bytes"] = sync.progress().bytes_moved
@@ -326,9 +327,9 @@ def _is_acknowledged(till: Register) -> bool:
     return log_id is not None and next(iter(till.replica.log.unacknowledged(log_id)), None) is None
 
 
-def _until(is_so: Callable[[], bool]) -> None:
-    """Look until something is so, every two milliseconds."""
-    pause, ends_s = threading.Event(), time.monotonic() + WITHIN_S
+def _until(is_so: Callable[[], bool], *, rows: int = 0) -> None:
+    """Look until something is so, every two milliseconds; longer for so many rows that are to come."""
+    pause, ends_s = threading.Event(), time.monotonic() + WITHIN_S + rows / ROWS_PER_S_LEAST
     while not is_so():
         if time.monotonic() > ends_s:
             raise TimeoutError("what was waited for did not come")
