@@ -68,8 +68,8 @@ def take(desk: Desk, text: str) -> Came:
             return Came("counted", item_id=last.id)
         return Came("nothing")
     found = desk.goods.with_code(typed.code, typed.digits)
-    if not found and typed.digits:
-        # A product that was made a moment ago is perhaps not among those that are shown yet.
+    if not found:
+        # A product that was made a moment ago, or has just come, is perhaps not among those shown yet.
         desk.register.products.refresh()
         found = desk.goods.with_code(typed.code, typed.digits)
     if len(found) == 1 and found[0].can_be_sold:

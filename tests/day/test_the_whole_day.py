@@ -320,6 +320,8 @@ def a_lost_till_is_back_on_another_machine(day: Day) -> None:
     shop.join(name, shop.folder / "new-machine", code)
     till = day.till(name)
     day.safety(name, SAFE)
+    shelf = lambda: {row.sku for row in shop.registers[name].products.list()}  # noqa: E731
+    wait_until(lambda: HERMITAGE in shelf(), "the products do not come to the new machine")
     ticket = day.sell(name, HERMITAGE, TERRINE)
     assert ticket.number.partition("-")[0] != old.number.partition("-")[0]  # No number is given twice.
     expect(day.today.locator("#tickets")).to_contain_text(ticket.number)

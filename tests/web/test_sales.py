@@ -8,8 +8,9 @@ from contextlib import closing
 import pytest
 
 from crdtsync.model.ticket import Payment
+from crdtsync.storage.view_place import Place
 from crdtsync.storage.view_queries import ViewQueries
-from crdtsync.storage.view_sales import Place, Wanted, find_tickets
+from crdtsync.storage.view_sales import Wanted, find_tickets
 from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase
 from crdtsync_server.dashboard.rooms import sales as room
 

@@ -161,9 +161,7 @@ class Connection:
                 self._is_busy()
                 self.pump()
         except Exception as error:  # The boundary of a connection, see `_fail`.
-            self._fail(error)
-            if isinstance(error, LinkClosed):  # Nobody is there any more to write to.
-                self._end()
+            self._has_failed(error)
 
     def _came(self) -> None:
         """As ``_receive``, for a socket that tells when something has come."""
@@ -177,9 +175,18 @@ class Connection:
                 self.pump()
         except Exception as error:  # As there.
             self._is_listening = False
-            self._fail(error)
-            if isinstance(error, LinkClosed):
-                self._end()
+            self._has_failed(error)
+
+    def _has_failed(self, error: Exception) -> None:
+        """Receiving has. What came just before the end is taken still: a register that synchronises once says
+        at the end that nothing is pending.
+        """
+        is_gone = isinstance(error, LinkClosed)
+        if is_gone:
+            self._do_all()
+        self._fail(error)
+        if is_gone:  # Nobody is there any more to write to.
+            self._end()
 
     def _take(self, frame: bytes | None) -> None:
         """A frame, and those behind it that are here already: what they bring is one piece of work."""
