@@ -78,7 +78,9 @@ class Asking:
         return True
 
     def on_sync_told(self, message: SyncTold) -> None:
-        """The peer answers: that it heard, and later that it is done."""
+        """The peer answers: that it heard, and later that it is done. It does not know what comparing found
+        here: where that was a difference, it has heard, and may be asked again.
+        """
         was_heard = self._asked.get(message.wish)
         if was_heard is None or was_heard is not message.is_done:
             raise UnexpectedMessage("an answer to what nobody asked")
@@ -88,7 +90,8 @@ class Asking:
             wishes = list(self._asked)
             for wish in wishes[: wishes.index(message.wish) + 1]:
                 del self._asked[wish]
-        self._answers.append(message)
+        is_done = message.is_done and not self._comparing.differs
+        self._answers.append(SyncTold(message.wish, is_done=is_done))
 
     def take_answers(self) -> list[SyncTold]:
         """What the peer said since this was last called."""

@@ -50,6 +50,8 @@ class Comparing:
         self.digests_heard = self.digests_told = 0
         self.unmended: frozenset[str] = frozenset()
         """Documents that differ although everything was sent again: the driver's finding, for a person."""
+        self.differs = False
+        """Whether the last digest that the peer told was another than ours: then the driver repairs."""
         self._is_in_step = is_in_step
         self._send = send
         self._outbound = outbound
@@ -119,6 +121,7 @@ class Comparing:
         """Ask for heads in order to send again what the peer lacks, unless that is under way or, if the peer
         gave cause to it, was done just now.
         """
+        self.differs = self.differs or is_wanted_by_peer
         if self._heads_asked is not None or self._outbound.held_back:
             return
         if is_wanted_by_peer and self.now_ms - self._repaired_ms < limits.REPAIR_EVERY_MS:
@@ -187,7 +190,7 @@ class Comparing:
     def on_digest(self, message: Digest) -> None:
         if self._is_comparable(message.end_seq, self._looked_ms):
             self._looked_ms = self.now_ms
-            self._digest = message
+            self._digest, self.differs = message, False
             self.digests_heard += 1
             if self.now_ms - self._compared_ms >= limits.COMPARE_EVERY_MS // 2:
                 # Each end mends what the other lacks: so the other has to know, too.

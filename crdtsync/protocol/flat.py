@@ -25,6 +25,11 @@ _WHOLE, _FLOAT64_TAG, _NULL = 0x7D, 0x7B, 0x7E
 _FLOAT32: Final = struct.Struct(">f")
 _FLOAT64: Final = struct.Struct(">d")
 
+GONE_MAX: Final = 1 << 17
+"""So many items that are gone are looked at one by one, in all updates together. A few bytes can say that
+two thousand million are: the engine takes them as one.
+"""
+
 
 class _Unsure(Exception):
     """Only the engine can say."""
@@ -58,6 +63,7 @@ class _Reader:
         self._after: dict[Id, tuple[Id, FlatValue, bool]] = {}
         """By the item that is replaced: which one does, its value, and whether it has one."""
         self._gone: set[Id] = set()
+        self._gone_left = GONE_MAX
 
     def read(self, update: bytes) -> None:
         """Take one update. Raises ``_Unsure``."""
@@ -139,6 +145,7 @@ class _Reader:
             raise _Unsure
         if kind == DELETED:
             length, pos = read_varuint(data, pos)
+            self._look_at(length)
         client, clock = item
         for at in range(clock + 1, clock + length):
             self._follow((client, at - 1), (client, at), None, has_value=False)
@@ -150,6 +157,11 @@ class _Reader:
             raise _Unsure
         self._after[origin] = item, value, has_value
 
+    def _look_at(self, gone: int) -> None:
+        self._gone_left -= gone
+        if self._gone_left < 0:
+            raise _Unsure
+
     def _read_deleted(self, data: bytes, pos: int) -> int:
         clients, pos = read_varuint(data, pos)
         for _ in range(clients):
@@ -160,6 +172,7 @@ class _Reader:
                 length, pos = read_varuint(data, pos)
                 if clock + length > len(self._keys.get(client, ())):
                     raise _Unsure
+                self._look_at(length)
                 self._gone.update((client, at) for at in range(clock, clock + length))
         return pos
 

@@ -8,14 +8,25 @@ many rows it has. Both ways of reading a damaged store use it: ``remains`` besid
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import struct
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Final
 
 import apsw
 
+from crdtsync.storage.checksums import pack_crc, row_crc
 from crdtsync.storage.database import Row
+from crdtsync.storage.leaf_pages import Leaves
 
 ROWS_AT_ONCE: Final = 256
+
+ROW_COLUMNS: Final = 11
+PACK_COLUMNS: Final = 7
+"""How many columns the tables of records and of packs have."""
+
+IMAGE_BYTES_MAX: Final = 1 << 30
+"""A file larger than this is not read page by page: it is in memory meanwhile."""
 
 NEAR_KEYS: Final = 1 << 14
 """How far from the two ends of damage rows are looked for key by key (a second). Keys leap: those of the next
@@ -49,6 +60,19 @@ class DamagedTables:
                 return
             yield from self._between(table, columns, low, beyond, key)
             low = beyond - 1
+
+    def leaf_rows(self, columns: int, low: int, high: int) -> Iterator[Row]:
+        """Rows of so many columns on all leaf pages of the file, also those to which no page leads any more,
+        with keys between the two. Whoever asks has to look whether a row is one of his: see ``is_whole_row``.
+        """
+        yield from (row for row in self._leaves().rows(columns) if low < row[0] < high)
+
+    def _leaves(self) -> Leaves:
+        with suppress(apsw.Error):
+            pages, size = (self._connection.pragma(name) for name in ("page_count", "page_size"))
+            if pages * size <= IMAGE_BYTES_MAX:
+                return Leaves(self._connection.serialize("main"))
+        return Leaves(b"")
 
     def _forwards(
         self, table: str, columns: str, low: int, high: int, key: str
@@ -122,3 +146,22 @@ class DamagedTables:
         except apsw.Error:
             return rows, True
         return rows, False
+
+
+def is_whole_row(row: Row) -> bool:
+    """Whether a row is one of the table of records, as it was written."""
+    pos, document, chain, n, origin, origin_seq, crc, digest, prev, h, record = row
+    return _holds(lambda: row_crc(pos, document, chain, n, origin, origin_seq, digest, prev, h, record), crc)
+
+
+def is_whole_pack(row: Row) -> bool:
+    """Whether a row is one of the table of packs, as it was written."""
+    pos, last, crc, h_before, h, _, blob = row
+    return _holds(lambda: pack_crc(pos, last, h_before, h, blob), crc)
+
+
+def _holds(checksum_of_row: Callable[[], int], crc: object) -> bool:
+    try:
+        return checksum_of_row() == crc
+    except (TypeError, struct.error):
+        return False

@@ -9,33 +9,27 @@ store anew is ``salvage``'s part.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
-
-import apsw
 
 from crdtsync.errors import DamagedStore, MalformedRecord, StorageError
 from crdtsync.ids import ID_BYTES
-from crdtsync.storage.checksums import checksum, pack_crc, row_crc
-from crdtsync.storage.damaged_tables import DamagedTables
+from crdtsync.storage.checksums import checksum
+from crdtsync.storage.damaged_tables import (
+    PACK_COLUMNS,
+    ROW_COLUMNS,
+    DamagedTables,
+    is_whole_pack,
+    is_whole_row,
+)
 from crdtsync.storage.database import Database, Row
-from crdtsync.storage.leaf_pages import Leaves
 from crdtsync.storage.pack import decode_pack
 from crdtsync.storage.schema import SEQ_BITS, SEQ_MAX
 from crdtsync.storage.sqlite import BUSY_TIMEOUT_S
 from crdtsync.storage.sqlite_rows import ROW
 from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX
-
-ROW_COLUMNS: Final = 11
-PACK_COLUMNS: Final = 7
-"""How many columns the tables of records and of packs have."""
-
-IMAGE_BYTES_MAX: Final = 1 << 30
-"""A file larger than this is not read page by page: it is in memory meanwhile."""
 
 
 @dataclass(slots=True)
@@ -114,11 +108,14 @@ class Remains:
     def _packs(self, no: int) -> Generator[tuple[int, bytes, bool], None, int]:
         """Those of all packs; how far the log is packed."""
         last_packed, lost = 0, self._tables.lost
-        places = dict(self._tables.rows("pack", "pos, last", *_places(no)))
+        places = {
+            pos: last if type(last) is int else pos & SEQ_MAX
+            for pos, last in self._tables.rows("pack", "pos, last", *_places(no))
+        }
         on_leaves: dict[int, bytes] = {}
         for row in self._leaf_rows(no, PACK_COLUMNS, lost):
-            pos, last, crc, h_before, h, _, blob = row
-            if pos not in places and _holds(lambda: pack_crc(pos, last, h_before, h, blob), crc):  # noqa: B023
+            pos, last, *_, blob = row
+            if pos not in places and is_whole_pack(row):
                 places[pos], on_leaves[pos] = last, blob
         for pos, last in sorted(places.items()):
             first = pos & SEQ_MAX
@@ -140,7 +137,7 @@ class Remains:
             seq = row[0] & SEQ_MAX
             gaps.append((expected, seq - 1))
             expected = max(expected, seq + 1)
-            record, is_whole = row[10], _is_whole(row)
+            record, is_whole = row[10], is_whole_row(row)
             if not is_whole:
                 self.unreadable.append(f"record {seq}")
             if type(record) is bytes:
@@ -149,7 +146,7 @@ class Remains:
         gaps = [(lo, hi) for lo, hi in gaps if lo <= hi]
         for row in self._leaf_rows(no, ROW_COLUMNS, lost):
             seq = row[0] & SEQ_MAX
-            if (seq >= expected or any(lo <= seq <= hi for lo, hi in gaps)) and _is_whole(row):
+            if (seq >= expected or any(lo <= seq <= hi for lo, hi in gaps)) and is_whole_row(row):
                 found.setdefault(seq, row[10])
         yield from ((seq, record, True) for seq, record in sorted(found.items()) if record is not None)
         end = max([self._known_end(no), expected - 1, *found])
@@ -174,15 +171,7 @@ class Remains:
         """
         if self._tables.lost == lost:
             return
-        low, high = _places(no)
-        yield from (row for row in self._leaves().rows(columns) if low < row[0] < high)
-
-    def _leaves(self) -> Leaves:
-        db = self._db.connection
-        with suppress(apsw.Error):
-            if db.pragma("page_count") * db.pragma("page_size") <= IMAGE_BYTES_MAX:
-                return Leaves(db.serialize("main"))
-        return Leaves(b"")
+        yield from self._tables.leaf_rows(columns, *_places(no))
 
     def _name_gaps_but(self, first: int, last: int, found: Iterable[int]) -> None:
         """Name what is missing between two records, without those that were found elsewhere."""
@@ -218,15 +207,3 @@ class Remains:
 def _places(no: int) -> tuple[int, int]:
     """Between which two keys the rows of a shop lie."""
     return no << SEQ_BITS, (no + 1) << SEQ_BITS
-
-
-def _is_whole(row: Row) -> bool:
-    pos, document, chain, n, origin, origin_seq, crc, digest, prev, h, record = row
-    return _holds(lambda: row_crc(pos, document, chain, n, origin, origin_seq, digest, prev, h, record), crc)
-
-
-def _holds(checksum_of_row: Callable[[], int], crc: object) -> bool:
-    try:
-        return checksum_of_row() == crc
-    except (TypeError, struct.error):
-        return False

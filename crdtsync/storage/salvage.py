@@ -11,17 +11,28 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
 
 import apsw
 
 from crdtsync.errors import MalformedRecord, NotAStore, StorageError, StoreBusy
 from crdtsync.ids import record_digest
 from crdtsync.storage.checksums import checksum
-from crdtsync.storage.damaged_tables import DamagedTables
+from crdtsync.storage.damaged_tables import (
+    PACK_COLUMNS,
+    ROW_COLUMNS,
+    DamagedTables,
+    is_whole_pack,
+    is_whole_row,
+)
 from crdtsync.storage.database import Database, read_whatever_is_left
 from crdtsync.storage.pack import decode_pack
 from crdtsync.storage.schema import SEQ_BITS
 from crdtsync.storage.sqlite_shelf import UNPACKED_BYTES_MAX
+
+SHOPS_MAX: Final = 1 << 22
+"""No store has a shop of that number."""
 
 
 class Wreck:
@@ -68,33 +79,59 @@ class Wreck:
         """One more that is no use."""
         self._tables.lost += 1
 
-    def count_anew(self) -> None:
-        """Forget what was lost so far: it is read once more."""
-        self._tables.lost = 0
+    def count_from(self, lost: int) -> None:
+        """Forget what was lost since there were so many: it is read once more."""
+        self._tables.lost = lost
 
     def shops(self) -> list[int]:
-        """The local numbers of the shops of which there are records, oldest first."""
-        found: set[int] = set()
+        """The local numbers of the shops of which there are records, or of which anything else tells, oldest
+        first.
+        """
+        found = {no for (no,) in self._tables.rows("shop", "no", 0, SHOPS_MAX, key="no")}
         for table in ("record", "pack"):
             for pos, *_ in self._tables.rows(table, "pos", 0, 1 << 62):
                 found.add(pos >> SEQ_BITS)
+        with suppress(apsw.Error):
+            for no, key, value, crc in self._connection.execute("SELECT shop, key, value, crc FROM state"):
+                if type(no) is int and 0 < no < SHOPS_MAX and checksum(key, value) == crc:
+                    found.add(no)
         return sorted(found)
 
     def records(self, number: int) -> Iterator[bytes]:
-        """The records of a shop that are whole, in the order of the log."""
+        """The records of a shop that are whole, in the order of the log; then those on pages to which nothing
+        leads any more.
+        """
         low, high = number << SEQ_BITS, (number + 1) << SEQ_BITS
-        for _, blob in self._tables.rows("pack", "pos, bytes", low, high):
-            try:
-                yield from (record for _, record in decode_pack(blob, bytes_max=UNPACKED_BYTES_MAX))
-            except (MalformedRecord, IndexError, TypeError):
-                self.lose()
-        for _, digest, record in self._tables.rows("record", "pos, digest, bytes", low, high):
+        lost, places = self.lost, set[int]()
+        for pos, blob in self._tables.rows("pack", "pos, bytes", low, high):
+            places.add(pos)
+            yield from self._unpacked(blob)
+        if self.lost > lost:
+            for pos, *_, blob in filter(is_whole_pack, self._tables.leaf_rows(PACK_COLUMNS, low, high)):
+                if pos not in places:
+                    places.add(pos)
+                    yield from self._unpacked(blob)
+        lost = self.lost
+        places.clear()
+        for pos, digest, record in self._tables.rows("record", "pos, digest, bytes", low, high):
             if record is None:
-                continue  # Compacted, or set apart before.
-            if isinstance(record, bytes) and record_digest(record) == digest:
+                places.add(pos)  # Compacted, or set apart before.
+            elif isinstance(record, bytes) and record_digest(record) == digest:
+                places.add(pos)
                 yield record
             else:
                 self.lose()
+        if self.lost > lost:
+            for pos, *_, record in filter(is_whole_row, self._tables.leaf_rows(ROW_COLUMNS, low, high)):
+                if pos not in places and isinstance(record, bytes):
+                    places.add(pos)
+                    yield record
+
+    def _unpacked(self, blob: bytes) -> Iterator[bytes]:
+        try:
+            yield from (record for _, record in decode_pack(blob, bytes_max=UNPACKED_BYTES_MAX))
+        except (MalformedRecord, IndexError, TypeError):
+            self.lose()
 
     def state(self, number: int, key: str) -> bytes | None:
         """A value kept beside a shop's log, if it is whole."""

@@ -209,7 +209,9 @@ class Heads(ABC):
 
     def _continue_run(self, chain: int, entry: EntryFacts) -> bool:
         """Let an entry continue the one run of its chain; False where that is not all that it does."""
-        runs = self._runs[chain]
+        runs = self._runs.get(chain)
+        if runs is None:
+            raise self._damage("the table of chains")
         longer = continued(runs, entry)
         if longer is None:
             return False

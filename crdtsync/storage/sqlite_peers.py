@@ -288,7 +288,8 @@ class Peers(Reading):
         rows = self._db.rows(
             "SELECT pos FROM record WHERE pos > ? AND pos <= ?", (self._base + after, self._base + self._seq)
         )
-        return min(set(range(after + 1, self._seq + 1)) - {pos - self._base for (pos,) in rows})
+        missing = set(range(after + 1, self._seq + 1)) - {pos - self._base for (pos,) in rows}
+        return min(missing, default=after + 1)  # Counted, it was another number than it is now.
 
     def _packed_not_from(self, place: PackPlace, origin: int, after: int) -> list[int]:
         origins = self._shelf.columns(place).origins

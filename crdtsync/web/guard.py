@@ -17,7 +17,9 @@ from starlette.responses import Response
 from starlette.types import Message
 
 FORM_BYTES_MAX: Final = 64 << 10
-FORM_FIELDS_MAX: Final = 100
+FORM_FIELDS_MAX: Final = 256
+"""A refund has one for each line: the largest basket of a till has 200."""
+
 TOKEN_FIELD: Final = "token"  # noqa: S105
 
 SESSION_COOKIE, FORM_COOKIE, LANGUAGE_COOKIE = "crdtsync_session", "crdtsync_form", "crdtsync_language"

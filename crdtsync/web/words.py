@@ -31,7 +31,9 @@ CURRENCY: Final = "EUR"
 
 _REGIONS: Final = {"fr": "fr_FR", "en": "en_GB"}
 NONE: Final = "–"
-_DAY: Final = re.compile(r"\d{4}-[01]\d-[0-3]\d")
+_DAY: Final = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]")
+_DAYS: Final = frozenset(("day", "known"))
+"""Values of sentences that are days. Others may look like one: a name, or what a relay says."""
 
 
 def N_(text: str) -> str:  # noqa: N802  # As gettext calls it.
@@ -63,15 +65,15 @@ class Words:
         """
         if not isinstance(sentence, Said) or not self.can_tell(sentence) or self.name == SOURCE_LANGUAGE:
             return str(sentence)
-        values = {name: self._told(value) for name, value in sentence.values.items()}
+        values = {name: self._told(name, value) for name, value in sentence.values.items()}
         said = self.translations.gettext(sentence.form)
         return said % values if values else said
 
-    def _told(self, value: object) -> object:
+    def _told(self, name: str, value: object) -> object:
         """What is filled into a sentence: days as this language writes them."""
         if not isinstance(value, str):
             return value
-        return self.day(value, "short") if _DAY.fullmatch(value) else self.tell(value)
+        return self.day(value, "short") if name in _DAYS and _DAY.fullmatch(value) else self.tell(value)
 
     def can_tell(self, sentence: str) -> bool:
         """Whether a sentence is in this language, or can be said in it."""

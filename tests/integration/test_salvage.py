@@ -22,6 +22,7 @@ from crdtsync.runtime.belonging.leaving import leave
 from crdtsync.runtime.belonging.replacing import Lost, load_lost, save_lost
 from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.committing.writer import read_head
+from crdtsync.runtime.damage.rescue import rescue
 from crdtsync.runtime.damage.salvage import salvage
 from crdtsync.runtime.folder.replica import STORE
 from crdtsync.runtime.folder.role import sync_role
@@ -319,3 +320,80 @@ def test_the_command_tells_a_person_and_a_script(folder, tmp_path):
     assert (made["name"], made["lost"]) == ("Caisse 1", 0)
     assert again.run("salvage").exit_code == UsageError.exit_code
     assert json.loads(again.run("salvage", "--json").stderr)["code"] == "UsageError"
+
+
+OWN = 20
+"""Tickets that it sold before it joined the shop, and as many after."""
+
+
+@pytest.fixture
+def joined_later(relay, tmp_path):
+    """A register that had a shop of its own before, with one ticket that only it has; and all its numbers."""
+    folder = tmp_path / "joined"
+    product = {"name": "Terrine", "price_minor": 695, "vat_rate": 550}
+    with Register.init(folder, name="Caisse 3", shop_name="Chez moi") as till:
+        till.products.add("TER-01", **product)
+        for _ in range(OWN):
+            till.sell(["TER-01"], ["card"])
+    with Register.join(folder, relay.url, relay.pairing_code(), name="Caisse 3") as till:
+        till.products.add("TER-01", **product)
+        for _ in range(OWN):
+            till.sell(["TER-01"], ["card"])
+        till.sync()
+        till.sell(["TER-01"], ["card"])
+        return folder, numbers(till)
+
+
+def pages_of_the_present_shop(folder):
+    """The pages with the records of the shop that it joined, in order; the first has its owner's word."""
+    with closing(SqliteStore(folder / STORE)) as store:
+        leaves = store.database.rows(
+            "SELECT pageno, ncell FROM dbstat WHERE name = 'record' AND pagetype = 'leaf' ORDER BY path"
+        )
+        [[before]] = store.database.rows("SELECT count(*) FROM record WHERE pos < 2 << 40")
+        store.connection.pragma("wal_checkpoint(TRUNCATE)")
+    found, reached = [], 0
+    for page, cells in leaves:
+        reached += cells
+        if reached > before:
+            found.append(page)
+    return found
+
+
+def spoil(folder, pages):
+    with closing(apsw.Connection(str(folder / STORE))) as connection:
+        size = connection.pragma("page_size")
+    with (folder / STORE).open("r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * size)
+            file.write(b"\xa5" * size)
+
+
+@pytest.mark.parametrize("pages", [slice(0, 1), slice(0, None)], ids=["the owner's word", "all"])
+def test_where_nothing_tells_who_it_is_in_its_shop_it_does_not_go_on_as_who_it_was_before(
+    joined_later, tmp_path, pages
+):
+    """Else it would give again the numbers that it gave since."""
+    folder, _ = joined_later
+    present = pages_of_the_present_shop(folder)
+    spoil(folder, present[pages])
+    before = (folder / STORE).read_bytes()
+    with pytest.raises(NoRegister, match="whose store"):
+        salvaged(folder)
+    assert (folder / STORE).read_bytes() == before
+    if len(present[pages]) < len(present):
+        assert rescue(folder, tmp_path / "till.rescue", 0).pending.sales > OWN
+
+
+def test_what_lies_under_a_page_that_cannot_be_read_comes_into_the_new_store(joined_later):
+    folder, before = joined_later
+    with closing(SqliteStore(folder / STORE)) as store:
+        inner = store.database.rows(
+            "SELECT pageno FROM dbstat WHERE name = 'record' AND pagetype = 'internal'"
+        )
+        store.connection.pragma("wal_checkpoint(TRUNCATE)")
+    spoil(folder, [page for (page,) in inner])
+    assert salvaged(folder).lost
+    with Register.open(folder) as till:
+        assert numbers(till) == before
+        assert till.sell(["TER-01"], ["card"]).number > before[-1]

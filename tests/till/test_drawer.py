@@ -36,6 +36,13 @@ def test_the_button_opens_it_and_the_ledger_says_so(shop, paper, pulses):
     assert "is recorded" in clerk.page("/day?said=drawer")
 
 
+@pytest.mark.parametrize("reason", ["e\u200d\u0301change", "\ufb1d" * 200, "\u202e\u0001"])
+def test_it_opens_whatever_somebody_wrote(shop, paper, pulses, reason):
+    clerk = shop.open_till(printer=paper)
+    assert "said=drawer" in clerk.post("/drawer", reason=reason).headers["location"]
+    assert (pulses(), len(openings(shop))) == (1, 1)
+
+
 def test_without_a_printer_there_is_none_to_open_and_nothing_is_recorded(clerk, shop):
     assert "Open the drawer" not in clerk.page("/day")
     assert "said=no-printer" in clerk.post("/drawer").headers["location"]

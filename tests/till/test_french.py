@@ -8,6 +8,7 @@ import pytest
 
 from crdtsync import errors
 from crdtsync.model.flags import FLAGS
+from crdtsync.runtime.belonging.copies import Copied, copied_says
 from crdtsync.runtime.register.concerns import (
     FLAG_KINDS,
     REASONS,
@@ -152,6 +153,14 @@ def test_what_a_status_says_is_told_in_french(concern):
         return  # What an error said in it is put by the till, see below.
     assert FRENCH.can_tell(concern)
     assert english_in(FRENCH.tell(concern)) == []
+
+
+@pytest.mark.parametrize("text", ["2026-19-39", "2026-11-24", "%(count)s", "%"])
+def test_a_name_or_a_relays_words_that_look_like_something_else_are_told_as_they_are(text):
+    (concern,) = refused_concerns([Refusal(3, b"x" * 32, "new-code", text, held=False)])
+    assert "le bureau n'a pas pris" in FRENCH.tell(concern)
+    two = copied_says(text, Copied(b"d" * 16, b"c" * 32, 3, b"e" * 32, "02", 0, 3), is_own=False)
+    assert text in FRENCH.tell(two.says)
 
 
 def test_all_flags_have_a_kind():

@@ -7,6 +7,7 @@ import pytest
 
 from crdtsync.runtime.clock import SystemClock
 from crdtsync.testing.clock import DAY_MS, ManualClock
+from crdtsync.till.baskets import LINES_MAX
 from tests.till.conftest import SHARED, TERRINE, plain, tickets
 
 AZERTY = str.maketrans("1234567890", "&é\"'(-è_çà")
@@ -533,3 +534,13 @@ def test_a_clock_that_went_back_is_told_and_no_day_is_offered(shop):
     page = clerk.page("/day")
     assert "Is the clock right?" in page
     assert 'name="day"' not in page
+
+
+def test_the_largest_basket_can_be_given_back(clerk, shop):
+    sold = shop.register().sell(["EAU"] * LINES_MAX, ["card"])
+    address = f"/ticket/{sold.link.hex()}"
+    request = clerk.hidden("request", f"{address}/refund")
+    lines = {f"line-{number}": "1" for number in range(1, LINES_MAX + 1)}
+    answer = clerk.post(f"{address}/refund", means="card", request=request, reason="", **lines)
+    assert "said=paid" in answer.headers["location"]
+    assert tickets(shop.register())[0].total_minor == -sold.total_minor

@@ -153,6 +153,20 @@ def test_a_register_alone_says_it_itself_and_old_tickets_keep_what_was_so(tmp_pa
         assert register.verify().findings == ()
 
 
+def test_what_is_said_later_counts_also_where_the_clock_was_ahead_before(tmp_path):
+    clock = ManualClock()
+    right_ms = clock.now_ms()
+    with Register.init(tmp_path / "till", name="Caisse 1", clock=clock) as register:
+        clock.set_ms(right_ms + 86_400_000)
+        say_company(register.replica, Company("Cave du Pont"))
+        clock.set_ms(right_ms + 60_000)
+        say_company(register.replica, THE_COMPANY)
+        assert at(register) == THE_COMPANY
+        for later_ms in (60_000, 86_400_000, 90_000_000):
+            assert at(register, right_ms + later_ms) == THE_COMPANY
+        assert at(register, right_ms) == Company("Cave du Pont")
+
+
 @pytest.mark.parametrize(
     "company", [Company(name="x" * (TEXT_MAX + 1)), Company(siret="1\x1b2"), Company(name="a\nb")]
 )

@@ -49,6 +49,10 @@ PURPOSE: Final = "rescue"
 """What a device signs: ``crdtsync/rescue/v1`` 0x00 and the SHA-256 of the file."""
 
 
+_CONTRADICTIONS: Final = (LookupError, ValueError, TypeError, AttributeError, AssertionError)
+"""What reading ends with where damage has made tables contradict one another in ways that nothing checks."""
+
+
 @dataclass(slots=True)
 class Rescued:
     """What a file holds. ``pending``: tickets, what they come to, and all records, certificates apart.
@@ -93,7 +97,7 @@ def rescue(folder: Path, file: Path, now_ms: int) -> Rescued:
             records, missing = pending_records(log), _missing(log, identity)
             source = _Source(identity, log.shop, log.log_id, certificates, records, missing)
             return _write(source, file, folder, now_ms)
-    except (DamagedStore, NoRegister, NotAStore):
+    except (DamagedStore, NoRegister, NotAStore, RecordError, *_CONTRADICTIONS):
         with closing(Remains(path)) as remains:
             return _write(_salvaged(remains), file, folder, now_ms)
 

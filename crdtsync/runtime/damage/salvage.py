@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -126,13 +126,17 @@ def _fill(
     made: Salvaged | None = None
     before: ShopLog | None = None
     records = apart = 0
-    for number in wreck.shops():
-        directory = _directory(wreck, number)
+    numbers = wreck.shops()
+    wreck.count_from(0)  # All of it is read again.
+    for number in numbers:
+        # The last one is the shop that it works for. Where nothing tells who it is there, it must not go on
+        # as who it was before: the numbers that it gave since would be given again.
+        made, (directory, owners) = None, _directory(wreck, number)
         if directory is None:
             continue
-        log, count = _append_all(store, wreck, number, directory.shop_id, random_bytes)
-        records += count
         certificates = [one for one in directory.certificates() if one.public == key.public]
+        log, count = _append_all(store, wreck, number, directory.shop_id, owners, random_bytes)
+        records += count
         with store.transaction():
             apart += _carry_apart(store, wreck, number, log)
             if not certificates:
@@ -154,24 +158,37 @@ def _fill(
     return replace(made, records=records, lost=wreck.lost, apart=apart)
 
 
-def _directory(wreck: Wreck, number: int) -> Directory | None:
-    """Who belongs to the shop of these records, whose id follows from its owner's first entry."""
-    found = [
-        read_entry(record[1:])
-        for record in wreck.records(number)
-        if record[:1] == ENTRY and any(kind in record for kind in _OWNERS_KINDS)
-    ]
-    wreck.count_anew()  # They are counted where all of them are read.
-    owners = [entry for entry in found if entry.kind == "owner"]
-    return directory_of_what_is_left(owners[0].author, found) if owners else None
+def _directory(wreck: Wreck, number: int) -> tuple[Directory | None, list[bytes]]:
+    """Who belongs to the shop of these records, whose id follows from its owner's first entry; and the
+    owner's records, in the order of his chain. Without the first one none of them says anything.
+    """
+    lost = wreck.lost
+    found = [read_entry(record[1:]) for record in wreck.records(number) if _is_owners(record)]
+    wreck.count_from(lost)  # They are counted where all of them are read.
+    entries = sorted(found, key=lambda entry: entry.facts.n)
+    owners = [entry for entry in entries if entry.kind == "owner"]
+    if not owners:
+        return None, []
+    return directory_of_what_is_left(owners[0].author, entries), [ENTRY + entry.sealed for entry in entries]
+
+
+def _is_owners(record: bytes) -> bool:
+    return record[:1] == ENTRY and any(kind in record for kind in _OWNERS_KINDS)
 
 
 def _append_all(
-    store: SqliteStore, wreck: Wreck, number: int, shop: bytes, random_bytes: RandomBytes
+    store: SqliteStore,
+    wreck: Wreck,
+    number: int,
+    shop: bytes,
+    owners: list[bytes],
+    random_bytes: RandomBytes,
 ) -> tuple[ShopLog, int]:
+    """The owner's records first: what is found on pages to which nothing leads comes in any order."""
     with store.transaction():
         log = store.create_shop(shop, random_bytes(ID_BYTES))
-    records, count = wreck.records(number), 0
+    others = (record for record in wreck.records(number) if not _is_owners(record))
+    records, count = chain(owners, others), 0
     while part := list(islice(records, RECORDS_AT_ONCE)):
         with store.transaction():
             for item, request_id in _items(wreck, part):

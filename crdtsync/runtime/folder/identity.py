@@ -120,9 +120,12 @@ def refuse_left(log: ShopLog) -> None:
 
 
 def present_shop(store: Store) -> tuple[ShopLog, Identity]:
-    """The log of the shop that this register works for. Raises ``NoRegister``."""
+    """The log of the shop that this register works for. Raises ``NoRegister``, ``DamagedStore``."""
     for shop in reversed(store.shops()):
-        log = store.shop(shop)
+        try:
+            log = store.shop(shop)
+        except (KeyError, AttributeError) as error:
+            raise DamagedStore("the table of shops is damaged", hint=SALVAGE) from error
         identity = load_identity(log)
         if identity is not None:
             return log, identity

@@ -33,8 +33,8 @@ async def open_drawer(visit: Visit) -> bool:
 
 def _plain(text: str) -> str:
     """A reason as an entry can hold it; the drawer opens whatever somebody wrote."""
-    words = " ".join(unicodedata.normalize("NFC", text).split())
-    return "".join(one for one in words if one.isprintable())[:REASON_CHARACTERS_MAX]
+    words = "".join(one for one in " ".join(text.split()) if one.isprintable())
+    return unicodedata.normalize("NFC", words)[:REASON_CHARACTERS_MAX]
 
 
 async def _open(visit: Visit) -> Response:

@@ -4,6 +4,7 @@ import pytest
 from pycrdt import Doc, Map
 
 from crdtsync.protocol.flat import flat_content
+from crdtsync.protocol.scanner import scan_document
 
 
 class Device:
@@ -188,3 +189,24 @@ def test_items_that_replace_one_another_in_a_ring_are_for_the_engine():
 @pytest.mark.parametrize("info", [0x68, 0xE8, 0x08, 0x88, 0xA3, 0x00, 0x0A])
 def test_any_other_block_is_for_the_engine(info):
     assert told(b"\1\1\5\0" + bytes([info]) + b"\1\x08products\1k\1\x78\0") is None
+
+
+TWO_THOUSAND_MILLION = b"\xfe\xff\xff\xff\7"
+GONE = b"\1\1\5\0\x21\1\x08products\1k"
+
+
+@pytest.mark.parametrize("begin", [GONE, b"\1\1\5\0\xa1\7\0"])
+def test_a_few_bytes_that_say_how_much_is_gone_are_for_the_engine(begin):
+    update = begin + TWO_THOUSAND_MILLION + b"\0"
+    assert scan_document("catalogue", update).blocks == 1, "any register can bring it"
+    assert told(update) is None
+    assert Device(9, update).items.to_py() == {}
+
+
+def test_what_is_said_to_be_gone_again_and_again_is_for_the_engine_in_the_end():
+    gone = GONE + b"\x80\x80\4\0"
+    assert told(gone) == {}
+    again = b"\0\1\5\1\0\x80\x80\4"
+    assert scan_document("catalogue", again).blocks == 0
+    assert told(gone, again) == {}
+    assert told(gone, *[again] * 10_000) is None

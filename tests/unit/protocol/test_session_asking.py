@@ -102,6 +102,16 @@ def test_a_relay_asks_once_and_hears_the_answers(relay):
     assert talk.session.asking.ask(FIRST)
 
 
+def test_who_says_that_it_is_done_where_a_difference_was_found_has_heard_and_is_asked_again(relay):
+    talk = relay(peer_capabilities=CAPABILITIES)
+    heard, done = SyncTold(FIRST, is_done=False), SyncTold(FIRST, is_done=True)
+    for differs, answer in ((True, heard), (False, done)):
+        assert talk.session.asking.ask(FIRST)
+        talk.session.comparing.differs = differs
+        talk.hear(heard, done)
+        assert talk.session.asking.take_answers() == [heard, answer]
+
+
 def test_a_wish_that_was_overtaken_is_answered_no_more_and_makes_room(relay):
     talk = relay(peer_capabilities=CAPABILITIES)
     wishes = [bytes([number]) * 16 for number in range(limits.WISHES_ASKED_MAX + 1)]
