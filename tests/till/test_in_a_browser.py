@@ -143,6 +143,7 @@ def test_a_scan_lands_in_the_basket_wherever_the_focus_is(page):
     expect(page.locator("#basket .qty")).to_have_text(["3"])
     page.keyboard.press("F2")
     expect(page.locator("#amount")).to_be_focused()
+    page.wait_for_load_state()
     scan(page, TERRINE)
     page.wait_for_url(re.compile(r"/$"))
     expect(page.locator("#basket .qty")).to_have_text(["4"])

@@ -173,19 +173,20 @@ class Connection:
                 self._take(frame)
                 self._is_busy()
                 self.pump()
-        except Exception as error:  # As there.
+        except Exception as error:
             self._is_listening = False
             self._has_failed(error)
 
     def _has_failed(self, error: Exception) -> None:
-        """Receiving has. What came just before the end is taken still: a register that synchronises once says
-        at the end that nothing is pending.
-        """
-        is_gone = isinstance(error, LinkClosed)
-        if is_gone:
-            self._do_all()
+        """What the other end said just before still counts, of its disk and of itself; records are not taken."""
+        if isinstance(error, LinkClosed) and self.error is None:
+            try:
+                said = self.session.take_ready(self._outbox_bytes)
+                self._do(Ready(acknowledged=said.acknowledged, refused=said.refused, presence=said.presence))
+            except Exception as another:  # The boundary of a connection, see `_fail`.
+                self._fail(another)
         self._fail(error)
-        if is_gone:  # Nobody is there any more to write to.
+        if isinstance(error, LinkClosed):  # Nobody is there any more to write to.
             self._end()
 
     def _take(self, frame: bytes | None) -> None:
