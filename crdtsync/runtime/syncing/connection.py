@@ -178,7 +178,7 @@ class Connection:
             self._has_failed(error)
 
     def _has_failed(self, error: Exception) -> None:
-        """What the other end said just before still counts, of its disk and of itself; records are not taken."""
+        """What the other end said just before still counts, of its disk and itself; records are not taken."""
         if isinstance(error, LinkClosed) and self.error is None:
             try:
                 said = self.session.take_ready(self._outbox_bytes)
