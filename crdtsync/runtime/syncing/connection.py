@@ -173,7 +173,7 @@ class Connection:
                 self._take(frame)
                 self._is_busy()
                 self.pump()
-        except Exception as error:
+        except Exception as error:  # As there.
             self._is_listening = False
             self._has_failed(error)
 
