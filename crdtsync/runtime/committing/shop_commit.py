@@ -15,6 +15,7 @@ from crdtsync.runtime.committing.admission import Admission, Rejection
 from crdtsync.runtime.committing.batches import is_kept_as_pack, rows_of, unpacked
 from crdtsync.runtime.committing.upkeep import PACK_ROWS
 from crdtsync.runtime.committing.work import NEW_LOG, OUT_OF_STEP, Outcome, Work
+from crdtsync.runtime.syncing.progress import save_first
 from crdtsync.runtime.syncing.tail import Growth, Row, read_on
 from crdtsync.storage.log import LOOSE_BEFORE_PACK_MAX, Cursor, Refusal, ShopLog, Store
 
@@ -226,6 +227,7 @@ class ShopCommit:
         wanted = list(self.cursor(peer_log).wanted)
         if delivery.cut is not None:
             wanted = list(delivery.cut)
+            save_first(self._log, peer_log, delivery.first)
         if delivery.fills is not None:
             wanted = subtract(wanted, delivery.fills)
         self._cursors[peer_log] = Cursor(delivery.cursor, tuple(wanted))

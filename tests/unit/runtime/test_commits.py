@@ -15,7 +15,9 @@ from crdtsync.runtime.committing import shop_commit as committing
 from crdtsync.runtime.committing.admission import Admission
 from crdtsync.runtime.committing.committer import Committer
 from crdtsync.runtime.committing.work import Work
+from crdtsync.runtime.folder.identity import Relay
 from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.progress import is_first_left
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
@@ -165,6 +167,24 @@ def held(path, shop):
         return [record for _, record in log.read(0, bytes_max=1 << 20).records], log.cursor(PEER).wanted
     finally:
         store.close()
+
+
+async def test_what_comes_first_is_known_on_the_disk_until_it_has_come(sold, path):
+    shop, owners, own = sold
+    cut, pack = past(owners + own)
+    relay = Relay("ws://relay.example", bytes(33), PEER)
+
+    def is_left():
+        store = SqliteStore(path)
+        try:
+            return is_first_left(store.shop(shop), relay)
+        finally:
+            store.close()
+
+    await commit(path, shop, [replace(cut, first=((2, 2),))])
+    assert is_left()
+    await commit(path, shop, [pack])
+    assert not is_left()
 
 
 async def test_history_is_stored_a_few_rows_at_a_time_so_that_a_sale_comes_in_between(

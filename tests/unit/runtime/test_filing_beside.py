@@ -19,7 +19,7 @@ def test_of_two_threads_one_files_the_catalogue_and_the_other_waits_for_it(till,
             found.append((third.products.get("CM-19").name, "catalogue" in third.replica.__dict__))
 
     looking = threading.Thread(target=look)
-    with till.replica._filing_catalogue:
+    with till.replica._filing.lock:
         # Written by a process that did not file it: the view of the products is behind.
         with till.replica.store.transaction():
             till.replica.store.database.write("UPDATE view_shop SET catalogue_seq = 0")
@@ -37,10 +37,10 @@ def test_a_pack_of_the_past_waits_for_the_products_that_are_being_filed(till, mo
     def bring_history():
         begun.set()
         wait()
-        let_go.append(till.replica._filing_catalogue.locked())
+        let_go.append(till.replica._filing.lock.locked())
 
     history = threading.Thread(target=bring_history)
-    with till.replica._filing_catalogue:
+    with till.replica._filing.lock:
         history.start()
         begun.wait()
         assert let_go == []
@@ -50,7 +50,7 @@ def test_a_pack_of_the_past_waits_for_the_products_that_are_being_filed(till, mo
 
 def test_a_pack_of_the_past_waits_for_no_products_without_end(till, folder, monkeypatch):
     monkeypatch.setattr(replica, "PRODUCTS_FIRST_S", 0.01)
-    with till.replica._filing_catalogue:
+    with till.replica._filing.lock:
         replica.let_products_be_filed(folder)
     replica.let_products_be_filed(folder / "of nobody")
 
