@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import Condition, Lock
 from typing import TYPE_CHECKING
 
 from crdtsync.ids import CATALOGUE_DOCUMENT
@@ -19,6 +19,8 @@ class Filing:
         """Held while products are filed: two threads would each file all of them, at half the pace."""
         self._reading = Lock()
         self._content: Content | None = None
+        self._turn = Condition()
+        self._filed_seq = self._waited_seq = 0
 
     def content(self, home: ProductsHome) -> Content | None:
         """What the catalogue holds, if most of it is not in the views yet. It is kept until ``forget``:
@@ -39,3 +41,17 @@ class Filing:
         """The products are in the views."""
         with self._reading:
             self._content = None
+
+    def has_filed(self, seq: int) -> None:
+        """The views were seen to hold the products up to that seq of the log."""
+        if seq > self._filed_seq:
+            with self._turn:
+                self._filed_seq = seq
+                self._turn.notify_all()
+
+    def wait_until_filed(self, seq: int, timeout_s: float) -> None:
+        """Wait until the views hold the products up to there; for each seq once, and not for ever."""
+        if seq > self._waited_seq:
+            with self._turn:
+                self._turn.wait_for(lambda: self._filed_seq >= seq, timeout_s)
+            self._waited_seq = seq

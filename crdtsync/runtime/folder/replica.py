@@ -32,7 +32,7 @@ from crdtsync.runtime.folder.identity import HEAD, Relay, load_relay, present_sh
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, private_key, take_next_key
 from crdtsync.runtime.folder.whose import REGISTER_STORE, store_of_register
 from crdtsync.storage.database import Database
-from crdtsync.storage.log import Store
+from crdtsync.storage.log import ShopLog, Store
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.storage.view_queries import ViewQueries
 from crdtsync.storage.views import ViewTables
@@ -67,13 +67,16 @@ PRODUCTS_FIRST_S = 3.0
 """How long a pack of the past waits for products that are being filed: 20,000 take so long."""
 
 
-def let_products_be_filed(folder: Path) -> None:
-    """Wait while a thread of this process files the products of that folder, but not for ever. In CPython one
-    thread computes at a time, and what somebody waits for goes first.
+def let_products_be_filed(replica: Replica, log: ShopLog) -> None:
+    """Wait until the thread beside ``replica`` has filed the products that are in ``log``, another handle of
+    its log, but not for ever. In CPython one thread computes at a time, and what somebody waits for goes
+    first. Products of which some are still on their way are not waited for. Raises ``StorageError``.
     """
-    filing = _FILING.get(folder.absolute())
-    if filing is not None and filing.lock.acquire(timeout=PRODUCTS_FIRST_S):
-        filing.lock.release()
+    from crdtsync.runtime.syncing.progress import is_first_left
+
+    row = log.document(CATALOGUE_DOCUMENT)
+    if row is not None and not replica.files_views and not is_first_left(log, load_relay(log)):
+        replica.filing.wait_until_filed(row.last_seq, PRODUCTS_FIRST_S)
 
 
 class ViewStore(Store, Protocol):
@@ -105,7 +108,7 @@ class Replica:
         self.clock = clock
         self.random_bytes = random_bytes
         self._written = 0
-        self._filing = _FILING.setdefault(self.folder.absolute(), Filing())
+        self.filing = _FILING.setdefault(self.folder.absolute(), Filing())
         self.files_views = True
         """Whether it falls to whoever writes here to file views now and then: to nobody, where a ``Filer``
         of this process does it.
@@ -249,20 +252,21 @@ class Replica:
         """
         self.mend_head()
         if self._is_catalogue_behind():
-            with self._filing.lock:
+            with self.filing.lock:
                 if self._is_catalogue_behind():  # Else another thread has done it meanwhile.
                     self._file_products()
+                    self.filing.has_filed(self.tables.catalogue_seq(self.log.shop))
 
     def _file_products(self) -> None:
         if "catalogue" not in vars(self):
             from crdtsync.runtime.filing.product_rows import file_content
 
-            content = self._filing.content(self)
+            content = self.filing.content(self)
             if content is not None and file_content(self, content):
-                self._filing.forget()
+                self.filing.forget()
                 return
         self.catalogue.file()
-        self._filing.forget()
+        self.filing.forget()
 
     def products_now(self) -> ProductLookup:
         """Where single products are found as the log has them: in the views, which are brought up to date
@@ -273,7 +277,7 @@ class Replica:
         if self._is_catalogue_behind() and not self.files_views and "catalogue" not in vars(self):
             from crdtsync.runtime.filing.unfiled import Unfiled
 
-            content = self._filing.content(self)
+            content = self.filing.content(self)
             if content is not None and content.products is not None:
                 return Unfiled(content.products)
         self.file_catalogue()
@@ -290,7 +294,11 @@ class Replica:
 
     def _is_catalogue_behind(self) -> bool:
         row = self.log.document(CATALOGUE_DOCUMENT)
-        return row is not None and row.last_seq > self.tables.catalogue_seq(self.log.shop)
+        if row is None:
+            return False
+        filed_seq = self.tables.catalogue_seq(self.log.shop)
+        self.filing.has_filed(filed_seq)
+        return row.last_seq > filed_seq
 
     @cached_property
     def catalogue(self) -> Catalogue:

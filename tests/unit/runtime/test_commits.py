@@ -261,15 +261,29 @@ async def test_before_each_pack_of_the_past_somebody_may_take_their_time(sold, p
     growths, asked, loop = Growths(), [], asyncio.get_running_loop()
     admission = Admission(shop)
     committer = Committer(lambda: SqliteStore(path), lambda _: admission, growths, lambda: 0, lambda: 0.0)
-    committer.before_history = lambda: asked.append(len(growths))
+    committer.before_history = lambda log: asked.append((log.shop, len(growths)))
     committer.start()
     for one in past(owners + own):
         done = loop.create_future()
         committer.submit(Work(shop, PEER, "relay", done.set_result, [one]))
         await done
     await committer.stop()
-    assert asked == [0]
+    assert asked == [(shop, 0)]
     assert growths
+
+
+async def test_for_products_that_are_waited_for_nothing_is_packed_first(sold, path, keeps_packs):
+    shop, owners, own = sold
+    products = [(0, update_record(name, bytes(2))) for name in ("catalogue", "x/notes")]
+    cut, pack = past(owners + own + products[:1])
+    await commit(path, shop, [cut], [pack])
+    assert held(path, shop)[0] == [record for _, record in owners + own + products[:1]]
+    assert packs(path, shop) == []
+    end = Position(cut.cursor.seq + 1, b"f" * 32)
+    more = Delivery(3, cut.cursor, end, cut=((end.seq, end.seq),))
+    blob = encode_pack([(end.seq, products[1][1])])
+    await commit(path, shop, [more], [Delivery(4, end, end, blob=blob, fills=(end.seq, end.seq))])
+    assert packs(path, shop) == [(1, end.seq - 1), (end.seq, end.seq)], "what follows packs them too"
 
 
 async def test_what_lies_before_a_pack_that_is_kept_is_packed_too(sold, path, keeps_packs):

@@ -93,12 +93,12 @@ def test_the_catalogue_is_read_once_by_whoever_looks_up_and_whoever_files(fresh,
     fresh.replica.file_catalogue()
     assert len(times) == 1
     assert fresh.products.get("CM-19").price_minor == 1850
-    assert fresh.replica._filing._content is None, "nobody needs it any more"
+    assert fresh.replica.filing._content is None, "nobody needs it any more"
 
 
 def test_a_lookup_does_not_wait_for_the_thread_that_files(fresh):
     found = []
-    with fresh.replica._filing.lock:
+    with fresh.replica.filing.lock:
         looking = threading.Thread(target=lambda: found.append(look(fresh.replica.folder)))
         looking.start()
         looking.join(60)
