@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any, Final, Self
 
 import orjson
-from msgpack import packb, unpackb
 
 from crdtsync.errors import DamagedStore, IntegrityDefect
 from crdtsync.ids import ID_BYTES, LINK_BYTES
@@ -99,6 +98,8 @@ class ChainHead:
 
     def to_bytes(self) -> bytes:
         """As it is kept beside the log: short, for every entry writes it, and one spelling for one head."""
+        from msgpack import packb  # Late: who only looks at a till does without.
+
         packed: bytes = packb(
             [
                 self.chain,
@@ -130,6 +131,8 @@ class ChainHead:
 
 
 def _read_packed(data: bytes) -> Iterator[Any]:
+    from msgpack import unpackb  # As above.
+
     *fields, periods, closings = unpackb(data)
     if [len(name) for name in fields[:3]] != [LINK_BYTES, ID_BYTES, LINK_BYTES]:
         raise ValueError("these are no names of a chain, a device and an entry")
