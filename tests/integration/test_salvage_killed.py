@@ -56,8 +56,8 @@ def spoil(folder, tables):
 
 @pytest.fixture
 def sold(tmp_path):
-    """A register that has sold six tickets, the last three of which lie in the journal alone: the machine lost
-    its power. Their numbers.
+    """A register that has sold six tickets, the last three of which lie in the journal alone: the machine
+    lost its power. Their numbers.
     """
     folder = tmp_path / "till"
     with Register.init(folder, name="Caisse 1") as till:
