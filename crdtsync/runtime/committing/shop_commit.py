@@ -67,8 +67,9 @@ class ShopCommit:
         self._admission.refresh(self._log)
         growths, judged_ahead, kept = list[Growth](), Judged(), Judged()
         (rows, links), self._judged[id(work)] = unpacked(work.deliveries[0]), [kept]
-        # Somebody waits for products to sell: nothing that lies before them is packed first.
-        is_for_sale = any(record.startswith(_OF_CATALOGUE) for _, record in rows)
+        # Somebody waits for products to sell: where most are products, nothing before them is packed first.
+        products_bytes = sum(len(record) for _, record in rows if record.startswith(_OF_CATALOGUE))
+        is_for_sale = products_bytes * 2 > sum(len(record) for _, record in rows)
         if self._bounds is None and is_kept_as_pack(work.deliveries[0].blob) and not is_for_sale:
             judged_ahead = self._judge_rows(rows, work, links)
             with suppress(DamagedStore):  # What is damaged is not packed; the past comes in all the same.

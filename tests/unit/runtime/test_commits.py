@@ -274,16 +274,20 @@ async def test_before_each_pack_of_the_past_somebody_may_take_their_time(sold, p
 
 async def test_for_products_that_are_waited_for_nothing_is_packed_first(sold, path, keeps_packs):
     shop, owners, own = sold
-    products = [(0, update_record(name, bytes(2))) for name in ("catalogue", "x/notes")]
-    cut, pack = past(owners + own + products[:1])
+    cut, pack = past(owners + own)
     await commit(path, shop, [cut], [pack])
-    assert held(path, shop)[0] == [record for _, record in owners + own + products[:1]]
-    assert packs(path, shop) == []
-    end = Position(cut.cursor.seq + 1, b"f" * 32)
-    more = Delivery(3, cut.cursor, end, cut=((end.seq, end.seq),))
-    blob = encode_pack([(end.seq, products[1][1])])
-    await commit(path, shop, [more], [Delivery(4, end, end, blob=blob, fills=(end.seq, end.seq))])
-    assert packs(path, shop) == [(1, end.seq - 1), (end.seq, end.seq)], "what follows packs them too"
+    end, kept = cut.cursor, [(1, len(owners + own))]
+    for name, is_packed in (("catalogue", False), ("x/notes", True)):
+        record = update_record(name, bytes(2))
+        start, end = end, Position(end.seq + 1, name.encode().ljust(32))
+        one = (end.seq, end.seq)
+        blob = encode_pack([(end.seq, record)])
+        brought = Delivery(4, end, end, blob=blob, fills=one)
+        await commit(path, shop, [Delivery(3, start, end, cut=(one,))], [brought])
+        assert held(path, shop)[0][-1] == record
+        # What follows packs them too.
+        kept += [(end.seq - 1, end.seq - 1), one] if is_packed else []
+        assert packs(path, shop) == kept
 
 
 async def test_what_lies_before_a_pack_that_is_kept_is_packed_too(sold, path, keeps_packs):
