@@ -7,7 +7,7 @@ stored in the transaction that stores its entry, and can be rebuilt from the ent
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 import orjson
 
 from crdtsync.errors import DamagedStore, IntegrityDefect
+from crdtsync.ids import ID_BYTES, LINK_BYTES
 from crdtsync.model.entry import SOFTWARE, VERSION, Entry, Head, first_prev, is_series
 from crdtsync.model.period import COUNTED_KINDS, Level, Period
 from crdtsync.said import Said
@@ -96,50 +97,60 @@ class ChainHead:
         return {"day": self.day, "month": self.month, "year": self.year}[level]
 
     def to_bytes(self) -> bytes:
-        """As it is kept beside the log."""
-        return orjson.dumps(
-            {
-                "chain": self.chain.hex(),
-                "author": self.author.hex(),
-                "link": self.link.hex(),
-                "n": self.n,
-                "ts_ms": self.ts_ms,
-                "bd": self.bd,
-                "series": self.series,
-                "counts": self.counts,
-                "ticket": self.ticket,
-                "gt": [self.gt_real, self.gt_abs],
-                "periods": [period.to_json() for period in (self.day, self.month, self.year)],
-                "closings": {level: [link.hex(), z] for level, (link, z) in self.closings.items()},
-            },
-            option=orjson.OPT_SORT_KEYS,
+        """As it is kept beside the log: short, for every entry writes it, and one spelling for one head."""
+        from msgpack import packb  # Late: who only looks at a till does without.
+
+        packed: bytes = packb(
+            [
+                self.chain,
+                self.author,
+                self.link,
+                self.n,
+                self.ts_ms,
+                self.bd,
+                self.series,
+                dict(sorted(self.counts.items())),
+                self.ticket,
+                self.gt_real,
+                self.gt_abs,
+                [self.day.to_list(), self.month.to_list(), self.year.to_list()],
+                [[level, *closing] for level, closing in sorted(self.closings.items())],
+            ]
         )
+        return packed
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """The reverse of ``to_bytes``. Raises ``DamagedStore``; the head can then be rebuilt."""
+        """The reverse of ``to_bytes``, also of what was written before 0.1 (JSON). Raises ``DamagedStore``;
+        the head can then be rebuilt.
+        """
         try:
-            value = orjson.loads(data)
-            day, month, year = map(Period.from_json, value["periods"])
-            return cls(
-                chain=bytes.fromhex(value["chain"]),
-                author=bytes.fromhex(value["author"]),
-                link=bytes.fromhex(value["link"]),
-                n=value["n"],
-                ts_ms=value["ts_ms"],
-                bd=value["bd"],
-                series=value["series"],
-                counts=value["counts"],
-                ticket=value["ticket"],
-                gt_real=value["gt"][0],
-                gt_abs=value["gt"][1],
-                day=day,
-                month=month,
-                year=year,
-                closings={level: (bytes.fromhex(link), z) for level, (link, z) in value["closings"].items()},
-            )
+            return cls(*_read_json(data) if data[:1] == b"{" else _read_packed(data))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedStore("the head of the chain cannot be read") from error
+
+
+def _read_packed(data: bytes) -> Iterator[Any]:
+    from msgpack import unpackb  # As above.
+
+    *fields, periods, closings = unpackb(data)
+    if [len(name) for name in fields[:3]] != [LINK_BYTES, ID_BYTES, LINK_BYTES]:
+        raise ValueError("these are no names of a chain, a device and an entry")
+    yield from fields
+    day, month, year = periods
+    yield from map(Period.from_list, (day, month, year))
+    yield {level: (link, z) for level, link, z in closings}
+
+
+def _read_json(data: bytes) -> Iterator[Any]:
+    value = orjson.loads(data)
+    yield from (bytes.fromhex(value[name]) for name in ("chain", "author", "link"))
+    yield from (value[name] for name in ("n", "ts_ms", "bd", "series", "counts", "ticket"))
+    real, absolute = value["gt"]
+    yield from (real, absolute)
+    day, month, year = value["periods"]
+    yield from map(Period.from_json, (day, month, year))
+    yield {level: (bytes.fromhex(link), z) for level, (link, z) in value["closings"].items()}
 
 
 def start(

@@ -7,7 +7,7 @@ months, and a closing costs the same whatever the age of the register.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Self
 
@@ -29,20 +29,6 @@ Amounts = tuple[int, int, int]
 """TTC, HT and VAT."""
 
 _NOTHING: Final[Amounts] = (0, 0, 0)
-
-_KEPT: Final = (
-    "counts",
-    "first_num",
-    "last_num",
-    "means",
-    "ttc",
-    "oos",
-    "refunds_ttc",
-    "discounts",
-    "abandoned",
-    "drawer",
-)
-"""What is kept as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +117,45 @@ class Period:
             drawer=drawer,
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """As it is kept beside the log; what is empty or zero is left out."""
-        found: dict[str, Any] = {"start": self.start, "end": self.end}
-        for name in _KEPT:
-            value = getattr(self, name)
-            if value:
-                found[name] = value
-        if self.rates:
-            found["rates"] = [[*key, *amounts] for key, amounts in sorted(self.rates.items())]
-        return found
+    def to_list(self) -> list[Any]:
+        """As it is kept beside the log: its fields in their order, less those at the end that are as when it
+        began.
+        """
+        if self.end == 0:
+            return [self.start]
+        return [
+            self.start,
+            self.end,
+            dict(sorted(self.counts.items())),
+            self.first_num,
+            self.last_num,
+            [[*key, *amounts] for key, amounts in sorted(self.rates.items())],
+            dict(sorted(self.means.items())),
+            self.ttc,
+            self.oos,
+            self.refunds_ttc,
+            self.discounts,
+            self.abandoned,
+            self.drawer,
+        ]
+
+    @classmethod
+    def from_list(cls, value: Sequence[Any]) -> Self:
+        """The reverse of ``to_list``."""
+        start, *rest = value
+        if not rest:
+            return cls(start)
+        end, counts, first_num, last_num, rates, *others = rest
+        return cls(start, end, counts, first_num, last_num, _rates(rates), *others)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The reverse of ``to_json``."""
-        rates = {(rate, vc): (ttc, ht, tva) for rate, vc, ttc, ht, tva in value.get("rates", ())}
-        return cls(**{**value, "rates": rates})
+        """As it was kept before 0.1: by names, without what is empty or zero."""
+        return cls(**{**value, "rates": _rates(value.get("rates", ()))})
+
+
+def _rates(rates: Iterable[Sequence[Any]]) -> dict[RateKey, Amounts]:
+    return {(rate, vc): (ttc, ht, tva) for rate, vc, ttc, ht, tva in rates}
 
 
 def _add(a: Amounts, b: Amounts) -> Amounts:

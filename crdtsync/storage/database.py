@@ -53,8 +53,8 @@ class Database:
     nothing more is written, for nobody would find it. ``generation`` changes whenever what was cached of the
     file may be old, ``rollbacks`` when that is because changes of this connection were undone.
 
-    ``application_id`` and ``migrations`` say what sort of file it is: a store, unless told otherwise. For
-    ``whatever_is_left``, with which one only reads, see ``read_whatever_is_left``.
+    ``application_id`` and ``migrations`` say what sort of file it is: a store, unless told otherwise.
+    ``whatever_is_left``: see ``read_whatever_is_left``.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Database:
         self._open_cursors: set[apsw.Cursor] = set()
         self._deferred: dict[str, list[Values]] = {}
         self._deferred_failed = False
-        self._version = -1
+        self._version = self._file_version = -1
         self._files: dict[str, tuple[int, int]] = {}
         self._busy_timeout_s = busy_timeout_s
         self._application_id = application_id
@@ -216,8 +216,7 @@ class Database:
         if self.read_only:
             raise ReadOnlyStore(f"{self.path} was opened for reading only")
         for name, file in self._files.items():
-            # Commits would go on succeeding, into a file without a name.
-            if _file_at(name) != file:
+            if _file_at(name) != file:  # Commits would go on succeeding, into a file without a name.
                 raise StorageError(
                     f"{name} was removed or replaced while it was in use: nothing more is recorded",
                     hint=_REMOVED,
@@ -225,7 +224,8 @@ class Database:
         self.write("BEGIN IMMEDIATE")
         self.in_transaction = True
         try:
-            self.poll()
+            if self._file_version != self.connection.data_version():
+                self.poll()
         except BaseException:
             self.rollback()
             raise
@@ -236,6 +236,8 @@ class Database:
             raise StorageError(f"{self.path}: a row could not be written, and with it nothing is")
         self.write("COMMIT")
         self.in_transaction = False
+        # Counts what others commit too, once this connection reads again. Costs nothing; `poll` does.
+        self._file_version = self.connection.data_version()
 
     def rollback(self) -> None:
         """Undo the transaction; afterwards the connection can be used again, whatever went wrong."""
@@ -289,10 +291,7 @@ class Database:
 
     def data_version(self) -> int:
         """SQLite's counter of other connections' commits."""
-        try:
-            found = self.connection.execute("PRAGMA data_version").fetchone()
-        except apsw.Error as error:
-            raise self.storage_error(error) from error
+        found = self.row("PRAGMA data_version")
         return int(found[0]) if found else 0
 
     def check_structure(self) -> Iterator[DamagedStore]:

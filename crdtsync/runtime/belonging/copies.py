@@ -131,7 +131,7 @@ def is_contested(log: ShopLog, head: ChainHead) -> bool:
     that nobody has left. Asked before each entry: one look at an index while the chain has one version.
     """
     runs = log.runs(head.chain)
-    if forks_at(runs) is None and all(run.hi <= head.n for run in runs):
+    if max([run.hi for run in runs], default=0) <= head.n and (len(runs) == 1 or forks_at(runs) is None):
         return False
     if has_other_writer(log, head):
         return True

@@ -33,9 +33,10 @@ class Filing:
             row = home.log.document(CATALOGUE_DOCUMENT)
             if row is None or not is_mostly_new(home):
                 return None
-            if self._content is None or self._content.through < row.last_seq:
-                self._content = read_content(home.log)
-            return self._content
+            known, shop = self._content, home.log.shop  # A folder may hold the logs of two, after a join.
+            if known is None or known.shop != shop or known.through < row.last_seq:
+                known = self._content = read_content(home.log)
+            return known
 
     def forget(self) -> None:
         """The products are in the views."""

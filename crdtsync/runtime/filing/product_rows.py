@@ -35,10 +35,11 @@ NEW_SHARE: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the catalogue holds up to seq ``through`` of the log: the keys of each product by its SKU, or None
-    where only the engine can say. Change nothing of it.
+    """What a shop's catalogue holds up to seq ``through`` of its log: the keys of each product by its SKU,
+    or None where only the engine can say. Change nothing of it.
     """
 
+    shop: bytes
     through: int
     products: Mapping[str, Mapping[str, Any]] | None
 
@@ -89,7 +90,7 @@ def read_content(log: ShopLog) -> Content:
     # The end is read first: a record that arrives meanwhile is read, and filed once more later.
     through = log.end.seq
     content = flat_content(ROOT, _updates(log)) if through else None
-    return Content(through, None if content is None else _by_sku(content))
+    return Content(log.shop, through, None if content is None else _by_sku(content))
 
 
 def file_content(home: ProductsHome, content: Content) -> bool:

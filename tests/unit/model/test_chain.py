@@ -1,6 +1,8 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from typing import Any
 
+import msgpack
 import pytest
 
 from crdtsync.errors import DamagedStore, IntegrityDefect
@@ -23,6 +25,7 @@ from crdtsync.model.drawer import build_cash, build_open
 from crdtsync.model.entry import Entry, Head, first_prev, is_series
 from crdtsync.model.jet import build_jet
 from crdtsync.model.movement import Moved, build_count, build_move
+from crdtsync.model.period import Period
 from crdtsync.model.ticket import build_abandon, build_print, build_training
 from crdtsync.testing.till import TERRINE, WINE, MemoryOwner, MemoryTill
 
@@ -103,8 +106,57 @@ def test_a_head_survives_the_disk() -> None:
     assert again.to_bytes() == TILL.end.to_bytes()
 
 
+def old_spelling(head: ChainHead) -> bytes:
+    """As a head was kept before: JSON, with names, without what is empty or zero."""
+    value = {
+        "chain": head.chain.hex(),
+        "author": head.author.hex(),
+        "link": head.link.hex(),
+        "n": head.n,
+        "ts_ms": head.ts_ms,
+        "bd": head.bd,
+        "series": head.series,
+        "counts": dict(head.counts),
+        "ticket": head.ticket,
+        "gt": [head.gt_real, head.gt_abs],
+        "periods": [old_period(period) for period in (head.day, head.month, head.year)],
+        "closings": {level: [link.hex(), z] for level, (link, z) in head.closings.items()},
+    }
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def old_period(period: Period) -> dict[str, Any]:
+    kept = {name: value for name, value in asdict(period).items() if value and name != "rates"}
+    rates = [[*key, *amounts] for key, amounts in period.rates.items()]
+    return kept | {"end": period.end} | ({"rates": rates} if rates else {})
+
+
+def test_a_head_that_was_kept_as_json_is_read() -> None:
+    assert ChainHead.from_bytes(old_spelling(TILL.end)) == TILL.end
+    assert TILL.end.closings
+
+
+PACKED = msgpack.unpackb(TILL.end.to_bytes())
+
+
 @pytest.mark.parametrize(
-    "data", [b"", b"[]", b"{}", TILL.end.to_bytes().replace(b'"gt"', b'"gx"'), b'{"periods":[1]}']
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        old_spelling(TILL.end).replace(b'"gt"', b'"gx"'),
+        b'{"periods":[1]}',
+        b"\x90",
+        TILL.end.to_bytes()[:-1],
+        TILL.end.to_bytes() + b"\0",
+        msgpack.packb(PACKED[:-1]),
+        msgpack.packb([1, *PACKED[1:]]),
+        msgpack.packb([b"short", *PACKED[1:]]),
+        msgpack.packb([*PACKED[:-2], PACKED[-2][:2], PACKED[-1]]),
+        msgpack.packb([*PACKED[:-2], [*PACKED[-2][:2], []], PACKED[-1]]),
+        msgpack.packb([*PACKED[:-1], [["day"]]]),
+    ],
 )
 def test_a_damaged_head_is_named(data: bytes) -> None:
     with pytest.raises(DamagedStore, match="head"):

@@ -1,9 +1,12 @@
 """A till that is years old costs what a new one costs: it reads its heads and today, not its past."""
 
+from contextlib import closing
+
 import apsw
 
 from crdtsync import Register
 from crdtsync.model.entry import read_entry
+from crdtsync.model.ticket import Payment
 from crdtsync.runtime.folder.identity import Relay, save_relay
 from crdtsync.testing.clock import DAY_MS
 
@@ -51,3 +54,45 @@ def test_a_day_at_a_till_reads_no_more_of_its_disk_because_it_is_old(folder, clo
     whole = (folder / "register.sqlite").stat().st_size // 4096
     assert old < young + 30, "trees have become a level deeper, no more"
     assert old < whole / 5
+
+
+def pages_of_sales(till, sales=20):
+    """How many pages of the file each of so many sales changes."""
+    changed, last = [], [0]
+
+    def committed(_connection, _name, pages):
+        changed.append(pages - last[0])
+        last[0] = pages
+        return 0
+
+    till.replica.files_views = False
+    with closing(apsw.Connection(str(till.replica.folder / "register.sqlite"))) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    till.replica.store.connection.set_wal_hook(committed)
+    for _ in range(sales):
+        till.sell(["CM-19"], [Payment("cash", 2000)])
+    till.replica.store.connection.set_wal_hook(None)
+    return sorted(changed)
+
+
+def test_a_sale_of_a_till_that_closed_a_month_and_a_year_changes_two_pages_as_the_first_day_s(folder, clock):
+    with Register.open(folder, clock=clock) as till:
+        first_day = pages_of_sales(till)
+        for means in ("card", "cheque", "voucher", "titre"):
+            till.sell(["CM-19", "TER-01"], [means])
+        till.close_day()
+        till.close_period("month")
+        till.close_period("year")
+        clock.pass_ms(DAY_MS)
+        till.sell(["CM-19", "TER-01"], ["card"])
+        till.close_day()
+        till.close_period("month")
+        clock.pass_ms(DAY_MS)
+        till.sell(["CM-19", "TER-01"], ["cheque"])
+        till.close_day()
+        clock.pass_ms(DAY_MS)
+        till.sell(["TER-01"], ["titre"])
+        later = pages_of_sales(till)
+        assert till.replica.writer.head().year.end
+        # The record's page, and that of the head, which must not need pages of its own.
+        assert first_day[len(first_day) // 2] == later[len(later) // 2] == 2

@@ -3,6 +3,7 @@ it does not know yet.
 """
 
 import threading
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -94,6 +95,12 @@ def test_the_catalogue_is_read_once_by_whoever_looks_up_and_whoever_files(fresh,
     assert len(times) == 1
     assert fresh.products.get("CM-19").price_minor == 1850
     assert fresh.replica.filing._content is None, "nobody needs it any more"
+
+
+def test_of_two_shops_in_one_folder_each_has_its_own_products(fresh):
+    content = fresh.replica.filing.content(fresh.replica)
+    fresh.replica.filing._content = replace(content, shop=b"o" * 16, through=10**9, products={})
+    assert fresh.products.get("CM-19").price_minor == 1850
 
 
 def test_a_lookup_does_not_wait_for_the_thread_that_files(fresh):

@@ -315,7 +315,7 @@ def test_selling_loads_neither_the_crdt_engine_nor_the_network(folder):
     script = (
         "import sys; from crdtsync import Register\n"
         "with Register.open(sys.argv[1]) as till: till.sell(['CM-19'], ['card'])\n"
-        "print(sorted({'pycrdt', 'asyncio', 'websockets', 'msgpack'} & set(sys.modules)))"
+        "print(sorted({'pycrdt', 'asyncio', 'websockets', 'crdtsync.protocol.codec'} & set(sys.modules)))"
     )
     ran = subprocess.run(
         [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True
