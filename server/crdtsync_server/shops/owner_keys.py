@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import orjson
 
-from crdtsync.errors import InvalidName, MalformedRecord, SetupError, StorageError
+from crdtsync.errors import InvalidName, MalformedRecord, RecordError, SetupError, StorageError
 from crdtsync.ids import ID_BYTES
 from crdtsync.model import owner_key
 from crdtsync.model.admission import judge_entry
