@@ -36,6 +36,11 @@ MOVING_MS: Final = """() => Math.max(0, ...[...document.querySelectorAll("*")].f
 }))"""
 """The longest that anything on a page moves by itself."""
 
+NOBODY_LOOKS: Final = 'Object.defineProperty(document, "hidden", { get: () => !window.looked });'
+"""For a page that is to take itself for one behind others, from its beginning until ``SOMEBODY_LOOKS``."""
+
+SOMEBODY_LOOKS: Final = "window.looked = true; document.dispatchEvent(new Event('visibilitychange'))"
+
 AXE: Final = Path(__file__).parent / "web/axe/axe-4.14.1.min.js"
 
 

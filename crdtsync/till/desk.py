@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ SYNC_AGAIN_S: Final = 5.0
 SYNC_OVER_S: Final = 60.0
 """After an end that trying again does not mend: somebody may mend it meanwhile."""
 
+NOTICES_MAX: Final = 8
 RECENT_MAX: Final = 200
 LINK_DIGITS: Final = 64
 
@@ -65,7 +67,7 @@ class Desk:
             """Tickets of training: they are nowhere else."""
             self._recent: dict[str, Ticket] = {}
             self.notices: tuple[str, ...] = ()
-            """What is to be told on the page of the day, once."""
+            """What was noticed since the day was last opened or closed: its page tells it until then."""
             self._background: BackgroundSync | None = None
             self._sync_due_s = 0.0
             self._sync_error: CrdtsyncError | None = None
@@ -106,7 +108,18 @@ class Desk:
         if len(self._recent) >= RECENT_MAX:
             self._recent.pop(next(iter(self._recent)))
         self._recent[ticket.link.hex()] = ticket
+        self.keep_notices(ticket.notices)
         return ticket
+
+    def keep_notices(self, notices: Sequence[str], *, anew: bool = False) -> None:
+        """Remember what was noticed for whoever looks at the day; with ``anew``, that alone. Questions are
+        not kept: the page of the day asks them while they are. Raises ``StorageError``.
+        """
+        kept = () if anew else self.notices
+        if notices:
+            question, _ = self.register.replica.writer.asked_of_the_day() or ("", "")
+            kept += tuple(one for one in notices if one not in (question, *kept))
+        self.notices = kept[-NOTICES_MAX:]
 
     def ticket(self, link: str, number: str) -> Ticket:
         """The ticket with that link. With its number it is found at once, however many there are; without,

@@ -254,6 +254,7 @@ class Relay(RelayHome):
                 self._wishes.met(connection)
             except StorageError as error:  # Nobody is kept from synchronising by it.
                 self.store_failed(error)
+            self._contacts.came(connection)
             self.office.met(peer.log_id, peer.device)
             get_logger().info("device_connected", shop=peer.shop, device=peer.device, software=peer.software)
 

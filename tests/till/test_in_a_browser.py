@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from crdtsync import Register
 from crdtsync.till.app import Till
 from crdtsync_server import LocalRelay
-from tests.browser import AXE, MOVING_MS, open_page, serious, started, too_small
+from tests.browser import AXE, MOVING_MS, NOBODY_LOOKS, SOMEBODY_LOOKS, open_page, serious, started, too_small
 from tests.till.conftest import SHARED, TERRINE, Shop, many_products, stock_up, tickets, wait_until
 
 pytestmark = pytest.mark.slow
@@ -247,6 +247,22 @@ def test_a_page_that_hears_nothing_says_that_it_knows_nothing(browser, tmp_path)
     page.keyboard.press("Enter")
     expect(page.locator("#alert")).to_contain_text("ne répond pas")
     page.context.close()
+
+
+def test_more_windows_are_open_at_once_than_a_browser_has_connections(page, place):
+    """Six to one address: those that nobody looks at use none, and know the newest when somebody does."""
+    expect(page.locator("#safety")).to_contain_text("Everything is recorded")
+    page.context.add_init_script(NOBODY_LOOKS)
+    more = [page.context.new_page() for _ in range(8)]
+    for one in more:
+        one.goto(place.shop.till.base)
+    expect(more[-1].locator("#safety")).to_contain_text("Unknown what is safe")
+    scan(page, TERRINE)
+    expect(labels(page)).to_have_count(1)
+    pay(page, "F4")
+    expect(page.get_by_role("heading", name="Paid")).to_be_visible()
+    more[-1].evaluate(SOMEBODY_LOOKS)
+    expect(more[-1].locator("#safety")).to_contain_text("Everything is recorded")
 
 
 def test_a_double_click_is_one_sale(page, place):

@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from crdtsync.runtime.clock import SystemClock
-from crdtsync.testing.clock import DAY_MS, ManualClock
+from crdtsync.testing.clock import DAY_MS, HOUR_MS, ManualClock
 from crdtsync.till.baskets import LINES_MAX
 from tests.till.conftest import SHARED, TERRINE, plain, tickets
 
@@ -498,6 +498,22 @@ def test_a_day_that_was_forgotten_is_told_on_the_ticket_that_closed_it(shop):
     assert "had not been closed: it was closed now, cash not counted" in page
     clerk.take("EAU")
     assert "had not been closed" not in clerk.page(clerk.pay("card").headers["location"])
+    for _ in range(2):  # Whoever was not looking, or loads the page anew, reads it there.
+        assert "had not been closed" in plain(clerk.page("/day"))
+    clerk.post("/day/open", sum="0")
+    assert "had not been closed" not in plain(clerk.page("/day?said=opened"))
+
+
+def test_what_is_noticed_at_the_closing_stands_on_its_page_however_often_it_is_loaded(shop):
+    clock = ManualClock(SystemClock().now_ms())
+    clerk = shop.open_till(clock=clock)
+    bought(clerk, "EAU")
+    clock.pass_ms(-HOUR_MS)
+    address = clerk.post("/day/close", sum="1,20").headers["location"]
+    for _ in range(2):
+        assert "the clock went back; it is recorded, and sales go on" in plain(clerk.page(address))
+    assert "the clock went back" in plain(clerk.page("/day"))
+    assert "the clock went back" not in plain(clerk.page(address.partition("?")[0]))
 
 
 def test_a_clock_that_is_far_ahead_is_asked_about_and_a_person_says_the_day(shop):

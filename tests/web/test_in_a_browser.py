@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from crdtsync.testing.wine import barcode
-from tests.browser import AXE, MOVING_MS, open_page, serious, started, too_small
+from tests.browser import AXE, MOVING_MS, NOBODY_LOOKS, SOMEBODY_LOOKS, open_page, serious, started, too_small
 from tests.web.conftest import PASSWORD, Shop, wait_until
 from tests.web.test_invoices import COMPANY
 
@@ -58,7 +58,7 @@ def office(tmp_path_factory):
             category="Vin/Blanc",
             barcodes=[barcode(number)],
         )
-    away = shop.register("Caisse 2")
+    away, shop.silent = shop.register("Caisse 2"), shop.register("Caisse 3")
     away.sync(30)
     shop.till.sell(["V-001", "V-002"], ["card"])
     shop.day = shop.till.sell(["V-003"], ["card"]).business_day
@@ -112,6 +112,42 @@ def test_what_is_looked_at_stays_open_while_the_page_moves(page, office):
     expect(page.locator("#hours-table tbody tr").first).to_be_visible()
     rows = page.locator("#hours-table tbody tr").count()
     assert rows == page.evaluate("document.querySelectorAll('#hours-table tr[data-hour]').length")
+
+
+def test_the_page_of_a_register_moves_by_itself_under_the_hands_of_whoever_looks_at_it(page, office):
+    """It comes, is asked, and is gone: what is half typed stays, and the focus; nothing is said twice."""
+    till = office.silent
+    page.goto(f"{office.web}/registers/{till.identity.device.hex()}")
+    expect(page.locator("#part-facts")).to_contain_text("not connected")
+    page.get_by_label("Why, for whoever asks later").fill("half a reason")
+    page.get_by_role("button", name="Have it asked as soon as it connects").focus()
+    connection = till.start_sync()
+    expect(page.locator("#part-badge")).to_have_text("Connected")
+    expect(page.locator("#part-facts")).to_contain_text("connected now")
+    expect(page.get_by_role("button", name="Ask it to synchronise now")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#wish-state")).to_contain_text("both have compared what they hold")
+    page.get_by_label("Why, for whoever asks later").fill("half a reason")
+    kept = page.locator("#wish-state").element_handle()
+    connection.stop()
+    expect(page.locator("#part-badge")).to_have_text("Away")
+    assert kept.evaluate("node => node.isConnected")  # It says the same: nobody is told it a second time.
+    expect(page.get_by_label("Why, for whoever asks later")).to_have_value("half a reason")
+    expect(page.get_by_label("Why, for whoever asks later")).to_be_focused()
+
+
+def test_more_windows_are_open_at_once_than_a_browser_has_connections(page, office):
+    """Six to one address: those that nobody looks at use none, and have the newest when somebody does."""
+    page.context.add_init_script(NOBODY_LOOKS)
+    more = [page.context.new_page() for _ in range(8)]
+    for one in more:
+        one.goto(office.web + "/today")
+    number = office.till.sell(["V-004"], ["card"]).number
+    expect(page.locator("#tickets")).to_contain_text(number)
+    for one in more:
+        expect(one.locator("#tickets")).not_to_contain_text(number)
+    more[-1].evaluate(SOMEBODY_LOOKS)
+    expect(more[-1].locator("#tickets")).to_contain_text(number)
 
 
 def test_products_are_found_while_somebody_types(page, office):

@@ -163,9 +163,28 @@ def test_a_company_without_what_is_needed_is_not_taken(marie, sold, company, fie
     assert "Cave du Port SARL" in marie.page("/sales/company")
 
 
+@pytest.mark.parametrize("field", [*COMPANY, "naf"])
+def test_what_is_too_long_for_a_ticket_is_refused_where_it_is_typed_and_stays_there(marie, company, field):
+    """It was kept for invoices once, cut, and no register was ever told."""
+    typed = f"Maison {'x' * 300} et fils".upper().replace(" ", "")
+    answer = marie.post("/sales/company", **{**COMPANY, field: typed})
+    assert answer.status_code == 422
+    assert f'id="problem-{field}"' in answer.text
+    assert typed in answer.text
+    assert typed not in marie.page("/sales/company")
+    assert "Cave du Port SARL" in marie.page("/sales/company")
+
+
+def test_lines_in_a_field_that_has_none_become_one(shop, marie, company):
+    answer = marie.post("/sales/company", **{**COMPANY, "name": "Cave du Port\r\nSARL"})
+    assert answer.status_code == 303
+    assert 'value="Cave du Port SARL"' in marie.page("/sales/company")
+
+
 def test_a_customer_that_nobody_can_be_is_not_taken(make_customer):
     marie, ticket = make_customer
-    for fields in ({"name": ""}, {"address": ""}, {"siren": "123456789"}, {"vat_number": "x"}):
+    long = dict.fromkeys(("name", "address"), "x" * 301)
+    for fields in ({"name": ""}, {"address": ""}, {"siren": "123456789"}, {"vat_number": "x"}, long):
         assert ask(marie, ticket, **fields).status_code == 422
     assert "invoice.pdf" not in marie.page(f"/sales/ticket?number={ticket.number}")
 

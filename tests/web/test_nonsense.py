@@ -97,7 +97,7 @@ def is_fine(answer, what):
 @pytest.mark.parametrize("nonsense", NONSENSE)
 def test_nonsense_in_an_address_is_answered(shop, till, routes, places, marie, nonsense):  # noqa: F811
     for route in gets(routes):
-        if route.path == "/live/{room}":
+        if route.path.startswith("/live/"):
             continue  # What it has in its address is a path, see below; its answer has no end.
         params = dict.fromkeys(ASKED, nonsense[:2000])
         is_fine(marie.http.get(address(route, places), params=params), (route.path, nonsense))
@@ -151,7 +151,7 @@ def test_a_person_whose_name_is_markup_is_text_wherever_the_wish_stands(shop, ti
     shop.person(name)
     visitor, device = shop.visitor(name), till.replica.identity.device.hex()
     visitor.post(f"/registers/{device}/synchronise", on=f"/registers/{device}")
-    for path in (f"/registers/{device}", f"/registers/{device}/wish", "/registers"):
+    for path in (f"/registers/{device}", "/registers"):
         page = visitor.page(path)
         assert "<img" not in page
         assert "&gt;" in page

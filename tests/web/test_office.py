@@ -240,6 +240,22 @@ async def test_a_slow_page_misses_states_and_keeps_the_newest():
     assert (listener.newest.number, listener.newest.html) == (5, "a\na\na\na\na")
 
 
+async def test_a_room_with_a_page_for_each_thing_tells_each_page_of_its_own():
+    import asyncio
+
+    shop = Counted(b"s" * 16)
+    live = Live(
+        {"register": lambda office, language, about: f"{about} in {language}"},
+        moves_alone=frozenset({"register"}),
+    )
+    one = live.join(shop.log.shop, "register/0a/owner", "fr", "one")
+    other = live.join(shop.log.shop, "register/0b/staff", "en", "two")
+    await asyncio.to_thread(live.tell, shop, by_commit=False)
+    await asyncio.sleep(0)
+    assert (one.newest.html, other.newest.html) == ("0a/owner in fr", "0b/staff in en")
+    assert one.newest.event.startswith(b"event: register\n")
+
+
 async def test_no_more_pages_than_there_is_room_for():
     live = Live({})
     assert all(live.join(b"s", "today", "en", "one") for _ in range(8))

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from crdtsync.errors import InvalidName, TooManyAttempts
+from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.testing.clock import ManualClock, seeded_bytes
 from crdtsync_server.dashboard import accounts as accounts_module
 from crdtsync_server.dashboard.accounts import LINK_VALID_MS, hash_password, is_password, nobodys_hash
@@ -206,6 +207,30 @@ def test_a_password_is_looked_at_also_where_there_is_no_such_person(shop, monkey
     )
     shop.visitor().sign_in("Nobody at all", "a wrong password")
     assert looked == [("a wrong password", accounts_module.nobodys_hash())]
+
+
+@pytest.mark.parametrize("is_let_in_no_more", [False, True])
+def test_whoever_had_the_old_password_is_not_let_in_by_trying_while_it_is_changed(
+    make_shop, monkeypatch, is_let_in_no_more
+):
+    """A password is looked at for a moment, in which others wait: what was decided meanwhile counts."""
+    shop = make_shop()
+    shop.person("Marie")
+
+    def changed_meanwhile(password, password_hash):
+        books = Books(shop.data, SystemClock(), system_random)
+        account = books.accounts.find(shop.id, "Marie")
+        if is_let_in_no_more:
+            books.accounts.end(account.id)
+        else:
+            books.accounts.use_link(books.accounts.new_link(account), hash_password("a password of today"))
+        books.close()
+        return is_password(password, password_hash)
+
+    monkeypatch.setattr("crdtsync_server.dashboard.reception.is_password", changed_meanwhile)
+    visitor = shop.visitor()
+    assert visitor.sign_in("Marie", PASSWORD).status_code == 401
+    assert visitor.get("/today").status_code == 303
 
 
 def test_a_hundred_tries_at_once_are_not_more_than_ten(make_shop):

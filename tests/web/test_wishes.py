@@ -1,11 +1,12 @@
 """Asking a register to synchronise: it is asked at once or when it comes, and says what has become of it."""
 
 import re
+from itertools import takewhile
 
 import pytest
 
 from tests.docs.test_peer_by_the_page import Chain, Key, Peer, certificate, connect, enrol, sha256
-from tests.web.conftest import wait_until
+from tests.web.conftest import lines_of, wait_until
 
 
 @pytest.fixture
@@ -46,7 +47,6 @@ def test_a_connected_register_is_asked_and_says_that_it_is_done(office):
     wait_until(lambda: "all that it had is here" in said(marie, device), said(marie, device))
     assert said(marie, device).startswith("Marie asked on ")
     assert number in marie.page("/sales")
-    assert "hx-get" not in marie.page(f"/registers/{device}").split('id="wish"')[1].split(">")[0]
     assert connection.error is None
 
 
@@ -95,20 +95,43 @@ def test_nobody_asks_a_register_of_another_shop_or_one_that_was_cut_off(office):
     odile = office.visitor("Odile")
     for path in (f"/registers/{device}/synchronise", "/registers/zz/synchronise"):
         assert odile.post(path, on="/people").status_code == 404
-    assert odile.get(f"/registers/{device}/wish").status_code == 404
+    assert odile.get(f"/live/register/{device}").status_code == 404
     assert said(marie, device) == ""
     marie.post(f"/registers/{device}/revoke", on=f"/registers/{device}", sure="yes")
     assert marie.post(f"/registers/{device}/synchronise", on="/people").status_code == 303
     assert said(marie, device) == ""
 
 
+def stream_of(visitor, device):
+    """What a register's page is told while it is open, line by line."""
+    return visitor.http.stream("GET", f"/live/register/{device}")
+
+
 def test_the_page_follows_by_itself_in_french_too(office):
     till, marie = office.register("Caisse 1"), office.visitor("Marie", language="fr")
     device = device_of(till)
-    ask(marie, device)
-    part = marie.get(f"/registers/{device}/wish", **{"hx-request": "true"}).text
-    assert "Marie l’a demandé le" in part
-    assert "<html" not in part
+    with stream_of(marie, device) as stream:
+        lines = lines_of(stream)
+        assert next(line for line in lines if line.startswith("event")) == "event: register"
+        ask(office.visitor("Marie"), device)
+        assert next(line for line in lines if "Marie l’a demandé le" in line)
+        connection = till.start_sync()
+        assert next(line for line in lines if "connectée" in line and "non connectée" not in line)
+        assert next(line for line in lines if "les deux ont comparé ce qu’ils détiennent" in line)
+        connection.stop()
+        assert next(line for line in lines if "non connectée" in line)
+
+
+def test_the_stream_of_a_register_offers_nothing_to_staff(office):
+    till = office.register("Caisse 1")
+    told = {}
+    for name in ("Marie", "Paul"):
+        with stream_of(office.visitor(name), device_of(till)) as stream:
+            lines = takewhile(lambda line: "part-risked" not in line, lines_of(stream))
+            told[name] = "\n".join(lines)
+    assert 'id="ask-now"' in told["Marie"]
+    assert 'id="ask-now"' not in told["Paul"]
+    assert 'name="token"' not in told["Marie"]  # One painting for all owners: nothing of a session is in it.
 
 
 def test_an_old_register_is_not_asked_and_goes_on(office):

@@ -72,13 +72,12 @@ async def _day(visit: Visit) -> Response:
     def facts(desk: Desk) -> dict[str, Any]:
         writer = desk.register.replica.writer
         question, clock_day = writer.asked_of_the_day() or ("", "")
-        notices, desk.notices = desk.notices, ()
         return {
             "figures": desk.register.x_report(),
             "is_open": bool(writer.head().day.counts.get("open")),
             "question": question,
             "clock_day": clock_day,
-            "notices": [one for one in notices if one != question],
+            "notices": [one for one in desk.notices if one != question],
         }
 
     said = visit.request.query_params.get("said", "")
@@ -115,7 +114,8 @@ async def _open(visit: Visit) -> Response:
 
     def work(desk: Desk) -> None:
         _refuse_training(desk)
-        desk.notices = desk.register.open_day(float_minor, form.text("day") or None).notices
+        opened = desk.register.open_day(float_minor, form.text("day") or None)
+        desk.keep_notices(opened.notices, anew=True)
         desk.sync_now()
 
     try:
@@ -173,6 +173,7 @@ async def _close(visit: Visit) -> Response:
     def work(desk: Desk) -> Figures:
         _refuse_training(desk)
         figures = desk.register.close_day(counted_minor)
+        desk.keep_notices(figures.notices, anew=True)
         desk.sync_now()
         return figures
 
@@ -190,6 +191,8 @@ async def _closed(visit: Visit) -> Response:
     if not is_day(day):
         raise HTTPException(404)
 
+    is_new = visit.request.query_params.get("said") == "closed"
+
     def facts(desk: Desk) -> Figures | None:
         register = desk.register
         register.replica.views.catch_up()
@@ -202,7 +205,10 @@ async def _closed(visit: Visit) -> Response:
             return None
         row = max(own, key=lambda one: one.seq)
         body = entry_at(register.replica.log, row.seq).body
-        return Figures.of(body, business_day=body["bd"], grand_total_minor=body["gt"]["real"])
+        notices = desk.notices if is_new else ()
+        return Figures.of(
+            body, business_day=body["bd"], grand_total_minor=body["gt"]["real"], notices=notices
+        )
 
     figures = await visit.ask(facts)
     if figures is None:

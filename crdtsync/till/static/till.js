@@ -15,8 +15,9 @@ function sayUnknown() {
 }
 
 let lastSafety = place ? place.innerHTML : "";
+let source = null;
 function listen() {
-  const source = new EventSource("/live");
+  source = new EventSource("/live");
   const on = (name, handle) => source.addEventListener(name, (event) => {
     heard = Date.now();
     handle(event.data);
@@ -45,9 +46,30 @@ function listen() {
   });
   source.addEventListener("error", () => {
     sayUnknown();
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+    if (source?.readyState === EventSource.CLOSED) {
+      source = null;
+      setTimeout(look, 2000);
+    }
   });
 }
+
+// A browser has six connections to one address, for all its windows together. A page that nobody sees lets go of
+// its news, or the seventh would not even open, nor a sale be paid.
+const UNSEEN_MS = 5000;
+let unseen = 0;
+function look() {
+  clearTimeout(unseen);
+  if (!document.hidden) {
+    if (!source) listen();
+    return;
+  }
+  unseen = setTimeout(() => {
+    source?.close();
+    source = null;
+    sayUnknown();
+  }, UNSEEN_MS);
+}
+document.addEventListener("visibilitychange", look);
 setInterval(() => { if (Date.now() - heard > SILENT_MS) sayUnknown(); }, 500);
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
@@ -230,4 +252,4 @@ if (coins) {
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".lines").forEach((one) => { one.scrollTop = one.scrollHeight; });
 });
-listen();
+look();

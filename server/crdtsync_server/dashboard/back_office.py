@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
@@ -13,7 +14,7 @@ from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.web import guard
 from crdtsync_server.dashboard.house import House, Visit, static
-from crdtsync_server.dashboard.live import Live
+from crdtsync_server.dashboard.live import Live, Paint
 from crdtsync_server.dashboard.office import Office
 from crdtsync_server.dashboard.reception import Reception
 from crdtsync_server.dashboard.rooms import (
@@ -32,7 +33,13 @@ from crdtsync_server.dashboard.rooms import (
 )
 from crdtsync_server.folder import DataFolder
 
-_LIVE = {"today": today.paint_now, "registers": registers.paint_now, "alerts": alerts.paint_now}
+_LIVE: Final[dict[str, Paint]] = {
+    "today": today.paint_now,
+    "registers": registers.paint_now,
+    "alerts": alerts.paint_now,
+}
+_ABOUT: Final[dict[str, Paint]] = {"register": registers.paint_one}
+"""Rooms of which there is a page for each thing."""
 
 
 class BackOffice:
@@ -51,7 +58,8 @@ class BackOffice:
         """Nothing is opened yet. See ``Office``."""
         self.office = Office(folder, clock, random, failed=failed, wrote=wrote, wished=wished)
         self._reception = Reception(folder, clock, random)
-        self._live = Live(dict(_LIVE), moves_alone=frozenset(_LIVE))
+        rooms = _LIVE | _ABOUT
+        self._live = Live(rooms, moves_alone=frozenset(rooms))
         self.office.listeners = self._live
         self.house = House(self.office, self._reception, self._live, random)
 
@@ -88,6 +96,7 @@ class BackOffice:
         return [
             static.route(),
             Route("/live/{room}", house.page(_events)),
+            Route("/live/register/{device}", house.page(_events_of_register)),
             *sign_in.routes(house),
             *today.routes(house),
             *sales.routes(house),
@@ -111,8 +120,20 @@ async def _nowhere(_visit: Visit) -> Response:
 
 async def _events(visit: Visit) -> Response:
     """The stream of a live room."""
-    room, session, live = visit.request.path_params["room"], visit.session, visit.house.live
-    if room not in _LIVE or session is None:
+    room = visit.request.path_params["room"]
+    if room not in _LIVE:
+        raise HTTPException(404)
+    return await _stream(visit, room)
+
+
+async def _events_of_register(visit: Visit) -> Response:
+    """The stream of the page of one register."""
+    return await _stream(visit, f"register/{registers.about(visit)}")
+
+
+async def _stream(visit: Visit, room: str) -> Response:
+    session, live = visit.session, visit.house.live
+    if session is None:
         raise HTTPException(404)
     language, shop = visit.words.name, visit.account.shop
     listener = live.join(shop, room, language, session.id)

@@ -13,33 +13,16 @@ from typing import Any, Final
 
 import orjson
 
+from crdtsync.model.company import Company
 from crdtsync.storage.database import Database
 
-SELLER_FIELDS: Final = ("name", "form", "address", "siret", "naf", "rcs", "vat_number")
 NEEDED: Final = ("name", "address", "siret")
-"""Of the seller; the others as they apply."""
-
-TEXT_MAX: Final = 300
+"""Of who sells, on an invoice; the others as they apply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seller:
-    """The company. ``form``: legal form and capital; ``address`` has lines; ``naf``: its code of activity,
-    which tickets have; ``rcs``: its register.
-    """
-
-    name: str = ""
-    form: str = ""
-    address: str = ""
-    siret: str = ""
-    naf: str = ""
-    rcs: str = ""
-    vat_number: str = ""
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether an invoice can be made."""
-        return all(getattr(self, name) for name in NEEDED)
+def is_enough(company: Company) -> bool:
+    """Whether an invoice can be made."""
+    return all(getattr(company, name) for name in NEEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +48,7 @@ class Invoice:
     ticket: str
     link: bytes
     issued_ms: int
-    seller: Seller
+    seller: Company
     buyer: Buyer
 
 
@@ -75,12 +58,12 @@ class Invoices:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def seller(self, shop: bytes) -> Seller:
-        """The company, as far as somebody said. Raises ``StorageError``."""
+    def seller(self, shop: bytes) -> Company:
+        """Who sells, as far as somebody said. Raises ``StorageError``."""
         row = self._db.row("SELECT facts FROM company WHERE shop = ?", (shop,))
-        return Seller() if row is None else Seller(**_known(Seller, orjson.loads(row[0])))
+        return Company() if row is None else Company(**_known(Company, orjson.loads(row[0])))
 
-    def set_seller(self, shop: bytes, seller: Seller) -> None:
+    def set_seller(self, shop: bytes, seller: Company) -> None:
         """Durable on return. Raises ``StorageError``."""
         with self._db.whole_transaction():
             told = orjson.dumps(asdict(seller)).decode()
@@ -137,7 +120,7 @@ class Invoices:
         if row is None:
             return None
         facts = orjson.loads(row[4])
-        seller = Seller(**_known(Seller, facts["seller"]))
+        seller = Company(**_known(Company, facts["seller"]))
         return Invoice(row[0], row[1], row[2], row[3], seller, Buyer(**_known(Buyer, facts["buyer"])))
 
 

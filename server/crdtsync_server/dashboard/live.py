@@ -27,8 +27,10 @@ REST_FACTOR: Final = 20.0
 times what painting took: fifty that open at once cost one painting. What came since is told to all.
 """
 
-Paint = Callable[[OfficeShop, str], str]
-"""What a room shows now, as HTML in that language. On the office's thread."""
+Paint = Callable[..., str]
+"""What a room shows now, as HTML: of that shop, in that language, and, where the room has many pages, of what
+stands behind its name: ``register/0f3c…`` is painted by ``register`` about ``0f3c…``. On the office's thread.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +148,10 @@ class Live:
 
     def paint(self, shop: OfficeShop, room: str, language: str) -> State:
         """What a room shows now."""
-        html = self._rooms[room](shop, language)
+        name, _, about = room.partition("/")
+        html = self._rooms[name](shop, language, *filter(None, [about]))
         self._painted += 1
-        return State(self._painted, html, _event(room, html))
+        return State(self._painted, html, _event(name, html))
 
     def first(self, shop: OfficeShop, room: str, language: str) -> State:
         """What a page that opens is shown, after it has joined."""
@@ -163,7 +166,7 @@ class Live:
         for key in [key for key in self._shown if key[0] == shop.log.shop and key[1:] not in looked_at]:
             del self._shown[key]  # Nobody would tell whoever opens it next what has changed now.
         for room, language in looked_at:
-            if by_commit or room in self._moves_alone:
+            if by_commit or room.partition("/")[0] in self._moves_alone:
                 self._show(shop, room, language)
 
     def _show(self, shop: OfficeShop, room: str, language: str) -> State:

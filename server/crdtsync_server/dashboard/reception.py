@@ -88,9 +88,11 @@ class Reception:
         is_right = await self._hashed(is_password, password, password_hash)
         if account is None or not is_right:
             return None
-        known = account
 
-        def begin(books: Books) -> tuple[str, Session]:
+        def begin(books: Books) -> tuple[str, Session] | None:
+            known, newest_hash = books.accounts.hash_of(name)
+            if known is None or newest_hash != password_hash:
+                return None  # It was changed while this one was looked at: whoever had the old one is out.
             books.sessions.forget_attempts(name)
             return books.sessions.begin(known, address=address, agent=agent)
 

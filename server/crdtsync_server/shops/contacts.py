@@ -19,6 +19,9 @@ from crdtsync.storage.log import ShopLog
 SAVE_EVERY_MS: Final = 5_000
 """How late what is written may be, where it has changed."""
 
+SAVE_MOVED_EVERY_MS: Final = 1_000
+"""How late it may be written that a device came or left: people look at it, and wait for it."""
+
 SAVE_SAME_EVERY_MS: Final = 60_000
 """How late the time of the last contact may be, where nothing else has changed."""
 
@@ -86,11 +89,17 @@ class Contacts:
         self._saved: dict[tuple[bytes, bytes], Contact] = {}
         self._gone: dict[tuple[bytes, bytes], Contact] = {}
         self._behind_since_ms: dict[Connection, int] = {}
+        self._came_ms: dict[Connection, int] = {}
         self._looked_ms = 0
+
+    def came(self, connection: Connection) -> None:
+        """A device has proved who it is. What it has it says in the next moment, or never."""
+        self._came_ms[connection] = self._now_ms()
 
     def gone(self, connection: Connection) -> None:
         """A device has left."""
         self._behind_since_ms.pop(connection, None)
+        self._came_ms.pop(connection, None)
         found = self._contact(connection)
         if found is not None:
             self._gone[found[0]] = replace(found[1], connected=False, slowed=False)
@@ -111,9 +120,15 @@ class Contacts:
     ) -> dict[bytes, Callable[[ShopLog], None]]:
         """By shop, what is to be written into the small state of its log now."""
         now_ms = self._now_ms()
-        if not at_once and now_ms - self._looked_ms < SAVE_EVERY_MS:
+        late_ms = SAVE_MOVED_EVERY_MS if self._gone or self._came_ms else SAVE_EVERY_MS
+        if not at_once and now_ms - self._looked_ms < late_ms:
             return {}
         self._looked_ms = now_ms
+        self._came_ms = {
+            connection: came_ms
+            for connection, came_ms in self._came_ms.items()
+            if not connection.presence and now_ms - came_ms < SAVE_EVERY_MS
+        }
         found = self._gone | dict(filter(None, map(self._contact, live)))
         self._gone = {}
         changed: dict[bytes, dict[bytes, Contact]] = {}

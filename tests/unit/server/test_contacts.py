@@ -6,6 +6,7 @@ from crdtsync.ids import Position
 from crdtsync_server.shops.contacts import (
     LAGGING_AFTER_MS,
     SAVE_EVERY_MS,
+    SAVE_MOVED_EVERY_MS,
     SAVE_SAME_EVERY_MS,
     Contact,
     Contacts,
@@ -97,6 +98,41 @@ def test_between_two_looks_nothing_is_written_except_at_the_end(contacts):
     device.outbound.acked = Position(7, b"")
     assert contacts.due([device]) == {}
     assert list(contacts.due([device], at_once=True)) == [b"s" * 16]
+
+
+def test_that_a_device_came_or_left_is_written_within_a_second(contacts, clock):
+    one, other = Device(1), Device(2)
+    contacts.due([])
+    contacts.came(one)
+    clock.pass_ms(SAVE_MOVED_EVERY_MS)
+    assert read_contact(written(contacts, [one]), b"\x01" * 16).connected
+    contacts.gone(one)
+    assert contacts.due([other]) == {}
+    clock.pass_ms(SAVE_MOVED_EVERY_MS)
+    assert not read_contact(written(contacts, [other]), b"\x01" * 16).connected
+
+
+def test_what_a_device_says_in_the_moment_after_it_came_is_written_as_soon(contacts, clock):
+    device = Device()
+    said, device.presence = device.presence, {}
+    contacts.due([])
+    contacts.came(device)
+    clock.pass_ms(SAVE_MOVED_EVERY_MS)
+    assert read_contact(written(contacts, [device]), b"\x01" * 16).pending_sales is None
+    device.presence = said
+    clock.pass_ms(SAVE_MOVED_EVERY_MS)
+    assert read_contact(written(contacts, [device]), b"\x01" * 16).pending_sales == 2
+
+
+def test_a_device_that_says_nothing_is_waited_for_no_longer_than_any(contacts, clock):
+    device = Device()
+    device.presence = {}
+    contacts.came(device)
+    clock.pass_ms(SAVE_EVERY_MS)
+    contacts.due([device])
+    device.outbound.acked = Position(7, b"")
+    clock.pass_ms(SAVE_MOVED_EVERY_MS)
+    assert contacts.due([device]) == {}
 
 
 def test_a_device_lags_when_it_has_not_caught_up_for_ten_seconds(contacts, clock):

@@ -108,7 +108,7 @@ def learn(shop: OfficeShop) -> None:
 
 
 async def _new(visit: Visit) -> Response:
-    if visit.request.method == "GET":
+    if visit.request.method != "POST":
         sku = visit.request.query_params.get("sku", "")[:SKU_CHARACTERS_MAX]
         return await _show_form(visit, {**blank_form(), "sku": sku}, {})
     form = await visit.form()

@@ -45,7 +45,7 @@ def routes(house: House) -> list[Route]:
 
 
 async def _import(visit: Visit) -> Response:
-    if visit.request.method == "GET":
+    if visit.request.method != "POST":
         return await _show(visit)
     form = await visit.form(FILE_BYTES_MAX + guard.FORM_BYTES_MAX)
     file = form.files.get("file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -12,20 +13,20 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crdtsync.errors import AccessDenied, SetupError
-from crdtsync.model.company import NAF_CODE, SIRET_DIGITS, VAT_NUMBER, Company, build_company, has_check_digit
+from crdtsync.errors import AccessDenied, InvalidName, SetupError
+from crdtsync.model.company import (
+    NAF_CODE,
+    SIRET_DIGITS,
+    TEXT_MAX,
+    VAT_NUMBER,
+    Company,
+    build_company,
+    has_check_digit,
+)
 from crdtsync.runtime.register.company import Companies
 from crdtsync_server.backups.restored import generation_of, restore_noticed_ms
 from crdtsync_server.dashboard.house import House, Visit
-from crdtsync_server.dashboard.invoices import (
-    NEEDED,
-    SELLER_FIELDS,
-    TEXT_MAX,
-    Buyer,
-    Invoice,
-    Invoices,
-    Seller,
-)
+from crdtsync_server.dashboard.invoices import NEEDED, Buyer, Invoice, Invoices, is_enough
 from crdtsync_server.dashboard.rooms.sales import PATH, shown_ticket, ticket_asked_for
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.ticket import ShownTicket
@@ -50,6 +51,7 @@ _NOT_TOLD: Final = N_(
     "Saved for invoices, but the registers were not told: the owner's key of this shop is kept elsewhere and"
     " has not signed for the back office yet, or it was cut off. Save again when that is done."
 )
+_TOO_LONG: Final = N_("This is too long: 300 characters at most.")
 SIREN_DIGITS: Final = 9
 
 
@@ -73,11 +75,11 @@ async def _company(visit: Visit) -> Response:
     if visit.request.method == "POST":
         form = await visit.form()
         back = {"number": form.text("number")[:64], "link": form.text("link")[:64]}
-        texts = {name: _tidy(form.texts.get(name, "")) for name in SELLER_FIELDS}
+        texts = {name: _tidy(name, form.texts.get(name, "")) for name in TITLES}
         texts["siret"] = texts["siret"].replace(" ", "")
         texts["vat_number"] = texts["vat_number"].replace(" ", "").upper()
         texts["naf"] = texts["naf"].replace(" ", "").replace(".", "").upper()
-        seller = Seller(**texts)
+        seller = Company(**texts)
         problems = _problems(visit, seller)
         if not problems:
             await visit.change(lambda _: invoices.set_seller(shop, seller))
@@ -94,7 +96,6 @@ async def _company(visit: Visit) -> Response:
         status=422 if problems else 200,
         token=await visit.form_token(),
         seller=seller,
-        fields=SELLER_FIELDS,
         titles=TITLES,
         needed=NEEDED,
         problems=problems,
@@ -102,24 +103,24 @@ async def _company(visit: Visit) -> Response:
     )
 
 
-def _tell_registers(shop: OfficeShop, seller: Seller, by: str) -> None:
+def _tell_registers(shop: OfficeShop, company: Company, by: str) -> None:
     """Say who sells in the chain of the back office, for tickets, where that is not what was said last.
     Raises ``SetupError``, ``AccessDenied``, ``StorageError``.
     """
     if not shop.lags_far:
         shop.views.catch_up()
-    company = Company(**asdict(seller))
     if Companies(shop.log, shop.queries, None).at() != company:
         shop.record("jet", build_company(company), by=by)
 
 
-def _tidy(text: str) -> str:
-    """Lines without blanks around them; nothing that is no text."""
-    lines = [" ".join(line.split()) for line in text[:TEXT_MAX].splitlines()]
-    return "\n".join("".join(one for one in line if one.isprintable()) for line in lines if line)
+def _tidy(name: str, text: str) -> str:
+    """A text without blanks around it and nothing in it that is no text; only an address has lines."""
+    lines = [" ".join(line.split()) for line in unicodedata.normalize("NFC", text).splitlines()]
+    told = ["".join(one for one in line if one.isprintable()) for line in lines if line]
+    return ("\n" if name == "address" else " ").join(told)
 
 
-def _problems(visit: Visit, seller: Seller) -> dict[str, str]:
+def _problems(visit: Visit, seller: Company) -> dict[str, str]:
     say = visit.words.say
     found = {name: say(_MISSING) for name in NEEDED if not getattr(seller, name)}
     if seller.siret and not has_check_digit(seller.siret, SIRET_DIGITS):
@@ -128,6 +129,11 @@ def _problems(visit: Visit, seller: Seller) -> dict[str, str]:
         found["naf"] = say(_NAF)
     if seller.vat_number and not VAT_NUMBER.fullmatch(seller.vat_number):
         found["vat_number"] = say(_VAT)
+    for name, text in asdict(seller).items():
+        try:
+            build_company(Company(**{name: text}))
+        except InvalidName:  # It would stand on invoices, and registers would never be told.
+            found.setdefault(name, say(_TOO_LONG))
     return found
 
 
@@ -141,7 +147,7 @@ async def _invoice(visit: Visit) -> Response:
     asked = {name: form.text(name) for name in ("number", "link")} if form else visit.request.query_params
     number, link = ticket_asked_for(asked)
 
-    def look(shop: OfficeShop) -> tuple[ShownTicket, Seller, Invoice | None, int | None]:
+    def look(shop: OfficeShop) -> tuple[ShownTicket, Company, Invoice | None, int | None]:
         shown = shown_ticket(shop, number, link)
         known = invoices.of_ticket(shop.log.shop, shown.ticket.link)
         return shown, invoices.seller(shop.log.shop), known, restore_noticed_ms(shop.log)
@@ -152,12 +158,12 @@ async def _invoice(visit: Visit) -> Response:
         raise HTTPException(404)
     if known is not None:
         return visit.go(f"{PATH}/ticket", **where)
-    if not seller.is_complete:
+    if not is_enough(seller):
         return visit.go(f"{PATH}/company", **where)
     texts = dict.fromkeys(("name", "address", "siren", "vat_number"), "")
     problems: dict[str, str] = {}
     if form is not None:
-        texts = {name: _tidy(form.texts.get(name, "")) for name in texts}
+        texts = {name: _tidy(name, form.texts.get(name, "")) for name in texts}
         texts["siren"] = texts["siren"].replace(" ", "")
         texts["vat_number"] = texts["vat_number"].replace(" ", "").upper()
         problems = _buyer_problems(visit, texts)
@@ -209,7 +215,7 @@ def _buyer_problems(visit: Visit, texts: Mapping[str, str]) -> dict[str, str]:
         found["siren"] = say(_SIREN)
     if texts["vat_number"] and not VAT_NUMBER.fullmatch(texts["vat_number"]):
         found["vat_number"] = say(_VAT)
-    return found
+    return {name: say(_TOO_LONG) for name, text in texts.items() if len(text) > TEXT_MAX} | found
 
 
 async def _pdf(visit: Visit) -> Response:

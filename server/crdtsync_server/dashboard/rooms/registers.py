@@ -10,7 +10,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crdtsync.errors import SetupError
-from crdtsync.runtime.belonging.copies import CopiedTold
 from crdtsync_server.dashboard.alerts import counts_apart
 from crdtsync_server.dashboard.house import House, Visit, paint
 from crdtsync_server.dashboard.shop import OfficeShop
@@ -37,7 +36,6 @@ def routes(house: House) -> list[Route]:
         Route(f"{PATH}/pair", house.page(_pair, owner=True), methods=["GET", "POST"]),
         Route(f"{PATH}/{{device}}", house.page(_register)),
         Route(f"{PATH}/{{device}}/restore", house.page(_restore, owner=True), methods=["GET", "POST"]),
-        Route(f"{PATH}/{{device}}/wish", house.page(_wish)),
         Route(f"{PATH}/{{device}}/synchronise", house.page(_synchronise, owner=True), methods=["POST"]),
         Route(f"{PATH}/{{device}}/revoke", house.page(_revoke, owner=True), methods=["POST"]),
     ]
@@ -77,25 +75,44 @@ async def _register(visit: Visit) -> Response:
 
 
 async def _show(visit: Visit, *, problem: str) -> Response:
-    device = _device(visit)
-
-    def look(shop: OfficeShop) -> tuple[DeviceState, CopiedTold | None, dict[str, Any]]:
-        told = copied_in(shop.log, OwnerChain.read(shop.log).directory)
-        copied = next((one for one in told if one.device == device), None)
-        return _state(shop, device), copied, _facts(shop)
-
-    state, copied, facts = await visit.ask(look)
-    advice = advice_about(state, facts["now_ms"])
+    device, is_owner = _device(visit), visit.account.is_owner
+    facts = await visit.ask(lambda shop: _facts_of(shop, device, is_owner=is_owner))
     return visit.render(
         "register.html",
         status=409 if problem else 200,
-        state=state,
-        copied=copied,
-        advice=advice,
         token=await visit.form_token(),
         problem=problem,
         **facts,
     )
+
+
+def about(visit: Visit) -> str:
+    """What the stream of a register's page is about: the device, and what whoever looks at it may do."""
+    return f"{_device(visit).hex()}/{'owner' if visit.account.is_owner else 'staff'}"
+
+
+def paint_one(shop: OfficeShop, language: str, about: str) -> str:
+    """What moves on the page of a register. Raises 404."""
+    device, _, role = about.partition("/")
+    facts = _facts_of(shop, bytes.fromhex(device), is_owner=role == "owner")
+    return paint("register_now.html", words_in(language), **facts)
+
+
+def _facts_of(shop: OfficeShop, device: bytes, *, is_owner: bool) -> dict[str, Any]:
+    state, now_ms, wishes = _state(shop, device), shop.clock.now_ms(), {}
+    if (wish := _wish_of(shop, state)) is not None:
+        wishes[device] = wish
+    told = copied_in(shop.log, OwnerChain.read(shop.log).directory)
+    return {
+        "state": state,
+        "advice": advice_about(state, now_ms),
+        "copied": next((one for one in told if one.device == device), None),
+        "wishes": wishes,
+        "is_owner": is_owner,
+        "now_ms": now_ms,
+        "offset_min": shop.clock.utc_offset_min(now_ms),
+        "currency": currency_of(shop.log),
+    }
 
 
 def _wish_of(shop: OfficeShop, state: DeviceState) -> Wish | None:
@@ -103,18 +120,6 @@ def _wish_of(shop: OfficeShop, state: DeviceState) -> Wish | None:
     wish = None if state.revoked else read_wish(shop.log, state.certificate.device)
     is_old = wish is not None and shop.clock.now_ms() - wish.at_ms >= SHOWN_FOR_MS
     return None if is_old else wish
-
-
-async def _wish(visit: Visit) -> Response:
-    """The part of a register's page that says what has become of a wish."""
-    device = _device(visit)
-
-    def look(shop: OfficeShop) -> dict[str, Any]:
-        state, now_ms = _state(shop, device), shop.clock.now_ms()
-        facts = {"now_ms": now_ms, "offset_min": shop.clock.utc_offset_min(now_ms)}
-        return {**facts, "state": state, "wishes": {device: _wish_of(shop, state)}}
-
-    return visit.render("register_wish.html", token=await visit.form_token(), **await visit.ask(look))
 
 
 async def _synchronise(visit: Visit) -> Response:

@@ -33,7 +33,7 @@ def routes(house: House) -> list[Route]:
 
 
 async def _sign_in(visit: Visit) -> Response:
-    if visit.request.method == "GET":
+    if visit.request.method != "POST":
         if visit.session is not None:
             return visit.go(HOME)
         return visit.render("sign_in.html", token=await visit.form_token(), name="", problem="")

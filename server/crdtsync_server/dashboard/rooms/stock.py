@@ -154,7 +154,7 @@ class Draft:
 
 
 async def _record(visit: Visit) -> Response:
-    if visit.request.method == "GET":
+    if visit.request.method != "POST":
         query = visit.request.query_params
         what = query.get("what", "delivery")
         if what not in WHY:

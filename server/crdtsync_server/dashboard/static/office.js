@@ -59,6 +59,7 @@ document.addEventListener("htmx:sseMessage", () => {
   drawAll();
 });
 document.addEventListener("DOMContentLoaded", () => {
+  if (window.htmx) htmx.createEventSource = (url) => new SeenSource(url);  // Before it looks at the page.
   drawAll();
   // On a narrow screen the menu is longer than it: where one is stands in view.
   const menu = document.querySelector(".menu");
@@ -72,6 +73,72 @@ let resized = 0;
 addEventListener("resize", () => {
   clearTimeout(resized);
   resized = setTimeout(drawAll, 120);
+});
+
+// A browser has six connections to one address, for all its windows together. A page that nobody sees lets go of
+// its stream, or the seventh would not even open; it has the newest state again when somebody looks at it.
+const UNSEEN_MS = 5000;
+
+class SeenSource {
+  constructor(url) {
+    this.url = url;
+    this.listeners = [];
+    this.source = null;
+    this.look = () => {
+      clearTimeout(this.timer);
+      if (document.hidden) this.timer = setTimeout(() => this.leave(), UNSEEN_MS);
+      else if (!this.source) this.open();
+    };
+    document.addEventListener("visibilitychange", this.look);
+    if (!document.hidden) this.open();
+  }
+  get readyState() { return this.source?.readyState ?? EventSource.CONNECTING; }
+  open() {
+    const source = this.source = new EventSource(this.url);
+    source.onopen = (event) => this.onopen?.(event);
+    source.onerror = (event) => {
+      if (source.readyState === EventSource.CLOSED) this.forget();  // Who asked for this one asks for another.
+      this.onerror?.(event);
+    };
+    this.listeners.forEach((one) => source.addEventListener(...one));
+  }
+  addEventListener(...one) {
+    this.listeners.push(one);
+    this.source?.addEventListener(...one);
+  }
+  removeEventListener(name, tell) {
+    this.listeners = this.listeners.filter((one) => one[0] !== name || one[1] !== tell);
+    this.source?.removeEventListener(name, tell);
+  }
+  forget() {
+    clearTimeout(this.timer);
+    document.removeEventListener("visibilitychange", this.look);
+  }
+  leave() {
+    this.source?.close();
+    this.source = null;
+  }
+  close() {
+    this.forget();
+    this.source?.close();
+  }
+}
+
+// On a page of which parts move, a part that says the same stays as it is: it is not read out again, what is
+// being typed or marked beside it stays, and so does the focus.
+function swapParts(html) {
+  const came = new DOMParser().parseFromString(html, "text/html");
+  const focused = document.activeElement?.id;
+  document.querySelectorAll("[data-part]").forEach((part) => {
+    const newer = came.getElementById(part.id);
+    if (newer && newer.innerHTML !== part.innerHTML) part.replaceChildren(...newer.childNodes);
+  });
+  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
+}
+document.addEventListener("htmx:sseBeforeMessage", (event) => {
+  if (!event.target.matches?.("[data-parts]")) return;
+  event.preventDefault();
+  swapParts(event.detail.data);
 });
 
 // A stream that ended because nobody is signed in any more: the page says so by going to the door.
