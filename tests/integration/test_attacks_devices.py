@@ -114,9 +114,11 @@ def test_two_copies_that_run_at_once_and_are_killed_with_their_relay_lose_nothin
         one.sync()
         assert shop.desk.pending(one, shop.relay) == 0
     found = shop.everybody_holds_the_same(*copies)
-    assert len(found["left"]) == 2, "two of the three go on in chains of their own"
+    # The third may leave too, and one may leave twice: see the decision on copied registers.
+    left = {one["chain"] for one in found["left"]} - {one["of"] for one in found["left"]}
+    assert 2 <= len(left) <= 3, "two of the three go on in chains of their own, or all do"
     told = [one.status()["copied"] for one in copies]
-    assert sorted(any(row["is_own"] for row in rows) for rows in told) == [False, True, True]
+    assert sum(any(row["is_own"] for row in rows) for rows in told) == len(left)
     for number, one in enumerate(copies):
         if any(row["is_own"] for row in told[number]):
             code = shop.relay.say("pair", "Cave")["code"]

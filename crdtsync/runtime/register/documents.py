@@ -8,13 +8,13 @@ record per transaction; what others changed is applied from the log.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pycrdt import Array, Doc, Map, Text, TransactionEvent
 
-from crdtsync.errors import InvalidName, RecordError, UnsafeUpdate
+from crdtsync.errors import InvalidName, RecordError, StorageError, UnsafeUpdate
 from crdtsync.ids import (
     ENTRY,
     STATE,
@@ -36,6 +36,8 @@ from crdtsync.storage.log import ShopLog, Store
 CLIENT_ID_BITS = 53
 BATCH_BYTES_MAX = 1 << 20
 
+T = TypeVar("T")
+
 
 class DocumentHome(Protocol):
     """What a document needs of the replica that has it: a register, or a relay's back office."""
@@ -48,6 +50,10 @@ class DocumentHome(Protocol):
     def random_bytes(self) -> RandomBytes: ...
     def mend_head(self) -> None:
         """Set damaged records apart that keep the end of the log from being read."""
+        ...
+
+    def mending(self, read: Callable[[], T]) -> T:
+        """Read something; damaged records that are met on the way are set apart, where that is done here."""
         ...
 
     def wrote(self) -> None:
@@ -72,13 +78,16 @@ class Document:
         self._replica = replica
         self._seq = 0
         self._unfollow: Callable[[], object] = lambda: None
-        self._load()
+        self._is_whole = False
+        replica.mending(self._load)
 
     @property
     def doc(self) -> Doc[Any]:
         """The document. Take it anew after an error: what could not be stored is not in it any more,
-        and what is written to the one before is not stored.
+        and what is written to the one before is not stored. Raises ``StorageError`` if it cannot be read.
         """
+        if not self._is_whole:
+            self._replica.mending(self._load)
         return self._doc
 
     @property
@@ -105,8 +114,10 @@ class Document:
                 yield self._doc
             self.save()
         except BaseException:
-            # pycrdt commits what was done before the exception; only the log knows what is true.
-            self._load()
+            # pycrdt commits what was done before the exception; only the log knows what is true. Where that
+            # cannot be read just now, it is read before the document is used again.
+            with suppress(StorageError):
+                self._replica.mending(self._load)
             raise
 
     def save(self) -> int:
@@ -129,13 +140,16 @@ class Document:
         (the engine would lose a part of it).
         """
         self._replica.mend_head()
+        if not self._is_whole:
+            self._replica.mending(self._load)
+            return True
         log, changed = self._replica.log, False
         end_seq, row = log.end.seq, log.document(self.name)
         if row is None or row.last_seq <= self._seq:
             self._seq = max(self._seq, end_seq)  # Nothing of it among them: the sales of a year, say.
             return False
         while True:
-            batch = log.read(self._seq, bytes_max=BATCH_BYTES_MAX)
+            batch = self._replica.mending(partial(log.read, self._seq, bytes_max=BATCH_BYTES_MAX))
             for _, record in batch.records:
                 changed |= self._apply(record)
             if batch.to.seq == self._seq:
@@ -143,6 +157,8 @@ class Document:
             self._seq = batch.to.seq
 
     def _load(self) -> None:
+        """Raises ``StorageError``: the document is not whole then, and nobody sees or changes it."""
+        self._is_whole = False
         self._unfollow()
         client_id = int.from_bytes(self._replica.random_bytes(8), "big") >> (64 - CLIENT_ID_BITS)
         self._doc: Doc[Any] = Doc(client_id=client_id)
@@ -152,7 +168,9 @@ class Document:
         # The end is read first: a record that arrives meanwhile is applied twice, which changes nothing.
         self._seq = self._replica.log.end.seq
         self._load_records()
+        self._unfollow()  # An update that the engine refused had it loaded anew on the way.
         self._unfollow = follow(self._doc, self._changed)
+        self._is_whole = True
 
     def _load_records(self) -> None:
         for _, record in self._replica.log.document_records(self.name):

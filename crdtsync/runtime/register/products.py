@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from crdtsync.errors import InvalidImport, UnknownProduct
+from crdtsync.errors import DamagedStore, InvalidImport, UnknownProduct
 from crdtsync.model.catalogue import Entries
 from crdtsync.model.price import WantedPrice
 from crdtsync.model.product import Product, check_field, check_price
@@ -108,13 +108,22 @@ class Products:
         """Change a product; what is not named stays. Durable on return.
 
         ``valid_from_ms``: when a new price begins to hold, by default now; a price planned for a later day
-        stays planned. Raises ``InvalidProduct``, ``UnknownProduct``.
+        stays planned. Raises ``InvalidProduct``, ``UnknownProduct``, ``DamagedStore`` of a product that is
+        known here as it was shown last, and whose records were damaged.
         """
         price = WantedPrice(price_minor, vat_rate, fields.pop("vat_class", None), valid_from_ms)
         if archived is not None:
             fields["archived"] = archived
         catalogue = self._fresh()
-        draft = catalogue.view.draft_change(sku, fields, price, by=self._author, at_ms=self._now_ms())
+        try:
+            draft = catalogue.view.draft_change(sku, fields, price, by=self._author, at_ms=self._now_ms())
+        except UnknownProduct:
+            if self.find(sku) is None:
+                raise
+            raise DamagedStore(
+                f"what is recorded of the product {sku!r} is damaged here: it can be changed when it is back",
+                hint="it comes back with the next connection; until then it is sold as it was shown last",
+            ) from None
         catalogue.write([draft])
         return self.get(sku)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from crdtsync_server.dashboard.alerts import Alerts
     from crdtsync_server.dashboard.stock import OfficeStock
 
+
+T = TypeVar("T")
 
 DAYS_IN_MEMORY_MAX: Final = 4
 """Of a large shop each takes some megabytes."""
@@ -216,6 +218,10 @@ class OfficeShop:
 
     def mend_head(self) -> None:
         """Nothing: the relay mends its log."""
+
+    def mending(self, read: Callable[[], T]) -> T:
+        """What ``read`` gives; it raises ``DamagedStore`` until the relay has mended its log."""
+        return read()
 
     def wrote(self) -> None:
         """Something of the back office is in the relay's log, on disk."""

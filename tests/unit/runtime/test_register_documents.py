@@ -5,10 +5,11 @@ import psutil
 import pytest
 from pycrdt import Array, Doc, Map, Text
 
-from crdtsync.errors import InvalidName, RecordError, StorageError
+from crdtsync.errors import DamagedStore, InvalidName, RecordError, StorageError, UnknownProduct
 from crdtsync.ids import Item, record_digest, update_record
 from crdtsync.runtime.register.register import Register
 from crdtsync.testing.clock import seeded_bytes
+from crdtsync.testing.faulty_store import damage_record
 from crdtsync.testing.yjs_bytes import HALF_A_CHARACTER, NAME, update
 
 
@@ -87,6 +88,58 @@ def test_a_change_that_no_replica_would_take_is_refused_here(till):
     with pytest.raises(RecordError), document.transaction() as doc:
         doc.get("points", type=Map)["a"] = "x" * 100_000
     assert (points(document), till.end) == ({}, before)
+
+
+def test_a_document_that_cannot_be_read_after_a_failed_change_is_whole_again_when_it_is_used_next(till):
+    document = till.document("x/loyalty")
+    with document.transaction() as doc:
+        doc.get("points", type=Map)["a"] = "1"
+    read = till.replica.log.document_records
+
+    def cannot_be_read(name):
+        raise StorageError("the disk is away")
+
+    till.replica.log.document_records = cannot_be_read
+    with pytest.raises(ZeroDivisionError), document.transaction() as doc:
+        doc.get("points", type=Map)["b"] = "2"
+        raise ZeroDivisionError
+    with pytest.raises(StorageError):
+        document.doc  # noqa: B018
+    with pytest.raises(StorageError), document.transaction():
+        raise AssertionError("nothing is written into half a document")
+    till.replica.log.document_records = read
+    with document.transaction() as doc:
+        doc.get("points", type=Map)["c"] = "3"
+    assert points(document) == points(till.document("x/loyalty")) == {"a": "1", "c": "3"}
+
+
+def test_products_are_there_and_written_when_a_price_failed_beside_a_damaged_one(till, same_till):
+    """What the simulation found (seed 50330): the catalogue stayed empty, and stored nothing any more."""
+    till.products.set("TER-01", price_minor=900)
+    planned = till.end.seq
+    till.sell(["CM-19"], ["card"])
+    with pytest.raises(ZeroDivisionError), till.replica.catalogue.transaction():
+        damage_record(till.replica.store, till.replica.log.shop, planned)
+        raise ZeroDivisionError
+    assert till.products.set("CM-19", price_minor=2100).price_minor == 2100
+    assert same_till.products.get("CM-19").price_minor == 2100
+    assert any("set apart" in concern for concern in till.status().concerns)
+
+
+def test_a_product_whose_records_were_damaged_is_said_to_be_damaged_and_not_to_be_unknown(till):
+    """What the simulation found (seed 50250)."""
+    till.products.add("NEW-1", name="Gigondas", price_minor=1900, vat_rate=2000)
+    added = till.end.seq
+    till.products.add("NEW-2", name="Vacqueyras", price_minor=1700, vat_rate=2000)
+    till.sell(["NEW-2"], ["card"])
+    with pytest.raises(ZeroDivisionError), till.replica.catalogue.transaction():
+        damage_record(till.replica.store, till.replica.log.shop, added)
+        raise ZeroDivisionError
+    with pytest.raises(DamagedStore, match="is damaged here"):
+        till.products.set("NEW-1", price_minor=2100)
+    assert till.sell(["NEW-1"], ["card"]).total_minor == 1900
+    with pytest.raises(UnknownProduct):
+        till.products.set("NEW-3", price_minor=2100)
 
 
 def test_a_change_that_could_not_be_stored_is_not_in_the_document(till):
