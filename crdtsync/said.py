@@ -29,6 +29,15 @@ class Said(str):
         made.form, made.values = form, {}
         return made
 
+    @classmethod
+    def counted(cls, several: str, one: str, *, count: int, **values: object) -> Self:
+        """A sentence with a ``count`` in it: ``one`` where that is 1. Other languages say ``several`` of any
+        count, in words that fit all of them.
+        """
+        made = super().__new__(cls, (one if count == 1 else several) % {"count": count, **values})
+        made.form, made.values = str(several), {"count": count, **values}
+        return made
+
 
 def many(count: int, what: str, plural: str | None = None) -> str:
     """``1 sale``, ``2 sales``."""

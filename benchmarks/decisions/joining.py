@@ -19,11 +19,15 @@ from benchmarks.driver.history import old_shop
 from benchmarks.driver.joined import contents_of, join_once
 
 TOLD = {
+    "sells_cpu_s": "register, until it sells, s",
     "usable_cpu_s": "register, until usable, s",
     "complete_cpu_s": "register, until complete, s",
     "relay_cpu_s": "relay, s",
-    "usable_s": "by the clock, until usable, s",
-    "complete_s": "by the clock, until complete, s",
+    "enrolled_s": "by the clock, until enrolled, s",
+    "first_on_disk_s": "until products and today are on disk, s",
+    "sells_s": "until it sells, s",
+    "usable_s": "until all products can be listed, s",
+    "complete_s": "until complete, s",
     "peak_mib": "register's memory, MiB",
     "relay_peak_mib": "relay's memory, MiB",
 }

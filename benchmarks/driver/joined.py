@@ -14,6 +14,7 @@ from benchmarks.driver.history import copied, old_shop
 from benchmarks.driver.processes import Usage, full_register, peak_mib, relay_process
 from benchmarks.driver.shop import BenchShop
 from crdtsync.ids import CATALOGUE_DOCUMENT
+from crdtsync.runtime.filing.product_rows import read_content
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.folder import DataFolder
 
@@ -29,6 +30,8 @@ class Contents:
     catalogue_rows: int
     catalogue_bytes: int
     today: dict[str, int]
+    sku: str
+    """One of its products; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ async def join_once(shop: BenchShop, contents: Contents, till: Path, log: Path) 
             name=f"Caisse {till.name}",
             rows=before + 2,
             catalogue_rows=contents.catalogue_rows,
+            sku=contents.sku,
             today=json.dumps(contents.today),
             file=int(contents.rows <= FILED_ROWS_MAX),
         ) as register:
@@ -96,6 +100,7 @@ def contents_of(shop: BenchShop) -> Contents:
             catalogue.records if catalogue else 0,
             catalogue.records_bytes if catalogue else 0,
             {name: row.records for name, row in documents.items() if name.endswith(newest)},
+            max(read_content(log).products or [""]),
         )
     finally:
         store.close()

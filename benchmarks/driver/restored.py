@@ -32,6 +32,7 @@ async def restore_once(
             name="",
             rows=contents.rows + NEW_ROWS,
             catalogue_rows=contents.catalogue_rows,
+            sku=contents.sku,
             today=json.dumps(contents.today),
             file=int(contents.rows <= FILED_ROWS_MAX),
         ) as register:

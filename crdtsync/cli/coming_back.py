@@ -106,7 +106,7 @@ def came_back_text(found: CameBack, utc_offset_min: int) -> list[str]:
 
 def history_text(left: HistoryLeft, here: int) -> str:
     """How far the history is: records that are here, that are to come, and the time left."""
-    text = f"{left.records} of {here + left.records} records still to come"
+    text = f"{left.records} of {many(here + left.records, 'record')} still to come"
     return text if left.left_s is None else f"{text}, about {left.left_s:.0f} s"
 
 
@@ -135,4 +135,4 @@ def _so_far(register: Register, progress: Progress) -> str:
     )
     left = f", {progress.left_s:.0f} s left" if progress.left_s else ""
     here = register.end.seq
-    return f"{here} of {here + progress.to_receive} records{left}; can be looked at: {filed}"
+    return f"{here} of {many(here + progress.to_receive, 'record')}{left}; can be looked at: {filed}"

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 @common_options
 def command(day: str | None, own: bool, limit: int, data: Path, as_json: bool) -> None:
     """List sales and refunds, the newest first."""
+    from crdtsync.model.naming import names_apart, short_id
+
     day = None if day is None else parse_day(day)
     with open_register(data, only_looks=True) as register:
         device = register.identity.device if own else None
         rows = register.sales(day=day, device=device, rows_max=limit)
-        names = {row.device: row.name for row in register.replica.queries.devices()}
+        known = register.replica.queries.devices()
+    names = names_apart((row.device, row.name, row.series) for row in known)
     if as_json:
         print_json([row_facts(row, names.get(row.device)) for row in rows])
         return
@@ -44,7 +47,7 @@ def command(day: str | None, own: bool, limit: int, data: Path, as_json: bool) -
                 row.number,
                 f"refund of {row.ref_number}" if row.kind == "refund" else "",
                 local_time(row.at_ms, row.tz_min),
-                names.get(row.device) or row.device.hex()[:8],
+                names.get(row.device) or short_id(row.device),
                 str(row.lines),
                 money(row.total),
             ]

@@ -122,7 +122,13 @@ class Inbound:
         self._urgent = common(missing, urgent)
         self.wanted = self._urgent + difference(missing, urgent)[::-1]
         records = tuple(zip(message.seqs, message.records, strict=True))
-        self._take(message.to, records=records, cut=tuple(self.wanted), size=sum(map(len, message.records)))
+        self._take(
+            message.to,
+            records=records,
+            cut=tuple(self.wanted),
+            size=sum(map(len, message.records)),
+            first=tuple(self._urgent),
+        )
         self.want_more()
 
     def on_stored(self, number: int) -> None:
@@ -183,10 +189,11 @@ class Inbound:
         cut: tuple[Interval, ...] | None = None,
         fills: Interval | None = None,
         size: int = 0,
+        first: tuple[Interval, ...] = (),
     ) -> None:
         self._deliveries += 1
         start, self.got = self.got, cursor
-        delivery = Delivery(self._deliveries, start, cursor, records, blob, restart, cut, fills, size)
+        delivery = Delivery(self._deliveries, start, cursor, records, blob, restart, cut, fills, size, first)
         self.under_way.append(delivery)
         self._bytes_under_way += _cost(delivery)
         self._deliver(delivery)

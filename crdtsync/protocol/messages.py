@@ -18,11 +18,17 @@ DOCUMENTS = "documents"
 SYNC_WANTED = "sync wanted"
 """The capability of being asked by a person to synchronise: ``SyncWanted`` and ``SyncTold``."""
 
-CAPABILITIES = (DOCUMENTS, SYNC_WANTED)
+REFUSALS = "refusals"
+"""The capability of being told in a signed hello that one is refused."""
+
+CAPABILITIES = (DOCUMENTS, SYNC_WANTED, REFUSALS)
 """What this end understands beyond the messages that every end of version 1 does."""
 
 TAKES_ONLY = "takes only"
 """In the hello to a device that was revoked: what it brings is taken, and nothing is given."""
+
+REFUSES = "refuses"
+"""In the hello to whoever is refused, before the connection is closed: somebody in between cannot say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +325,8 @@ Message = (
 __all__ = [
     "CAPABILITIES",
     "DOCUMENTS",
+    "REFUSALS",
+    "REFUSES",
     "START",
     "SYNC_WANTED",
     "TAKES_ONLY",

@@ -214,6 +214,12 @@ class Session:
         if not self._restart_inbound(peer, said or me, me):
             self._start_outbound(peer)
 
+    def refuse(self, me: Me) -> None:
+        """Prove to a peer whose hello is judged, and that is refused, that it is we who refuse it."""
+        self._me = me
+        self._say_hello()
+        self.state = State.PARTING
+
     def want_certificates(self) -> None:
         """The certificate that the hello names is not known here: ask for the owner's chain."""
         self._judged()

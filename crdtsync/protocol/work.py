@@ -89,7 +89,8 @@ class Delivery:
     It may only be stored if the peer's log is held up to ``start`` exactly: else an earlier one was lost.
     ``records`` are (seq in the peer's log, bytes), to be admitted first; ``blob`` is a pack of them.
     ``restart``: before anything else forget the peer's cursor, and that records came from it. ``cut``: the
-    intervals still wanted after taking the peer's end as cursor. ``fills``: an interval wanted no more.
+    intervals still wanted after taking the peer's end as cursor, ``first`` those of them that matter at once.
+    ``fills``: an interval wanted no more.
     """
 
     number: int
@@ -101,6 +102,7 @@ class Delivery:
     cut: tuple[Interval, ...] | None = None
     fills: Interval | None = None
     size: int = 0
+    first: tuple[Interval, ...] = ()
 
 
 @dataclass(slots=True, unsafe_hash=True)

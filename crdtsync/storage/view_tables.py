@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-VERSION = 12
+VERSION = 13
 """Of the tables and of the projections that fill them: another one found on disk means rebuilding."""
 
 
@@ -127,7 +127,7 @@ HEADS = (
         indexes=(
             ("place", "(chain, n)"),
             ("day", "(shop, day)"),
-            ("company", "(shop, at_ms) WHERE code = '240'"),
+            ("company", "(chain, n) WHERE code = '240'"),
         ),
     ),
 )

@@ -153,6 +153,10 @@ class Process:
         """See ``Home.admission``."""
         return self._admission
 
+    def who_refuses(self, peer: Hello) -> Me | None:
+        """See ``Home``."""
+        return None
+
     def tail(self, shop: bytes) -> Tail | None:
         """See ``Home.tail``."""
         return self._tail

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -11,6 +11,9 @@ from crdtsync.runtime.filing.search import ProductIndex
 from crdtsync.runtime.register.register import Register
 from crdtsync.storage.view_queries import ProductRow
 from crdtsync.till.baskets import ALCOHOL_ABV
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.filing.unfiled import ProductLookup
 
 SHOWN_MAX: Final = 24
 
@@ -102,16 +105,27 @@ class Storeroom:
 
     def with_code(self, code: str, digits: str) -> list[Goods]:
         """The products that a code names: one by its SKU (in small letters too), or all that bear
-        the barcode.
+        the barcode. One that was made a moment ago, or has just come, is found too.
         """
         replica = self._register.replica
-        now_ms = replica.clock.now_ms()
+        found = self._with_code(replica.queries, code, digits)
+        return found or self._with_code(replica.products_now(), code, digits)
+
+    def _with_code(self, products: ProductLookup, code: str, digits: str) -> list[Goods]:
+        now_ms = self._register.replica.clock.now_ms()
         for sku in dict.fromkeys((code, code.upper())) if code else ():
-            row = replica.queries.product(sku, now_ms)
+            row = products.product(sku, now_ms)
             if row is not None and not row.archived:
                 return [Goods.of(row)]
-        rows = replica.queries.products_with(digits, now_ms) if digits else []
+        rows = products.products_with(digits, now_ms) if digits else []
         return sorted((Goods.of(row) for row in rows), key=lambda one: (one.vintage, one.name))
+
+    @property
+    def are_coming(self) -> bool:
+        """Whether products of the shop are still on their way to this register: what is not found may be
+        among them.
+        """
+        return self._register.products.are_coming
 
     def get(self, sku: str) -> Goods | None:
         """One product, as it is now."""

@@ -47,10 +47,11 @@ class Came:
     """What became of something typed or scanned.
 
     ``added`` – a line; ``choose`` – several products bear the code; ``unknown`` – a code that nobody knows;
-    ``words`` – nothing but words to search for; ``counted`` – the quantity of the last line.
+    ``coming`` – one that may be among the products that are still on their way to this register; ``words`` –
+    nothing but words to search for; ``counted`` – the quantity of the last line.
     """
 
-    what: Literal["added", "choose", "unknown", "words", "counted", "nothing", "full"]
+    what: Literal["added", "choose", "unknown", "coming", "words", "counted", "nothing", "full"]
     goods: tuple[Goods, ...] = ()
     text: str = ""
     quantity_thousandths: int = 1000
@@ -68,22 +69,23 @@ def take(desk: Desk, text: str) -> Came:
             return Came("counted", item_id=last.id)
         return Came("nothing")
     found = desk.goods.with_code(typed.code, typed.digits)
-    if not found:
-        # A product that was made a moment ago, or has just come, is perhaps not among those shown yet.
-        desk.register.products.refresh()
-        found = desk.goods.with_code(typed.code, typed.digits)
     if len(found) == 1 and found[0].can_be_sold:
         return add(desk, found[0], quantity)
     if found:
         return Came("choose", tuple(found), typed.digits or typed.code, quantity)
     if is_barcode(typed.digits):
-        return Came("unknown", text=typed.digits, quantity_thousandths=quantity)
+        return _not_found(desk, typed.digits, quantity)
     by_words = desk.goods.search(typed.code)
     if by_words.total == 1 and by_words.goods[0].can_be_sold:
         return add(desk, by_words.goods[0], quantity)
     if not by_words.total:
-        return Came("unknown", text=typed.code, quantity_thousandths=quantity)
+        return _not_found(desk, typed.code, quantity)
     return Came("words", by_words.goods, typed.code, quantity)
+
+
+def _not_found(desk: Desk, text: str, quantity_thousandths: int) -> Came:
+    """Nobody knows it; or it may be among the products that are still on their way here."""
+    return Came("coming" if desk.goods.are_coming else "unknown", (), text, quantity_thousandths)
 
 
 def add_sku(desk: Desk, sku: str, quantity_thousandths: int = 1000) -> Came:

@@ -104,7 +104,7 @@ def _shops(data: Path, now_ms: int, *, is_served: bool, tell: Tell) -> Iterator[
             hint = "`crdtsync-relay shop create NAME` makes one"
             yield wrong("store", UnknownShop("there is no shop here", hint=hint))
         else:
-            yield well("store", f"the stores open, with {len(shops)} shop(s)")
+            yield well("store", f"the stores open, with {many(len(shops), 'shop')}")
         for shop in shops:
             yield from _shop(store, shop, now_ms)
             yield from _devices(store.shop(shop.id), shop.name, is_served=is_served, tell=tell)
@@ -128,12 +128,14 @@ def _shop(store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
 
 
 def _devices(log: ShopLog, shop: str, *, is_served: bool, tell: Tell) -> Iterator[Finding]:
-    from crdtsync_server.shops.devices import devices_of, told
+    from crdtsync_server.shops.devices import device_names, devices_of, told
+    from crdtsync_server.shops.owner import OwnerChain
 
+    names = device_names(OwnerChain.read(log).directory)
     for device in devices_of(log, is_served=is_served):
         tell({"shop": log.shop, "shop_name": shop} | device)
         revoked = ", revoked" if device["revoked"] else ""
-        yield well("devices", f"{shop}, {device['name']}{revoked}: {told(device)}")
+        yield well("devices", f"{shop}, {names[device['device']]}{revoked}: {told(device)}")
 
 
 def _missing(log: ShopLog, shop: str) -> Finding:
@@ -157,10 +159,11 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
     from crdtsync_server.backups.restored import restore_noticed_ms
     from crdtsync_server.shops.contacts import read_contact
     from crdtsync_server.shops.copied import copied_in
-    from crdtsync_server.shops.devices import machines_of
+    from crdtsync_server.shops.devices import device_names, machines_of
     from crdtsync_server.shops.owner import OwnerChain
 
     directory = OwnerChain.read(log).directory
+    names = device_names(directory)
     told, noticed = copied_in(log, directory), restore_noticed_ms(log)
     for one in told:
         yield wrong("copies", IntegrityDefect(f"{shop}: {one.says}", hint=one.advice))
@@ -169,7 +172,7 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
         contact = read_contact(log, certificate.device)
         is_back = contact is not None and contact.at_ms >= (noticed or 0)
         if not (directory.is_revoked(certificate.device) or is_back):
-            away.append(certificate.name)
+            away.append(names[certificate.device])
     if noticed is not None and away and read_restored(log) is None:  # Else ``missing`` tells it.
         what = f"{shop}: put back from a backup, taken in from an export, or lost and filled again"
         hint = f"its registers bring what it lacks; not here since: {', '.join(sorted(away))}"
@@ -180,29 +183,31 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
 
 def _registers(log: ShopLog, shop: str, now_ms: int) -> Iterator[Finding]:
     from crdtsync_server.shops.contacts import read_contact
-    from crdtsync_server.shops.devices import machines_of
+    from crdtsync_server.shops.devices import device_names, machines_of
     from crdtsync_server.shops.owner import OwnerChain
 
     directory = OwnerChain.read(log).directory
+    names = device_names(directory)
     unheard, wrong_clocks, heard = [], [], 0
     for certificate in machines_of(directory):
         if directory.is_revoked(certificate.device):
             continue
-        contact = read_contact(log, certificate.device)
+        contact, name = read_contact(log, certificate.device), names[certificate.device]
         if contact is None:
-            unheard.append(f"{certificate.name} (never)")
+            unheard.append(f"{name} (never)")
             continue
         heard += 1
         since_ms = now_ms - contact.at_ms
         if since_ms > UNHEARD_MS and not contact.connected:
-            unheard.append(f"{certificate.name} ({span(since_ms // 1000)})")
+            unheard.append(f"{name} ({span(since_ms // 1000)})")
         if abs(contact.clock_offset_ms or 0) > CLOCK_OFFSET_MAX_MS:
-            wrong_clocks.append(f"{certificate.name} ({span(abs(contact.clock_offset_ms or 0) // 1000)} off)")
+            wrong_clocks.append(f"{name} ({span(abs(contact.clock_offset_ms or 0) // 1000)} off)")
     if unheard:
         hint = "look at them with `crdtsync doctor`; what they sold meanwhile is on their own disks only"
         yield notice("registers", f"{shop}: not heard of: {', '.join(unheard)}", hint)
     else:
-        yield well("registers", f"{shop}: all {heard} devices were here within a day")
+        here = many(heard, "device was", f"{'all ' if heard else ''}devices were")
+        yield well("registers", f"{shop}: {here} here within a day")
     if wrong_clocks:
         what = f"{shop}: wrong clocks: {', '.join(wrong_clocks)}"
         yield wrong(

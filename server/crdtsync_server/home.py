@@ -15,7 +15,7 @@ from crdtsync.errors import AccessDenied, CrdtsyncError, DamagedStore, LinkClose
 from crdtsync.ids import ENTRY, ID_BYTES, START, Position
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.protocol.heads import root_digest
-from crdtsync.protocol.messages import Hello
+from crdtsync.protocol.messages import REFUSES, Hello
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.belonging.revoked import HAND_OVER
 from crdtsync.runtime.clock import Clock, RandomBytes
@@ -113,6 +113,25 @@ class RelayHome(ABC):
             time_ms=self.clock.now_ms(),
             digest=root_digest(log.runs()),
             software=SOFTWARE,
+        )
+
+    def who_refuses(self, peer: Hello) -> Me | None:
+        """The relay, without a word of what it has: whoever is refused may be anybody."""
+        return Me(
+            shop=peer.shop,
+            device=self.device,
+            log_id=self.random(ID_BYTES),
+            end=START,
+            cursor_log=peer.log_id,
+            cursor=START,
+            wanted=(),
+            nonce=self.random(16),
+            certificate=b"",
+            is_relay=True,
+            time_ms=self.clock.now_ms(),
+            digest=root_digest([]),
+            software="",
+            capabilities=(REFUSES,),
         )
 
     def shop_log(self, shop: bytes) -> ShopLog:

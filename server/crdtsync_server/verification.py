@@ -12,6 +12,7 @@ from crdtsync.model.entry import read_entry
 from crdtsync.runtime.register.verify import Finding, Verification, verify_log
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
+from crdtsync_server.shops.devices import device_names
 
 OWNER = "owner"
 
@@ -50,8 +51,8 @@ def verify_shop(
     Raises ``DamagedStore`` only where so much is damaged that nothing can be verified.
     """
     log = store.shop(shop)
-    directory = _directory(log)
-    found: Verification = verify_log(log, lambda chain: _place(log, chain, directory), progress)
+    names = device_names(_directory(log))
+    found: Verification = verify_log(log, lambda chain: _place(log, chain, names), progress)
     return ShopReport(shop, name, found.records, found.entries, found.chains, found.findings, found.notes)
 
 
@@ -66,15 +67,14 @@ def _directory(log: ShopLog) -> Directory:
     return directory
 
 
-def _place(log: ShopLog, chain: bytes, directory: Directory) -> str:
+def _place(log: ShopLog, chain: bytes, names: dict[bytes, str]) -> str:
     """Whose chain it is: the device's name, ``owner``, or the device's id."""
     for run in log.runs(chain):
         try:
             [author, *_] = [read_entry(sealed).author for sealed in log.entry(chain, run.lo)]
         except (DamagedStore, ValueError):
             continue
-        certificate = directory.certificate(author)
         if author == log.shop:
             return OWNER
-        return certificate.name if certificate is not None else author.hex()
+        return names.get(author, author.hex())
     return chain.hex()

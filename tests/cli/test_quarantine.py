@@ -66,7 +66,7 @@ def test_what_an_older_relay_refused_is_told_to_its_owner_and_admitted_by_a_newe
     strict(True)
     refused = till.run("sync", "--timeout", "600")
     assert refused.exit_code == errors.NotSynchronised.exit_code
-    assert "the relay did not take 1 records" in refused.stderr, "and nobody waited for it"
+    assert "the relay did not take 1 record of this register" in refused.stderr, "and nobody waited for it"
     strict(False)
 
     [here] = till.json("quarantine", "list")

@@ -92,7 +92,7 @@ def test_a_revoked_register_with_sales_is_not_told_to_synchronise(joined):
         assert exit_code == errors.AccessDenied.exit_code
         assert not any(start in said for start in STARTS)
         assert joined.run("sync").exit_code == errors.AccessDenied.exit_code
-    assert "keeps 1 records on hold until a person decides" in joined.ok("status")
+    assert "keeps 1 record on hold until a person decides" in joined.ok("status")
     assert "keeps 1 record on hold until a person decides" in doctor(joined)[1]
 
 
@@ -127,8 +127,10 @@ def test_another_relay_that_does_not_know_the_shop_is_found_out(relay, joined, t
     port = int(relay.url.rpartition(":")[2])
     relay.stop()
     with LocalRelay(tmp_path / "another", shop="Bar", port=port):
-        assert joined.run("sync").exit_code == errors.AccessDenied.exit_code
-        assert "`crdtsync doctor` finds out" in joined.ok("status")
+        assert joined.run("sync").exit_code == errors.WrongRelayKey.exit_code
+        told = joined.ok("status")
+        assert "did not prove the key that this register was paired with" in told
+        assert "cut off" not in told
         exit_code, said = doctor(joined)
     assert exit_code == errors.WrongRelayKey.exit_code
     assert "another relay answers there" in said

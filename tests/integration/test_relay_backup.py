@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from crdtsync import Register
-from crdtsync.errors import DamagedStore, NotAStore
+from crdtsync.errors import AccessDenied, DamagedStore, NotAStore
 from crdtsync.protocol.heads import root_digest
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.backups.file import BackupFile
@@ -271,3 +271,61 @@ def test_what_nobody_has_any_more_is_named(shop, tills, tmp_path, backup):
 def is_after(sealed, counter):
     number = json.loads(sealed.partition(b"\0")[0])["num"]
     return int(number.rpartition("-")[2]) > counter
+
+
+def revoked_in(relay):
+    return {device["name"] for device in relay.status()["devices"] if device["revoked"]}
+
+
+def test_a_revocation_that_the_backup_lacks_comes_back_with_a_register_that_knows_it(
+    shop, tills, tmp_path, backup
+):
+    """B was cut off in the afternoon. The relay was put back from the morning: A has the owner's word."""
+    backup.make(shop)
+    shop.command("revoke", shop.shop.hex(), "Caisse B", "--reason", "stolen")
+    tills("a").sync(20)
+    shop.stop()
+    backup.put_back(shop)
+    shop.start()
+    assert revoked_in(shop) == set()
+    tills("a").sync(20)
+    assert revoked_in(shop) == {"Caisse B"}
+    sell(tills("b"), 2)
+    with pytest.raises(AccessDenied, match="was revoked"):
+        tills("b").sync(20)
+    [hold] = json.loads(shop.command("hold", "list", shop.shop.hex(), "--json"))
+    assert (hold["name"], hold["tickets"]) == ("Caisse B", 2)
+
+
+def test_it_comes_back_also_where_the_owner_has_let_somebody_else_in_meanwhile(shop, tills, tmp_path, backup):
+    """The owner's chain has two ends then; both count."""
+    backup.make(shop)
+    shop.command("revoke", shop.shop.hex(), "Caisse B", "--reason", "stolen")
+    tills("a").sync(20)
+    shop.stop()
+    backup.put_back(shop)
+    shop.start()
+    with shop.join(tmp_path / "c", "Caisse C") as newcomer:
+        newcomer.sync(20)
+        tills("a").sync(20)
+        newcomer.sync(20)
+        known = {device.name: device.revoked for device in newcomer.replica.queries.devices()}
+    assert (known["Caisse B"], known["Caisse C"]) == (True, False)
+    assert revoked_in(shop) == {"Caisse B"}
+
+
+def test_a_revocation_that_only_the_lost_relay_knew_is_gone_until_it_is_made_again(shop, tills, backup):
+    """What cannot be: nobody else had heard of it. Whoever puts the relay back is told so."""
+    backup.make(shop)
+    shop.command("revoke", shop.shop.hex(), "Caisse B", "--reason", "stolen")
+    shop.stop()
+    backup.put_back(shop)
+    shop.start()
+    tills("a").sync(20)
+    sell(tills("b"), 1)
+    tills("b").sync(20)
+    assert revoked_in(shop) == set()
+    shop.command("revoke", shop.shop.hex(), "Caisse B", "--reason", "stolen")
+    sell(tills("b"), 1)
+    with pytest.raises(AccessDenied, match="was revoked"):
+        tills("b").sync(20)

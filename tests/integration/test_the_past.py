@@ -64,13 +64,13 @@ def test_a_new_register_gets_packs_and_one_state_and_nothing_is_missing(
 def test_a_new_register_files_its_products_when_all_are_there(small_limits, tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "CUT_ROWS_MIN", 100)
     monkeypatch.setattr(filer, "FIRST_WHOLE_S", 600.0)
-    file, filed = product_rows.file_without_engine, []
+    file, filed = product_rows.file_content, []
 
-    def told(replica):
-        filed.append((replica.log.document("catalogue").records, file(replica)))
+    def told(replica, content):
+        filed.append((replica.log.document("catalogue").records, file(replica, content)))
         return filed[-1][1]
 
-    monkeypatch.setattr(product_rows, "file_without_engine", told)
+    monkeypatch.setattr(product_rows, "file_content", told)
     with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
         with Register.join(tmp_path / "a", relay.url, relay.pairing_code(), name="Caisse 1") as old:
             for number in range(15):

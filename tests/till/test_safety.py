@@ -8,12 +8,13 @@ from click.testing import CliRunner
 
 from crdtsync import Register
 from crdtsync.errors import DamagedStore, RoleTaken
+from crdtsync.testing import wine
 from crdtsync.till.app import Till
 from crdtsync.till.desk import Desk
 from crdtsync_server import LocalRelay
 from crdtsync_server.cli.group import main as relay_main
 from crdtsync_server.open import opened
-from tests.till.conftest import Shop, plain, stock_up, tickets, wait_until
+from tests.till.conftest import TERRINE, Shop, plain, stock_up, tickets, wait_until
 
 
 @pytest.fixture
@@ -35,6 +36,29 @@ def test_all_is_at_the_office_only_when_the_relay_has_said_so(joined, relay):
     wait_until(lambda: clerk.safety() == "✓ Everything is recorded at the office")
     status = joined.register().status()
     assert status.pending.records == 0
+
+
+def test_a_till_whose_products_are_on_their_way_says_so_and_not_that_a_code_is_unknown(
+    joined, relay, tmp_path
+):
+    new = tmp_path / "new"
+    Register.join(new, relay.url, relay.pairing_code(), name="Caisse 9").close()
+    port = int(relay.url.rpartition(":")[2])
+    relay.stop()
+    with ExitStack() as stack:
+        clerk = Shop(new, stack).open_till()
+        for text in (TERRINE, "terrine"):
+            page = plain(clerk.take(text).text)
+            assert "The products are still on their way to this register." in page
+            assert "Unknown code" not in page
+            assert "There is no product" not in page
+        clerk.post("/free", label="Terrine", price="6,95", vat_rate="550")
+        clerk.pay("card")
+        with LocalRelay(tmp_path / "relay", shop="Cave du Port", port=port):
+            clerk.post("/sync")
+            wait_until(lambda: "Unknown code" in plain(clerk.take(wine.barcode(90_099)).text))
+            clerk.take(TERRINE)
+            assert clerk.lines() == ["Terrine de campagne 180 g"]
 
 
 def test_with_the_relay_gone_everything_goes_on_and_the_line_counts(joined, relay, tmp_path):

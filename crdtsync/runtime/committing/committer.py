@@ -35,8 +35,10 @@ class Committer:
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
     ) -> None:
-        self.before_history: Callable[[], object] = lambda: None
-        """Called on the committer's thread before each pack of the past; may take its time."""
+        self.before_history: Callable[[ShopLog], object] = lambda log: None
+        """Called on the committer's thread before each pack of the past, with the log as this thread has it;
+        may take its time.
+        """
         self._open_store = open_store
         self._admissions = admissions
         self._observer = observer
@@ -182,7 +184,7 @@ class Committer:
         for works in by_peer(batch):
             commit = commits[works[0].shop]
             if is_history(works[0]):
-                self.before_history()
+                self.before_history(store.shop(works[0].shop))
                 with _collector_at_rest():
                     growths += commit.append_ahead(store, works[0])
             else:

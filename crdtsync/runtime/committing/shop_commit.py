@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from crdtsync.errors import DamagedStore, LinkClosed
-from crdtsync.ids import OWNER_DOCUMENT, START, Item, Origin, next_hash
+from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, START, Item, Origin, next_hash, update_record
 from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.work import Delivery
@@ -15,11 +15,13 @@ from crdtsync.runtime.committing.admission import Admission, Rejection
 from crdtsync.runtime.committing.batches import is_kept_as_pack, rows_of, unpacked
 from crdtsync.runtime.committing.upkeep import PACK_ROWS
 from crdtsync.runtime.committing.work import NEW_LOG, OUT_OF_STEP, Outcome, Work
+from crdtsync.runtime.syncing.progress import save_first
 from crdtsync.runtime.syncing.tail import Growth, Row, read_on
 from crdtsync.storage.log import LOOSE_BEFORE_PACK_MAX, Cursor, Refusal, ShopLog, Store
 
 Judged = list[tuple[int, bytes, Item | Rejection]]
 NO_CURSOR = Cursor(START)
+_OF_CATALOGUE = tuple(update_record(CATALOGUE_DOCUMENT, b"", state=state) for state in (False, True))
 ROWS_PER_TRANSACTION = 512  # Of history: they are judged in some 20 ms and stored in 10.
 
 
@@ -65,7 +67,9 @@ class ShopCommit:
         self._admission.refresh(self._log)
         growths, judged_ahead, kept = list[Growth](), Judged(), Judged()
         (rows, links), self._judged[id(work)] = unpacked(work.deliveries[0]), [kept]
-        if self._bounds is None and is_kept_as_pack(work.deliveries[0].blob):
+        # Somebody waits for products to sell: nothing that lies before them is packed first.
+        is_for_sale = any(record.startswith(_OF_CATALOGUE) for _, record in rows)
+        if self._bounds is None and is_kept_as_pack(work.deliveries[0].blob) and not is_for_sale:
             judged_ahead = self._judge_rows(rows, work, links)
             with suppress(DamagedStore):  # What is damaged is not packed; the past comes in all the same.
                 growths += self._append_pack(store, work, judged_ahead)
@@ -226,6 +230,7 @@ class ShopCommit:
         wanted = list(self.cursor(peer_log).wanted)
         if delivery.cut is not None:
             wanted = list(delivery.cut)
+            save_first(self._log, peer_log, delivery.first)
         if delivery.fills is not None:
             wanted = subtract(wanted, delivery.fills)
         self._cursors[peer_log] = Cursor(delivery.cursor, tuple(wanted))

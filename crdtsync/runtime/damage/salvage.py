@@ -43,7 +43,7 @@ from crdtsync.runtime.folder.identity import (
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, private_key
 from crdtsync.runtime.folder.replica import STORE, Replica
 from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role
-from crdtsync.runtime.folder.whose import store_of_register
+from crdtsync.runtime.folder.whose import SALVAGED, SALVAGING, store_of_register
 from crdtsync.runtime.syncing.address import socket_url
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.salvage import Wreck
@@ -81,26 +81,37 @@ def salvage(
     """
     if relay_url is not None:
         socket_url(relay_url, "")
-    path = store_of_register(folder)
+    path, new = folder / STORE, folder / SALVAGED
+    if not (folder / SALVAGING).exists():
+        store_of_register(folder)
     taken = "another process synchronises this register"
     with hold_role(folder / SYNC_LOCK, taken, hint="end it, and try again"):
-        _refuse_what_is_whole(path)
-        key, new = private_key(folder / DEVICE_KEY), folder / f"{STORE}.salvaged"
+        _end_exchange(path, clock.now_ms())
+        _refuse_what_is_whole(store_of_register(folder))
+        key = private_key(folder / DEVICE_KEY)
         for suffix in ("", "-wal", "-shm"):
             Path(f"{new}{suffix}").unlink(missing_ok=True)
-        with closing(Wreck(path)) as wreck, closing(SqliteStore(new)) as store:
-            made = _fill(store, wreck, key, random_bytes, relay_url)
-            knows_last = present_shop(store)[0].state(HEAD) is not None
-        kept_as = _exchange(path, new, clock.now_ms())
-    _note(folder, clock, random_bytes, made, knows_last=knows_last)
+        # Alone with the damaged store until the new one is in its place: what somebody sold into it
+        # meanwhile would be lost.
+        with closing(Wreck(path)) as wreck:
+            with closing(SqliteStore(new)) as store:
+                made = _fill(store, wreck, key, random_bytes, relay_url)
+                knows_last = present_shop(store)[0].state(HEAD) is not None
+            _note(folder, clock, random_bytes, made, knows_last=knows_last)
+            kept_as = _exchange(path, new, clock.now_ms())
     return replace(made, kept_as=kept_as)
 
 
 def _note(folder: Path, clock: Clock, random_bytes: RandomBytes, made: Salvaged, *, knows_last: bool) -> None:
-    """That it happened stands in the register's own chain, where that can go on. Where nothing tells any more
-    which number was the last, and something is lost, it goes on in another one: no number is given twice.
+    """In the new store, before anybody else can write there: that it happened stands in the register's own
+    chain, where that can go on. Where nothing tells any more which number was the last, and something is
+    lost, it goes on in another one: no number is given twice.
     """
-    with closing(Replica(RegisterConfig(folder), clock, random_bytes)) as replica:
+
+    def new_store(path: Path) -> SqliteStore:
+        return SqliteStore(path.with_name(SALVAGED), create=False)
+
+    with closing(Replica(RegisterConfig(folder), clock, random_bytes, new_store)) as replica:
         if replica.identity.role != "display" and not has_left(replica.log):
             with suppress(StorageError):
                 if made.lost and not knows_last:
@@ -243,20 +254,73 @@ def _save_small_state(
 
 
 def _exchange(path: Path, new: Path, now_ms: int) -> Path:
-    """The new store takes the place of the old one, which keeps its bytes under another name."""
-    kept_as = path.with_name(f"{path.name}.damaged-{now_ms // 1000}")
-    os.link(path, kept_as)
-    wal = Path(f"{path}-wal")
-    if wal.exists() and not wal.stat().st_size:
-        wal.unlink()  # An empty journal is the trace of who only looked.
+    """The new store takes the place of the old one, which keeps its bytes under another name.
+
+    Two files cannot change places at once, and an old store without its journal lacks its newest sales, as a
+    new one with that of another would be spoilt. So between the two there is none: whoever is interrupted
+    there is told to go on (``refuse_half_salvaged``), and finds both again (``_end_exchange``).
+    """
+    old, wal = path.with_name(SALVAGING), Path(f"{path}-wal")
+    if wal.exists() and wal.stat().st_size:  # An empty journal is the trace of who only looked.
+        os.link(wal, f"{old}-wal")
+    os.link(path, old)
+    _sync(path.parent)
+    os.unlink(path)
+    for beside in (wal, Path(f"{path}-shm")):
+        beside.unlink(missing_ok=True)
+    _sync(path.parent)
+    os.rename(new, path)
+    _sync(path.parent)
+    return _keep(old, now_ms)
+
+
+def _end_exchange(path: Path, now_ms: int) -> None:
+    """Where an exchange was interrupted: before there was no store, in the midst of it, or after there was
+    the new one.
+    """
+    old = path.with_name(SALVAGING)
+    if not old.exists():
+        Path(f"{old}-wal").unlink(missing_ok=True)  # Not begun, or put back: it lies beside its store too.
+    elif not path.exists():
+        # The journal first: with the store nobody is told any more to go on.
+        wal = Path(f"{path}-wal")
+        wal.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.link(f"{old}-wal", wal)
+        _sync(path.parent)
+        os.rename(old, path)
+        _sync(path.parent)
+        Path(f"{old}-wal").unlink(missing_ok=True)
+    elif path.samefile(old):
+        os.unlink(old)
+        Path(f"{old}-wal").unlink(missing_ok=True)
+    else:
+        _keep(old, now_ms)
+
+
+def _keep(old: Path, now_ms: int) -> Path:
+    """The damaged store under the name that it keeps, with its journal. Interrupted, it may have two."""
+    kept_as = _path_of_kept(old.parent, now_ms)
     with suppress(FileNotFoundError):
-        os.rename(wal, f"{kept_as}-wal")  # Beside the new store it would be taken for its own.
-    with suppress(FileNotFoundError):
-        os.unlink(f"{path}-shm")
-    os.replace(new, path)
-    handle = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        os.link(f"{old}-wal", f"{kept_as}-wal")
+    os.link(old, kept_as)
+    _sync(old.parent)
+    Path(f"{old}-wal").unlink(missing_ok=True)
+    os.unlink(old)
+    return kept_as
+
+
+def _path_of_kept(folder: Path, now_ms: int) -> Path:
+    """A name for a damaged store that none has yet."""
+    first = folder / f"{STORE}.damaged-{now_ms // 1000}"
+    others = (first.with_name(f"{first.name}-{number}") for number in range(2, 1 << 30))
+    free = (path for path in chain([first], others) if not (path.exists() or Path(f"{path}-wal").exists()))
+    return next(free)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-    return kept_as

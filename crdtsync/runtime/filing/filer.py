@@ -98,15 +98,18 @@ class Filer:
         has_come = True  # Whoever begins to synchronise has a backlog to send and to fetch first.
         try:
             while not self._stopped.is_set():
+                waits = False
                 try:
                     replica = replica or self._open()
-                    if not self._waits_for_the_first():
+                    waits = self._waits_for_the_first()
+                    if not waits:
                         self._file(replica, has_come=has_come)
                 except StorageError:
                     # A disk that is full or locked now: views may lag, and the next look tries again.
                     pass
                 has_come = self._wanted.wait(LOOK_EVERY_S)
-                self._stopped.wait(GATHER_S)
+                if not waits:
+                    self._stopped.wait(GATHER_S)
                 self._wanted.clear()
         finally:
             if replica is not None:

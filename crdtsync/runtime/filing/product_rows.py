@@ -8,6 +8,7 @@ build the engine's document and follow its changes. Where that is not certain, t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -30,6 +31,16 @@ PRODUCTS_PER_TRANSACTION: Final = 1000
 
 NEW_SHARE: Final = 0.5
 """Of the catalogue's records. Where more are new, all products are filed anew; else those that changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the catalogue holds up to seq ``through`` of the log: the keys of each product by its SKU, or None
+    where only the engine can say. Change nothing of it.
+    """
+
+    through: int
+    products: Mapping[str, Mapping[str, Any]] | None
 
 
 class ProductsHome(Protocol):
@@ -66,23 +77,31 @@ def file_rows(
             tables.end_products(shop, through=through, only=only)
 
 
-def file_without_engine(home: ProductsHome) -> bool:
-    """File all products of a catalogue of which most is new to the views, if that can be done without the
-    engine; whether it was. Not inside a transaction. Raises ``StorageError``; O(catalogue).
-    """
-    log = home.log
+def is_mostly_new(home: ProductsHome) -> bool:
+    """Whether most of the catalogue is not in the views yet. Raises ``StorageError``."""
+    filed = home.tables.catalogue_seq(home.log.shop)
+    seqs = home.log.document_seqs(CATALOGUE_DOCUMENT)
+    return sum(seq > filed for seq in seqs) > NEW_SHARE * len(seqs)
+
+
+def read_content(log: ShopLog) -> Content:
+    """What the catalogue holds now. Raises ``StorageError``; O(catalogue)."""
     # The end is read first: a record that arrives meanwhile is read, and filed once more later.
-    through, filed = log.end.seq, home.tables.catalogue_seq(log.shop)
-    seqs = log.document_seqs(CATALOGUE_DOCUMENT)
-    if sum(seq > filed for seq in seqs) <= NEW_SHARE * len(seqs):
-        return False
+    through = log.end.seq
     content = flat_content(ROOT, _updates(log)) if through else None
-    if content is None:
+    return Content(through, None if content is None else _by_sku(content))
+
+
+def file_content(home: ProductsHome, content: Content) -> bool:
+    """File all products of a catalogue without the engine, if that can be done; whether it was. Not inside a
+    transaction. Raises ``StorageError``; O(catalogue).
+    """
+    products = content.products
+    if products is None:
         return False
-    products = _by_sku(content)
     rows = ((sku, product_rows(sku, products[sku])) for sku in sorted(products))
-    put = partial(home.tables.file_products, log.shop)
-    file_rows(home, rows, put, through=through, only=products.keys())
+    put = partial(home.tables.file_products, home.log.shop)
+    file_rows(home, rows, put, through=content.through, only=products.keys())
     return True
 
 

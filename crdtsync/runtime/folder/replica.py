@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -27,12 +26,13 @@ from crdtsync.errors import (
 )
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.runtime.clock import Clock, RandomBytes
+from crdtsync.runtime.filing.once import Filing
 from crdtsync.runtime.filing.views import ViewKeeper
 from crdtsync.runtime.folder.identity import HEAD, Relay, load_relay, present_shop
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, private_key, take_next_key
 from crdtsync.runtime.folder.whose import REGISTER_STORE, store_of_register
 from crdtsync.storage.database import Database
-from crdtsync.storage.log import Store
+from crdtsync.storage.log import ShopLog, Store
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.storage.view_queries import ViewQueries
 from crdtsync.storage.views import ViewTables
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from crdtsync.model.signature import PrivateKey
     from crdtsync.runtime.committing.writer import Writer
     from crdtsync.runtime.filing.catalogue import Catalogue
+    from crdtsync.runtime.filing.unfiled import ProductLookup
 
 T = TypeVar("T")
 
@@ -58,21 +59,24 @@ FILED_BYTES_MAX = 32 * 1024
 LAG_ROWS_MAX = 2_000
 """So many rows are filed in less than a second: whoever reads the views waits for that."""
 
-_FILING: WeakValueDictionary[Path, Lock] = WeakValueDictionary()
-"""By folder: two threads of a process that file one catalogue would each load all of it, at half the pace."""
+_FILING: WeakValueDictionary[Path, Filing] = WeakValueDictionary()
+"""By folder, for as long as somebody in this process has it open."""
 
 
 PRODUCTS_FIRST_S = 3.0
 """How long a pack of the past waits for products that are being filed: 20,000 take so long."""
 
 
-def let_products_be_filed(folder: Path) -> None:
-    """Wait while a thread of this process files the products of that folder, but not for ever. In CPython one
-    thread computes at a time, and what somebody waits for goes first.
+def let_products_be_filed(replica: Replica, log: ShopLog) -> None:
+    """Wait until the thread beside ``replica`` has filed the products that are in ``log``, another handle of
+    its log, but not for ever. In CPython one thread computes at a time, and what somebody waits for goes
+    first. Products of which some are still on their way are not waited for. Raises ``StorageError``.
     """
-    filing = _FILING.get(folder.absolute())
-    if filing is not None and filing.acquire(timeout=PRODUCTS_FIRST_S):
-        filing.release()
+    from crdtsync.runtime.syncing.progress import is_first_left
+
+    row = log.document(CATALOGUE_DOCUMENT)
+    if row is not None and not replica.files_views and not is_first_left(log, load_relay(log)):
+        replica.filing.wait_until_filed(row.last_seq, PRODUCTS_FIRST_S)
 
 
 class ViewStore(Store, Protocol):
@@ -104,12 +108,14 @@ class Replica:
         self.clock = clock
         self.random_bytes = random_bytes
         self._written = 0
-        self._filing_catalogue = _FILING.setdefault(self.folder.absolute(), Lock())
+        self.filing = _FILING.setdefault(self.folder.absolute(), Filing())
         self.files_views = True
         """Whether it falls to whoever writes here to file views now and then: to nobody, where a ``Filer``
         of this process does it.
         """
         self.lag_rows_max = LAG_ROWS_MAX
+        self.awaits_first: Callable[[], bool] = lambda: False
+        """Whether whoever synchronises in this process sees products or sales of today on their way here."""
         self.on_write: Callable[[], None] = lambda: None
         """Called after every commit made here: whoever syncs in this process is told by it."""
         self._open_store, self._read_key = open_store, read_key
@@ -246,21 +252,53 @@ class Replica:
         """
         self.mend_head()
         if self._is_catalogue_behind():
-            with self._filing_catalogue:
+            with self.filing.lock:
                 if self._is_catalogue_behind():  # Else another thread has done it meanwhile.
                     self._file_products()
+                    self.filing.has_filed(self.tables.catalogue_seq(self.log.shop))
 
     def _file_products(self) -> None:
         if "catalogue" not in vars(self):
-            from crdtsync.runtime.filing.product_rows import file_without_engine
+            from crdtsync.runtime.filing.product_rows import file_content
 
-            if file_without_engine(self):
+            content = self.filing.content(self)
+            if content is not None and file_content(self, content):
+                self.filing.forget()
                 return
         self.catalogue.file()
+        self.filing.forget()
+
+    def products_now(self) -> ProductLookup:
+        """Where single products are found as the log has them: in the views, which are brought up to date
+        first. Where a thread beside this one is about to file a whole catalogue, that is not waited for.
+        Raises ``StorageError``.
+        """
+        self.mend_head()
+        if self._is_catalogue_behind() and not self.files_views and "catalogue" not in vars(self):
+            from crdtsync.runtime.filing.unfiled import Unfiled
+
+            content = self.filing.content(self)
+            if content is not None and content.products is not None:
+                return Unfiled(content.products)
+        self.file_catalogue()
+        return self.queries
+
+    @property
+    def products_are_coming(self) -> bool:
+        """Whether products of the shop are still on their way to this register, as far as anybody here knows:
+        what is not among those that are here may be among these. Raises ``StorageError``.
+        """
+        from crdtsync.runtime.syncing.progress import is_first_left
+
+        return self.awaits_first() or is_first_left(self.log, self.relay)
 
     def _is_catalogue_behind(self) -> bool:
         row = self.log.document(CATALOGUE_DOCUMENT)
-        return row is not None and row.last_seq > self.tables.catalogue_seq(self.log.shop)
+        if row is None:
+            return False
+        filed_seq = self.tables.catalogue_seq(self.log.shop)
+        self.filing.has_filed(filed_seq)
+        return row.last_seq > filed_seq
 
     @cached_property
     def catalogue(self) -> Catalogue:

@@ -18,7 +18,7 @@ from crdtsync.runtime.committing.writer import append_entry, local_date
 from crdtsync.runtime.folder.identity import HEAD, OWNER_HEAD, Identity, present_shop, save_identity
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, OWNER_KEY, private_key, write_key
 from crdtsync.runtime.folder.replica import STORE
-from crdtsync.runtime.folder.whose import refuse_relays_folder
+from crdtsync.runtime.folder.whose import refuse_half_salvaged, refuse_relays_folder
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.storage.views import ViewTables
 
@@ -64,9 +64,10 @@ def take_key(path: Path, random_bytes: RandomBytes) -> PrivateKey:
 
 def make_folder(folder: Path) -> None:
     """Make a data folder that only its owner can read. Raises ``NotAStore`` where it is a relay's,
-    ``StorageError``.
+    ``NoRegister`` where a register in it is half salvaged, ``StorageError``.
     """
     refuse_relays_folder(folder)
+    refuse_half_salvaged(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):

@@ -12,6 +12,12 @@ from crdtsync.errors import NoRegister, NotAStore, ReadOnlyStore
 REGISTER_STORE: Final = "register.sqlite"
 RELAY_STORE: Final = "relay.sqlite"
 
+SALVAGED: Final = f"{REGISTER_STORE}.salvaged"
+"""A new store that is to take the place of a damaged one."""
+
+SALVAGING: Final = f"{REGISTER_STORE}.salvaging"
+"""The damaged store, with its journal, while the new one takes its place."""
+
 
 def is_there(path: Path) -> bool:
     """Whether there is such a file. Raises ``ReadOnlyStore`` where this user may not look."""
@@ -35,6 +41,17 @@ def refuse_relays_folder(folder: Path) -> None:
         )
 
 
+def refuse_half_salvaged(folder: Path) -> None:
+    """Raise ``NoRegister`` where the store is not there because `crdtsync salvage` was interrupted as it put
+    the new one in its place: whoever made one there would begin anew beside all that was sold.
+    """
+    if not is_there(folder / REGISTER_STORE) and is_there(folder / SALVAGING):
+        raise NoRegister(
+            f"salvaging the register in {folder} was interrupted",
+            hint="run `crdtsync salvage` again: everything is still there",
+        )
+
+
 def store_of_register(folder: Path) -> Path:
     """The store in a register's folder, which is there. Raises ``NoRegister``, ``NotAStore`` for a relay's
     folder, ``ReadOnlyStore``.
@@ -43,6 +60,7 @@ def store_of_register(folder: Path) -> Path:
     """
     path = folder / REGISTER_STORE
     if not is_there(path):
+        refuse_half_salvaged(folder)
         refuse_relays_folder(folder)
         raise NoRegister(f"there is no register in {folder}")
     return path

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Final
 
+from crdtsync.model.naming import names_apart, short_id
 from crdtsync.runtime.belonging.copies import CopiedTold, copied_registers, copied_says, left_for_another
 from crdtsync.runtime.committing.signature_checks import bad_signatures
 from crdtsync.runtime.committing.writer import read_head
@@ -14,7 +15,7 @@ from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.register.flags import day_flags
 from crdtsync.said import Said
 from crdtsync.storage.log import Refusal, ShopLog
-from crdtsync.storage.view_queries import ChainRow, DeviceRow, FlagRow
+from crdtsync.storage.view_queries import ChainRow, FlagRow
 
 if TYPE_CHECKING:
     from crdtsync.model.chain import ChainHead
@@ -59,13 +60,18 @@ REASONS: Final[Mapping[str, str]] = {
 def apart_concerns(apart: int, held: int) -> Iterable[str]:
     """What was set apart here."""
     if held:
-        yield Said(
-            "%(count)s received records are held until a certificate admits them: `crdtsync quarantine list`",
+        yield Said.counted(
+            Said(
+                "%(count)s received records are held until a certificate admits them: "
+                "`crdtsync quarantine list`"
+            ),
+            "1 received record is held until a certificate admits it: `crdtsync quarantine list`",
             count=held,
         )
     if apart - held:
-        yield Said(
-            "%(count)s records were set apart as refused or damaged: `crdtsync quarantine list`",
+        yield Said.counted(
+            Said("%(count)s records were set apart as refused or damaged: `crdtsync quarantine list`"),
+            "1 record was set apart as refused or damaged: `crdtsync quarantine list`",
             count=apart - held,
         )
 
@@ -75,14 +81,18 @@ def refused_concerns(refused: Sequence[Refusal]) -> Iterable[str]:
     on_hold = [one for one in refused if one.code == "revoked"]
     others = [one for one in refused if one.code != "revoked"]
     if on_hold:
-        yield Said(
-            "the relay keeps %(count)s records on hold until a person decides: %(why)s",
+        yield Said.counted(
+            Said("the relay keeps %(count)s records on hold until a person decides: %(why)s"),
+            "the relay keeps 1 record on hold until a person decides: %(why)s",
             count=len(on_hold),
             why=_reason(on_hold[0]),
         )
     if others:
-        yield Said(
-            "the relay did not take %(count)s records: %(why)s", count=len(others), why=_reason(others[0])
+        yield Said.counted(
+            Said("the relay did not take %(count)s records: %(why)s"),
+            "the relay did not take 1 record: %(why)s",
+            count=len(others),
+            why=_reason(others[0]),
         )
 
 
@@ -94,8 +104,9 @@ def signature_concerns(log: ShopLog) -> Iterable[str]:
     """Stored entries that their author did not sign."""
     bad = bad_signatures(log)
     if bad:
-        yield Said(
-            "%(count)s stored entries are not signed by their author: `crdtsync verify` names them",
+        yield Said.counted(
+            Said("%(count)s stored entries are not signed by their author: `crdtsync verify` names them"),
+            "1 stored entry is not signed by its author: `crdtsync verify` names it",
             count=len(bad),
         )
 
@@ -126,8 +137,11 @@ def _hole_concerns(replica: Replica, head: ChainHead) -> Iterable[str]:
         reached = max(run.hi, reached)
     missing += max(0, head.n - reached)
     if missing:
-        yield Said(
-            "%(count)s entries of this register are missing on its own disk: `crdtsync verify` names them",
+        yield Said.counted(
+            Said(
+                "%(count)s entries of this register are missing on its own disk: `crdtsync verify` names them"
+            ),
+            "1 entry of this register is missing on its own disk: `crdtsync verify` names it",
             count=missing,
         )
 
@@ -138,16 +152,17 @@ def copied_told(replica: Replica) -> tuple[CopiedTold, ...]:
     if len(devices) == len(set(devices)):
         return ()
     known = {device.device: device for device in replica.queries.devices()}
+    names = _names(replica)
     own = None if _makes_no_entries(replica) else read_head(replica.log).chain
     return tuple(
-        copied_says(_name(known.get(one.device), one.device), one, is_own=one.goes_on == own)
+        copied_says(names.get(one.device) or short_id(one.device), one, is_own=one.goes_on == own)
         for one in copied_registers(replica.log)
         if one.device not in known or not known[one.device].revoked
     )
 
 
-def _name(row: DeviceRow | None, device: bytes) -> str:
-    return (row.name if row is not None else None) or device.hex()[:8]
+def _names(replica: Replica) -> dict[bytes, str]:
+    return names_apart((row.device, row.name, row.series) for row in replica.queries.devices())
 
 
 def _chain_concerns(replica: Replica) -> Iterable[str]:
@@ -158,16 +173,16 @@ def _chain_concerns(replica: Replica) -> Iterable[str]:
             forked.add(run.chain)
         reached[run.chain] = max(run.hi, reached.get(run.chain, 0))
     left = left_for_another(replica.log) if forked else set()
-    names = {device.device: device.name for device in replica.queries.devices()}
+    names = _names(replica)
     writers: dict[bytes, list[ChainRow]] = {}
     for row in replica.queries.chains():
         writers.setdefault(row.chain, []).append(row)
     for chain, rows in writers.items():
         # Whose it is says its first entry.
         owner, *others = sorted(rows, key=lambda row: not row.since)
-        name = names.get(owner.device) or owner.device.hex()[:8]
+        name = names.get(owner.device) or short_id(owner.device)
         if others:
-            who = ", ".join(names.get(row.device) or row.device.hex()[:8] for row in others)
+            who = ", ".join(names.get(row.device) or short_id(row.device) for row in others)
             yield Said(
                 "%(who)s wrote into the chain of %(name)s: `crdtsync verify` names the entries",
                 who=who,
@@ -186,10 +201,10 @@ def _series_concerns(replica: Replica) -> Iterable[str]:
     for row in replica.queries.chains():
         if row.series:
             chains.setdefault(row.series, []).append(row)
-    names = {device.device: device.name for device in replica.queries.devices()}
+    names = _names(replica)
     for series, rows in sorted(chains.items()):
         if len(rows) > 1:
-            who = reduce(_both, (names.get(row.device) or row.device.hex()[:8] for row in rows))
+            who = reduce(_both, (names.get(row.device) or short_id(row.device) for row in rows))
             yield Said(
                 "%(who)s number their tickets in one series, %(series)s: a number may be there twice",
                 who=who,
@@ -206,12 +221,12 @@ def _flag_concerns(replica: Replica, day: str) -> Iterable[str]:
     by_device: dict[bytes, list[FlagRow]] = {}
     for row in day_flags(replica.log, replica.queries, day):
         by_device.setdefault(row.device, []).append(row)
-    names = {device.device: device.name for device in replica.queries.devices()} if by_device else {}
+    names = _names(replica) if by_device else {}
     for device, rows in by_device.items():
         first, entries = rows[0], len({row.link for row in rows})
         yield Said(
             "%(name)s, %(what)s: %(said)s%(more)s: it is kept and counted as it stands",
-            name=names.get(device) or device.hex()[:8],
+            name=names.get(device) or short_id(device),
             what=Said("ticket %(number)s", number=first.number)
             if first.number
             else Said("entry %(number)s", number=first.n),

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from crdtsync.errors import InvalidName
 from crdtsync.model.entry import is_day
+from crdtsync.model.naming import names_apart, short_id
 from crdtsync.runtime.belonging.copies import left_chains
 from crdtsync.runtime.register.closing import DayFlag, DayReport, RegisterDay, RegisterState
 from crdtsync.runtime.register.flags import day_flags
@@ -63,6 +64,7 @@ class DayReports:
 
     def _registers(self, day: str, rows: list[DayRow], queries: ViewQueries) -> tuple[RegisterDay, ...]:
         devices = {device.device: device for device in queries.devices()}
+        names = names_apart((row.device, row.name, row.series) for row in devices.values())
         sums = {(row.chain, row.device): row for row in rows}
         closings = {(row.chain, row.device): row for row in queries.closings(day, level="day")}
         registers, heard = [], set()
@@ -84,10 +86,12 @@ class DayReports:
             )
             if chain.since > day or gone:
                 continue
-            name = device.name if device and device.name else chain.device.hex()[:8]
+            name = names.get(chain.device) or short_id(chain.device)
             registers.append(_register_day(chain, name, state, row, closing))
         silent = (device for device in devices.values() if device.device not in heard and device.since <= day)
-        registers += [_never_heard(device) for device in silent if _may_have_sold(device)]
+        registers += [
+            _never_heard(device, names[device.device]) for device in silent if _may_have_sold(device)
+        ]
         return tuple(sorted(registers, key=lambda row: (row.name.casefold(), row.device)))
 
     def _state(
@@ -123,10 +127,10 @@ def _may_have_sold(device: DeviceRow) -> bool:
     return device.role == "register" and not device.revoked
 
 
-def _never_heard(device: DeviceRow) -> RegisterDay:
+def _never_heard(device: DeviceRow, name: str) -> RegisterDay:
     return RegisterDay(
         device=device.device,
-        name=device.name or device.device.hex()[:8],
+        name=name,
         state="unheard",
         closed_z=None,
         closed_automatically=False,

@@ -133,6 +133,10 @@ class RegisterHome:
             self._unmended = documents
             self.save(lambda log: save_unmended(log, documents))
 
+    def who_refuses(self, peer: Hello) -> Me | None:
+        """A register says why it turns away from its relay to nobody but the person before it."""
+        return None
+
     def me(self, peer: Hello | None) -> Me:
         """This register, and how far it has the relay's log."""
         relay = self._relay

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from crdtsync.errors import DamagedStore, InvalidImport, UnknownProduct
 from crdtsync.model.catalogue import Entries
@@ -17,6 +17,9 @@ from crdtsync.storage.view_queries import ProductRow, ViewQueries
 
 if TYPE_CHECKING:
     from crdtsync.runtime.filing.catalogue import Catalogue
+    from crdtsync.runtime.filing.unfiled import ProductLookup
+
+_COMING: Final = "try again in a moment; if the relay is not reached, `crdtsync status` says why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,14 @@ class ProductsHome(Protocol):
     def refuse_display(self) -> None: ...
     def mend_head(self) -> None: ...
     def file_catalogue(self) -> None: ...
+    def products_now(self) -> ProductLookup:
+        """Where single products are found as the log has them."""
+        ...
+
+    @property
+    def products_are_coming(self) -> bool:
+        """Whether products of the shop are still on their way here."""
+        ...
 
 
 class Products:
@@ -170,13 +181,19 @@ class Products:
         """One product with its price now. Raises ``UnknownProduct``."""
         row = self.find(sku)
         if row is None:
-            raise UnknownProduct(f"there is no product {sku!r}")
+            raise unknown_product(f"there is no product {sku!r}", self._replica)
         return row
 
     def find(self, sku: str) -> ProductRow | None:
-        """As ``get``; None if there is no such product."""
-        self.refresh()
-        return self._replica.queries.product(sku, self._replica.clock.now_ms())
+        """As ``get``; None if there is no such product, or not yet: see ``are_coming``."""
+        return self._replica.products_now().product(sku, self._now_ms())
+
+    @property
+    def are_coming(self) -> bool:
+        """Whether products of the shop are still on their way to this register, as they are to one that has
+        just joined: what is not found may be among them.
+        """
+        return self._replica.products_are_coming
 
     def list(self, *, archived: bool = False) -> Iterator[ProductRow]:
         """The products by SKU with their prices now; with ``archived`` also those not on sale."""
@@ -186,8 +203,7 @@ class Products:
 
     def with_barcode(self, code: str) -> Sequence[ProductRow]:
         """The products on sale that bear a barcode: several where vintages share one."""
-        self.refresh()
-        return self._replica.queries.products_with(code, self._now_ms())
+        return self._replica.products_now().products_with(code, self._now_ms())
 
     def disputed(self) -> Sequence[ProductRow]:
         """The products whose price was changed by two people without seeing one another."""
@@ -210,6 +226,13 @@ class Products:
     @property
     def _author(self) -> str:
         return self._replica.author
+
+
+def unknown_product(message: str, home: ProductsHome) -> UnknownProduct:
+    """Why a product was not found: there is none, or it may still be on its way to this register."""
+    if home.products_are_coming:
+        return UnknownProduct(f"{message} here yet: products are still on their way to it", hint=_COMING)
+    return UnknownProduct(message)
 
 
 def _file(path: Path) -> ProductFile:

@@ -385,7 +385,8 @@ class Register:
             background = BackgroundSync(self._replica.folder, self._make_syncer)
             background.start()
             self._background = background
-            self._filer = Filer(self._replica, lambda: background.awaits_first)
+            self._replica.awaits_first = lambda: background.awaits_first
+            self._filer = Filer(self._replica, self._replica.awaits_first)
             self._filer.start()
         return self._background
 

@@ -18,6 +18,7 @@ import orjson
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.money import AMOUNT_MINOR_MAX
+from crdtsync.model.naming import names_apart, short_id
 from crdtsync.runtime.committing.signature_checks import checked_up_to
 from crdtsync.runtime.folder.identity import REPLACING, load_clock_offset, load_relay
 from crdtsync.runtime.folder.replica import STORE, Replica
@@ -377,10 +378,11 @@ def _devices(replica: Replica) -> tuple[DeviceStatus, ...]:
         if chain.series is not None:
             newest[chain.device] = max(chain.at_ms, newest.get(chain.device, 0))
     certified = {row.device: row for row in replica.queries.devices()}
+    names = names_apart((row.device, row.name, row.series) for row in certified.values())
     devices = [
         DeviceStatus(
             device=device,
-            name=(certified[device].name if device in certified else None) or device.hex()[:8],
+            name=names.get(device) or short_id(device),
             role=(certified[device].role if device in certified else None) or "unknown",
             revoked=device in certified and certified[device].revoked,
             last_entry_at_ms=newest.get(device),

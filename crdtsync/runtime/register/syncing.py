@@ -27,5 +27,5 @@ def make_syncer(replica: Replica, changed: Callable[[], None]) -> Syncer:
         mend=replica.mend_beside,
         tls_ca=replica.config.tls_ca,
     )
-    syncer.committer.before_history = lambda: let_products_be_filed(replica.folder)
+    syncer.committer.before_history = lambda log: let_products_be_filed(replica, log)
     return syncer

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -20,6 +21,9 @@ from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.register.ticket import Ticket
 from crdtsync.storage.view_place import Placed
 from crdtsync.storage.view_queries import ProductRow, TicketRow
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.filing.unfiled import ProductLookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,10 @@ class Tickets:
         delivered: str,
     ) -> Ticket:
         """See ``Register.sell``."""
-        self._look_up(lines)
+        products = self._look_up(lines)
 
         def payload(session: Session) -> Payload:
-            sold = [self._line(line, session.moment.ts_ms) for line in lines]
+            sold = [self._line(line, session.moment.ts_ms, products) for line in lines]
             due = tickets.due_of(sold) - ticket_discount_minor
             return tickets.build_sale(
                 sold,
@@ -76,7 +80,7 @@ class Tickets:
             )
 
         written = self._replica.writer.write("sale", payload, request_id=request_id)
-        if written.again and not self._sold_that(written.entry, lines):
+        if written.again and not self._sold_that(written.entry, lines, products):
             raise _used_for(written.entry, request_id)
         return _ticket(written)
 
@@ -108,10 +112,10 @@ class Tickets:
 
     def abandon(self, lines: Sequence[SoldLine], *, reason: str) -> Ticket:
         """See ``Register.abandon``."""
-        self._look_up(lines)
+        products = self._look_up(lines)
 
         def payload(session: Session) -> Payload:
-            sold = [self._line(line, session.moment.ts_ms) for line in lines]
+            sold = [self._line(line, session.moment.ts_ms, products) for line in lines]
             return tickets.build_abandon(sold, reason=reason)
 
         return _ticket(self._replica.writer.write("abandon", payload))
@@ -182,18 +186,20 @@ class Tickets:
                 return known
             seq = batch.to.seq
 
-    def _look_up(self, lines: Sequence[SoldLine]) -> None:
-        """Bring the products up to date if one of these is not among them; else they stay as shown."""
+    def _look_up(self, lines: Sequence[SoldLine]) -> ProductLookup:
+        """Where these products are found: in the views as they are shown, if all of them are there, else as
+        the log has them now.
+        """
         skus = {line if isinstance(line, str) else line.sku for line in lines if not isinstance(line, Line)}
         now_ms = self._replica.clock.now_ms()
         for sku in skus:
             product = self._replica.queries.product(sku, now_ms)
             missing = product is None and not self._replica.queries.products_with(sku, now_ms)
             if missing or (product is not None and product.price_minor is None):
-                self._replica.file_catalogue()
-                return
+                return self._replica.products_now()
+        return self._replica.queries
 
-    def _sold_that(self, entry: Entry, lines: Sequence[SoldLine]) -> bool:
+    def _sold_that(self, entry: Entry, lines: Sequence[SoldLine], products: ProductLookup) -> bool:
         """Whether a sale made before is of this basket: as many of the same. Its prices may be other ones by
         now; what is named by its barcode is not looked up again.
         """
@@ -202,31 +208,34 @@ class Tickets:
         now_ms = self._replica.clock.now_ms()
         return len(sold) == len(asked) and all(
             line["qty"] == wanted.quantity_thousandths
-            and (line["sku"] == wanted.sku or self._may_be_barcode(wanted, now_ms))
+            and (line["sku"] == wanted.sku or _may_be_barcode(wanted, now_ms, products))
             for line, wanted in zip(sold, asked, strict=True)
         )
 
-    def _may_be_barcode(self, line: BasketLine | Line, now_ms: int) -> bool:
-        return isinstance(line, BasketLine) and self._replica.queries.product(line.sku, now_ms) is None
-
-    def _line(self, line: SoldLine, at_ms: int) -> Line:
+    def _line(self, line: SoldLine, at_ms: int, products: ProductLookup) -> Line:
         if isinstance(line, Line):
             return line
         wanted = BasketLine(line) if isinstance(line, str) else line
-        product = self._replica.queries.product(wanted.sku, at_ms)
-        return _line_of(product or self._scanned(wanted.sku, at_ms), wanted)
+        product = products.product(wanted.sku, at_ms)
+        return _line_of(product or self._scanned(wanted.sku, at_ms, products), wanted)
 
-    def _scanned(self, code: str, at_ms: int) -> ProductRow:
+    def _scanned(self, code: str, at_ms: int, products: ProductLookup) -> ProductRow:
         """The product that bears a barcode. Raises ``UnknownProduct``, ``InvalidSale`` where several do."""
-        found = self._replica.queries.products_with(code, at_ms)
+        found = products.products_with(code, at_ms)
         if not found:
-            raise UnknownProduct(f"no product {code!r} is on sale")
+            from crdtsync.runtime.register.products import unknown_product
+
+            raise unknown_product(f"no product {code!r} is on sale", self._replica)
         if len(found) > 1:
             skus = ", ".join(product.sku for product in found)
             raise InvalidSale(
                 f"{len(found)} products bear the barcode {code}: {skus}", hint="name one by its SKU"
             )
         return found[0]
+
+
+def _may_be_barcode(line: BasketLine | Line, now_ms: int, products: ProductLookup) -> bool:
+    return isinstance(line, BasketLine) and products.product(line.sku, now_ms) is None
 
 
 def _line_of(product: ProductRow, wanted: BasketLine) -> Line:

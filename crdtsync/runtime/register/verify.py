@@ -17,6 +17,7 @@ from crdtsync.errors import CrdtsyncError, DamagedStore, StorageError
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, STATE, next_hash, split_update_record
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import Entry, Head, read_entry, read_heads
+from crdtsync.model.naming import names_apart
 from crdtsync.model.returns import Returns
 from crdtsync.model.verify import Defect, verify_chain
 from crdtsync.protocol.scanner import scan_document
@@ -298,7 +299,7 @@ def _heads_named(sealed: bytes) -> tuple[Head, ...]:
 
 
 def _place(replica: Replica, chain: bytes) -> str:
-    names = {row.device: row.name for row in replica.queries.devices()}
+    names = names_apart((row.device, row.name, row.series) for row in replica.queries.devices())
     rows = [row for row in replica.queries.chains() if row.chain == chain]
     # Whose it is says its first entry; another device may have written into it.
     for row in sorted(rows, key=lambda row: not row.since):

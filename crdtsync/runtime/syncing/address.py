@@ -35,11 +35,12 @@ def socket_url(url: str, path: str) -> str:
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + path, "", ""))
 
 
-def is_open_line(url: str) -> bool:
-    """Whether somebody could be in between on the way to that address: no TLS, and not this machine."""
-    parts = urlsplit(url if "://" in url else f"ws://{url}")
-    host = parts.hostname or ""
-    if parts.scheme in ("wss", "https") or host == "localhost":
+def leaves_this_machine(url: str) -> bool:
+    """Whether somebody could be in between on the way to that address. TLS keeps strangers out, not whoever
+    has a certificate for that very address and passes everything on.
+    """
+    host = urlsplit(url if "://" in url else f"ws://{url}").hostname or ""
+    if host == "localhost":
         return False
     try:
         return not ip_address(host).is_loopback

@@ -17,6 +17,7 @@ from crdtsync.errors import CrdtsyncError, NotSynchronised, RoleTaken, StorageEr
 from crdtsync.runtime.folder.role import sync_role
 from crdtsync.runtime.syncing.progress import Progress
 from crdtsync.runtime.syncing.syncer import Syncer
+from crdtsync.said import many
 
 INTERRUPT_LOOK_S: Final = 0.1
 """How long Ctrl-C may go unnoticed."""
@@ -168,7 +169,7 @@ def sync_once(
         raise failure[0]
     if not result[0] and refused:
         raise NotSynchronised(
-            f"the relay did not take {len(refused)} records of this register",
+            f"the relay did not take {many(len(refused), 'record')} of this register",
             hint="`crdtsync quarantine list` says which and why; they stay on this register",
         )
     if not result[0]:

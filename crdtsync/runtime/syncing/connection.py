@@ -11,25 +11,18 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from crdtsync.errors import (
-    AccessDenied,
-    CrdtsyncError,
-    LinkClosed,
-    RecordError,
-    RemoteProtocolError,
-    StorageError,
-    WrongRelayKey,
-)
+from crdtsync.errors import AccessDenied, CrdtsyncError, LinkClosed
 from crdtsync.ids import OWNER_DOCUMENT, Position
 from crdtsync.model.certificate import Certificate
 from crdtsync.protocol import heads as protocol_heads
-from crdtsync.protocol.messages import HeldRun, Hello
+from crdtsync.protocol.messages import REFUSES, HeldRun, Hello
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import ReadRequest, Ready, Standing
 from crdtsync.runtime.belonging.revoked import HANDED_OVER, has_handed_over, who_only_takes
 from crdtsync.runtime.committing.work import Outcome, Work
 from crdtsync.runtime.syncing.answer import answer, refused, supply_cut
 from crdtsync.runtime.syncing.comparison import DocumentComparison
+from crdtsync.runtime.syncing.ending import ending, say_who_refuses
 from crdtsync.runtime.syncing.home import Home
 from crdtsync.runtime.syncing.proof import check_proof
 from crdtsync.runtime.syncing.refusal import CUT_OFF, NOT_OF_THE_SHOP
@@ -138,18 +131,7 @@ class Connection:
             self._ended.set_result(None)
 
     def _fail(self, error: Exception) -> None:
-        if isinstance(error, RemoteProtocolError):
-            self.close(error, error.close_code)
-        elif isinstance(error, AccessDenied | WrongRelayKey):
-            self.close(error, 4403)
-        elif isinstance(error, LinkClosed):
-            self.close(error, error.code)
-        elif isinstance(error, StorageError):
-            self.close(error, 4503)
-        elif isinstance(error, RecordError):  # Of a single record its sender is told; this is a whole pack.
-            self.close(error, 4400)
-        else:  # A fault of ours: this connection ends, the others go on; the home reports it.
-            self.close(CrdtsyncError(f"an internal error: {error!r}"), 1011)
+        self.close(*ending(error, self.session, is_proved=self.certificate is not None))
 
     async def _receive(self) -> None:
         try:
@@ -405,6 +387,13 @@ class Connection:
     # -- hello ---------------------------------------------------------------------------------------------
 
     def _judge(self, hello: Hello, certificates: tuple[bytes, ...]) -> None:
+        try:
+            self._judge_hello(hello, certificates)
+        except AccessDenied:
+            self._queue(say_who_refuses(self.session, hello, self.home.who_refuses(hello)))
+            raise
+
+    def _judge_hello(self, hello: Hello, certificates: tuple[bytes, ...]) -> None:
         log = self.home.shop_log(hello.shop)
         admission = self.home.admission(hello.shop)
         admission.is_stale = True
@@ -422,6 +411,8 @@ class Connection:
             return
         check_proof(self.session, hello, certificate, pinned)
         self.certificate = certificate
+        if REFUSES in hello.capabilities:  # It closes now, and says why.
+            return
         self._log, self._tail = log, self.home.tail(hello.shop)
         me = self.home.me(hello)
         self.our_log = me.log_id

@@ -29,6 +29,10 @@ class Home(Protocol):
         """Who we are and where our log stands, for the connection with that peer. Raises ``AccessDenied``."""
         ...
 
+    def who_refuses(self, peer: Hello) -> Me | None:
+        """Who we are to that peer, which is refused; None where that is not said."""
+        ...
+
     def shop_log(self, shop: bytes) -> ShopLog:
         """The log of a shop, for reading on the event loop. Raises ``AccessDenied`` for an unknown shop."""
         ...

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
+from crdtsync.ids import CATALOGUE_DOCUMENT
+from crdtsync.protocol.intervals import Interval, overlaps
+from crdtsync.runtime.folder.identity import Relay
 from crdtsync.storage.log import ShopLog
 
 WINDOW_S: Final = 10.0
@@ -67,6 +70,32 @@ def history_left(log: ShopLog, relay_log: bytes, now_ms: int) -> HistoryLeft | N
         is_fresh = 0 <= now_ms - at_ms <= HISTORY_SAID_MS
         left_s = max(0.0, said_s - (now_ms - at_ms) / 1000) if is_fresh and said_s is not None else None
     return HistoryLeft(sum(hi - lo + 1 for lo, hi in cursor.wanted), left_s)
+
+
+FIRST: Final = "first_wanted"
+"""State key: which rows of which log come first, as the newest cut of it said (JSON)."""
+
+
+def save_first(log: ShopLog, peer_log: bytes, first: Iterable[Interval]) -> None:
+    """Inside a transaction, with the cut that said so: these rows of a peer's log are needed first."""
+    log.set_state(FIRST, orjson.dumps([peer_log.hex(), list(first)]))
+
+
+def is_first_left(log: ShopLog, relay: Relay | None) -> bool:
+    """Whether products or sales of today, which a new register needs, are still to come from its relay, as
+    far as the disk knows. Raises ``StorageError``.
+    """
+    if relay is None:
+        return False
+    relay_log = relay.log_id or b""
+    cursor = log.cursor(relay_log) if relay_log else None
+    if cursor is None:  # It was never met. Who has products all the same had them before.
+        return log.document(CATALOGUE_DOCUMENT) is None
+    data = log.state(FIRST)
+    if data is None or not cursor.wanted:
+        return False
+    peer_log, first = orjson.loads(data)
+    return bool(relay_log.hex() == peer_log) and any(overlaps(cursor.wanted, (lo, hi)) for lo, hi in first)
 
 
 class Speedometer:

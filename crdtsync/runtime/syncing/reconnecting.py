@@ -20,7 +20,7 @@ from crdtsync.errors import (
     WrongRelayKey,
 )
 from crdtsync.protocol.backoff import delay_ms
-from crdtsync.runtime.belonging.revoked import HANDED_OVER
+from crdtsync.runtime.syncing.ending import REFUSED
 from crdtsync.runtime.syncing.refusal import refusal_hint
 
 STEADY_S: Final = 30.0
@@ -36,9 +36,6 @@ LOOK_UP_EVERY_S: Final = 1.0
 
 AT_ONCE = 4512
 """The close code of an end whose log goes on under a new id: connect again at once."""
-
-REFUSED = (HANDED_OVER, 4403)
-"""Close codes of a relay that knows this device and refuses it."""
 
 _FOR_A_PERSON = (
     AccessDenied,
@@ -60,7 +57,7 @@ def needs_person(error: CrdtsyncError) -> bool:
 
 
 def meaning(error: CrdtsyncError) -> CrdtsyncError:
-    """What a close code of the relay means here."""
+    """What a close code of the relay means here. That it was the relay is proved: see ``ending``."""
     if not isinstance(error, LinkClosed):
         return error
     if error.code in REFUSED:

@@ -25,7 +25,7 @@ from crdtsync.runtime.committing.watch import CommitWatch
 from crdtsync.runtime.committing.work import NEW_LOG
 from crdtsync.runtime.folder.identity import Identity, load_relay
 from crdtsync.runtime.register.home import RegisterHome
-from crdtsync.runtime.syncing.address import is_open_line
+from crdtsync.runtime.syncing.address import leaves_this_machine
 from crdtsync.runtime.syncing.comparison import DocumentDigests
 from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.runtime.syncing.link import open_link
@@ -288,7 +288,7 @@ class Syncer(RegisterHome):
             sign=lambda purpose, payload: sign_with_purpose(self.key, purpose, payload),
             now_ms=self.now_ms(),
             me=self.me(None),
-            exchange_seed=self._random(32) if is_open_line(url) else b"",
+            exchange_seed=self._random(32) if leaves_this_machine(url) else b"",
         )
         connection = self.connection = Connection(self, socket, session)
         self._socket = socket

@@ -88,6 +88,7 @@ def _shown(desk: Desk, text: str, category: str, first: int) -> dict[str, Any]:
         "categories": desk.goods.categories,
         "shown": shown,
         "following": following if following < shown.total else None,
+        "are_coming": not shown.total and desk.goods.are_coming,
     }
 
 

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from crdtsync.errors import NotRefundable, UnknownTicket, UsageError
 from crdtsync.model.entry import is_day
 from crdtsync.model.money import parse_quantity
+from crdtsync.model.naming import names_apart
 from crdtsync.runtime.register.prints import record_print
 from crdtsync.runtime.register.ticket import Ticket
 from crdtsync.storage.view_place import Place
@@ -73,7 +74,8 @@ async def _tickets(visit: Visit) -> Response:
     def facts(desk: Desk) -> dict[str, Any]:
         register = desk.register
         device = register.identity.device if own else None
-        names = {one.device: one.name for one in register.replica.queries.devices()} if not own else {}
+        known = register.replica.queries.devices() if not own else []
+        names = names_apart((one.device, one.name, one.series) for one in known)
         rows = register.sales(device=device, older_than=older_than, rows_max=ROWS_MAX + 1)
         shown = rows[:ROWS_MAX]
         return {"rows": shown, "names": names, "older": shown[-1] if len(rows) > ROWS_MAX else None}

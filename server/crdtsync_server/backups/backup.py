@@ -6,6 +6,9 @@ finds a backup finds no session in it, and after a restore everybody signs in ag
 Rows are read in the order of their keys inside one read transaction per database, which no writer waits for.
 They are put together to pieces that end where the keys say so, not at every so many rows: what was not
 changed gives the same pieces as last time, and those are in the file already (``backup_file``).
+
+Only the newest backup in a file can be put back. So none takes the place of a better one: what is damaged
+here, or is less than the file holds, is written into a file of its own, unless a person says otherwise.
 """
 
 from __future__ import annotations
@@ -14,16 +17,18 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, Final
 
 import msgpack
 
-from crdtsync.errors import CrdtsyncError, SetupError
+from crdtsync.errors import CrdtsyncError, DamagedStore, SetupError
 from crdtsync.model.certificate import Directory
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.filing.completeness import CompleteTo, complete_to
 from crdtsync.runtime.folder.role import hold_role
+from crdtsync.said import many
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
@@ -34,7 +39,7 @@ from crdtsync_server.dashboard.database import MIGRATIONS as OFFICE_MIGRATIONS
 from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS
 from crdtsync_server.folder import BACKUP_LOCK, DataFolder
 from crdtsync_server.keys import KeyFolder, relay_device_id
-from crdtsync_server.shops.devices import machines_of
+from crdtsync_server.shops.devices import device_names, machines_of
 from crdtsync_server.shops.owner import OwnerChain
 
 RELAY, ACCESS, OFFICE = "relay.sqlite", "access.sqlite", "office.sqlite"
@@ -54,11 +59,15 @@ WASTE_BYTES_MIN: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class DeviceHeld:
-    """Up to where a backup has what a device recorded: ``number`` is its last ticket up to there, if any."""
+    """Up to where a backup has what a device recorded: ``number`` is its last ticket up to there, if any.
+    ``device`` and ``series`` are None where an earlier version made the backup.
+    """
 
     name: str
     number: str | None
     at_ms: int | None
+    device: bytes | None = None
+    series: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,7 @@ class ShopHeld:
 class BackupReport:
     """A backup that is on the disk. ``backups``: how many whole ones the file has seen since it was written
     anew, which this one did where ``is_anew``. ``torn_bytes``: what an interrupted one had left, and is gone.
+    ``damages``: what is damaged on the relay; it is in the backup as it can still be read.
     """
 
     made_at_ms: int
@@ -86,6 +96,7 @@ class BackupReport:
     torn_bytes: int
     has_keys: bool
     shops: tuple[ShopHeld, ...]
+    damages: tuple[str, ...] = ()
 
 
 def back_up(
@@ -93,14 +104,17 @@ def back_up(
     path: Path,
     *,
     passphrase: bytes | None = None,
+    replace: bool = False,
     clock: Clock | None = None,
     random: RandomBytes = system_random,
 ) -> BackupReport:
     """Bring what is new since the last backup in ``path`` there; durable on return. O(everything) to read,
-    O(what is new) to write. ``passphrase``: put the keys in as well, sealed with it.
+    O(what is new) to write. ``passphrase``: put the keys in as well, sealed with it. ``replace``: also where
+    the file holds a better backup than this one would be.
 
     Raises ``RoleTaken`` (another backup is under way), ``NotAStore``, ``SetupError`` (a file of another
-    relay), ``StorageError``; then the file is as good as before.
+    relay, or of more than this one has), ``DamagedStore`` (the relay's stores are damaged, and the file holds
+    a backup already; or they cannot be read), ``StorageError``; then the file is as good as before.
     """
     clock = clock or SystemClock()
     with ExitStack() as held:
@@ -114,31 +128,20 @@ def back_up(
         relay = _relay_of(folder, random)
         before = held.enter_context(closing(BackupFile(path))) if path.exists() else None
         _refuse_another_relay(before, relay)
-        databases = {
-            ACCESS: held.enter_context(closing(_open_access(folder))) if folder.access.exists() else None,
-            OFFICE: held.enter_context(closing(_open_office(folder))) if folder.office.exists() else None,
-        }
-        store = held.enter_context(closing(SqliteStore(folder.store, read_only=True, create=False)))
-        databases[RELAY] = store.database
+        reading = held.enter_context(ExitStack())
+        store, databases = _as_of_now(folder, reading)
+        damages = _damages(store, databases)
+        if before is not None and before.manifest is not None and not replace:
+            _refuse_worse(before.path, shops_held(before.manifest), store, damages)
         is_anew = before is None or _is_wasteful(before)
         writer = BackupWriter(path, None if is_anew else before)
         try:
-            manifest: Manifest = {
-                "format": 1,
-                "made_at_ms": clock.now_ms(),
-                "relay": relay,
-                "databases": {},
-            }
-            # The log last: what the books know of it was in it before.
-            for name, database in databases.items():
-                if database is not None:
-                    held.enter_context(database.snapshot())
-                    only = OF_OFFICE if name == OFFICE else None
-                    manifest["databases"][name] = _take(database, writer, only)
-            manifest["shops"] = [_held(store.shop(shop)) for shop in store.shops()]
+            manifest = _take_all(databases, store, writer)
+            manifest |= {"made_at_ms": clock.now_ms(), "relay": relay}
             manifest["keys"] = sealed_keys(
                 folder.keys, passphrase, before.manifest if before is not None else None, random
             )
+            reading.close()  # SQLite may tell of damage at the very end.
             writer.finish(manifest)
         except BaseException:
             writer.abandon()
@@ -152,7 +155,31 @@ def back_up(
         before.torn_bytes if before is not None else 0,
         manifest["keys"] is not None,
         shops_held(manifest),
+        damages,
     )
+
+
+def _as_of_now(folder: DataFolder, reading: ExitStack) -> tuple[SqliteStore, dict[str, Database]]:
+    """The relay's databases as they are at this moment, until ``reading`` ends."""
+    databases = {}
+    for name, path, open_it in ((ACCESS, folder.access, _open_access), (OFFICE, folder.office, _open_office)):
+        if path.exists():
+            databases[name] = reading.enter_context(closing(open_it(folder)))
+    store = reading.enter_context(closing(SqliteStore(folder.store, read_only=True, create=False)))
+    # The log last: what the books know of it was in it before.
+    databases[RELAY] = store.database
+    for database in databases.values():
+        reading.enter_context(database.snapshot())
+    return store, databases
+
+
+def _take_all(databases: dict[str, Database], store: SqliteStore, writer: BackupWriter) -> Manifest:
+    taken = {
+        name: _take(database, writer, OF_OFFICE if name == OFFICE else None)
+        for name, database in databases.items()
+    }
+    shops = [_held(store.shop(shop)) for shop in store.shops()]
+    return {"format": 1, "databases": taken, "shops": shops}
 
 
 def shops_held(manifest: Manifest) -> tuple[ShopHeld, ...]:
@@ -163,7 +190,10 @@ def shops_held(manifest: Manifest) -> tuple[ShopHeld, ...]:
             shop["name"],
             shop["log"],
             shop["log_end"],
-            tuple(DeviceHeld(*device) for device in shop["devices"]),
+            tuple(
+                DeviceHeld(*device, *ids)
+                for device, ids in zip_longest(shop["devices"], shop.get("ids", ()), fillvalue=())
+            ),
         )
         for shop in manifest["shops"]
     )
@@ -218,6 +248,36 @@ def _refuse_another_relay(before: BackupFile | None, relay: bytes | None) -> Non
         )
 
 
+def _damages(store: SqliteStore, databases: dict[str, Database]) -> tuple[str, ...]:
+    """What is damaged of what a backup would take. O(everything). Raises ``StorageError``."""
+    books = (database for name, database in databases.items() if name != RELAY)
+    found = (damage for database in books for damage in database.check_structure())
+    return tuple(str(damage) for damage in chain(found, store.check()))
+
+
+def _refuse_worse(
+    path: Path, before: tuple[ShopHeld, ...], store: SqliteStore, damages: tuple[str, ...]
+) -> None:
+    """Raises where the newest backup in a file is better than one of now would be."""
+    if damages:
+        found = f"{many(len(damages), 'defect')}, the first: {damages[0]}"
+        raise DamagedStore(
+            f"this relay's stores are damaged ({found}): {path} has an earlier backup, and is left as it is",
+            hint="`crdtsync-relay verify` names all of it; name a new file for what can still be read, or "
+            "say --replace; to mend the relay, serve it, or put that earlier backup back",
+        )
+    shops = set(store.shops())
+    for held in before:
+        now = store.shop(held.shop).end.seq if held.shop in shops else 0
+        if now < held.log_end:
+            what = f"{many(now, 'record')} of it" if held.shop in shops else "nothing of it"
+            raise SetupError(
+                f"{path} holds {held.name} up to record {held.log_end}, and this relay has {what}: "
+                "the file is left as it is",
+                hint="name a new file, or say --replace where that is not wanted any more",
+            )
+
+
 def _is_wasteful(before: BackupFile) -> bool:
     """Whether a file is better written anew: damaged, without a whole backup, or full of what is past."""
     if before.manifest is None or before.is_damaged:
@@ -267,16 +327,18 @@ def _held(log: ShopLog) -> dict[str, Any]:
     with suppress(CrdtsyncError):
         directory = OwnerChain.read(log).directory
         complete = complete_to(log)
-    devices = []
+    names, devices, ids = device_names(directory), [], []
     for certificate in machines_of(directory):
         up_to = complete.get(certificate.device)
         devices.append(
-            [certificate.name, up_to.number if up_to else None, up_to.at_ms if up_to else None],
+            [names[certificate.device], up_to.number if up_to else None, up_to.at_ms if up_to else None],
         )
+        ids.append([certificate.device, certificate.series])
     return {
         "shop": log.shop,
         "name": directory.shop_name,
         "log": log.log_id,
         "log_end": log.end.seq,
         "devices": devices,
+        "ids": ids,
     }

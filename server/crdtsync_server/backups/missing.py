@@ -27,7 +27,7 @@ from crdtsync.storage.log import ShopLog
 from crdtsync_server.backups.restore import read_restored
 from crdtsync_server.backups.restored import restore_noticed_ms
 from crdtsync_server.shops.contacts import read_contact
-from crdtsync_server.shops.devices import machines_of
+from crdtsync_server.shops.devices import device_names, machines_of
 from crdtsync_server.shops.owner import OwnerChain
 
 _NAMES: Final = (b'"ref":', b'"wit":', b'"heads":', b'"cut":')
@@ -88,17 +88,17 @@ def untold(log: ShopLog) -> list[Missing]:
     # It may have been put back since then in another way: a disk, a whole machine.
     since_ms = max(restored.at_ms, restore_noticed_ms(log) or 0)
     directory = OwnerChain.read(log).directory
-    found = []
+    names, found = device_names(directory), []
     for certificate in machines_of(directory):
-        contact = read_contact(log, certificate.device)
+        contact, name = read_contact(log, certificate.device), names[certificate.device]
         if contact is None:
-            found.append(Missing("untold", certificate.device, certificate.name))
+            found.append(Missing("untold", certificate.device, name))
         elif contact.at_ms < since_ms:
             found.append(
                 Missing(
                     "untold",
                     certificate.device,
-                    certificate.name,
+                    name,
                     last_contact_at_ms=contact.at_ms,
                     sales=contact.pending_sales,
                     amount_minor=contact.pending_amount_minor,
@@ -109,11 +109,12 @@ def untold(log: ShopLog) -> list[Missing]:
 
 def _holes(log: ShopLog, directory: Directory) -> Iterator[Missing]:
     on_hold = cache(lambda: _on_hold(log, directory))
+    names = device_names(directory)
     for chain, intervals in _intervals(log).items():
         for (_, hi), (lo, _) in pairwise([(0, 0), *intervals]):
             if lo <= hi + 1:
                 continue
-            device, name = _whose(log, directory, chain)
+            device, name = _whose(log, names, chain)
             after = last_number(log, chain, hi) if hi else None
             before = _next_number(log, chain, lo)
             for first, last in difference([(hi + 1, lo - 1)], on_hold().get(chain, [])):
@@ -123,7 +124,8 @@ def _holes(log: ShopLog, directory: Directory) -> Iterator[Missing]:
 def _tails(log: ShopLog, directory: Directory) -> Iterator[Missing]:
     ends = {chain: intervals[-1][1] for chain, intervals in _intervals(log).items()}
     furthest: dict[bytes, _Mention] = {}
-    for mention in _mentions(log, directory):
+    names = device_names(directory)
+    for mention in _mentions(log, names):
         if mention.n <= ends.get(mention.chain, 0):
             continue
         known = furthest.get(mention.chain)
@@ -132,7 +134,7 @@ def _tails(log: ShopLog, directory: Directory) -> Iterator[Missing]:
     on_hold = cache(lambda: _on_hold(log, directory))
     for chain, mention in furthest.items():
         end = ends.get(chain, 0)
-        device, name = _whose(log, directory, chain)
+        device, name = _whose(log, names, chain)
         for first, last in difference([(end + 1, mention.n)], on_hold().get(chain, [])):
             yield Missing(
                 "tail",
@@ -173,21 +175,20 @@ def _intervals(log: ShopLog) -> dict[bytes, list[tuple[int, int]]]:
     return found
 
 
-def _mentions(log: ShopLog, directory: Directory) -> Iterator[_Mention]:
+def _mentions(log: ShopLog, names: dict[bytes, str]) -> Iterator[_Mention]:
     for chain, intervals in _intervals(log).items():
         for lo, hi in intervals:
             for _, sealed in log.chain_entries(chain, lo, hi):
                 if any(name in sealed for name in _NAMES):
                     try:
-                        yield from _named_in(read_entry(sealed), directory)
+                        yield from _named_in(read_entry(sealed), names)
                     except (CrdtsyncError, TypeError, ValueError, KeyError, AttributeError):
                         continue  # What entries of its kind look like is `verify`'s question.
 
 
-def _named_in(entry: Entry, directory: Directory) -> Iterator[_Mention]:
+def _named_in(entry: Entry, names: dict[bytes, str]) -> Iterator[_Mention]:
     body: dict[str, Any] = dict(entry.body)
-    certificate = directory.certificate(entry.author)
-    whose = certificate.name if certificate is not None else "the owner"
+    whose = names.get(entry.author, "the owner")
     by = f"{entry.kind} {body['num'] if 'num' in body else body['seq']} of {whose}"
     if "ref" in body:
         ref = body["ref"]
@@ -199,12 +200,11 @@ def _named_in(entry: Entry, directory: Directory) -> Iterator[_Mention]:
         yield _Mention(bytes.fromhex(chain), int(n), None, None, by)
 
 
-def _whose(log: ShopLog, directory: Directory, chain: bytes) -> tuple[bytes, str]:
+def _whose(log: ShopLog, names: dict[bytes, str], chain: bytes) -> tuple[bytes, str]:
     for lo, _ in _intervals(log).get(chain, []):
         for sealed in log.entry(chain, lo):
             author = read_entry(sealed).author
-            certificate = directory.certificate(author)
-            return author, certificate.name if certificate is not None else author.hex()
+            return author, names.get(author, author.hex())
     return b"", f"chain {chain.hex()[:8]}"
 
 

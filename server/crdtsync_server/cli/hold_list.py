@@ -50,7 +50,7 @@ def command(shop: str, data: Path, as_json: bool) -> None:
         ["device", "id", "tickets", "amount", "entries", "from", "to", "why"],
         [
             [
-                hold.name or "unknown",
+                hold.apart or "unknown",
                 hold.device.hex(),
                 str(hold.pending.sales),
                 money(hold.pending.amount_minor),

@@ -127,7 +127,9 @@ _HELD = (
         "devices",
         "each device",
         (
-            text("name", "its name"),
+            value("device", "id", "the device", null="where an earlier version made the backup"),
+            text("series", "what its ticket numbers begin with", null="where there is none, or as above"),
+            text("name", "its name, with its series or id behind it where another has the same"),
             text(
                 "complete_to", "last ticket up to which the backup has all of it", null="where there is none"
             ),
@@ -145,7 +147,7 @@ _MISSING = (
         "(the device has not been here since the relay was put back)",
     ),
     value("device", "hex", "whose it is; empty where that is not known"),
-    text("name", "its name"),
+    text("name", "its name, with its series or id behind it where another has the same"),
     value("chain", "digest", "the chain", null="for `untold`"),
     number("first", "number along the chain of the first entry missing", null="for `untold`"),
     number("last", "number of the last one", null="for `untold`"),
@@ -345,6 +347,7 @@ FORMS: Final = (
             number("file_bytes", "what the file takes now", "bytes"),
             number("interrupted_bytes", "what an interrupted backup had left, and is gone", "bytes"),
             truth("keys", "whether the private keys are inside, sealed with a passphrase"),
+            texts("damages", "what is damaged on the relay: it is in the backup as it can still be read"),
             many("shops", "what it holds", _HELD),
         ),
     ),

@@ -72,10 +72,13 @@ def command(shop: str, data: Path, as_json: bool) -> None:
 def sentence(row: Missing) -> str:
     """What is missing, for a person."""
     from crdtsync.cli.output import money
+    from crdtsync.said import many
     from crdtsync_server.shops.devices import utc
 
     if row.sort == "hole":
         between = f"between tickets {row.after or '(none)'} and {row.before or '(none)'}"
+        if row.first == row.last:
+            return f"{row.name}: entry {row.first} is nowhere here, {between}"
         return f"{row.name}: entries {row.first} to {row.last} are nowhere here, {between}"
     if row.sort == "tail":
         end = f"ticket {row.number}" if row.number else f"entry {row.last}"
@@ -85,7 +88,7 @@ def sentence(row: Missing) -> str:
         return f"{row.name}: has not been here since the relay was put back"
     told = "it had not said what was pending"
     if row.sales is not None:
-        told = f"it had {row.sales} sales pending ({money(row.amount_minor)})"
+        told = f"it had {many(row.sales, 'sale')} pending ({money(row.amount_minor)})"
     return (
         f"{row.name}: has not been here since the relay was put back; when it last was, at "
         f"{utc(row.last_contact_at_ms)}, {told}"

@@ -37,6 +37,7 @@ def command(file: Path, data: Path, as_json: bool) -> None:
     """
     from crdtsync.cli.output import print_json
     from crdtsync.runtime.clock import SystemClock
+    from crdtsync.said import many
     from crdtsync.storage.rescue_file import read_rescue
     from crdtsync_server.open import opened
     from crdtsync_server.shops.rescue import quota_of_environment, take_rescue
@@ -55,7 +56,8 @@ def command(file: Path, data: Path, as_json: bool) -> None:
     if taken.stopped:
         raise errors.RecordError(f"not all of {file} was taken: {taken.stopped}", hint=_KEEP)
     if taken.refused.records:
-        raise errors.RecordError(f"{taken.refused.records} records of {file} were refused", hint=_KEEP)
+        refused = many(taken.refused.records, f"record of {file} was", f"records of {file} were")
+        raise errors.RecordError(f"{refused} refused", hint=_KEEP)
 
 
 _KEEP = "keep the file; `crdtsync-relay quarantine list SHOP` shows what was refused"

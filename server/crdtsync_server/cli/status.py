@@ -98,7 +98,7 @@ def _print(facts: dict[str, Any]) -> None:
         click.echo("There are no shops yet: `crdtsync-relay shop create NAME` makes one.")
     for shop in facts["shops"]:
         click.echo(
-            f"\n{shop['name']} ({shop['shop'].hex()}): {shop['log_end']} records, "
+            f"\n{shop['name']} ({shop['shop'].hex()}): {many(shop['log_end'], 'record')}, "
             f"{size(shop['records_bytes'])}, {shop['held']} held, {shop['refused']} refused, "
             f"{shop['damaged']} damaged, {many(shop['open_codes'], 'open pairing code')}"
         )

@@ -24,7 +24,7 @@ from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.diagnosis import UNHEARD_MS
 from crdtsync_server.shops.contacts import read_contact
 from crdtsync_server.shops.copied import copied_in
-from crdtsync_server.shops.devices import machines_of
+from crdtsync_server.shops.devices import device_names, machines_of
 from crdtsync_server.shops.owner import OwnerChain
 from crdtsync_server.shops.waiting import waiting
 
@@ -108,7 +108,7 @@ class Alerts:
         shop.views.catch_up_a_little(lag_rows_max=FILED_FIRST_MAX)
         directory = OwnerChain.read(log).directory
         copied = copied_in(log, directory)
-        names = {one.device: one.name for one in directory.certificates()}
+        names = device_names(directory)
         for told in copied:
             yield Alert("copied", told.name, told.device, told.forks_at or 0, at_ms=told.at_ms)
         yield from _forks(log, names, {told.device for told in copied})
@@ -124,7 +124,7 @@ class Alerts:
                 yield Alert("disk", number=free >> 20)
         yield from self._overpaid()
         yield from self._flags(now_ms)
-        yield from _devices(shop, directory, now_ms)
+        yield from _devices(shop, directory, names, now_ms)
         if wait := len(waiting(log)):
             yield Alert("waiting", number=wait)
         if disputed := disputed_prices(shop.queries, now_ms):
@@ -201,7 +201,7 @@ def _has_come_again(log: ShopLog, damaged: ApartRow) -> bool:
     return cursor is not None and damaged.origin is not None and cursor.position.seq >= damaged.origin.seq
 
 
-def _devices(shop: OfficeShop, directory: Directory, now_ms: int) -> Iterator[Alert]:
+def _devices(shop: OfficeShop, directory: Directory, names: dict[bytes, str], now_ms: int) -> Iterator[Alert]:
     unheard = set()
     for certificate in machines_of(directory):
         contact = read_contact(shop.log, certificate.device)
@@ -209,7 +209,7 @@ def _devices(shop: OfficeShop, directory: Directory, now_ms: int) -> Iterator[Al
             continue
         if abs(contact.clock_offset_ms or 0) > CLOCK_OFFSET_MAX_MS:
             offset_s = abs(contact.clock_offset_ms or 0) // 1000
-            yield Alert("clock", certificate.name, certificate.device, offset_s)
+            yield Alert("clock", names[certificate.device], certificate.device, offset_s)
         if not contact.connected and now_ms - contact.at_ms > UNHEARD_MS:
             unheard.add(certificate.device)
     # What one has pending costs a look into its chain: only where it is told.
@@ -218,7 +218,7 @@ def _devices(shop: OfficeShop, directory: Directory, now_ms: int) -> Iterator[Al
         if certificate.device in unheard and contact is not None:
             yield Alert(
                 "unheard",
-                certificate.name,
+                names[certificate.device],
                 certificate.device,
                 state.pending_sales or 0,
                 at_ms=contact.at_ms,

@@ -199,6 +199,16 @@ class OfficeShop:
         if row is not None and row.last_seq > self.tables.catalogue_seq(self.log.shop):
             self.catalogue.file()
 
+    def products_now(self) -> ViewQueries:
+        """Where single products are found as the log has them."""
+        self.file_catalogue()
+        return self.queries
+
+    @property
+    def products_are_coming(self) -> bool:
+        """Never: what registers make is here when it is here, and nothing older is on its way."""
+        return False
+
     @cached_property
     def device(self) -> bytes:
         """The device as which the back office writes here; enrolled the first time. Raises ``SetupError``,

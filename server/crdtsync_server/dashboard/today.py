@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from crdtsync.model.naming import names_apart
 from crdtsync.runtime.clock import Clock
 from crdtsync.storage.view_hours import HourRow, hours_of
 from crdtsync.storage.view_queries import TicketRow
@@ -111,7 +112,8 @@ def figures_of(shop: OfficeShop, day: str | None = None, *, as_filed: bool = Fal
     with shop.day_views(compared, as_filed=as_filed) as queries:
         before = hours_of(queries, compared, now_ms - WEEK_MS if is_present else END_MS)
     states = shop.device_states()
-    names = {state.certificate.device: state.certificate.name for state in states}
+    known = (state.certificate for state in states)
+    names = names_apart((one.device, one.name, one.series) for one in known)
     total = Total.of(rows)
     return DayFigures(
         day,

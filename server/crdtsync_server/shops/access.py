@@ -18,6 +18,7 @@ from crdtsync.model.approval import KIND as APPROVE
 from crdtsync.model.approval import LINKS_MAX, build_approve
 from crdtsync.model.certificate import Certificate, build_certify, build_revoke, start_owner
 from crdtsync.model.entry import Entry, read_entry, shop_id_of
+from crdtsync.model.naming import names_apart
 from crdtsync.model.sealed import seal
 from crdtsync.model.signature import PUBLIC_BYTES
 from crdtsync.protocol.enrolment import EnrolRequest
@@ -238,10 +239,12 @@ class Access:
         """The device of a shop with that id or name. Raises ``InvalidName`` for none, and for several."""
         directory = OwnerChain.read(store.shop(shop)).directory
         newest = {certificate.device: certificate for certificate in directory.certificates()}
+        apart = names_apart((one.device, one.name, one.series) for one in newest.values())
         found = [
-            certificate
-            for certificate in newest.values()
-            if certificate.role != "relay" and is_called(text, certificate.device, certificate.name)
+            one
+            for one in newest.values()
+            if one.role != "relay"
+            and (is_called(text, one.device, one.name) or is_called(text, one.device, apart[one.device]))
         ]
         # A register that was replaced has the name of its successor.
         found = [one for one in found if not directory.is_revoked(one.device)] or found

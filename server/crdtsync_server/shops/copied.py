@@ -8,8 +8,10 @@ from typing import Final
 from crdtsync.ids import ENTRY
 from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import read_entry
+from crdtsync.model.naming import short_id
 from crdtsync.runtime.belonging.copies import Copied, CopiedTold, copied_registers, copied_says, follows_of
 from crdtsync.storage.log import ShopLog
+from crdtsync_server.shops.devices import device_names
 
 FOLLOWS: Final = b'"follows":{'
 """Where an entry may say that its chain goes on where a register left another one."""
@@ -17,11 +19,10 @@ FOLLOWS: Final = b'"follows":{'
 
 def copied_in(log: ShopLog, directory: Directory) -> list[CopiedTold]:
     """All that must be enrolled again, the one found out first first. O(chains). Raises ``StorageError``."""
-    told = []
+    told, names = [], device_names(directory)
     for one in copied_registers(log):
-        certificate = directory.certificate(one.device)
         if not directory.is_revoked(one.device):
-            name = certificate.name if certificate is not None else one.device.hex()[:8]
+            name = names.get(one.device) or short_id(one.device)
             told.append(copied_says(name, one, is_own=False))
     return told
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crdtsync.model.certificate import Certificate, Directory
+from crdtsync.model.naming import names_apart
 from crdtsync.runtime.damage.rescue import body_of
 from crdtsync.runtime.filing.completeness import CompleteTo, Known, complete_to
 from crdtsync.runtime.register.status import Pending
@@ -134,6 +135,12 @@ def machines_of(directory: Directory) -> list[Certificate]:
     """The newest certificate of each machine of a shop, revoked ones too, by when they came."""
     newest = {certificate.device: certificate for certificate in directory.certificates()}
     return [certificate for certificate in newest.values() if not is_of_relay(certificate)]
+
+
+def device_names(directory: Directory) -> dict[bytes, str]:
+    """What to call each device of a shop, the relay and its back office too: see ``names_apart``."""
+    newest = {one.device: one for one in directory.certificates()}
+    return names_apart((one.device, one.name, one.series) for one in newest.values())
 
 
 def device_of_log(log: ShopLog, log_id: bytes) -> bytes | None:

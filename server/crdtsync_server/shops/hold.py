@@ -21,6 +21,7 @@ from crdtsync.runtime.belonging.copies import first_entries, follows_of
 from crdtsync.runtime.register.status import Pending
 from crdtsync.storage.log import Apart, ShopLog, Store
 from crdtsync_server.shops.access import Access, is_called
+from crdtsync_server.shops.devices import device_names
 from crdtsync_server.shops.owner import OwnerChain
 
 LINK_CHARACTERS_MIN = 4
@@ -52,8 +53,9 @@ class OnHold:
 
 @dataclass(frozen=True, slots=True)
 class DeviceHold:
-    """What one device has on hold, in the order of its chain. ``name`` is None where no certificate says it.
-    ``pending``: the tickets, and what they come to.
+    """What one device has on hold, in the order of its chain. ``name`` is None where no certificate says it;
+    ``apart``: the same, told apart from other devices of that name. ``pending``: the tickets, and what they
+    come to.
     """
 
     device: bytes
@@ -61,6 +63,11 @@ class DeviceHold:
     is_revoked: bool
     entries: tuple[OnHold, ...]
     pending: Pending
+    apart: str | None = None
+
+    def is_called(self, text: str) -> bool:
+        """Whether whoever types that means this device."""
+        return is_called(text, self.device, self.name) or is_called(text, self.device, self.apart)
 
     @property
     def approvable(self) -> int:
@@ -81,14 +88,15 @@ def on_hold(log: ShopLog) -> list[DeviceHold]:
         found = _read(apart, directory)
         if found is not None:
             by_device[found.entry.author].append(found)
-    return [_device(device, found, directory) for device, found in sorted(by_device.items())]
+    names = device_names(directory)
+    return [_device(device, found, directory, names) for device, found in sorted(by_device.items())]
 
 
 def find_hold(holds: Sequence[DeviceHold], text: str) -> DeviceHold:
     """What is on hold of the device of that id or name. Raises ``InvalidName`` where that is nothing, or of
     several devices.
     """
-    found = [hold for hold in holds if is_called(text, hold.device, hold.name)]
+    found = [hold for hold in holds if hold.is_called(text)]
     if len(found) != 1:
         raise InvalidName(
             f"{len(found) or 'no'} devices called {text!r} have something on hold",
@@ -190,11 +198,14 @@ def _read(apart: Apart, directory: Directory) -> OnHold | None:
     return OnHold(entry, apart.code, apart.reason, is_signed, apart.at_ms)
 
 
-def _device(device: bytes, entries: list[OnHold], directory: Directory) -> DeviceHold:
+def _device(
+    device: bytes, entries: list[OnHold], directory: Directory, names: dict[bytes, str]
+) -> DeviceHold:
     certificate = directory.certificate(device)
     pending = Pending()
     for one in entries:
         pending.add(one.entry.body)
     in_order = sorted(entries, key=lambda one: (one.entry.facts.chain, one.entry.facts.n, one.entry.link))
     name = certificate.name if certificate else None
-    return DeviceHold(device, name, directory.is_revoked(device), tuple(in_order), pending)
+    is_revoked, apart = directory.is_revoked(device), names.get(device)
+    return DeviceHold(device, name, is_revoked, tuple(in_order), pending, apart)

@@ -12,7 +12,7 @@ from crdtsync.protocol.limits import TAG_BYTES
 from crdtsync.protocol.messages import Ack, Presence, Records
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import Standing
-from crdtsync.runtime.syncing.address import is_open_line
+from crdtsync.runtime.syncing.address import leaves_this_machine
 from crdtsync.testing.talk import MINE, THEIRS, at, hello, me
 
 ONE, OTHER = b"\x01" * 32, b"\x02" * 32
@@ -224,7 +224,7 @@ def test_the_frozen_vectors():
 
 
 @pytest.mark.parametrize(
-    ("url", "is_open"),
+    ("url", "leaves"),
     [
         ("ws://192.168.1.20:8765", True),
         ("http://relay.local", True),
@@ -234,12 +234,14 @@ def test_the_frozen_vectors():
         ("ws://127.9.9.9", False),
         ("ws://[::1]:8765", False),
         ("http://localhost:8765", False),
-        ("wss://192.168.1.20", False),
-        ("https://relay.example", False),
+        ("wss://192.168.1.20", True),
+        ("https://relay.example", True),
+        ("wss://localhost:8765", False),
     ],
 )
-def test_a_line_is_open_without_tls_but_on_this_machine(url, is_open):
-    assert is_open_line(url) is is_open
+def test_frames_are_bound_on_every_line_that_leaves_this_machine(url, leaves):
+    """With TLS too: who has a certificate for a wrong address can pass all on to the right relay."""
+    assert leaves_this_machine(url) is leaves
 
 
 VECTORS = {

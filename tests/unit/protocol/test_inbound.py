@@ -191,6 +191,7 @@ def test_a_cut_is_stored_with_everything_that_is_still_wanted():
     assert delivery.cursor == at(100)
     assert delivery.records == ((1, b"Eowner"), (25, b"Ecertificate"))
     assert delivery.cut == ((20, 24), (26, 30), (90, 100), (31, 89), (2, 19))
+    assert delivery.first == ((20, 24), (26, 30), (90, 100))
 
 
 def test_what_matters_at_once_is_asked_for_first():

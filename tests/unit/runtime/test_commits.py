@@ -15,7 +15,9 @@ from crdtsync.runtime.committing import shop_commit as committing
 from crdtsync.runtime.committing.admission import Admission
 from crdtsync.runtime.committing.committer import Committer
 from crdtsync.runtime.committing.work import Work
+from crdtsync.runtime.folder.identity import Relay
 from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.progress import is_first_left
 from crdtsync.storage.log import Refusal
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
@@ -167,6 +169,24 @@ def held(path, shop):
         store.close()
 
 
+async def test_what_comes_first_is_known_on_the_disk_until_it_has_come(sold, path):
+    shop, owners, own = sold
+    cut, pack = past(owners + own)
+    relay = Relay("ws://relay.example", bytes(33), PEER)
+
+    def is_left():
+        store = SqliteStore(path)
+        try:
+            return is_first_left(store.shop(shop), relay)
+        finally:
+            store.close()
+
+    await commit(path, shop, [replace(cut, first=((2, 2),))])
+    assert is_left()
+    await commit(path, shop, [pack])
+    assert not is_left()
+
+
 async def test_history_is_stored_a_few_rows_at_a_time_so_that_a_sale_comes_in_between(
     sold, path, monkeypatch
 ):
@@ -241,15 +261,29 @@ async def test_before_each_pack_of_the_past_somebody_may_take_their_time(sold, p
     growths, asked, loop = Growths(), [], asyncio.get_running_loop()
     admission = Admission(shop)
     committer = Committer(lambda: SqliteStore(path), lambda _: admission, growths, lambda: 0, lambda: 0.0)
-    committer.before_history = lambda: asked.append(len(growths))
+    committer.before_history = lambda log: asked.append((log.shop, len(growths)))
     committer.start()
     for one in past(owners + own):
         done = loop.create_future()
         committer.submit(Work(shop, PEER, "relay", done.set_result, [one]))
         await done
     await committer.stop()
-    assert asked == [0]
+    assert asked == [(shop, 0)]
     assert growths
+
+
+async def test_for_products_that_are_waited_for_nothing_is_packed_first(sold, path, keeps_packs):
+    shop, owners, own = sold
+    products = [(0, update_record(name, bytes(2))) for name in ("catalogue", "x/notes")]
+    cut, pack = past(owners + own + products[:1])
+    await commit(path, shop, [cut], [pack])
+    assert held(path, shop)[0] == [record for _, record in owners + own + products[:1]]
+    assert packs(path, shop) == []
+    end = Position(cut.cursor.seq + 1, b"f" * 32)
+    more = Delivery(3, cut.cursor, end, cut=((end.seq, end.seq),))
+    blob = encode_pack([(end.seq, products[1][1])])
+    await commit(path, shop, [more], [Delivery(4, end, end, blob=blob, fills=(end.seq, end.seq))])
+    assert packs(path, shop) == [(1, end.seq - 1), (end.seq, end.seq)], "what follows packs them too"
 
 
 async def test_what_lies_before_a_pack_that_is_kept_is_packed_too(sold, path, keeps_packs):

@@ -86,7 +86,7 @@ def test_a_sale_that_is_gone_from_the_disk_hinders_no_other_and_is_told(reopened
     assert till.sell(["CM-19"], ["card"]).number.endswith("-000004")
     status = till.status()
     assert status.state == "attention"
-    assert any("1 entries of this register are missing" in concern for concern in status.concerns)
+    assert any("1 entry of this register is missing" in concern for concern in status.concerns)
     assert "gap" in {finding.code for finding in till.verify().findings}
 
 

@@ -4,10 +4,14 @@ import threading
 
 import pytest
 
+from crdtsync.ids import Position
 from crdtsync.runtime.filing import filer, views
 from crdtsync.runtime.folder import replica
+from crdtsync.runtime.folder.identity import Relay, save_relay
 from crdtsync.runtime.register.register import Register
 from crdtsync.runtime.register.syncing import make_syncer
+from crdtsync.runtime.syncing.progress import save_first
+from crdtsync.storage.log import Cursor
 
 
 def test_of_two_threads_one_files_the_catalogue_and_the_other_waits_for_it(till, same_till, folder):
@@ -19,7 +23,7 @@ def test_of_two_threads_one_files_the_catalogue_and_the_other_waits_for_it(till,
             found.append((third.products.get("CM-19").name, "catalogue" in third.replica.__dict__))
 
     looking = threading.Thread(target=look)
-    with till.replica._filing_catalogue:
+    with till.replica.filing.lock:
         # Written by a process that did not file it: the view of the products is behind.
         with till.replica.store.transaction():
             till.replica.store.database.write("UPDATE view_shop SET catalogue_seq = 0")
@@ -29,30 +33,67 @@ def test_of_two_threads_one_files_the_catalogue_and_the_other_waits_for_it(till,
     assert found == [("Crozes 2019", False)]
 
 
-def test_a_pack_of_the_past_waits_for_the_products_that_are_being_filed(till, monkeypatch):
+def test_a_pack_of_the_past_waits_until_the_products_are_filed(till, folder, monkeypatch):
     monkeypatch.setattr(replica, "PRODUCTS_FIRST_S", 600.0)
-    begun, let_go = threading.Event(), []
     wait = make_syncer(till.replica, lambda: None).committer.before_history
+    behind(till)
+    till.replica.files_views = False
+    begun, let_go = threading.Event(), []
 
     def bring_history():
-        begun.set()
-        wait()
-        let_go.append(till.replica._filing_catalogue.locked())
+        with Register.open(folder) as other:
+            begun.set()
+            wait(other.replica.log)
+            let_go.append(other.replica.tables.catalogue_seq(other.replica.log.shop))
 
     history = threading.Thread(target=bring_history)
-    with till.replica._filing_catalogue:
-        history.start()
-        begun.wait()
-        assert let_go == []
+    history.start()
+    begun.wait()
+    assert let_go == []
+    till.replica.file_catalogue()
     history.join()
-    assert let_go == [False]
+    assert let_go[0] > 0
+    wait(till.replica.log)  # There is nothing to wait for.
 
 
-def test_a_pack_of_the_past_waits_for_no_products_without_end(till, folder, monkeypatch):
-    monkeypatch.setattr(replica, "PRODUCTS_FIRST_S", 0.01)
-    with till.replica._filing_catalogue:
-        replica.let_products_be_filed(folder)
-    replica.let_products_be_filed(folder / "of nobody")
+@pytest.mark.parametrize("why", ["nobody files", "more is coming", "it takes too long"])
+def test_a_pack_of_the_past_waits_for_no_products_that_nobody_files_now(till, monkeypatch, why):
+    monkeypatch.setattr(replica, "PRODUCTS_FIRST_S", 0.01 if why == "it takes too long" else 600.0)
+    behind(till)
+    till.replica.files_views = why == "nobody files"
+    if why == "more is coming":
+        with till.replica.store.transaction():
+            save_relay(till.replica.log, Relay("ws://relay.example", b"\2" * 33, b"r" * 16))
+            till.replica.log.set_cursor(b"r" * 16, Cursor(Position(9, b"h" * 32), ((1, 9),)))
+            save_first(till.replica.log, b"r" * 16, [(1, 9)])
+    replica.let_products_be_filed(till.replica, till.replica.log)
+    monkeypatch.setattr(replica, "PRODUCTS_FIRST_S", 600.0)
+    replica.let_products_be_filed(till.replica, till.replica.log)  # Not a second time for the same.
+
+
+def behind(till):
+    """As where the catalogue has just come."""
+    with till.replica.store.transaction():
+        till.replica.store.database.write("UPDATE view_shop SET catalogue_seq = 0")
+
+
+def test_as_soon_as_nothing_of_what_comes_first_is_left_products_are_filed(till, same_till, monkeypatch):
+    monkeypatch.setattr(filer, "GATHER_S", 600.0)
+    behind(till)
+    left, asked = [True], threading.Event()
+
+    def awaits_first():
+        asked.set()
+        return left[0]
+
+    beside = filer.Filer(same_till.replica, awaits_first)
+    beside.start()
+    asked.wait(60)
+    left[0] = False
+    beside.wake()
+    same_till.replica.filing.wait_until_filed(same_till.replica.log.document("catalogue").last_seq, 60)
+    beside.stop()
+    assert till.replica.tables.catalogue_seq(till.replica.log.shop) > 0
 
 
 def test_looking_for_changes_of_the_products_reads_no_sale(till, monkeypatch):

@@ -113,7 +113,7 @@ def test_who_has_filed_more_meanwhile_is_not_undone(till, folder, clock):
             fresh.replica.tables.end_products(shop, through=10**6, only=None)
 
         fresh.replica.tables.file_products = overtaken
-        assert product_rows.file_without_engine(fresh.replica)
+        assert product_rows.file_content(fresh.replica, product_rows.read_content(fresh.replica.log))
         assert fresh.replica.tables.catalogue_seq(fresh.replica.log.shop) == 10**6
 
 

@@ -222,7 +222,7 @@ def test_an_entry_that_its_author_did_not_sign_needs_a_person(enrolled):
         save_checks(enrolled.replica.log, 7, [5])
     status = enrolled.status()
     assert (status.state, status.signatures_checked_to) == ("attention", 7)
-    assert "1 stored entries are not signed" in " ".join(status.concerns)
+    assert "1 stored entry is not signed" in " ".join(status.concerns)
 
 
 def test_todays_documents_are_shown_and_all_when_asked(till):
@@ -260,4 +260,4 @@ def test_a_sale_that_is_gone_from_the_end_of_the_disk_needs_a_person(enrolled, s
     enrolled.replica.store.connection.execute("DELETE FROM record WHERE pos = (SELECT max(pos) FROM record)")
     status = same_till.status()
     assert status.state == "attention"
-    assert any("1 entries of this register are missing" in concern for concern in status.concerns)
+    assert any("1 entry of this register is missing" in concern for concern in status.concerns)

@@ -107,7 +107,9 @@ GARBAGE = [
     lambda: Answer(b"\xc1\xc1"),
     lambda: Answer(encode(HeadsWanted())),
     lambda: Answer(encode(Challenge(1, bytes(16))), code=4400),
+    lambda: Answer(code=4401),
     lambda: Answer(code=4402),
+    lambda: Answer(code=4403),
     lambda: Answer(code=1000),
     lambda: Answer(code=1002),
     RelayUnreachable("nobody answers"),
@@ -127,8 +129,7 @@ async def test_no_nonsense_of_a_relay_stops_a_till_for_ever(make_syncer, answer)
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (lambda: Answer(code=4401), AccessDenied),
-        (lambda: Answer(code=4403), AccessDenied),
+        (AccessDenied("the relay refuses it"), AccessDenied),
         (WrongRelayKey("another relay"), WrongRelayKey),
     ],
 )
@@ -153,7 +154,7 @@ async def test_a_relay_that_is_not_reached_is_told_with_since_when(make_syncer, 
 
 
 async def test_trouble_with_another_relay_is_forgotten(make_syncer, enrolled):
-    connect, _ = answering(lambda: Answer(code=4403))
+    connect, _ = answering(AccessDenied("the relay refuses it"))
     with pytest.raises(AccessDenied):
         await asyncio.wait_for(make_syncer(connect).run(asyncio.Event()), 20)
     with enrolled.replica.store.transaction():

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from crdtsync.errors import AccessDenied, InvalidProduct, SetupError
 from crdtsync.model.money import format_amount, format_rate
+from crdtsync.model.naming import names_apart
 from crdtsync.model.product import oddities
 from crdtsync.storage.view_queries import ProductRow
 from crdtsync_server.dashboard.csv_files import csv_file, safe_cell
@@ -181,7 +182,8 @@ async def _show_product(
         listing = shop.catalogue.view.listing(sku)
         prices = list(listing.prices.timeline())
         later = [price for price in prices if price.from_ms > now_ms]
-        names = {one.certificate.device: one.certificate.name for one in shop.device_states()}
+        known = (state.certificate for state in shop.device_states())
+        names = names_apart((one.device, one.name, one.series) for one in known)
         return {
             "row": row,
             "fields": fields_of(row),

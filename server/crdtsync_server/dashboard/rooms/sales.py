@@ -25,6 +25,7 @@ from crdtsync_server.dashboard.sales import Asked, read_place, wanted_of
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.ticket import ShownTicket, show_ticket
 from crdtsync_server.dashboard.words import N_
+from crdtsync_server.shops.devices import device_names as directory_names
 from crdtsync_server.shops.devices import machines_of
 from crdtsync_server.shops.owner import OwnerChain
 from crdtsync_server.shops.registers import currency_of
@@ -72,7 +73,9 @@ def routes(house: House) -> list[Route]:
 
 def device_names(shop: OfficeShop) -> dict[bytes, str]:
     """What the devices of a shop are called, by when they came."""
-    return {one.device: one.name for one in machines_of(OwnerChain.read(shop.log).directory)}
+    directory = OwnerChain.read(shop.log).directory
+    names = directory_names(directory)
+    return {one.device: names[one.device] for one in machines_of(directory)}
 
 
 async def _sales(visit: Visit) -> Response:

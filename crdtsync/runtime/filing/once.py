@@ -1,0 +1,57 @@
+"""The products of a folder are read and filed once in a process, whichever of its threads comes first."""
+
+from __future__ import annotations
+
+from threading import Condition, Lock
+from typing import TYPE_CHECKING
+
+from crdtsync.ids import CATALOGUE_DOCUMENT
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.filing.product_rows import Content, ProductsHome
+
+
+class Filing:
+    """What the threads of one process that work in one folder share."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        """Held while products are filed: two threads would each file all of them, at half the pace."""
+        self._reading = Lock()
+        self._content: Content | None = None
+        self._turn = Condition()
+        self._filed_seq = self._waited_seq = 0
+
+    def content(self, home: ProductsHome) -> Content | None:
+        """What the catalogue holds, if most of it is not in the views yet. It is kept until ``forget``:
+        whoever looks a product up needs it, and so does whoever files. Raises ``StorageError``.
+        """
+        # Late: commands that only look at the log do without.
+        from crdtsync.runtime.filing.product_rows import is_mostly_new, read_content
+
+        with self._reading:
+            row = home.log.document(CATALOGUE_DOCUMENT)
+            if row is None or not is_mostly_new(home):
+                return None
+            if self._content is None or self._content.through < row.last_seq:
+                self._content = read_content(home.log)
+            return self._content
+
+    def forget(self) -> None:
+        """The products are in the views."""
+        with self._reading:
+            self._content = None
+
+    def has_filed(self, seq: int) -> None:
+        """The views were seen to hold the products up to that seq of the log."""
+        if seq > self._filed_seq:
+            with self._turn:
+                self._filed_seq = seq
+                self._turn.notify_all()
+
+    def wait_until_filed(self, seq: int, timeout_s: float) -> None:
+        """Wait until the views hold the products up to there; for each seq once, and not for ever."""
+        if seq > self._waited_seq:
+            with self._turn:
+                self._turn.wait_for(lambda: self._filed_seq >= seq, timeout_s)
+            self._waited_seq = seq

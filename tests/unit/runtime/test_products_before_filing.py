@@ -1,0 +1,219 @@
+"""A register that has just got ten thousand products sells one of them before they are filed, and says what
+it does not know yet.
+"""
+
+import threading
+from random import Random
+
+import pytest
+
+from crdtsync.errors import InvalidSale, UnknownProduct
+from crdtsync.ids import Position
+from crdtsync.runtime.filing import product_rows
+from crdtsync.runtime.filing.filer import Filer
+from crdtsync.runtime.filing.unfiled import Unfiled
+from crdtsync.runtime.folder.identity import Relay, save_relay
+from crdtsync.runtime.register.register import Register
+from crdtsync.runtime.syncing.progress import save_first
+from crdtsync.storage.log import Cursor
+from crdtsync.testing import wine
+from crdtsync.testing.clock import DAY_MS, seeded_bytes
+
+CODE, SHARED = wine.barcode(70_001), wine.barcode(70_002)
+RELAY_LOG, OTHER_LOG = b"r" * 16, b"o" * 16
+
+
+@pytest.fixture
+def fresh(till, folder, clock):
+    """The register as it is when its catalogue has just come, with a thread beside it that is to file it."""
+    till.products.set("CM-19", barcodes=[CODE, SHARED])
+    till.products.set("TER-01", barcodes=[SHARED])
+    with Register.open(folder, clock=clock, random_bytes=seeded_bytes(7)) as fresh:
+        with fresh.replica.store.transaction():
+            fresh.replica.tables.drop()
+            fresh.replica.tables.prepare()
+        fresh.replica.files_views = False
+        yield fresh
+
+
+def filed_seq(register):
+    return register.replica.tables.catalogue_seq(register.replica.log.shop)
+
+
+def test_a_product_is_sold_before_any_is_filed(fresh):
+    ticket = fresh.sell([CODE, "TER-01"], ["card"])
+    assert [(line.sku, line.unit_price_minor) for line in ticket.lines] == [("CM-19", 1850), ("TER-01", 695)]
+    assert fresh.products.get("CM-19").price_minor == 1850
+    assert [row.sku for row in fresh.products.with_barcode(SHARED)] == ["CM-19", "TER-01"]
+    assert filed_seq(fresh) == 0, "somebody waited for all of them"
+
+
+def test_whoever_lists_the_products_files_them(fresh):
+    assert [row.sku for row in fresh.products.list()] == ["CM-19", "TER-01"]
+    assert filed_seq(fresh) > 0
+
+
+def test_where_no_thread_files_whoever_asks_does(fresh):
+    fresh.replica.files_views = True
+    assert fresh.sell(["CM-19"], ["card"]).total_minor == 1850
+    assert filed_seq(fresh) > 0
+
+
+def test_a_price_that_came_meanwhile_is_the_one_that_is_shown_and_sold(fresh, till):
+    assert fresh.products.get("CM-19").price_minor == 1850
+    till.products.set("CM-19", price_minor=1990)
+    assert fresh.products.get("CM-19").price_minor == 1990
+    assert fresh.sell(["CM-19"], ["card"]).total_minor == 1990
+
+
+def test_what_is_taken_off_sale_is_not_sold_by_what_is_not_filed(fresh, till):
+    till.products.archive("CM-19")
+    assert fresh.products.with_barcode(CODE) == []
+    with pytest.raises(UnknownProduct):
+        fresh.sell(["CM-19"], ["card"])
+
+
+def test_the_same_request_for_another_basket_is_refused_before_filing_too(fresh):
+    fresh.sell(["CM-19"], ["card"], request_id="once")
+    assert fresh.sell([CODE], ["card"], request_id="once").again
+    with pytest.raises(InvalidSale, match="was used for ticket"):
+        fresh.sell(["TER-01"], ["card"], request_id="once")
+
+
+def test_the_catalogue_is_read_once_by_whoever_looks_up_and_whoever_files(fresh, monkeypatch):
+    read, times = product_rows.flat_content, []
+
+    def counted(root, updates):
+        times.append(root)
+        return read(root, updates)
+
+    monkeypatch.setattr(product_rows, "flat_content", counted)
+    for _ in range(3):
+        fresh.products.get("CM-19")
+    fresh.replica.file_catalogue()
+    assert len(times) == 1
+    assert fresh.products.get("CM-19").price_minor == 1850
+    assert fresh.replica.filing._content is None, "nobody needs it any more"
+
+
+def test_a_lookup_does_not_wait_for_the_thread_that_files(fresh):
+    found = []
+    with fresh.replica.filing.lock:
+        looking = threading.Thread(target=lambda: found.append(look(fresh.replica.folder)))
+        looking.start()
+        looking.join(60)
+    assert found == [1850]
+
+
+def look(folder):
+    with Register.open(folder) as beside:
+        beside.replica.files_views = False
+        return beside.products.get("CM-19").price_minor
+
+
+def test_what_only_the_engine_can_say_is_asked_of_it(fresh, monkeypatch):
+    monkeypatch.setattr(product_rows, "flat_content", lambda root, updates: None)
+    assert fresh.products.get("CM-19").price_minor == 1850
+    assert "catalogue" in vars(fresh.replica)
+    assert filed_seq(fresh) > 0
+
+
+def test_the_thread_beside_files_what_was_looked_up(fresh):
+    fresh.products.get("CM-19")
+    beside = Filer(fresh.replica)
+    beside._file(fresh.replica, has_come=False)
+    assert filed_seq(fresh) > 0
+    assert fresh.products.get("CM-19").price_minor == 1850
+
+
+def test_what_is_not_filed_is_found_as_the_views_find_it(till, clock):
+    rng, now_ms = Random(5), clock.now_ms()
+    catalogue = till.replica.catalogue
+    made = wine.products(rng, 60)
+    catalogue.write([catalogue.view.draft_add(product, by="u-lea", at_ms=now_ms) for product in made])
+    for place, product in enumerate(made):
+        if place % 3 == 0:
+            till.products.set(product.sku, price_minor=100 + place, valid_from_ms=now_ms + place * DAY_MS)
+        if place % 5 == 0:
+            till.products.archive(product.sku)
+        if place % 7 == 0:
+            till.products.set(product.sku, barcodes=[CODE])
+    unfiled = Unfiled(product_rows.read_content(till.replica.log).products)
+    queries = till.replica.queries
+    codes = {code for product in made for code in product.barcodes} | {CODE, SHARED, "", "x"}
+    for at_ms in (0, now_ms - 1, now_ms, now_ms + 10 * DAY_MS, now_ms + 100 * DAY_MS):
+        for sku in [*(product.sku for product in made), "CM-19", "NOPE", ""]:
+            assert unfiled.product(sku, at_ms) == queries.product(sku, at_ms)
+        for code in codes:
+            assert unfiled.products_with(code, at_ms) == queries.products_with(code, at_ms)
+
+
+def test_a_price_in_dispute_is_shown_so_before_it_is_filed(till, clock):
+    from tests.unit.runtime.test_products_without_engine import write_apart
+
+    now_ms = clock.now_ms()
+    write_apart(
+        till,
+        lambda one: one.set_price("CM-19", amount_minor=1950, by="u-lea", at_ms=now_ms),
+        lambda one: one.set_price("CM-19", amount_minor=2050, by="u-max", at_ms=now_ms + 1),
+    )
+    till.products.refresh()
+    unfiled = Unfiled(product_rows.read_content(till.replica.log).products)
+    assert unfiled.product("CM-19", now_ms + 2) == till.replica.queries.product("CM-19", now_ms + 2)
+    assert unfiled.product("CM-19", now_ms + 2).disputed
+
+
+# -- what is still on its way -------------------------------------------------------------------------------
+
+
+def belong(register, *, wanted=(), first=(), of=RELAY_LOG, log_id=RELAY_LOG):
+    log = register.replica.log
+    with register.replica.store.transaction():
+        save_relay(log, Relay("ws://relay.example", b"\2" * 33, log_id))
+        if log_id is not None:
+            log.set_cursor(log_id, Cursor(Position(100, b"h" * 32), tuple(wanted)))
+            save_first(log, of, first)
+
+
+def test_a_register_without_a_relay_waits_for_no_products(till):
+    assert not till.products.are_coming
+    with pytest.raises(UnknownProduct) as error:
+        till.sell(["NOPE"], ["card"])
+    assert "on their way" not in str(error.value)
+
+
+def test_as_long_as_what_comes_first_is_wanted_products_are_coming(till):
+    belong(till, wanted=[(40, 60), (1, 20)], first=[(50, 55)])
+    assert till.products.are_coming
+    for ask in (lambda: till.products.get("NOPE"), lambda: till.sell(["NOPE"], ["card"])):
+        with pytest.raises(UnknownProduct, match="products are still on their way") as error:
+            ask()
+        assert "`crdtsync status`" in error.value.hint
+    assert till.sell(["CM-19"], ["card"]).total_minor == 1850, "what is here is sold"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "of"),
+    [
+        ([(1, 20)], [(50, 55)], RELAY_LOG),
+        ([], [(50, 55)], RELAY_LOG),
+        ([(40, 60)], [], RELAY_LOG),
+        ([(40, 60)], [(50, 55)], OTHER_LOG),
+    ],
+)
+def test_while_only_history_is_on_its_way_all_products_are_here(till, wanted, first, of):
+    belong(till, wanted=wanted, first=first, of=of)
+    assert not till.products.are_coming
+
+
+def test_who_never_met_the_relay_has_no_products_of_it_yet(tmp_path, till, clock):
+    belong(till, log_id=None)
+    assert not till.products.are_coming, "it has products, of a relay before this one"
+    with Register.init(tmp_path / "new", name="Caisse 2", clock=clock) as new:
+        belong(new, log_id=None)
+        assert new.products.are_coming
+
+
+def test_what_this_process_sees_coming_counts_too(till):
+    till.replica.awaits_first = lambda: True
+    assert till.products.are_coming
