@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ FLAGS: Final = (
 MISSING: Final = (
     "there is no Chromium: `apt-get update && apt-get install -y chromium`, or CRDTSYNC_CHROMIUM=its path"
 )
+SCAN_MS: Final = 3
 START_MS: Final = 60_000
 PAGE_MS: Final = 30_000
 """How long anything on a page is waited for: of a machine that has much to do."""
@@ -99,6 +101,26 @@ def open_page(browser: Browser, **settings: Any) -> Page:
     page.on("console", lambda said: page.problems.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     return page  # type: ignore[no-any-return]
+
+
+def scan(page: Page, code: str) -> None:
+    """As a scanner types: a key every three milliseconds by the time that its events bear, however long a
+    busy machine takes (that time tells a scanner from a hand); and Enter behind it.
+    """
+    keyboard, begins_s = page.context.new_cdp_session(page), time.time()
+    for place, key in enumerate([*code, "Enter"]):
+        at_s = begins_s + place * SCAN_MS / 1000
+        said = {"text": key} if key != "Enter" else {"text": "\r", "code": key, "windowsVirtualKeyCode": 13}
+        for kind, more in (("keyDown", said), ("keyUp", {})):
+            pressed = {"type": kind, "key": key, "timestamp": at_s, **more}
+            keyboard.send("Input.dispatchKeyEvent", pressed)
+    keyboard.detach()
+
+
+def press(page: Page, key: str) -> None:
+    """Press a key that the page's script answers: not before it is there. A field has the focus earlier."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)
 
 
 def serious(page: Page) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from crdtsync.cli.damage import telling_of_damage
 from crdtsync.config import DATA_VARIABLE
 from crdtsync.errors import CrdtsyncError, NoRegister, ReadOnlyStore, StorageError
 
@@ -69,7 +70,7 @@ json_option = click.option(
 
 def common_options(command: Command) -> Command:
     """``--data`` and ``--json``, as the keyword arguments ``data`` and ``as_json``."""
-    return data_option(DATA_VARIABLE, "The register's")(json_option(command))
+    return data_option(DATA_VARIABLE, "The register's")(json_option(telling_of_damage(command)))
 
 
 def settings_of(data: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -28,10 +28,19 @@ _OF_A_SHOP = (
 )
 
 
+def make_for_owner_alone(path: Path) -> None:
+    """Make a file that nobody else can read, if it is not there. SQLite gives its journal the same rights;
+    what keeps it from being made, SQLite tells.
+    """
+    with suppress(OSError, ValueError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 class SqliteStore:
     """One file of logs. Use it from one thread at a time; open one per thread and per process.
 
-    ``create=False`` refuses to make a new store where none is (or where the file is empty). ``vfs`` names the
+    ``create=False`` refuses to make a new store where none is (or where the file is empty). A new one can be
+    read by its owner alone, whatever folder it lies in. ``vfs`` names the
     apsw VFS to use, for tests of faults. Raises ``NotAStore``, ``StoreTooNew``, ``ReadOnlyStore``,
     ``DamagedStore``, ``StoreBusy``, ``DiskFull``. May block for ``busy_timeout_s``.
     """
@@ -46,6 +55,8 @@ class SqliteStore:
         vfs: str | None = None,
     ) -> None:
         self.path = Path(path)
+        if create and not read_only and vfs is None:
+            make_for_owner_alone(self.path)
         self._db = Database(
             os.fspath(path), read_only=read_only, create=create, busy_timeout_s=busy_timeout_s, vfs=vfs
         )

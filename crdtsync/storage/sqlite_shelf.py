@@ -120,7 +120,8 @@ class PackShelf:
     def blob(self, place: PackPlace) -> PackRow:
         """The pack as it lies on disk. Raises ``DamagedStore``."""
         found = self._db.row("SELECT h_before, h, bytes FROM pack WHERE pos = ?", (place.pos,))
-        if found is None or pack_crc(place.pos, place.last, *found) != place.crc:
+        is_read = found is not None and all(type(part) is bytes for part in found)
+        if found is None or not is_read or pack_crc(place.pos, place.last, *found) != place.crc:
             raise self._damaged(place)
         h_before, h, blob = found
         start, to = Position(place.first - 1, h_before), Position(place.last, h)

@@ -94,10 +94,10 @@ class Counter:
             self._ready.set()
             return
         try:
-            self._tell(desk)
-            self._ready.set()
-            while not self._stopping:
-                self._next(desk)
+            if self._can_tell(desk):
+                self._ready.set()
+                while not self._stopping:
+                    self._next(desk)
         finally:
             with self._signal:
                 self._stopping = True  # Nobody waits for an answer that does not come any more.
@@ -106,6 +106,14 @@ class Counter:
                 job(desk)
             desk.close()
             self._ready.set()
+
+    def _can_tell(self, desk: Desk) -> bool:
+        try:
+            self._tell(desk)
+        except BaseException as error:  # As above: else pages would wait at a counter where nobody stands.
+            self._failure = error
+            return False
+        return True
 
     def _next(self, desk: Desk) -> None:
         with self._signal:

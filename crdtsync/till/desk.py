@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from crdtsync.till.receipt import Heading
 from crdtsync.till.safety import Safety, Snapshot
 from crdtsync.till.shelf import Shelf
 from crdtsync.till.troubles import told_of
+
+_logger = logging.getLogger("crdtsync.till")
 
 STATUS_EVERY_S: Final = 2.0
 """What does not come by a commit (a link that is cut, time that goes by) is looked at so often."""
@@ -274,6 +277,10 @@ class Desk:
         except StorageError as error:
             self._safety = None
             return Safety("unknown", concerns=(told_of(str(error), type(error).__name__),))
+        except Exception:  # A row that makes no sense, or a mistake of ours, keeps nobody from selling.
+            _logger.exception("what is safe cannot be told")
+            self._safety = None
+            return Safety("unknown")
 
     def _key(self) -> tuple[object, ...]:
         log, relay = self.register.replica.log, self.register.replica.relay

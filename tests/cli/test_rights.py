@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from crdtsync import errors
+from crdtsync import Register, errors
+from crdtsync.cli import main
+from crdtsync_server.cli import main as relay_main
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
 
@@ -134,3 +137,34 @@ def test_a_rescue_file_is_not_written_where_it_may_not_be(till, locked):
     assert result.returncode in (errors.StorageError.exit_code, errors.ReadOnlyStore.exit_code), result.stderr
     assert str(locked / "x.rescue") in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_in_a_folder_that_others_may_enter_nobody_else_reads_what_is_made_there(tmp_path):
+    """Whoever made the folder beforehand, with `mkdir`, has let everybody look into it."""
+    before = os.umask(0o022)
+    try:
+        for name in ("till", "relay", "put back"):
+            (tmp_path / name).mkdir(mode=0o755)
+        till, relay = str(tmp_path / "till"), str(tmp_path / "relay")
+        runner = CliRunner()
+        assert runner.invoke(main, ["init", "--name", "Caisse 1", "--data", till]).exit_code == 0
+        with Register.open(till):
+            at_work = modes(tmp_path / "till")
+        assert runner.invoke(relay_main, ["shop", "create", "Cave", "--data", relay]).exit_code == 0
+        (tmp_path / "passphrase").write_text("correct horse battery staple")
+        file, keys = str(tmp_path / "relay.backup"), ("--with-keys", str(tmp_path / "passphrase"))
+        assert runner.invoke(relay_main, ["backup", file, *keys, "--data", relay]).exit_code == 0
+        put_back = str(tmp_path / "put back")
+        assert runner.invoke(relay_main, ["restore-from", file, *keys, "--data", put_back]).exit_code == 0
+    finally:
+        os.umask(before)
+    assert "register.sqlite-wal" in at_work
+    for made in (at_work, modes(tmp_path / "till"), modes(tmp_path / "relay"), modes(tmp_path / "put back")):
+        assert {name: oct(mode) for name, mode in made.items() if mode & 0o077} == {}
+    assert modes(tmp_path / "put back").keys() >= {"relay.sqlite", "access.sqlite"}
+
+
+def modes(folder):
+    """The rights of each file in a folder, but of what says nothing of any sale."""
+    found = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*")}
+    return {name: mode for name, mode in found.items() if not name.endswith(".lock")}

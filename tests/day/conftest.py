@@ -1,8 +1,8 @@
 """A day in a real browser: a relay with its back office, and tills, all of them real, at a set hour.
 
-The clock of the day is moved by hand, from nine in the morning to the closing: relay and tills run in this
-process, on threads of their own, because a process has the clock of the machine. `crdtsync till` as a process
-is looked at in `tests/till/test_as_a_process.py`.
+The clock of the day is moved by hand, from nine in the morning to the closing. The tills are
+processes, `crdtsync till`, that look at the same clock (`at_hour.py`); the relay is in this one, on a thread
+of its own. What registers have is looked at from here, as by other programs of their machines.
 """
 
 from __future__ import annotations

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -15,13 +19,13 @@ from crdtsync.model.movement import Moved
 from crdtsync.model.product import Product
 from crdtsync.runtime.clock import RandomBytes
 from crdtsync.testing import wine
-from crdtsync.testing.clock import DAY_MS, HOUR_MS, OPENING_MS, ManualClock, seeded_bytes
-from crdtsync.till.app import Till
+from crdtsync.testing.clock import DAY_MS, HOUR_MS, OPENING_MS, seeded_bytes
 from crdtsync_server import LocalRelay
 from crdtsync_server.dashboard.reception import Books
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.shops.access import Access
 from tests.browser import aside
+from tests.day.at_hour import ClockForAll
 from tests.till.conftest import TERRINE, stock_up, wait_until
 from tests.web.conftest import PASSWORD
 
@@ -40,16 +44,39 @@ def in_french(product: Product) -> Product:
     return replace(product, category=kinds.get(product.category or "", "Vin"))
 
 
+ROOT = Path(__file__).parents[2]
+STOP_S = 30
+
+
+@dataclass(frozen=True)
+class TillProcess:
+    """`crdtsync till` of a register. ``address`` is the link of this start."""
+
+    process: subprocess.Popen[str]
+    address: str
+
+    @property
+    def base(self) -> str:
+        return self.address.partition("/enter/")[0]
+
+    def stop(self) -> None:
+        """As a machine that is switched off: it is not asked."""
+        self.process.kill()
+        self.process.wait(STOP_S)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
 class Shop:
     """Three tills and a relay with a back office, whose owner is Marie. The clock of all is ``clock``."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self._stack = folder, stack
-        self.clock = ManualClock(OPENING_MS - 7 * DAY_MS)
+        self.clock = ClockForAll(folder / "hour", OPENING_MS - 7 * DAY_MS)
         self._chance = Random(7)
         self._seeds = count(1)
         self.port = 0
-        self.tills: dict[str, Till] = {}
+        self.tills: dict[str, TillProcess] = {}
         self.registers: dict[str, Register] = {}
         self.open_relay()
         self.web = self.relay.url.replace("ws", "http", 1)
@@ -104,11 +131,22 @@ class Shop:
         self.registers[name] = register
         return register
 
-    def open_till(self, name: str) -> Till:
-        """The till of a register, as `crdtsync till` shows it."""
-        register = self.registers[name]
-        till = Till(register.replica.folder, clock=self.clock, random=self._random())
-        self.tills[name] = self._stack.enter_context(till)
+    def open_till(self, name: str) -> TillProcess:
+        """The till of a register: `crdtsync till`, as the shop starts it."""
+        folder = self.registers[name].replica.folder
+        program = [sys.executable, "-m", "tests.day.at_hour", str(self.clock.file), "crdtsync", "till"]
+        process = subprocess.Popen(
+            [*program, "--data", str(folder), "--port", "0", "--no-browser", "--json"],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "TZ": "CET-1"},
+        )
+        self._stack.callback(process.kill)
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        till = self.tills[name] = TillProcess(process, told["address"])
+        self._stack.callback(till.stop)
         return till
 
     def lose(self, name: str) -> None:

@@ -1,7 +1,8 @@
-"""Export, import, erase and rotation are killed at each of their steps: the shop is there whole or not at
-all, no key is lost, and repeating the command ends well. Who judges imports nothing of the product.
+"""Export, import, erase, rotation and restore are killed at each of their steps: the shop is there whole or
+not at all, no key is lost, and repeating the command ends well. Who judges imports nothing of the product.
 """
 
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -12,7 +13,7 @@ from tests.integration.killed import KILLED, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
-STEPS_MAX = 60
+STEPS_MAX = 120
 
 
 class Shop:
@@ -205,3 +206,26 @@ def test_a_rotation_is_finished_whenever_it_was_killed(shop, tmp_path):
     assert shop.relay.say("verify")["defects"] == 0
     assert shop.till.say("verify")["findings"] == []
     assert not list((shop.relay.folder / "keys").glob("*.next-owner"))
+
+
+def test_a_relay_is_put_back_whole_and_what_was_there_is_kept_whenever_it_was_killed(shop, tmp_path):
+    file = tmp_path / "relay.backup"
+    shop.say("backup", file, *shop.keys)
+    wanted = shop.links(shop.relay)
+    shop.sell()
+    newest = shop.links(shop.relay)
+    shop.relay.stop()
+    # Making the databases takes many steps that are alike; putting them in place comes after.
+    for at in (*range(1, 45, 4), *range(45, 200)):
+        place = Relay(tmp_path / f"put-back-{at}", shop.desk)
+        shutil.copytree(shop.relay.folder, place.folder)
+        restore = ("restore-from", file, *shop.keys, "--replace")
+        if not shop.killed(at, *restore, relay=place):
+            break
+        place.say(*map(str, restore))
+        assert shop.links(place) == wanted
+        kept = [Relay(path.parent, shop.desk) for path in place.folder.glob("before-*/relay.sqlite")]
+        assert newest in [shop.links(one) for one in kept]
+        assert owner_keys(place) == owner_keys(shop.relay)
+        assert [one["name"] for one in place.say("status")["shops"]] == ["Cave"]
+    assert at > 45

@@ -44,9 +44,8 @@ def spoil(folder, tables):
     ) as file:
         size = file.pragma("page_size")
         names = ", ".join(f"'{name}'" for name in tables)
-        roots = [
-            page for (page,) in file.execute(f"SELECT rootpage FROM sqlite_schema WHERE name IN ({names})")
-        ]
+        found = file.execute(f"SELECT rootpage FROM sqlite_schema WHERE name IN ({names})")
+        roots = [page for (page,) in found]
     assert len(roots) == len(tables)
     with (folder / "register.sqlite").open("r+b") as file:
         for page in roots:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from crdtsync import Register
-from tests.browser import open_page, started
+from tests.browser import open_page, press, started
 from tests.till.conftest import Clerk, stock_up, tickets
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -98,9 +98,9 @@ def test_in_a_browser_it_sells_and_says_when_it_is_gone(folder):
         page.locator("#q").fill("EAU")
         page.keyboard.press("Enter")
         page.locator("#basket .label").wait_for()
-        page.keyboard.press("F2")
+        press(page, "F2")
         page.locator("#amount").wait_for()
-        page.keyboard.press("F4")
+        press(page, "F4")
         page.get_by_role("heading", name="Payé").wait_for()
         assert page.problems == []
         till.process.send_signal(signal.SIGTERM)

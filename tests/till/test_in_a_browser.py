@@ -10,13 +10,23 @@ from playwright.sync_api import Browser, Page, expect
 from crdtsync import Register
 from crdtsync.till.app import Till
 from crdtsync_server import LocalRelay
-from tests.browser import AXE, MOVING_MS, NOBODY_LOOKS, SOMEBODY_LOOKS, open_page, serious, started, too_small
+from tests.browser import (
+    AXE,
+    MOVING_MS,
+    NOBODY_LOOKS,
+    SOMEBODY_LOOKS,
+    open_page,
+    press,
+    scan,
+    serious,
+    started,
+    too_small,
+)
 from tests.till.conftest import SHARED, TERRINE, Shop, many_products, stock_up, tickets, wait_until
 
 pytestmark = pytest.mark.slow
 
 AZERTY = str.maketrans("1234567890", "&é\"'(-è_çà")
-SCAN_MS = 3
 PAGES = ("/", "/pay", "/parked", "/tickets", "/day", "/day/close", "/sync")
 
 
@@ -74,15 +84,10 @@ def page(browser, place):
     page.context.close()
 
 
-def scan(page: Page, code: str) -> None:
-    page.keyboard.type(code, delay=SCAN_MS)
-    page.keyboard.press("Enter")
-
-
 def pay(page: Page, key: str) -> None:
-    page.keyboard.press("F2")
+    press(page, "F2")
     expect(page.locator("#amount")).to_be_focused()
-    page.keyboard.press(key)
+    press(page, key)
 
 
 def labels(page: Page):
@@ -106,7 +111,7 @@ def test_a_sale_by_keyboard_alone(page, place):
     page.keyboard.press("Enter")
     expect(labels(page)).to_have_text(["Terrine de campagne 180 g", "Crozes-Hermitage 2020"])
     expect(page.locator("#q")).to_be_focused()
-    page.keyboard.press("F2")
+    press(page, "F2")
     expect(page.locator("#amount")).to_be_focused()
     page.keyboard.type("50")
     page.keyboard.press("Enter")
@@ -141,7 +146,7 @@ def test_a_scan_lands_in_the_basket_wherever_the_focus_is(page):
     page.get_by_label("Discount: 10 % or 2,50").focus()
     scan(page, TERRINE)
     expect(page.locator("#basket .qty")).to_have_text(["3"])
-    page.keyboard.press("F2")
+    press(page, "F2")
     expect(page.locator("#amount")).to_be_focused()
     page.wait_for_load_state()
     scan(page, TERRINE)
@@ -150,10 +155,8 @@ def test_a_scan_lands_in_the_basket_wherever_the_focus_is(page):
 
 
 def test_two_quick_scans_are_both_there(page):
-    page.keyboard.type(TERRINE, delay=1)
-    page.keyboard.press("Enter")
-    page.keyboard.type("EAU", delay=1)
-    page.keyboard.press("Enter")
+    scan(page, TERRINE)
+    scan(page, "EAU")
     expect(labels(page)).to_have_text(["Terrine de campagne 180 g", "Eau de source"])
 
 
@@ -269,7 +272,7 @@ def test_a_double_click_is_one_sale(page, place):
     scan(page, TERRINE)
     expect(labels(page)).to_have_count(1)
     before = len(tickets(place.register))
-    page.keyboard.press("F2")
+    press(page, "F2")
     page.get_by_role("button", name="Card").dblclick()
     expect(page.get_by_role("heading", name="Paid")).to_be_visible()
     assert len(tickets(place.register)) == before + 1

@@ -5,9 +5,6 @@ from html import unescape
 
 import pytest
 
-from crdtsync.runtime.clock import SystemClock
-from crdtsync.testing.clock import DAY_MS, HOUR_MS, ManualClock
-from crdtsync.till.baskets import LINES_MAX
 from tests.till.conftest import SHARED, TERRINE, plain, tickets
 
 AZERTY = str.maketrans("1234567890", "&é\"'(-è_çà")
@@ -272,61 +269,10 @@ def test_the_command_line_sells_beside_the_page(clerk, shop):
     assert register.verify().findings == ()
 
 
-# -- refunds ----------------------------------------------------------------
-
-
 def bought(clerk, *codes):
     for code in codes:
         clerk.take(code)
     return clerk.pay("card").headers["location"].partition("?")[0]
-
-
-def test_a_ticket_is_given_back_in_part_then_the_rest_and_no_more(clerk, shop):
-    address = bought(clerk, "3*CM-19", "EAU")
-    request = clerk.hidden("request", f"{address}/refund")
-    fields = {"means": "card", "reason": "bouchonné", "request": request, "line-1": "1", "line-2": "0"}
-    first = clerk.post(f"{address}/refund", **fields)
-    again = clerk.post(f"{address}/refund", **fields)
-    assert first.headers["location"] == again.headers["location"]
-    assert "Given back" in clerk.page(first.headers["location"])
-    refund = tickets(shop.register())[0]
-    assert (refund.total_minor, refund.reason) == (-1850, "bouchonné")
-    page = clerk.page(f"{address}/refund")
-    assert 'name="line-1" aria-label="How many come back: Crozes-Hermitage 2019" value="2"' in page
-    request = clerk.hidden("request", f"{address}/refund")
-    answer = clerk.post(f"{address}/refund", means="card", request=request, **{"line-1": "3"})
-    assert "said=refund" in answer.headers["location"]
-    clerk.post(f"{address}/refund", means="cash", request=request, **{"line-1": "2", "line-2": "1"})
-    assert sum(one.total_minor for one in tickets(shop.register())) == 0
-    assert "/refund" not in clerk.page(address)
-
-
-@pytest.mark.parametrize(
-    ("field", "text"), [("line-1", "abc"), ("line-1", "0,00001"), ("reason", "cass\u0007é")]
-)
-def test_what_cannot_be_read_in_a_refund_is_said_as_that_and_stands_there_still(clerk, shop, field, text):
-    address = bought(clerk, "3*CM-19")
-    request = clerk.hidden("request", f"{address}/refund")
-    typed = {"line-1": "2", "reason": "bouchonné", field: text}
-    answer = clerk.post(f"{address}/refund", means="cheque", request=request, **typed)
-    assert answer.status_code == 422
-    assert "could not be read" in answer.text
-    assert all(f'value="{one}"' in answer.text for one in typed.values())
-    assert '<option value="cheque" selected>' in answer.text
-    assert len(tickets(shop.register())) == 1
-
-
-def test_the_ticket_of_another_register_is_given_back_here(shop, clerk):
-    number = shop.register().sell(["CM-19"], ["card"]).number
-    answer = clerk.get(f"/tickets?number={number}")
-    assert answer.status_code == 303
-    assert "Give back" in clerk.page(answer.headers["location"])
-
-
-def test_a_ticket_that_nobody_knows(clerk):
-    assert "is known on this register" in clerk.page("/tickets?number=99-99-000001")
-    assert clerk.get("/ticket/" + "0" * 64).status_code == 404
-    assert clerk.get("/ticket/x").status_code == 404
 
 
 # -- printing ----------------------------------------------------------------
@@ -373,47 +319,6 @@ def test_a_printer_that_does_not_work_keeps_nobody_from_selling(shop, paper, tmp
     assert "Paid" in page
     assert "The printer does not work" in page
     assert len(tickets(shop.register())) == 1
-
-
-# -- the day --------------------------------------------------------------------
-
-
-def test_a_day_is_opened_read_and_closed_with_a_counted_drawer(clerk, shop):
-    clerk.post("/day/open", **{"coin-5000": "2", "coin-1000": "5"})
-    assert "open" in clerk.page("/day")
-    clerk.take("CM-19")
-    clerk.pay("cash", "20")
-    clerk.post("/day/cash", what="out", amount="10", reason="Timbres")
-    assert "€18.50" in plain(clerk.page("/day"))
-    answer = clerk.post("/day/close", **{"coin-5000": "3", "coin-200": "4"})
-    closed = answer.headers["location"]
-    assert clerk.shown("z-counted", closed) == "€158.00"
-    assert clerk.shown("z-expected", closed) == "€158.50"
-    assert clerk.shown("z-gap", closed) == "-€0.50"
-    assert shop.register().x_report().sales == 0
-
-
-def test_a_day_is_closed_without_counting_and_with_the_sum_alone(clerk):
-    clerk.take("EAU")
-    clerk.pay("cash")
-    assert clerk.shown("z-counted", clerk.post("/day/close").headers["location"]) == "–"
-    clerk.take("EAU")
-    clerk.pay("cash")
-    assert clerk.shown("z-gap", clerk.post("/day/close", sum="1,00").headers["location"]) == "-€0.20"
-
-
-@pytest.mark.parametrize("fields", [{"coin-100": "x"}, {"coin-100": "-1"}, {"sum": "many"}, {"sum": "-1"}])
-def test_what_cannot_be_counted_closes_nothing(clerk, shop, fields):
-    clerk.take("EAU")
-    clerk.pay("cash")
-    assert "said=amount" in clerk.post("/day/close", **fields).headers["location"]
-    assert shop.register().x_report().sales == 1
-
-
-def test_nothing_to_close_and_a_day_that_is_open_already_are_told(clerk):
-    assert "said=nothing" in clerk.post("/day/close").headers["location"]
-    clerk.post("/day/open", sum="100")
-    assert "said=open-already" in clerk.post("/day/open", sum="100").headers["location"]
 
 
 # -- training ----------------------------------------------------------------------
@@ -483,80 +388,3 @@ def test_the_list_of_tickets_goes_on_to_the_first_one(clerk, shop, monkeypatch):
     assert "There are no older ones" in clerk.page("/tickets?older=2020-01-01.1")
     for strange in ("x", "2026-13-45.1", "2026-11-24", "2026-11-24.x", "2026-11-24." + "9" * 40):
         assert clerk.get(f"/tickets?older={strange}").status_code == 200
-
-
-# -- the clock and the day are in doubt ------------------------------------------
-
-
-def test_a_day_that_was_forgotten_is_told_on_the_ticket_that_closed_it(shop):
-    clock = ManualClock(SystemClock().now_ms())
-    clerk = shop.open_till(clock=clock)
-    bought(clerk, "EAU")
-    clock.pass_ms(DAY_MS)
-    clerk.take("EAU")
-    page = plain(clerk.page(clerk.pay("card").headers["location"]))
-    assert "had not been closed: it was closed now, cash not counted" in page
-    clerk.take("EAU")
-    assert "had not been closed" not in clerk.page(clerk.pay("card").headers["location"])
-    for _ in range(2):  # Whoever was not looking, or loads the page anew, reads it there.
-        assert "had not been closed" in plain(clerk.page("/day"))
-    clerk.post("/day/open", sum="0")
-    assert "had not been closed" not in plain(clerk.page("/day?said=opened"))
-
-
-def test_what_is_noticed_at_the_closing_stands_on_its_page_however_often_it_is_loaded(shop):
-    clock = ManualClock(SystemClock().now_ms())
-    clerk = shop.open_till(clock=clock)
-    bought(clerk, "EAU")
-    clock.pass_ms(-HOUR_MS)
-    address = clerk.post("/day/close", sum="1,20").headers["location"]
-    for _ in range(2):
-        assert "the clock went back; it is recorded, and sales go on" in plain(clerk.page(address))
-    assert "the clock went back" in plain(clerk.page("/day"))
-    assert "the clock went back" not in plain(clerk.page(address.partition("?")[0]))
-
-
-def test_a_clock_that_is_far_ahead_is_asked_about_and_a_person_says_the_day(shop):
-    clock = ManualClock(SystemClock().now_ms())
-    clerk = shop.open_till(language="fr", clock=clock)
-    bought(clerk, "EAU")
-    assert 'id="question"' not in clerk.page("/day")
-    clock.pass_ms(20 * DAY_MS)
-    clerk.take("EAU")
-    address = clerk.pay("card").headers["location"]
-    assert re.search(
-        "L'horloge dit [0-9/]+, mais le dernier jour connu est le [0-9/]+", plain(clerk.page(address))
-    )
-    assert shop.register().x_report().sales == 2  # It was sold, on the day that was known.
-    page = clerk.page("/day")
-    day = re.search(r'name="day" value="([0-9-]+)"', page)[1]
-    for wrong in ("2001-01-01", "2099-01-01", "x"):
-        assert "said=no-day" in clerk.post("/day/open", sum="0", day=wrong).headers["location"]
-    assert "said=opened" in clerk.post("/day/open", sum="0", day=day).headers["location"]
-    page = plain(clerk.page("/day?said=opened"))
-    assert "n'avait pas été clôturée" in page
-    assert "L'horloge dit" not in page
-    assert shop.register().x_report().business_day == day
-
-
-def test_a_clock_that_went_back_is_told_and_no_day_is_offered(shop):
-    clock = ManualClock(SystemClock().now_ms())
-    clerk = shop.open_till(clock=clock)
-    bought(clerk, "EAU")
-    clock.pass_ms(-5 * DAY_MS)
-    clerk.take("EAU")
-    page = plain(clerk.page(clerk.pay("card").headers["location"]))
-    assert "the clock went back; it is recorded, and sales go on" in page
-    page = clerk.page("/day")
-    assert "Is the clock right?" in page
-    assert 'name="day"' not in page
-
-
-def test_the_largest_basket_can_be_given_back(clerk, shop):
-    sold = shop.register().sell(["EAU"] * LINES_MAX, ["card"])
-    address = f"/ticket/{sold.link.hex()}"
-    request = clerk.hidden("request", f"{address}/refund")
-    lines = {f"line-{number}": "1" for number in range(1, LINES_MAX + 1)}
-    answer = clerk.post(f"{address}/refund", means="card", request=request, reason="", **lines)
-    assert "said=paid" in answer.headers["location"]
-    assert tickets(shop.register())[0].total_minor == -sold.total_minor

@@ -187,3 +187,39 @@ def test_what_makes_no_sense_says_nothing(data):
 
 def test_it_reads_what_it_writes():
     assert read_company(build_company(THE_COMPANY)) == THE_COMPANY
+
+
+def steps_of(register, companies):
+    """What the database does for one ticket's heading, in steps of its own machine."""
+    connection, steps = register.replica.store.database.connection, []
+    connection.set_progress_handler(lambda: bool(steps.append(1)), 1)
+    try:
+        companies.at()
+    finally:
+        connection.set_progress_handler(None)
+    return len(steps)
+
+
+def test_a_neighbour_that_says_it_many_thousands_of_times_slows_no_ticket_down(tmp_path):
+    with Register.init(tmp_path / "till", name="Caisse 1", clock=ManualClock()) as register:
+        say_company(register.replica, THE_COMPANY)
+        register.replica.views.catch_up()
+        companies = Companies(register.replica.log, register.replica.queries, register.identity.device)
+        assert companies.at() == THE_COMPANY
+        before = steps_of(register, companies)
+        database = register.replica.store.database
+        with register.replica.store.transaction():
+            database.write(
+                "INSERT INTO view_chain (shop, chain, device)"
+                " SELECT id, zeroblob(32), zeroblob(16) FROM view_shop"
+            )
+            [(chain, shop)] = database.rows("SELECT id, shop FROM view_chain WHERE chain = zeroblob(32)")
+            database.insert_many(
+                "INSERT INTO view_event (shop, seq, chain, n, link, kind, at_ms, code)",
+                [
+                    (shop, 10_000 + n, chain, n, n.to_bytes(32, "big"), "jet", n, "240")
+                    for n in range(1, 5001)
+                ],
+            )
+        assert companies.at() == THE_COMPANY
+        assert steps_of(register, companies) <= before + 50

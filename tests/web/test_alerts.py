@@ -1,5 +1,7 @@
 """What somebody of the shop is told without asking, and what they can do about it here."""
 
+import csv
+import io
 import re
 
 import pytest
@@ -152,6 +154,12 @@ def test_what_a_cut_off_register_sold_waits_for_a_person_who_lets_it_in(office):
     assert "€55.50" in text(page)
     assert "entries of devices that were cut off wait for you" in text(marie.page("/alerts"))
     assert first.number not in marie.page("/sales")
+    rows = list(csv.DictReader(io.StringIO(marie.page("/registers/hold/export.csv")), delimiter=";"))
+    assert [(row["ticket"], row["amount"]) for row in rows if row["ticket"]] == [
+        (first.number, "18,50"),
+        (second.number, "37,00"),
+    ]
+    assert {(row["signed"], row["can be approved"]) for row in rows} == {("yes", "yes")}
     paul = office.visitor("Paul")
     assert "<button name=" not in paul.page("/registers/hold")
     fields = {"device": device, "link": "", "sure": "yes"}

@@ -27,7 +27,8 @@ from crdtsync.testing.clock import ManualClock
 from crdtsync.testing.till import WINE, MemoryTill, in_cash
 from crdtsync_server.cli.group import main as relay_main
 from crdtsync_server.shops.owner import owner_item
-from tests.integration.test_relay_hostile import Device, an_entry
+from tests.integration.raw_device import Device
+from tests.integration.test_relay_hostile import an_entry
 from tests.web.conftest import wait_until
 from tests.web.test_alerts import counted, looked_for_anew, text  # noqa: F401  # A fixture among them.
 

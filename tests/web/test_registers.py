@@ -1,5 +1,7 @@
 """What the back office says of each register, and what can be done about it."""
 
+import csv
+import io
 import re
 
 from pycrdt import Text
@@ -44,6 +46,46 @@ def test_a_wrong_clock_is_said_with_what_to_do(make_shop):
     assert connection.error is None
     device = till.replica.identity.device.hex()
     assert "s ahead of the relay" in marie.page(f"/registers/{device}")
+
+
+def test_the_list_of_registers_is_a_file_too(make_shop):
+    shop = make_shop()
+    shop.person("Marie")
+    marie, till = shop.visitor("Marie"), shop.register("=Caisse 1")
+    till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
+    number = till.sell(["CM-19"], ["card"]).number
+    till.sync(30)
+
+    def row():
+        text = marie.page("/registers/export.csv").removeprefix("\ufeff")
+        return next(csv.DictReader(io.StringIO(text), delimiter=";"))
+
+    wait_until(lambda: row()["pending tickets"] == "0" and row()["state"] == "away")
+    found = row()
+    assert found["register"] == "'=Caisse 1"
+    assert found["complete up to"] == number
+    assert found["its entries here"] == str(till.replica.writer.head().n)
+    assert 'href="/registers/export.csv"' in marie.page("/registers")
+
+
+def test_what_others_brought_by_a_register_is_not_counted_as_its_own(make_shop):
+    """Two tills met without the relay; the one that was away brings what the other sold."""
+    shop = make_shop()
+    shop.person("Marie")
+    marie, one, other = shop.visitor("Marie"), shop.register("Caisse 1"), shop.register("Caisse 2")
+    one.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
+    one.sync(30)
+    other.sync(30)
+    for _ in range(20):
+        one.sell(["CM-19"], ["card"])
+    one.sync(30)
+    other.sync(30)
+    other.sell(["CM-19"], ["card"])
+    other.sync(30)
+    device = other.replica.identity.device.hex()
+    own = other.replica.writer.head().n
+    wait_until(lambda: marie.shown("stored", f"/registers/{device}") == str(own))
+    assert own < 10
 
 
 def test_a_code_made_here_lets_one_device_in(make_shop):

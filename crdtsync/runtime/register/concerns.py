@@ -119,7 +119,7 @@ def entry_concerns(replica: Replica) -> Iterable[str]:
         yield from _hole_concerns(replica, head)
     yield from _chain_concerns(replica)
     yield from _series_concerns(replica)
-    newest = max((chain.day for chain in replica.queries.chains()), default="")
+    newest = max((chain.day or "" for chain in replica.queries.chains()), default="")
     yield from _flag_concerns(replica, newest if head is None else head.bd)
 
 

@@ -388,13 +388,10 @@ class Connection:
 
     def _judge(self, hello: Hello, certificates: tuple[bytes, ...]) -> None:
         try:
-            self._judge_hello(hello, certificates)
-        except AccessDenied:
+            log = self.home.shop_log(hello.shop)
+        except AccessDenied:  # Of the refusals below somebody in between can bring each about.
             self._queue(say_who_refuses(self.session, hello, self.home.who_refuses(hello)))
             raise
-
-    def _judge_hello(self, hello: Hello, certificates: tuple[bytes, ...]) -> None:
-        log = self.home.shop_log(hello.shop)
         admission = self.home.admission(hello.shop)
         admission.is_stale = True
         admission.refresh(log)

@@ -22,7 +22,7 @@ from crdtsync.protocol.messages import REFUSALS, REFUSES, TAKES_ONLY, Hello
 from crdtsync.protocol.session import Session, State
 from crdtsync.protocol.work import Me
 from crdtsync.runtime.belonging.revoked import HANDED_OVER
-from crdtsync.runtime.syncing.refusal import CUT_OFF
+from crdtsync.runtime.syncing.refusal import CUT_OFF, KEY_NOT_PROVED, NOT_OF_THE_SHOP, refusal_hint
 
 DENIED: Final = 4403
 """Close code of an end that knows the other one and refuses it."""
@@ -32,6 +32,11 @@ REFUSED: Final = (HANDED_OVER, DENIED)
 
 UNPROVED: Final = 4503
 """The code of a refusal that is not proved: it may be gone the next time."""
+
+_HARMLESS: Final = (KEY_NOT_PROVED, NOT_OF_THE_SHOP)
+"""What a relay says and cannot prove, because whoever spoils a hello on its way has it say so; to follow the
+advice hurts nobody.
+"""
 
 _WHO_IS_IT: Final = "`crdtsync doctor` looks who answers there; unsent sales stay on this register"
 
@@ -73,4 +78,5 @@ def _believed(error: LinkClosed, session: Session, *, is_proved: bool) -> LinkCl
         return error
     why = f": {error.reason}" if error.reason else ""
     what = f"what answers at its address refuses this register ({error.code}{why})"
-    return LinkClosed(f"{what}, and has not proved to be its relay", code=UNPROVED, hint=_WHO_IS_IT)
+    hint = refusal_hint(error.reason) if error.reason in _HARMLESS else None
+    return LinkClosed(f"{what}, and has not proved it", code=UNPROVED, hint=hint or _WHO_IS_IT)

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 
 def heads_at(machine: Machine, device: bytes) -> tuple[Head, ...]:
-    """The ends of a device's chains as a machine has them."""
+    """The newest entry of every unbroken run of a device's entries, as a machine has them."""
     chains = reading.by_chain(reading.entries_of(machine.records()))
     return tuple(
-        Head(bytes.fromhex(chain), bytes.fromhex(numbers[max(numbers)][0].link), max(numbers))
+        Head(bytes.fromhex(chain), bytes.fromhex(one.link), n)
         for chain, numbers in sorted(chains.items())
-        if 1 in numbers and numbers[1][0].body.get("till") == device.hex()
+        for n in sorted(numbers)
+        for one in numbers[n]
+        if n + 1 not in numbers and one.body.get("till") == device.hex()
     )
 
 

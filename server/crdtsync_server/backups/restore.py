@@ -28,7 +28,7 @@ from crdtsync.runtime.folder.keyfile import write_key
 from crdtsync.storage import schema
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import ShopLog
-from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.storage.sqlite import SqliteStore, make_for_owner_alone
 from crdtsync_server.backups.backup import ACCESS, OFFICE, RELAY, ShopHeld, shops_held, tables_of
 from crdtsync_server.backups.file import BackupFile, Manifest, sync_folder, translated
 from crdtsync_server.backups.keys import unsealed_keys
@@ -204,6 +204,7 @@ def _keys(
 
 def _make_again(path: Path, name: str, facts: dict[str, Any], backup: BackupFile) -> None:
     application_id, migrations = KINDS[name]
+    make_for_owner_alone(path)
     version = facts["version"]
     if version > len(migrations):
         raise StoreTooNew(f"the backup in {backup.path} was made by a newer version of crdtsync")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from crdtsync.cli.damage import telling_of_damage
 from crdtsync.cli.options import Command, data_option, json_option
 from crdtsync.errors import NoRegister
 from crdtsync_server.config import environment_variable
@@ -14,7 +15,7 @@ NO_RELAY = (NoRegister, "there is no relay in the folder")
 
 def common_options(command: Command) -> Command:
     """``--data`` and ``--json``, as the keyword arguments ``data`` and ``as_json``."""
-    return data_option(environment_variable("data"), "The relay's")(json_option(command))
+    return data_option(environment_variable("data"), "The relay's")(json_option(telling_of_damage(command)))
 
 
 valid_minutes_option = click.option(

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import orjson
 
-from crdtsync.errors import InvalidName, MalformedRecord, SetupError, StorageError
+from crdtsync.errors import InvalidName, MalformedRecord, RecordError, SetupError, StorageError
 from crdtsync.ids import ID_BYTES
 from crdtsync.model import owner_key
 from crdtsync.model.admission import judge_entry
@@ -154,17 +154,7 @@ def sign(
             chain = chain.with_entry(entry)
         key = new_key
     for ask in facts["asks"]:
-        kind, payload = ask.get("kind"), ask.get("payload")
-        if kind == "certify":
-            certificate = read_certificate(payload)
-            if certificate.series is not None and _is_taken(chain, certificate):
-                raise InvalidName(f"the series {certificate.series} of {certificate.name!r} is another's")
-            payload = build_certify(certificate)
-        elif kind == APPROVE:
-            read_approve(payload)
-        elif kind != "revoke":
-            raise InvalidName("a request asks for certificates, revocations and approvals")
-        entry = chain.next_entry(kind, payload, key, clock)
+        entry = chain.next_entry(*_asked(ask, chain), key, clock)
         chain = chain.with_entry(entry)
         entries.append(entry)
     answer = {
@@ -173,6 +163,32 @@ def sign(
         "entries": [b64encode(entry.sealed).decode() for entry in entries],
     }
     return orjson.dumps(answer, option=orjson.OPT_INDENT_2), [_shown(entry, chain) for entry in entries]
+
+
+def _asked(ask: object, chain: OwnerChain) -> tuple[str, dict[str, Any]]:
+    """Kind and payload of one entry that is asked for, made anew of what is understood of it: nothing else
+    that a request says is signed. Raises ``InvalidName``.
+    """
+    payload = ask.get("payload") if isinstance(ask, dict) else None
+    kind = ask.get("kind") if isinstance(ask, dict) else None
+    if not isinstance(payload, dict) or kind not in ("certify", "revoke", APPROVE):
+        raise InvalidName("a request asks for certificates, revocations and approvals")
+    reason = payload.get("reason", "")
+    if not isinstance(reason, str):
+        raise InvalidName("the reason for what is asked for is no text")
+    try:
+        if kind == APPROVE:
+            links = read_approve(payload)
+            return kind, build_approve(bytes.fromhex(payload["device"]), links, reason=reason)
+        if kind == "revoke":
+            revocation = read_revocation(payload)
+            return kind, build_revoke(revocation.device, revocation.heads, reason=reason)
+        certificate = read_certificate(payload)
+    except RecordError as error:
+        raise InvalidName(f"what is asked for cannot be: {error}") from error
+    if certificate.series is not None and _is_taken(chain, certificate):
+        raise InvalidName(f"the series {certificate.series} of {certificate.name!r} is another's")
+    return kind, build_certify(certificate)
 
 
 def take_answer(access: Access, store: Store, shop: bytes, answer: bytes) -> list[Signed]:
@@ -185,7 +201,7 @@ def take_answer(access: Access, store: Store, shop: bytes, answer: bytes) -> lis
     log, taken = store.shop(shop), list[Entry]()
     with store.transaction():
         chain = OwnerChain.read(log)
-        for sealed in _sealed(facts["entries"]):
+        for sealed in _sealed(facts.get("entries")):
             judged = judge_entry(sealed, chain.directory)
             if not isinstance(judged, Entry):
                 raise MalformedRecord(f"the answer does not hold: {judged.reason}")

@@ -2,13 +2,14 @@
 close a connection with any code and any words.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from crdtsync import Register
 from crdtsync.errors import AccessDenied, LinkClosed
 from crdtsync.ids import START
-from crdtsync.model.signature import PrivateKey
-from crdtsync.protocol.codec import decode
+from crdtsync.protocol.codec import decode, frames
 from crdtsync.protocol.messages import CAPABILITIES, REFUSALS, REFUSES, Hello
 from crdtsync.protocol.session import Session
 from crdtsync.runtime.syncing import ending, refusal, syncer
@@ -84,7 +85,7 @@ def test_who_has_not_proved_to_be_the_relay_cuts_nobody_off(
 ):
     till.sell(["CM-19"], ["card"])
     on_the_line(code, reason, after=after)
-    with pytest.raises(LinkClosed, match="has not proved to be its relay"):
+    with pytest.raises(LinkClosed, match="has not proved it"):
         till.sync(30)
     assert told(till) == (False, False)
     assert till.status().state == "offline"
@@ -101,28 +102,69 @@ def test_the_relay_itself_is_believed(till, tmp_path):
     assert told(till) == (True, True)
 
 
-def test_a_refusal_that_is_proved_ends_it(till):
-    till.replica.key = PrivateKey.from_seed(b"another")
-    with pytest.raises(AccessDenied, match=refusal.KEY_NOT_PROVED):
-        till.sync(30)
-    assert told(till) == (True, False)
+@pytest.fixture
+def without_the_shop(relay, till, tmp_path):
+    """The same relay, which has lost the shop and the owner's key."""
+    port = int(relay.url.rpartition(":")[2])
+    relay.stop()
+    for file in [*(tmp_path / "relay").glob("*.sqlite*"), *(tmp_path / "relay" / "keys").glob("*.owner")]:
+        file.unlink()
+    with LocalRelay(tmp_path / "relay", shop="Bar", port=port):
+        yield till
+
+
+def test_a_refusal_that_is_proved_ends_it(without_the_shop):
+    with pytest.raises(AccessDenied, match=refusal.SHOP_UNKNOWN):
+        without_the_shop.sync(30)
+    assert told(without_the_shop) == (True, False)
 
 
 @pytest.mark.parametrize("code", [4401, 4403])
-def test_a_refusal_that_somebody_passes_on_with_other_words_cuts_nobody_off(till, on_the_line, code):
-    till.replica.key = PrivateKey.from_seed(b"another")
+def test_a_refusal_that_somebody_passes_on_with_other_words_cuts_nobody_off(
+    without_the_shop, on_the_line, code
+):
     on_the_line(code, refusal.CUT_OFF)
-    with pytest.raises(LinkClosed, match="has not proved to be its relay"):
-        till.sync(30)
-    assert told(till) == (False, False)
+    with pytest.raises(LinkClosed, match="has not proved it"):
+        without_the_shop.sync(30)
+    assert told(without_the_shop) == (False, False)
 
 
-def test_a_relay_of_before_that_proves_no_refusal_is_tried_again(till, monkeypatch):
+def test_a_relay_of_before_that_proves_no_refusal_is_tried_again(without_the_shop, monkeypatch):
     monkeypatch.setattr(RelayHome, "who_refuses", lambda home, peer: None)
-    till.replica.key = PrivateKey.from_seed(b"another")
-    with pytest.raises(LinkClosed, match="has not proved to be its relay"):
+    with pytest.raises(LinkClosed, match="has not proved it"):
+        without_the_shop.sync(30)
+    assert told(without_the_shop) == (False, False)
+
+
+class Spoiler:
+    """Somebody between a register and its relay who changes the signature of the register's hello."""
+
+    def __init__(self, link):
+        self._link = link
+
+    async def send(self, frame):
+        message = decode(frame)
+        if isinstance(message, Hello):
+            [frame] = frames(replace(message, signature=bytes(63) + b"\1"))
+        await self._link.send(frame)
+
+    def __getattr__(self, name):
+        return getattr(self._link, name)
+
+
+def test_who_spoils_a_hello_on_its_way_gets_no_proof_of_a_refusal_for_it(till, monkeypatch):
+    async def connect(url, **more):
+        return Spoiler(await open_link(url, **more))
+
+    monkeypatch.setattr(syncer, "open_link", connect)
+    with pytest.raises(LinkClosed, match="has not proved it") as refused:
         till.sync(30)
+    assert refusal.KEY_NOT_PROVED in str(refused.value)
+    assert refused.value.hint == refusal.refusal_hint(refusal.KEY_NOT_PROVED)
     assert told(till) == (False, False)
+    monkeypatch.undo()
+    till.sync(30)
+    assert till.status().state == "synced"
 
 
 def judging(said):

@@ -9,16 +9,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crdtsync.errors import SetupError
+from crdtsync_server.dashboard.csv_files import Cells, amount_cell, csv_file, safe_cell
 from crdtsync_server.dashboard.house import House, Visit
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import N_
-from crdtsync_server.shops.hold import Approved, approve, on_hold
+from crdtsync_server.shops.devices import utc
+from crdtsync_server.shops.hold import Approved, DeviceHold, OnHold, approve, on_hold
 from crdtsync_server.shops.registers import currency_of
 
 PATH: Final = "/registers/hold"
 SHOWN_MAX: Final = 200
 """Of each device; what is approved may be all of it."""
 
+_COLUMNS: Final = (
+    *("register", "ticket", "what", "time", "amount", "signed", "can be approved", "why it waits", "link"),
+    "device",
+)
 REASON_CHARACTERS_MAX: Final = 120
 _ELSEWHERE: Final = N_(
     "The owner's key of this shop is kept elsewhere: whoever has it approves, by “crdtsync-relay owner"
@@ -30,12 +36,35 @@ def routes(house: House) -> list[Route]:
     """The pages of this room; before those of the registers, whose addresses it shares."""
     return [
         Route(PATH, house.page(_hold), methods=["GET"]),
+        Route(f"{PATH}/export.csv", house.page(_export)),
         Route(f"{PATH}/approve", house.page(_approve, owner=True), methods=["POST"]),
     ]
 
 
 async def _hold(visit: Visit) -> Response:
     return await _show(visit)
+
+
+async def _export(visit: Visit) -> Response:
+    def read(shop: OfficeShop) -> list[Cells]:
+        return [_cells(hold, one) for hold in on_hold(shop.log) for one in hold.entries]
+
+    return csv_file("hold.csv", [_COLUMNS, *await visit.ask(read)])
+
+
+def _cells(hold: DeviceHold, one: OnHold) -> Cells:
+    body, amount = one.entry.body, one.entry.body.get("ttc")
+    return [
+        *(
+            safe_cell(hold.name or ""),
+            safe_cell(one.number or ""),
+            safe_cell(one.entry.kind),
+            utc(body["ts"]),
+        ),
+        amount_cell(amount if type(amount) is int else None),
+        *("yes" if one.is_signed else "no", "yes" if one.can_be_approved else "no", safe_cell(one.reason)),
+        *(one.entry.link.hex(), hold.device.hex()),
+    ]
 
 
 async def _show(visit: Visit, *, problem: str = "", approved: Approved | None = None) -> Response:

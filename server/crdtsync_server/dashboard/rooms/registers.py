@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import segno
 from starlette.exceptions import HTTPException
@@ -11,11 +11,12 @@ from starlette.routing import Route
 
 from crdtsync.errors import SetupError
 from crdtsync_server.dashboard.alerts import counts_apart
+from crdtsync_server.dashboard.csv_files import Cells, amount_cell, csv_file, safe_cell
 from crdtsync_server.dashboard.house import House, Visit, paint
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import words_in
 from crdtsync_server.shops.copied import copied_in
-from crdtsync_server.shops.devices import DeviceState
+from crdtsync_server.shops.devices import DeviceState, utc
 from crdtsync_server.shops.owner import OwnerChain
 from crdtsync_server.shops.pairing import IssuedCode
 from crdtsync_server.shops.registers import advice_about, currency_of
@@ -25,6 +26,11 @@ from crdtsync_server.shops.wishes import LASTS_MS, Wish, read_wish
 PATH = "/registers"
 ROLES = ("register", "backoffice", "display")
 REASON_CHARACTERS_MAX = 120
+_COLUMNS: Final = (
+    *("register", "role", "series", "state", "last heard of", "pending tickets", "pending amount"),
+    *("complete up to", "its entries here", "records it lacks", "held", "refused"),
+    *("clock ahead by s", "software", "device"),
+)
 SHOWN_FOR_MS = 2 * LASTS_MS
 """So long stands in the page what was asked of a device: a wish that waited in vain is told as such."""
 
@@ -34,6 +40,7 @@ def routes(house: House) -> list[Route]:
     return [
         Route(PATH, house.page(_registers)),
         Route(f"{PATH}/pair", house.page(_pair, owner=True), methods=["GET", "POST"]),
+        Route(f"{PATH}/export.csv", house.page(_export)),
         Route(f"{PATH}/{{device}}", house.page(_register)),
         Route(f"{PATH}/{{device}}/restore", house.page(_restore, owner=True), methods=["GET", "POST"]),
         Route(f"{PATH}/{{device}}/synchronise", house.page(_synchronise, owner=True), methods=["POST"]),
@@ -68,6 +75,32 @@ def _facts(shop: OfficeShop) -> dict[str, Any]:
         "apart_damaged": apart.get("damaged", 0),
         "end": shop.log.end.seq,
     }
+
+
+async def _export(visit: Visit) -> Response:
+    rows = await visit.ask(lambda shop: [_cells(state) for state in shop.device_states()])
+    return csv_file("registers.csv", [_COLUMNS, *rows])
+
+
+def _cells(state: DeviceState) -> Cells:
+    certificate, contact, complete = state.certificate, state.contact, state.complete
+    offset_ms = contact.clock_offset_ms if contact else None
+    return [
+        *(safe_cell(certificate.name), certificate.role, certificate.series or ""),
+        "cut off" if state.revoked else "connected" if state.connected else "away",
+        utc(contact.at_ms) if contact else "",
+        *(
+            "" if state.pending_sales is None else str(state.pending_sales),
+            amount_cell(state.pending_amount_minor),
+        ),
+        *(safe_cell(complete.number or "") if complete else "", str(complete.n if complete else 0)),
+        *(str(state.behind), str(state.held), str(state.refused)),
+        *(
+            "" if offset_ms is None else str(round(offset_ms / 1000)),
+            safe_cell(contact.software if contact else ""),
+        ),
+        certificate.device.hex(),
+    ]
 
 
 async def _register(visit: Visit) -> Response:

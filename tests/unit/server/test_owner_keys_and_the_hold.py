@@ -1,0 +1,83 @@
+"""What a device records until whoever has the owner's key elsewhere has signed."""
+
+import pytest
+
+from crdtsync.errors import SetupError
+from crdtsync.ids import entry_record
+from crdtsync.model.chain import Shop
+from crdtsync.protocol.enrolment import EnrolRequest
+from crdtsync.runtime.committing.admission import Admission, Rejection, entry_item
+from crdtsync.runtime.committing.taking import take_records
+from crdtsync.testing.till import MemoryTill
+from crdtsync_server.shops.hold import on_hold
+from crdtsync_server.shops.owner_keys import request_for, sign, take_answer
+from tests.unit.server.conftest import ADDRESS
+
+
+def sell(relay, till, count):
+    """Sales that come to the relay."""
+    new = [*(till.entries if len(till.entries) == 1 else []), *(till.sell() for _ in range(count))]
+    with relay.store.transaction():
+        for entry in new:
+            relay.store.shop(relay.shop).append(entry_item(entry, entry_record(entry.sealed)))
+
+
+def till_of(relay):
+    """A register of the shop that has sold."""
+    till = MemoryTill("till 1", shop=Shop(relay.shop, "Cave du Port"))
+    request = EnrolRequest(relay.code(), till.author, till.name, till.key.public)
+    relay.access.enrol(relay.store, request, ADDRESS)
+    sell(relay, till, 3)
+    return till
+
+
+def answered(relay, key, revoked=(), approved=()):
+    request = request_for(relay.access, relay.store, relay.shop, list(revoked), list(approved))
+    answer, _ = sign(request, key, relay.clock)
+    return take_answer(relay.access, relay.store, relay.shop, answer)
+
+
+def held_by_a_new_register(relay):
+    """What somebody holds who gets the relay's log, certificates first."""
+    admission, log = Admission(relay.shop), relay.store.shop(relay.shop)
+    records = [record for _, record in log.read(0, bytes_max=1 << 20).records]
+    chain = [entry_record(entry.sealed) for entry in relay.chain.entries]
+    verdicts = admission.judge([*chain, *records], "relay")
+    return [one.code for one in verdicts if isinstance(one, Rejection)]
+
+
+def test_what_a_device_sells_until_it_is_cut_off_elsewhere_is_held_by_nobody_in_the_end(relay):
+    till, key = till_of(relay), relay.take_key_away()
+    request = request_for(relay.access, relay.store, relay.shop, [(till.author, "sold")])
+    sell(relay, till, 2)
+    answer, _ = sign(request, key, relay.clock)
+    take_answer(relay.access, relay.store, relay.shop, answer)
+    assert held_by_a_new_register(relay) == ["revoked"] * 2
+    [signed] = answered(relay, key)
+    assert (signed.what, signed.name, signed.entries) == ("owner-approve", "till 1", 2)
+    assert held_by_a_new_register(relay) == []
+    assert answered(relay, key) == []
+    assert relay.findings() == ()
+
+
+def test_a_device_that_sold_nothing_since_needs_no_approval(relay):
+    till, key = till_of(relay), relay.take_key_away()
+    answered(relay, key, [(till.author, "sold")])
+    assert answered(relay, key) == []
+
+
+def test_what_is_on_hold_is_let_in_by_a_key_that_is_kept_elsewhere(relay):
+    till, key = till_of(relay), relay.take_key_away()
+    answered(relay, key, [(till.author, "stolen")])
+    late = [till.sell(), till.sell()]
+    rows = list(enumerate((entry_record(one.sealed) for one in late), 1))
+    taken = take_records(relay.store, Admission(relay.shop), b"s" * 16, "revoked", rows, 0)
+    assert [one.code for one in taken.refused] == ["revoked"] * 2
+    log = relay.store.shop(relay.shop)
+    [hold] = on_hold(log)
+    with pytest.raises(SetupError):
+        relay.access.approve(relay.store, relay.shop, {till.author: hold.approvable_links}, "found again")
+    [signed] = answered(relay, key, approved=[(till.author, hold.approvable_links[:1], "found again")])
+    assert signed.entries == 1
+    assert log.holds(late[0].link, late[0].facts.chain, late[0].facts.n)
+    assert [one.digest for one in log.apart()] == [late[1].link]
