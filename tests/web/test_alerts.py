@@ -64,6 +64,16 @@ def test_a_wrong_clock_is_told_on_every_page(office):
     assert connection.error is None
 
 
+def test_the_list_of_alerts_is_a_file_too(office, monkeypatch):
+    monkeypatch.setattr("crdtsync_server.dashboard.alerts.UNHEARD_MS", -1)
+    marie = office.visitor("Marie")
+    wait_until(lambda: "Caisse 1 was not heard of for" in text(marie.page("/alerts")))
+    (row,) = csv.DictReader(io.StringIO(marie.page("/alerts/export.csv").lstrip("\ufeff")), delimiter=";")
+    assert (row["alert"], row["grave"], row["register"]) == ("unheard", "no", "Caisse 1")
+    assert row["device"] == office.till.identity.device.hex()
+    assert row["since"].endswith("Z")
+
+
 def test_a_register_that_was_not_heard_of_is_told_with_what_was_on_it_alone(office, monkeypatch):
     monkeypatch.setattr("crdtsync_server.dashboard.alerts.UNHEARD_MS", -1)
     marie = office.visitor("Marie")

@@ -1,5 +1,7 @@
 """Who gets into the back office, and who does not."""
 
+import csv
+import io
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -303,6 +305,20 @@ def test_sessions_are_listed_and_ended(make_shop):
     assert here.post(path, on="/people").status_code == 303
     assert elsewhere.get("/today").status_code == 303
     assert here.get("/today").status_code == 200
+
+
+def test_the_list_of_people_is_a_file_too_and_staff_sees_itself_alone(make_shop):
+    shop = make_shop()
+    shop.person("Marie")
+    shop.person("=Paul", "staff")
+
+    def listed(visitor):
+        rows = csv.DictReader(io.StringIO(visitor.page("/people/export.csv").lstrip("\ufeff")), delimiter=";")
+        return {(row["person"], row["may"], row["signed in"]) for row in rows}
+
+    marie, paul = shop.visitor("Marie"), shop.visitor("=Paul")
+    assert listed(marie) == {("'=Paul", "staff", "yes"), ("Marie", "owner", "yes")}
+    assert listed(paul) == {("'=Paul", "staff", "yes")}
 
 
 def test_an_owner_lets_somebody_in_and_out_again(make_shop):

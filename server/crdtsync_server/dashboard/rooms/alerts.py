@@ -10,12 +10,27 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from crdtsync_server.dashboard.alerts import Alert
+from crdtsync_server.dashboard.csv_files import Cells, amount_cell, csv_file, safe_cell
 from crdtsync_server.dashboard.house import House, Visit, paint
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.dashboard.words import words_in
+from crdtsync_server.shops.devices import utc
 from crdtsync_server.shops.registers import currency_of
 
 PATH: Final = "/alerts"
+_COLUMNS: Final = (
+    "alert",
+    "grave",
+    "register",
+    "ticket",
+    "number",
+    "amount",
+    "day",
+    "since",
+    "device",
+    "link",
+)
 
 
 def routes(house: House) -> list[Route]:
@@ -23,6 +38,7 @@ def routes(house: House) -> list[Route]:
     return [
         Route(PATH, house.page(_alerts)),
         Route(f"{PATH}/count", house.page(_count)),
+        Route(f"{PATH}/export.csv", house.page(_export)),
     ]
 
 
@@ -35,6 +51,20 @@ async def _count(visit: Visit) -> Response:
     if visit.alerts is None:
         raise HTTPException(503)
     return JSONResponse({"alerts": visit.alerts})
+
+
+async def _export(visit: Visit) -> Response:
+    rows = await visit.ask(lambda shop: [_cells(one) for one in shop.alerts.now()])
+    return csv_file("alerts.csv", [_COLUMNS, *rows])
+
+
+def _cells(one: Alert) -> Cells:
+    return [
+        *(one.code, "yes" if one.is_grave else "no", safe_cell(one.name), safe_cell(one.ticket)),
+        *(str(one.number or ""), amount_cell(one.amount_minor or None), one.day),
+        utc(one.at_ms) if one.at_ms else "",
+        *(one.device.hex() if one.device else "", one.link.hex() if one.link else ""),
+    ]
 
 
 def paint_now(shop: OfficeShop, language: str) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
 from crdtsync.errors import InvalidName
 from crdtsync_server.dashboard.accounts import ROLES, Account, Role
+from crdtsync_server.dashboard.csv_files import Cells, csv_file, safe_cell
 from crdtsync_server.dashboard.house import House, Visit
 from crdtsync_server.dashboard.reception import Books
 from crdtsync_server.dashboard.sessions import Session
 from crdtsync_server.dashboard.words import N_
+from crdtsync_server.shops.devices import utc
 
 PATH = "/people"
+_COLUMNS: Final = ("person", "may", "has a password", "signed in", "browser", "address", "last visit")
 _TAKEN = N_("This name cannot be, or is taken on this relay. Choose another one.")
 _LAST_OWNER = N_("This is the last owner: somebody must be able to let others in.")
 
@@ -22,6 +27,7 @@ def routes(house: House) -> list[Route]:
     """The pages of this room."""
     return [
         Route(PATH, house.page(_people), methods=["GET"]),
+        Route(f"{PATH}/export.csv", house.page(_export)),
         Route(f"{PATH}/new", house.page(_new, owner=True), methods=["POST"]),
         Route(f"{PATH}/{{account}}/link", house.page(_link, owner=True), methods=["POST"]),
         Route(f"{PATH}/{{account}}/end", house.page(_end, owner=True), methods=["POST"]),
@@ -37,13 +43,7 @@ async def _show(
     visit: Visit, *, problem: str = "", name: str = "", link: tuple[Account, str] | None = None
 ) -> Response:
     """The page; ``link`` is one that was just made, and is shown this once."""
-    me = visit.account
-
-    def look(books: Books) -> list[tuple[Account, list[Session]]]:
-        shown = books.accounts.of_shop(me.shop) if me.is_owner else [me]
-        return [(account, books.sessions.of_account(account)) for account in shown]
-
-    people = await visit.house.reception.ask(look)
+    people = await _seen_by(visit)
     clock = visit.house.office.clock
     now_ms = clock.now_ms()
     request = visit.request
@@ -58,6 +58,33 @@ async def _show(
         link=link and (link[0], f"{request.url.scheme}://{request.url.netloc}/welcome/{link[1]}"),
         offset_min=clock.utc_offset_min(now_ms),
     )
+
+
+async def _seen_by(visit: Visit) -> list[tuple[Account, list[Session]]]:
+    """Whom the visitor may see, and where each is signed in: an owner everybody of the shop, staff itself."""
+    me = visit.account
+
+    def look(books: Books) -> list[tuple[Account, list[Session]]]:
+        shown = books.accounts.of_shop(me.shop) if me.is_owner else [me]
+        return [(account, books.sessions.of_account(account)) for account in shown]
+
+    return await visit.house.reception.ask(look)
+
+
+async def _export(visit: Visit) -> Response:
+    rows = [cells for person, sessions in await _seen_by(visit) for cells in _cells(person, sessions)]
+    return csv_file("people.csv", [_COLUMNS, *rows])
+
+
+def _cells(person: Account, sessions: list[Session]) -> list[Cells]:
+    """A row for each browser in which a person is signed in, one without for a person who is in none."""
+    who = [
+        *(safe_cell(person.name), "owner" if person.is_owner else "staff"),
+        "yes" if person.has_password else "no",
+    ]
+    if not sessions:
+        return [[*who, "no", "", "", ""]]
+    return [[*who, "yes", safe_cell(one.agent), safe_cell(one.address), utc(one.seen_ms)] for one in sessions]
 
 
 async def _new(visit: Visit) -> Response:
