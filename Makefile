@@ -48,8 +48,9 @@ test: export HYPOTHESIS_PROFILE = test
 test: lint $(REPLAY_STAMP)  ## everything that CI runs (under ten minutes)
 	$(MAKE) --jobs=2 types tests
 
+# Three at a time on two cores: those with processes of their own wait a third of their time.
 tests: coverage
-	$(BIN)/pytest -q -m "not deep" -n 2 --durations=15 $(addprefix --ignore=,$(PURE_TESTS))
+	$(BIN)/pytest -q -m "not deep" -n 3 --durations=15 $(addprefix --ignore=,$(PURE_TESTS))
 
 sim: $(STAMP)  ## one simulated day, and its story: SEED=7 SHORT=1 DAYS=2 GENUINE=1 (real signatures) SQLITE=1
 	$(BIN)/python -m crdtsync.testing.simulation --seed $(SEED) $(HOW)

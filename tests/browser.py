@@ -11,13 +11,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 FLAGS: Final = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
@@ -101,6 +101,16 @@ def open_page(browser: Browser, **settings: Any) -> Page:
     page.on("console", lambda said: page.problems.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     return page  # type: ignore[no-any-return]
+
+
+def close_page(page: Page) -> None:
+    """Close a page and its context. The browser waits for ever for the end of one that loads itself anew in
+    that moment, as pages do that follow what happens: it is led away first.
+    """
+    for one in page.context.pages:
+        with suppress(Error):  # It loads itself anew just now: that was its last time.
+            one.goto("about:blank")
+    page.context.close()
 
 
 def scan(page: Page, code: str) -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from crdtsync.runtime.register.company import Companies
 from crdtsync.runtime.register.ticket import Ticket
 from crdtsync.testing.clock import HOUR_MS
-from tests.browser import open_page, press, scan
+from tests.browser import close_page, open_page, press, scan
 from tests.day.pictures import keep
 from tests.day.shop import HERMITAGE, MINUTE_MS, TERRINE, WATER, Shop, wait_until
 from tests.web.conftest import PASSWORD
@@ -306,7 +306,7 @@ def a_lost_till_is_back_on_another_machine(day: Day) -> None:
     shop, name = day.shop, "Caisse 2"
     day.safety(name, SAFE)
     old = shop.newest(name)
-    day.pages.pop(name).context.close()
+    close_page(day.pages.pop(name))
     shop.lose(name)
     page = day.room("/registers")
     page.get_by_role("link", name=name).click()

@@ -15,6 +15,7 @@ from tests.browser import (
     MOVING_MS,
     NOBODY_LOOKS,
     SOMEBODY_LOOKS,
+    close_page,
     open_page,
     press,
     scan,
@@ -81,7 +82,7 @@ def page(browser, place):
     page = at_the_till(browser, place)
     yield page
     assert page.problems == []  # The content security policy among them.
-    page.context.close()
+    close_page(page)
 
 
 def pay(page: Page, key: str) -> None:
@@ -249,7 +250,7 @@ def test_a_page_that_hears_nothing_says_that_it_knows_nothing(browser, tmp_path)
     page.locator("#q").fill("EAU")
     page.keyboard.press("Enter")
     expect(page.locator("#alert")).to_contain_text("ne répond pas")
-    page.context.close()
+    close_page(page)
 
 
 def test_more_windows_are_open_at_once_than_a_browser_has_connections(page, place):
@@ -318,7 +319,7 @@ def test_a_refund_is_filled_in_on_a_telephone_without_moving_the_page_aside(brow
     assert page.evaluate(
         "document.querySelector('.table').scrollWidth <= document.querySelector('.table').clientWidth"
     )
-    page.context.close()
+    close_page(page)
 
 
 @pytest.mark.parametrize(
@@ -358,7 +359,7 @@ def test_nothing_hinders_anybody(browser, place, scheme, width, language):
     expect(page.locator("body")).to_have_class("training")  # It came by itself.
     assert serious(page) == []
     clerk.post("/training", on="0")
-    page.context.close()
+    close_page(page)
 
 
 def test_at_twice_the_size_nothing_is_cut_off_and_nothing_moves(browser, place):
@@ -369,4 +370,4 @@ def test_at_twice_the_size_nothing_is_cut_off_and_nothing_moves(browser, place):
         page.goto(place.shop.till.base + path)
         assert page.evaluate(MOVING_MS) < 1, path
         assert page.evaluate("document.documentElement.scrollWidth") <= 640, path
-    page.context.close()
+    close_page(page)

@@ -7,7 +7,17 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from crdtsync.testing.wine import barcode
-from tests.browser import AXE, MOVING_MS, NOBODY_LOOKS, SOMEBODY_LOOKS, open_page, serious, started, too_small
+from tests.browser import (
+    AXE,
+    MOVING_MS,
+    NOBODY_LOOKS,
+    SOMEBODY_LOOKS,
+    close_page,
+    open_page,
+    serious,
+    started,
+    too_small,
+)
 from tests.web.conftest import PASSWORD, Shop, wait_until
 from tests.web.test_invoices import COMPANY
 
@@ -89,7 +99,7 @@ def page(browser, office):
     page = signed_in(browser, office)
     yield page
     assert page.problems == []  # The content security policy among them.
-    page.context.close()
+    close_page(page)
 
 
 def test_a_sale_shows_on_an_open_page_within_a_second(page, office):
@@ -198,7 +208,7 @@ def test_nothing_hinders_anybody(browser, office, scheme, width, language):
     page.context.clear_cookies()
     page.goto(office.web + "/sign-in")
     assert serious(page) == []
-    page.context.close()
+    close_page(page)
 
 
 def test_forms_that_lead_further_hinder_nobody(browser, office):
@@ -241,7 +251,7 @@ def test_forms_that_lead_further_hinder_nobody(browser, office):
     page.locator("main form button").last.click()
     page.wait_for_url("**/sales/invoice*")
     hinders_nobody("an invoice")
-    page.context.close()
+    close_page(page)
 
 
 def test_at_twice_the_size_nothing_is_cut_off_and_nothing_moves(browser, office):
@@ -252,4 +262,4 @@ def test_at_twice_the_size_nothing_is_cut_off_and_nothing_moves(browser, office)
         page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") <= 640, name
         assert page.evaluate(MOVING_MS) < 1, name
-    page.context.close()
+    close_page(page)
