@@ -66,7 +66,8 @@ def test_a_value_is_told_as_the_engine_has_it(value, key):
 
 
 @pytest.mark.parametrize(
-    "spelled", [b"\0", b"\5", b"\x45", b"\x3f", b"\x85\1", b"\xc5\x81\1", b"\xbf\xff\xff\x7f"]
+    "spelled",
+    [b"\0", b"\5", b"\x45", b"\x3f", b"\x80\1", b"\x81\x80\1", b"\x85\1", b"\xc5\x81\1", b"\xbf\xff\xff\x7f"],
 )
 def test_a_whole_number_as_a_browser_writes_it_is_told_as_the_engine_has_it(spelled):
     update = b"\1\1\5\0\x28\1\x08products\1k\1\x7d" + spelled + b"\0"
@@ -160,6 +161,33 @@ def test_two_values_or_none_under_one_key_are_for_the_engine():
     assert told(begin + b"\1\x78\0") == {"k": True}
     assert told(begin + b"\2\x78\x78\0") is None
     assert told(begin + b"\0\0") is None
+    assert told(begin + b"\2\x78\0") is None
+    assert told(begin + b"\1\x76\0") is None, "of a kind that no product has"
+
+
+def test_what_took_the_place_of_another_and_is_gone_leaves_nothing_whether_or_not_that_is_said_of_both():
+    update = b"\1\2\5\0\x28\1\x08products\1k\1\x78\xa1\5\0\1\0"
+    assert told(update) == Device(9, update).items.to_py() == {}
+
+
+def test_a_key_that_begins_gone_is_not_there():
+    update = b"\1\1\5\0\x21\1\x08products\1k\1\0"
+    assert told(update) == Device(9, update).items.to_py() == {}
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        b"\1\1\5\0\x28\1\x08produits\1k\1\x78\0",
+        b"\1\1\5\0\x21\1\x08produits\1k\1\0",
+        b"\1\2\5\0\x28\1\x08products\1k\1\x78\xa4\5\0\0",
+        b"\1\1\5\0\0",
+        b"\1\1\5\0\x28\1\x08products\1\xe9\1\x78\0",
+    ],
+    ids=["a map of a name as long", "the same, gone", "a text in its place", "nothing", "no UTF-8"],
+)
+def test_what_looks_like_a_product_and_is_none_is_for_the_engine(update):
+    assert told(update) is None
 
 
 def test_what_was_written_over_again_and_again_is_told_from_a_state_too():
@@ -209,4 +237,5 @@ def test_what_is_said_to_be_gone_again_and_again_is_for_the_engine_in_the_end():
     again = b"\0\1\5\1\0\x80\x80\4"
     assert scan_document("catalogue", again).blocks == 0
     assert told(gone, again) == {}
+    assert told(gone, again, b"\0\1\5\1\0\1") is None
     assert told(gone, *[again] * 10_000) is None

@@ -141,3 +141,20 @@ def test_an_answer_to_what_was_not_asked_ends_the_connection(relay, answers):
 
 def test_a_register_is_not_asked_before_it_is_known(in_state):
     assert not in_state(State.AWAIT_HELLO).session.asking.ask(FIRST)
+
+
+def test_a_register_that_nobody_asks_says_nothing_and_owes_nothing(register):
+    talk = register()
+    talk.session.asking.tick()
+    assert not talk.session.asking.is_owed
+    assert talk.said() == []
+
+
+def test_what_was_asked_later_is_still_answered(relay):
+    talk = relay(peer_capabilities=CAPABILITIES)
+    for wish in (FIRST, SECOND):
+        talk.session.asking.ask(wish)
+    talk.hear(*(SyncTold(wish, is_done=False) for wish in (FIRST, SECOND)), SyncTold(FIRST, is_done=True))
+    talk.session.asking.take_answers()
+    talk.hear(SyncTold(SECOND, is_done=True))
+    assert talk.session.asking.take_answers() == [SyncTold(SECOND, is_done=True)]
