@@ -329,3 +329,11 @@ def test_what_comes_after_beginning_again_is_acknowledged_from_the_beginning():
     shelf.inbound.on_records(records(0, 5, 5))
     shelf.store()
     assert (shelf.told(), shelf.inbound.is_restarting) == ([Ack(at(5))], False)
+
+
+def test_a_connection_on_which_nothing_came_has_not_begun_and_wants_nothing():
+    shelf = Shelf()
+    shelf.inbound.want_more()
+    assert (shelf.inbound.has_begun, shelf.told()) == (False, [])
+    shelf.inbound.on_records(records(0, 5, 5))
+    assert shelf.inbound.has_begun is True
