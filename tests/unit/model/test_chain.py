@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -147,6 +148,7 @@ PACKED = msgpack.unpackb(TILL.end.to_bytes())
         b"{}",
         old_spelling(TILL.end).replace(b'"gt"', b'"gx"'),
         b'{"periods":[1]}',
+        re.sub(rb'"closings":\{.*?\}', b'"closings":[]', old_spelling(TILL.end)),
         b"\x90",
         TILL.end.to_bytes()[:-1],
         TILL.end.to_bytes() + b"\0",
