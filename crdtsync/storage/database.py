@@ -17,13 +17,7 @@ from urllib.parse import quote
 
 import apsw
 
-from crdtsync.errors import (
-    DamagedStore,
-    NotAStore,
-    ReadOnlyStore,
-    StorageError,
-    StoreTooNew,
-)
+from crdtsync.errors import DamagedStore, NotAStore, ReadOnlyStore, StorageError, StoreBusy, StoreTooNew
 from crdtsync.storage import schema
 from crdtsync.storage.sqlite_errors import meaning
 
@@ -89,15 +83,19 @@ class Database:
         if 0 < size < PAGE_BYTES_MIN:
             # SQLite takes a file of a few bytes for an empty one, and would write over it.
             raise NotAStore(f"{path} is not a store of crdtsync, or is cut off")
+        whole = os.path.abspath(path)  # Whoever opened it may change to another folder.
+        file_before = _file_at(whole) if vfs is None else None
         with self._translated():
-            self.connection = self._connect(vfs)
+            self.connection = self._connect(vfs, create=create)
         try:
             with self._translated():
                 if whatever_is_left:
                     read_whatever_is_left(self.connection)
                 self._prepare()
+            # Whoever waited for a lock meanwhile has the file that it opened, not the one that is there now.
+            if file_before is not None and _file_at(whole) != file_before:
+                raise StoreBusy(f"{path} was replaced as it was opened", hint="try again")
             if vfs is None and not read_only:
-                whole = os.path.abspath(path)  # Whoever opened it may change to another folder.
                 self._files = {name: file for name in (whole, whole + "-wal") if (file := _file_at(name))}
         except BaseException:
             self.close()
@@ -317,9 +315,9 @@ class Database:
 
     # -- opening ----------------------------------------------------------------------------------------
 
-    def _connect(self, vfs: str | None) -> apsw.Connection:
+    def _connect(self, vfs: str | None, *, create: bool) -> apsw.Connection:
         if not self.read_only:
-            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+            flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
             return apsw.Connection(self.path, flags=flags, vfs=vfs)
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         uri = Path(os.path.abspath(self.path)).as_uri() if vfs is None else "file:" + quote(self.path)

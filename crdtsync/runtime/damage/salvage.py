@@ -98,6 +98,7 @@ def salvage(
                 made = _fill(store, wreck, key, random_bytes, relay_url)
                 knows_last = present_shop(store)[0].state(HEAD) is not None
             _note(folder, clock, random_bytes, made, knows_last=knows_last)
+            _refuse_journal(new)
             kept_as = _exchange(path, new, clock.now_ms())
     return replace(made, kept_as=kept_as)
 
@@ -121,6 +122,19 @@ def _note(folder: Path, clock: Clock, random_bytes: RandomBytes, made: Salvaged,
                         )
                 facts = {"salvaged": made.records, "lost": made.lost}
                 replica.writer.write("jet", build_jet(INTEGRITY_DEFECT, facts))
+
+
+def _refuse_journal(new: Path) -> None:
+    """Raise ``StorageError`` where not all of the new store is in its one file: SQLite says nothing of it if
+    that cannot be done as it is closed, on a full disk for instance. Without its journal it would lack what
+    came last, the last number among it.
+    """
+    journal = Path(f"{new}-wal")
+    if journal.exists() and journal.stat().st_size:
+        raise StorageError(
+            f"the new store could not be written whole into {new}: everything is as before",
+            hint="make room on the disk, end whoever has that file open, and try again",
+        )
 
 
 def _refuse_what_is_whole(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Condition, Lock
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ class Filing:
                 return None
             known, shop = self._content, home.log.shop  # A folder may hold the logs of two, after a join.
             if known is None or known.shop != shop or known.through < row.last_seq:
-                known = self._content = read_content(home.log)
+                # Whoever files waits for nothing else: what is damaged is set apart here, or never.
+                known = self._content = home.mending(partial(read_content, home.log))
             return known
 
     def forget(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from crdtsync.errors import RecordError
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, STATE, record_digest, split_update_record
@@ -31,6 +31,9 @@ PRODUCTS_PER_TRANSACTION: Final = 1000
 
 NEW_SHARE: Final = 0.5
 """Of the catalogue's records. Where more are new, all products are filed anew; else those that changed."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ class ProductsHome(Protocol):
     def tables(self) -> ViewTables: ...
     @property
     def views(self) -> ViewKeeper: ...
+    def mending(self, read: Callable[[], T]) -> T:
+        """Read something; damaged records that are met on the way are set apart, where that is done here."""
+        ...
 
 
 def file_rows(

@@ -87,7 +87,8 @@ class ViewStore(Store, Protocol):
 
 
 def _present_store(path: Path) -> SqliteStore:
-    return SqliteStore(store_of_register(path.parent))
+    # Where it is gone a moment later, another one is on its way (`salvage`): an empty one is in the way.
+    return SqliteStore(store_of_register(path.parent), create=False)
 
 
 class Replica:

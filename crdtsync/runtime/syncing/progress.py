@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
+from crdtsync.errors import DamagedStore
 from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.protocol.intervals import Interval, overlaps
 from crdtsync.runtime.folder.identity import Relay
@@ -91,7 +93,9 @@ def is_first_left(log: ShopLog, relay: Relay | None) -> bool:
     cursor = log.cursor(relay_log) if relay_log else None
     if cursor is None:  # It was never met. Who has products all the same had them before.
         return log.document(CATALOGUE_DOCUMENT) is None
-    data = log.state(FIRST)
+    data: bytes | None = None
+    with suppress(DamagedStore):  # It is written once: what waits for it would wait for ever.
+        data = log.state(FIRST)
     if data is None or not cursor.wanted:
         return False
     peer_log, first = orjson.loads(data)

@@ -14,7 +14,8 @@ here, or is less than the file holds, is written into a file of its own, unless 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from itertools import chain, zip_longest
@@ -25,6 +26,7 @@ import msgpack
 
 from crdtsync.errors import CrdtsyncError, DamagedStore, SetupError
 from crdtsync.model.certificate import Directory
+from crdtsync.protocol.intervals import Interval, difference, joined
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.filing.completeness import CompleteTo, complete_to
 from crdtsync.runtime.folder.role import hold_role
@@ -72,13 +74,16 @@ class DeviceHeld:
 
 @dataclass(frozen=True, slots=True)
 class ShopHeld:
-    """What a backup holds of a shop: its log up to record ``log_end``."""
+    """What a backup holds of a shop: its log up to record ``log_end``. ``runs``: which entries of its chains
+    are among it, as (chain, first, last); empty where an earlier version made the backup.
+    """
 
     shop: bytes
     name: str
     log: bytes
     log_end: int
     devices: tuple[DeviceHeld, ...]
+    runs: tuple[tuple[bytes, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,7 @@ def shops_held(manifest: Manifest) -> tuple[ShopHeld, ...]:
                 DeviceHeld(*device, *ids)
                 for device, ids in zip_longest(shop["devices"], shop.get("ids", ()), fillvalue=())
             ),
+            tuple((chain, lo, hi) for chain, lo, hi in shop.get("runs", ())),
         )
         for shop in manifest["shops"]
     )
@@ -276,6 +282,30 @@ def _refuse_worse(
                 "the file is left as it is",
                 hint="name a new file, or say --replace where that is not wanted any more",
             )
+        gone = _gone(held.runs, _runs_of(store.shop(held.shop)) if held.shop in shops else ())
+        if gone:
+            raise SetupError(
+                f"{path} holds {many(gone, 'entry', 'entries')} of {held.name} that this relay has no more: "
+                "the file is left as it is",
+                hint="they come back with the register that made them, and with who else has them "
+                "(`crdtsync-relay missing`); else put that backup back, name a new file, or say --replace",
+            )
+
+
+def _runs_of(log: ShopLog) -> tuple[tuple[bytes, int, int], ...]:
+    return tuple((run.chain, run.lo, run.hi) for run in log.runs())
+
+
+def _gone(before: Iterable[tuple[bytes, int, int]], now: Iterable[tuple[bytes, int, int]]) -> int:
+    """How many entries there were, and are not. A record that was damaged and set apart leaves its number in
+    the log, so that the log's end says nothing of it.
+    """
+    numbers = defaultdict[bytes, list[Interval]](list)
+    for link, lo, hi in now:
+        numbers[link].append((lo, hi))
+    held = {link: joined(found, len(found)) for link, found in numbers.items()}
+    gone = (part for link, lo, hi in before for part in difference([(lo, hi)], held.get(link, [])))
+    return sum(last - first + 1 for first, last in gone)
 
 
 def _is_wasteful(before: BackupFile) -> bool:
@@ -327,6 +357,9 @@ def _held(log: ShopLog) -> dict[str, Any]:
     with suppress(CrdtsyncError):
         directory = OwnerChain.read(log).directory
         complete = complete_to(log)
+    runs: tuple[tuple[bytes, int, int], ...] = ()
+    with suppress(CrdtsyncError):
+        runs = _runs_of(log)
     names, devices, ids = device_names(directory), [], []
     for certificate in machines_of(directory):
         up_to = complete.get(certificate.device)
@@ -341,4 +374,5 @@ def _held(log: ShopLog) -> dict[str, Any]:
         "log_end": log.end.seq,
         "devices": devices,
         "ids": ids,
+        "runs": runs,
     }

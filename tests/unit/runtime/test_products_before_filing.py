@@ -3,17 +3,20 @@ it does not know yet.
 """
 
 import threading
+from contextlib import closing
 from dataclasses import replace
 from random import Random
 
+import apsw
 import pytest
 
 from crdtsync.errors import InvalidSale, UnknownProduct
-from crdtsync.ids import Position
+from crdtsync.ids import CATALOGUE_DOCUMENT, Item, Position, record_digest, update_record
 from crdtsync.runtime.filing import product_rows
 from crdtsync.runtime.filing.filer import Filer
 from crdtsync.runtime.filing.unfiled import Unfiled
 from crdtsync.runtime.folder.identity import Relay, save_relay
+from crdtsync.runtime.folder.replica import STORE, let_products_be_filed
 from crdtsync.runtime.register.register import Register
 from crdtsync.runtime.syncing.progress import save_first
 from crdtsync.storage.log import Cursor
@@ -125,6 +128,37 @@ def test_what_only_the_engine_can_say_is_asked_of_it(fresh, monkeypatch):
     assert filed_seq(fresh) > 0
 
 
+def rot(folder, sql):
+    with closing(apsw.Connection(str(folder / STORE))) as file:
+        file.execute(sql)
+        assert file.changes() == 1
+
+
+@pytest.mark.parametrize("who", ["sells", "files"])
+def test_where_a_record_of_the_catalogue_rotted_the_other_products_are_sold(till, folder, clock, who):
+    """As after an update that makes the views anew: nothing is filed, and all records are read."""
+    with till.replica.store.transaction():
+        for number in range(300):  # Whoever opens the log reads its newest rows, and finds out there.
+            till.replica.log.append(_note(number))
+    found = till.replica.log.document_seqs(CATALOGUE_DOCUMENT)[1]
+    rot(folder, f"UPDATE record SET bytes = zeroblob(length(bytes)) WHERE pos & 0xffffffff = {found}")
+    with Register.open(folder, clock=clock, random_bytes=seeded_bytes(7)) as fresh:
+        with fresh.replica.store.transaction():
+            fresh.replica.tables.drop()
+            fresh.replica.tables.prepare()
+        fresh.replica.files_views = False
+        if who == "files":
+            Filer(fresh.replica)._file(fresh.replica, has_come=False)
+            assert filed_seq(fresh) > 0
+        assert fresh.sell(["CM-19"], ["card"]).total_minor == 1850
+        assert len(list(fresh.replica.log.apart())) == 1
+
+
+def _note(number):
+    record = update_record("x/notes", number.to_bytes(2, "big"))
+    return Item(record, "x/notes", record_digest(record))
+
+
 def test_the_thread_beside_files_what_was_looked_up(fresh):
     fresh.products.get("CM-19")
     beside = Filer(fresh.replica)
@@ -219,6 +253,17 @@ def test_who_never_met_the_relay_has_no_products_of_it_yet(tmp_path, till, clock
     with Register.init(tmp_path / "new", name="Caisse 2", clock=clock) as new:
         belong(new, log_id=None)
         assert new.products.are_coming
+
+
+def test_where_it_cannot_be_read_what_comes_first_nothing_is_waited_for(till, folder, clock):
+    belong(till, wanted=[(40, 60)], first=[(50, 55)])
+    till.close()
+    rot(folder, "UPDATE state SET crc = crc + 1 WHERE key = 'first_wanted'")
+    with Register.open(folder, clock=clock, random_bytes=seeded_bytes(7)) as again:
+        assert not again.products.are_coming
+        with pytest.raises(UnknownProduct):
+            again.sell(["NOPE"], ["card"])
+        let_products_be_filed(again.replica, again.replica.log)
 
 
 def test_what_this_process_sees_coming_counts_too(till):

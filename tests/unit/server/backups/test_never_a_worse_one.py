@@ -9,6 +9,9 @@ import apsw
 import pytest
 
 from crdtsync.errors import CrdtsyncError, DamagedStore, SetupError
+from crdtsync.storage.sqlite import SqliteStore
+from crdtsync.testing.records import MadeUpChain
+from crdtsync_server.backups import backup
 from crdtsync_server.backups.file import BackupFile
 from crdtsync_server.open import opened
 from tests.unit.server.backups.conftest import PASSPHRASE, Shop, contents, restored_from
@@ -130,6 +133,9 @@ def test_a_relay_put_back_from_an_older_backup_does_not_take_the_place_of_a_newe
     said = refused_and_left(put_back, path, SetupError, passphrase=PASSPHRASE)
     assert "this relay has 7 records of it" in said
     put_back.sell(4)
+    said = refused_and_left(put_back, path, SetupError, passphrase=PASSPHRASE)
+    assert "holds 4 entries of Cave du Port that this relay has no more" in said
+    bring(put_back, again(put_back))
     put_back.back_up(path, passphrase=PASSPHRASE)
 
 
@@ -144,3 +150,59 @@ def test_a_file_that_rotted_holds_its_older_backup_until_the_relay_is_whole(shop
     refused_and_left(shop, path, DamagedStore, passphrase=PASSPHRASE)
     with closing(BackupFile(path)) as file:
         assert file.manifest["shops"][0]["log_end"] == 7
+
+
+def mended(shop):
+    """As a relay does that is served: what is damaged is set apart, and nothing is damaged any more."""
+    with closing(SqliteStore(shop.root / "relay.sqlite", create=False)) as store:
+        (damage,) = store.check()
+        with store.transaction():
+            assert store.shop(shop.id).set_damaged_apart(damage.seq, 1)
+        assert list(store.check()) == []
+        return damage.seq
+
+
+def test_what_the_relay_set_apart_as_damaged_stays_in_the_backup(shop, path):
+    """Nothing is damaged then, and the log is as long as before."""
+    shop.sell(12)
+    shop.back_up(path, passphrase=PASSPHRASE)
+    change_a_byte(shop.root, at=7)
+    mended(shop)
+    shop.sell(3)
+    said = refused_and_left(shop, path, SetupError, passphrase=PASSPHRASE)
+    assert "holds 1 entry of Cave du Port that this relay has no more" in said
+    assert shop.back_up(path, passphrase=PASSPHRASE, replace=True).damages == ()
+    assert shop.back_up(path, passphrase=PASSPHRASE).backups == 3, "it is said once"
+
+
+def test_when_it_has_come_back_everything_is_as_before(shop, path):
+    shop.sell(12)
+    shop.back_up(path, passphrase=PASSPHRASE)
+    with closing(SqliteStore(shop.root / "relay.sqlite", create=False)) as store:
+        records = [record for _, record in store.shop(shop.id).read(0, bytes_max=1 << 20).records]
+    change_a_byte(shop.root, at=7)
+    lost = records[mended(shop) - 1]
+    refused_and_left(shop, path, SetupError, passphrase=PASSPHRASE)
+    bring(shop, [one for one in again(shop) if one.record == lost])
+    assert shop.back_up(path, passphrase=PASSPHRASE).backups == 2
+
+
+def test_of_a_backup_of_before_nothing_is_known_of_entries(shop, path, monkeypatch):
+    monkeypatch.setattr(backup, "_runs_of", lambda log: ())
+    shop.sell(3)
+    shop.back_up(path, passphrase=PASSPHRASE)
+    monkeypatch.undo()
+    assert shop.back_up(path, passphrase=PASSPHRASE).backups == 2
+
+
+def again(shop):
+    """The entries that were sold, once more."""
+    chain = MadeUpChain(1)
+    return [chain.entry() for _ in range(shop.origin_seq)]
+
+
+def bring(shop, entries):
+    """As the register does that made them; what is there is passed over."""
+    with closing(SqliteStore(shop.root / "relay.sqlite", create=False)) as store, store.transaction():
+        for entry in entries:
+            store.shop(shop.id).append(entry)
