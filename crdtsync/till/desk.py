@@ -113,13 +113,21 @@ class Desk:
 
     def keep_notices(self, notices: Sequence[str], *, anew: bool = False) -> None:
         """Remember what was noticed for whoever looks at the day; with ``anew``, that alone. Questions are
-        not kept: the page of the day asks them while they are. Raises ``StorageError``.
+        not kept: the page of the day asks them while they are.
         """
         kept = () if anew else self.notices
         if notices:
-            question, _ = self.register.replica.writer.asked_of_the_day() or ("", "")
-            kept += tuple(one for one in notices if one not in (question, *kept))
+            kept += tuple(one for one in notices if one not in (self._question(), *kept))
         self.notices = kept[-NOTICES_MAX:]
+
+    def _question(self) -> str:
+        """What is asked of the day. Where that cannot be read nothing is: what was noticed comes with what is
+        recorded already, and nobody is told that it was not.
+        """
+        try:
+            return (self.register.replica.writer.asked_of_the_day() or ("", ""))[0]
+        except StorageError:
+            return ""
 
     def ticket(self, link: str, number: str) -> Ticket:
         """The ticket with that link. With its number it is found at once, however many there are; without,

@@ -12,9 +12,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from crdtsync.errors import CrdtsyncError
 from crdtsync_server.dashboard.shop import OfficeShop
+from crdtsync_server.serving.logs import get_logger
 
 PAGES_MAX: Final = 512
+PAGES_PER_SHOP_MAX: Final = 128
+"""One shop leaves room for the pages of the others of its relay."""
+
 PAGES_PER_SESSION_MAX: Final = 8
 HEARTBEAT_S: Final = 15.0
 """Proxies cut a connection that is silent for a minute; and a session that ended is noticed by then, however
@@ -79,7 +84,9 @@ class Live:
     def join(self, shop: bytes, room: str, language: str, session: str) -> Listener | None:
         """One more open page; None if there are enough. ``leave`` it in the end."""
         of_session = sum(one.session == session for one in self._listeners)
-        if self._is_closed or len(self._listeners) >= PAGES_MAX or of_session >= PAGES_PER_SESSION_MAX:
+        of_shop = sum(one.shop == shop for one in self._listeners)
+        is_full = len(self._listeners) >= PAGES_MAX or of_shop >= PAGES_PER_SHOP_MAX
+        if self._is_closed or is_full or of_session >= PAGES_PER_SESSION_MAX:
             return None
         self._loop = asyncio.get_running_loop()
         listener = Listener(shop, room, language, session)
@@ -165,9 +172,17 @@ class Live:
         looked_at = self._looked_at.get(shop.log.shop, frozenset())
         for key in [key for key in self._shown if key[0] == shop.log.shop and key[1:] not in looked_at]:
             del self._shown[key]  # Nobody would tell whoever opens it next what has changed now.
+        failed: CrdtsyncError | None = None
         for room, language in looked_at:
-            if by_commit or room.partition("/")[0] in self._moves_alone:
-                self._show(shop, room, language)
+            try:
+                if by_commit or room.partition("/")[0] in self._moves_alone:
+                    self._show(shop, room, language)
+            except CrdtsyncError as error:  # Whoever tells knows what to do about it, after the others.
+                failed = error
+            except Exception as error:  # The boundary of a page: that one alone stays as it is.
+                get_logger().exception("page_failed", room=room, reason=repr(error))
+        if failed is not None:
+            raise failed
 
     def _show(self, shop: OfficeShop, room: str, language: str) -> State:
         """Paint, and hand out what differs from what all have."""
