@@ -43,6 +43,7 @@ class Counter:
         self._failure: BaseException | None = None
         self._last: Snapshot | None = None
         self._look_due_s = 0.0
+        self._mistake = ""
         self._thread = threading.Thread(target=self._run, name="till-counter", daemon=True)
 
     def start(self) -> None:
@@ -132,11 +133,14 @@ class Counter:
         try:
             desk.look()
             self._tell(desk)
+            self._mistake = ""
         except CrdtsyncError:
             # What could not be read now is read at the next look; pages say meanwhile what is not known.
             return
-        except Exception:  # A mistake in looking ends no till: the next look tries again.
-            _logger.exception("looking around failed")
+        except Exception as error:  # A mistake in looking ends no till: the next look tries again.
+            if repr(error) != self._mistake:  # Said once, not ten times a second.
+                _logger.exception("looking around failed")
+            self._mistake = repr(error)
             if self._last is not None:  # What was told last may not be so any more.
                 self._last = replace(self._last, safety=Safety("unknown"))
                 self._told(self._last)

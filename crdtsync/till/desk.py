@@ -74,6 +74,7 @@ class Desk:
             self._safety: Safety | None = None
             self._safety_key: tuple[object, ...] = ()
             self._safety_due_s = 0.0
+            self._mistake = ""
             self.keep_syncing()
             self._finish_sold_baskets()
         except BaseException:
@@ -273,21 +274,31 @@ class Desk:
 
     def safety(self) -> Safety:
         """What is safe now: computed anew as soon as anything was recorded or acknowledged."""
+        now_s = time.monotonic()
+        if self._mistake and now_s < self._safety_due_s:
+            return Safety("unknown")
         try:
             key = self._key()
-            now_s = time.monotonic()
             if self._safety is None or key != self._safety_key or now_s >= self._safety_due_s:
                 self._safety = Safety.of(self.register.status(), is_connected=self.is_connected)
                 took_s = time.monotonic() - now_s
                 self._safety_key = key
                 self._safety_due_s = now_s + max(STATUS_EVERY_S, STATUS_REST_FACTOR * took_s)
+            self._mistake = ""
             return self._safety
         except StorageError as error:
             self._safety = None
             return Safety("unknown", concerns=(told_of(str(error), type(error).__name__),))
-        except Exception:  # A row that makes no sense, or a mistake of ours, keeps nobody from selling.
-            _logger.exception("what is safe cannot be told")
-            self._safety = None
+        except (
+            Exception
+        ) as error:  # A row that makes no sense, or a mistake of ours, keeps nobody from selling.
+            if (
+                repr(error) != self._mistake
+            ):  # Said once: it may last, and a log that fills the disk ends all.
+                _logger.exception("what is safe cannot be told")
+            took_s = time.monotonic() - now_s
+            self._mistake, self._safety = repr(error), None
+            self._safety_due_s = now_s + max(STATUS_EVERY_S, STATUS_REST_FACTOR * took_s)
             return Safety("unknown")
 
     def _key(self) -> tuple[object, ...]:

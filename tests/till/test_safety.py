@@ -192,6 +192,26 @@ def test_a_mistake_in_looking_ends_no_till_and_says_that_nothing_is_known(shop, 
     wait_until(lambda: "This register works alone" in clerk.safety())
 
 
+@pytest.mark.parametrize("where", ["status", "look"])
+def test_a_mistake_that_lasts_is_logged_once_and_not_until_the_disk_is_full(shop, monkeypatch, caplog, where):
+    clerk, asked = shop.open_till(), []
+
+    def fail(*_, **__):
+        asked.append(where)
+        raise ZeroDivisionError("a mistake of ours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((Register, "status") if where == "status" else (Desk, "look")), fail)
+        patched.setattr("crdtsync.till.desk.STATUS_EVERY_S", 0.1)
+        wait_until(lambda: len(asked) > 3)
+        wait_until(lambda: "Unknown what is safe" in clerk.safety())
+        told = [one for one in caplog.records if one.exc_info and one.exc_info[0] is ZeroDivisionError]
+        assert len(told) == 1
+        clerk.take("EAU")
+        assert "said=paid" in clerk.pay("card").headers["location"]
+    wait_until(lambda: "This register works alone" in clerk.safety())
+
+
 def test_one_till_for_each_register(shop):
     shop.open_till()
     with pytest.raises(RoleTaken):
