@@ -289,12 +289,8 @@ class Desk:
         except StorageError as error:
             self._safety = None
             return Safety("unknown", concerns=(told_of(str(error), type(error).__name__),))
-        except (
-            Exception
-        ) as error:  # A row that makes no sense, or a mistake of ours, keeps nobody from selling.
-            if (
-                repr(error) != self._mistake
-            ):  # Said once: it may last, and a log that fills the disk ends all.
+        except Exception as error:  # A row that makes no sense, or a mistake of ours, hinders no sale.
+            if repr(error) != self._mistake:  # Said once: it may last, and logs fill disks.
                 _logger.exception("what is safe cannot be told")
             took_s = time.monotonic() - now_s
             self._mistake, self._safety = repr(error), None
