@@ -279,6 +279,37 @@ async def test_a_page_that_cannot_be_painted_keeps_no_other_from_its_news(mistak
     }
 
 
+async def test_a_page_that_cannot_be_painted_any_more_is_not_left_with_what_was_so():
+    """Its stream ends: the page says that its figures do not move, and asks again."""
+    import asyncio
+
+    shop, texts = Counted(b"s" * 16), iter(["everything is here"])
+
+    def paint(office, language):
+        found = next(texts, None)
+        if found is None:
+            raise DamagedStore("the disk is gone")
+        return found
+
+    async def is_welcome():
+        return True
+
+    live = Live({"today": paint, "alerts": lambda office, language: "all is well"})
+    listener = live.join(shop.log.shop, "today", "en", "one")
+    other = live.join(shop.log.shop, "alerts", "en", "two")
+    first = live.first(shop, "today", "en")
+    stream = live.events(listener, first, is_welcome)
+    assert b"everything is here" in await anext(stream)
+    with pytest.raises(DamagedStore):
+        await asyncio.to_thread(live.tell, shop, by_commit=True)
+    async with asyncio.timeout(10):
+        assert [said async for said in stream] == []
+    assert live._listeners == {other}
+    assert not other.is_over
+    with pytest.raises(DamagedStore):
+        live.first(shop, "today", "en")
+
+
 def test_no_page_is_painted_for_what_is_no_device_of_the_shop(selling, monkeypatch):
     marie, joined = selling.visitor("Marie"), []
     monkeypatch.setattr(Live, "join", lambda live, *about: joined.append(about))
