@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -131,12 +132,10 @@ class Counter:
     def _look(self, desk: Desk) -> None:
         self._look_due_s = time.monotonic() + LOOK_EVERY_S
         try:
-            desk.look()
+            with suppress(CrdtsyncError):  # What cannot be done now is tried at the next look.
+                desk.look()
             self._tell(desk)
             self._mistake = ""
-        except CrdtsyncError:
-            # What could not be read now is read at the next look; pages say meanwhile what is not known.
-            return
         except Exception as error:  # A mistake in looking ends no till: the next look tries again.
             if repr(error) != self._mistake:  # Said once, not ten times a second.
                 _logger.exception("looking around failed")

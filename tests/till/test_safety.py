@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from crdtsync import Register
-from crdtsync.errors import DamagedStore, RoleTaken
+from crdtsync.errors import AccessDenied, DamagedStore, RoleTaken
 from crdtsync.testing import wine
 from crdtsync.till.app import Till
 from crdtsync.till.desk import Desk
@@ -210,6 +210,18 @@ def test_a_mistake_that_lasts_is_logged_once_and_not_until_the_disk_is_full(shop
         clerk.take("EAU")
         assert "said=paid" in clerk.pay("card").headers["location"]
     wait_until(lambda: "This register works alone" in clerk.safety())
+
+
+def test_what_keeps_it_from_synchronising_does_not_keep_it_from_saying_what_is_so(shop, monkeypatch):
+    clerk = shop.open_till()
+
+    def refuse(_):
+        raise AccessDenied("the relay wants nothing of it")
+
+    monkeypatch.setattr(Desk, "keep_syncing", refuse)
+    shop.register().sell(["EAU"], ["card"])  # Another program of this machine.
+    live = clerk.till._live
+    wait_until(lambda: live.current.safety.sales == 1)
 
 
 def test_one_till_for_each_register(shop):
