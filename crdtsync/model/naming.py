@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,13 +13,22 @@ SHORT_DIGITS: Final = 8
 def names_apart(devices: Iterable[tuple[bytes, str | None, str | None]]) -> dict[bytes, str]:
     """By device what to call it, of (device, name, series): its name, and where another one bears it as well,
     the series of its tickets behind it, or the beginning of its id where that tells them apart no better. A
-    device without a name is called by its id.
+    device without a name is called by its id. So is one that another was given the name of: nobody can take
+    another's place by a name like ``Caisse 1 (01)``.
     """
     known = {device: (name or "", series or "") for device, name, series in devices}
     alike = defaultdict[str, list[bytes]](list)
     for device, (name, _) in known.items():
         alike[name.casefold()].append(device)
-    return {device: _told(device, known, alike[name.casefold()]) for device, (name, _) in known.items()}
+    told = {device: _told(device, known, alike[name.casefold()]) for device, (name, _) in known.items()}
+    by_id: set[bytes] = set()
+    while True:
+        count = Counter(called.casefold() for called in told.values())
+        same = {device for device, called in told.items() if count[called.casefold()] > 1} - by_id
+        if not same:
+            return told
+        by_id |= same
+        told |= {device: _with_id(device, known[device][0]) for device in same}
 
 
 def short_id(device: bytes) -> str:
@@ -29,9 +38,11 @@ def short_id(device: bytes) -> str:
 
 def _told(device: bytes, known: dict[bytes, tuple[str, str]], alike: list[bytes]) -> str:
     name, series = known[device]
-    if not name:
-        return short_id(device)
-    if len(alike) == 1:
+    if name and len(alike) == 1:
         return name
-    is_telling = series and sum(known[other][1] == series for other in alike) == 1
-    return f"{name} ({series if is_telling else short_id(device)})"
+    is_telling = name and series and sum(known[other][1] == series for other in alike) == 1
+    return f"{name} ({series})" if is_telling else _with_id(device, name)
+
+
+def _with_id(device: bytes, name: str) -> str:
+    return f"{name} ({short_id(device)})" if name else short_id(device)

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -43,6 +44,7 @@ class Counter:
         self._failure: BaseException | None = None
         self._last: Snapshot | None = None
         self._look_due_s = 0.0
+        self._mistake = ""
         self._thread = threading.Thread(target=self._run, name="till-counter", daemon=True)
 
     def start(self) -> None:
@@ -130,13 +132,14 @@ class Counter:
     def _look(self, desk: Desk) -> None:
         self._look_due_s = time.monotonic() + LOOK_EVERY_S
         try:
-            desk.look()
+            with suppress(CrdtsyncError):  # What cannot be done now is tried at the next look.
+                desk.look()
             self._tell(desk)
-        except CrdtsyncError:
-            # What could not be read now is read at the next look; pages say meanwhile what is not known.
-            return
-        except Exception:  # A mistake in looking ends no till: the next look tries again.
-            _logger.exception("looking around failed")
+            self._mistake = ""
+        except Exception as error:  # A mistake in looking ends no till: the next look tries again.
+            if repr(error) != self._mistake:  # Said once, not ten times a second.
+                _logger.exception("looking around failed")
+            self._mistake = repr(error)
             if self._last is not None:  # What was told last may not be so any more.
                 self._last = replace(self._last, safety=Safety("unknown"))
                 self._told(self._last)

@@ -74,6 +74,7 @@ class Desk:
             self._safety: Safety | None = None
             self._safety_key: tuple[object, ...] = ()
             self._safety_due_s = 0.0
+            self._mistake = ""
             self.keep_syncing()
             self._finish_sold_baskets()
         except BaseException:
@@ -113,13 +114,21 @@ class Desk:
 
     def keep_notices(self, notices: Sequence[str], *, anew: bool = False) -> None:
         """Remember what was noticed for whoever looks at the day; with ``anew``, that alone. Questions are
-        not kept: the page of the day asks them while they are. Raises ``StorageError``.
+        not kept: the page of the day asks them while they are.
         """
         kept = () if anew else self.notices
         if notices:
-            question, _ = self.register.replica.writer.asked_of_the_day() or ("", "")
-            kept += tuple(one for one in notices if one not in (question, *kept))
+            kept += tuple(one for one in notices if one not in (self._question(), *kept))
         self.notices = kept[-NOTICES_MAX:]
+
+    def _question(self) -> str:
+        """What is asked of the day. Where that cannot be read nothing is: what was noticed comes with what is
+        recorded already, and nobody is told that it was not.
+        """
+        try:
+            return (self.register.replica.writer.asked_of_the_day() or ("", ""))[0]
+        except StorageError:
+            return ""
 
     def ticket(self, link: str, number: str) -> Ticket:
         """The ticket with that link. With its number it is found at once, however many there are; without,
@@ -265,21 +274,27 @@ class Desk:
 
     def safety(self) -> Safety:
         """What is safe now: computed anew as soon as anything was recorded or acknowledged."""
+        now_s = time.monotonic()
+        if self._mistake and now_s < self._safety_due_s:
+            return Safety("unknown")
         try:
             key = self._key()
-            now_s = time.monotonic()
             if self._safety is None or key != self._safety_key or now_s >= self._safety_due_s:
                 self._safety = Safety.of(self.register.status(), is_connected=self.is_connected)
                 took_s = time.monotonic() - now_s
                 self._safety_key = key
                 self._safety_due_s = now_s + max(STATUS_EVERY_S, STATUS_REST_FACTOR * took_s)
+            self._mistake = ""
             return self._safety
         except StorageError as error:
             self._safety = None
             return Safety("unknown", concerns=(told_of(str(error), type(error).__name__),))
-        except Exception:  # A row that makes no sense, or a mistake of ours, keeps nobody from selling.
-            _logger.exception("what is safe cannot be told")
-            self._safety = None
+        except Exception as error:  # A row that makes no sense, or a mistake of ours, hinders no sale.
+            if repr(error) != self._mistake:  # Said once: it may last, and logs fill disks.
+                _logger.exception("what is safe cannot be told")
+            took_s = time.monotonic() - now_s
+            self._mistake, self._safety = repr(error), None
+            self._safety_due_s = now_s + max(STATUS_EVERY_S, STATUS_REST_FACTOR * took_s)
             return Safety("unknown")
 
     def _key(self) -> tuple[object, ...]:

@@ -122,15 +122,25 @@ class Storeroom:
 
     @property
     def are_coming(self) -> bool:
-        """Whether products of the shop are still on their way to this register: what is not found may be
-        among them.
+        """Whether products of the shop are still on their way to this register, or here and not filed
+        yet: what is not found may be among them.
         """
-        return self._register.products.are_coming
+        replica = self._register.replica
+        return self._register.products.are_coming or replica.products_now() is not replica.queries
 
     def get(self, sku: str) -> Goods | None:
         """One product, as it is now."""
         replica = self._register.replica
         row = replica.queries.product(sku, replica.clock.now_ms())
+        return None if row is None else Goods.of(row)
+
+    def chosen(self, sku: str) -> Goods | None:
+        """One product that was shown: as ``get``, also where it has just come and is not filed yet."""
+        replica = self._register.replica
+        found = self.get(sku)
+        if found is not None:
+            return found
+        row = replica.products_now().product(sku, replica.clock.now_ms())
         return None if row is None else Goods.of(row)
 
     def _get(self, skus: list[str] | tuple[str, ...]) -> list[Goods]:

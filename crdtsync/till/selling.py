@@ -90,7 +90,7 @@ def _not_found(desk: Desk, text: str, quantity_thousandths: int) -> Came:
 
 def add_sku(desk: Desk, sku: str, quantity_thousandths: int = 1000) -> Came:
     """A product that somebody chose."""
-    goods = desk.goods.get(sku)
+    goods = desk.goods.chosen(sku)
     if goods is None or not goods.can_be_sold:
         return Came("unknown", text=sku[:64])
     return add(desk, goods, quantity_thousandths)

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from crdtsync import Register
-from crdtsync.errors import DamagedStore, RoleTaken
+from crdtsync.errors import AccessDenied, DamagedStore, RoleTaken
 from crdtsync.testing import wine
 from crdtsync.till.app import Till
 from crdtsync.till.desk import Desk
@@ -190,6 +190,38 @@ def test_a_mistake_in_looking_ends_no_till_and_says_that_nothing_is_known(shop, 
     clerk.take("EAU")
     assert "said=paid" in clerk.pay("card").headers["location"]
     wait_until(lambda: "This register works alone" in clerk.safety())
+
+
+@pytest.mark.parametrize("where", ["status", "look"])
+def test_a_mistake_that_lasts_is_logged_once_and_not_until_the_disk_is_full(shop, monkeypatch, caplog, where):
+    clerk, asked = shop.open_till(), []
+
+    def fail(*_, **__):
+        asked.append(where)
+        raise ZeroDivisionError("a mistake of ours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((Register, "status") if where == "status" else (Desk, "look")), fail)
+        patched.setattr("crdtsync.till.desk.STATUS_EVERY_S", 0.1)
+        wait_until(lambda: len(asked) > 3)
+        wait_until(lambda: "Unknown what is safe" in clerk.safety())
+        told = [one for one in caplog.records if one.exc_info and one.exc_info[0] is ZeroDivisionError]
+        assert len(told) == 1
+        clerk.take("EAU")
+        assert "said=paid" in clerk.pay("card").headers["location"]
+    wait_until(lambda: "This register works alone" in clerk.safety())
+
+
+def test_what_keeps_it_from_synchronising_does_not_keep_it_from_saying_what_is_so(shop, monkeypatch):
+    clerk = shop.open_till()
+
+    def refuse(_):
+        raise AccessDenied("the relay wants nothing of it")
+
+    monkeypatch.setattr(Desk, "keep_syncing", refuse)
+    shop.register().sell(["EAU"], ["card"])  # Another program of this machine.
+    live = clerk.till._live
+    wait_until(lambda: live.current.safety.sales == 1)
 
 
 def test_one_till_for_each_register(shop):

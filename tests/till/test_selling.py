@@ -1,10 +1,14 @@
 """The till's pages as a browser without scripts uses them: everything works by forms alone."""
 
 import re
+from contextlib import closing
 from html import unescape
 
 import pytest
 
+from crdtsync.testing import wine
+from crdtsync.till.desk import Desk
+from crdtsync.till.selling import add_sku, take
 from tests.till.conftest import SHARED, TERRINE, plain, tickets
 
 AZERTY = str.maketrans("1234567890", "&é\"'(-è_çà")
@@ -33,6 +37,24 @@ def test_a_code_that_nobody_knows_is_told_and_can_be_sold_as_a_free_line(clerk, 
     clerk.pay("card")
     (ticket,) = tickets(shop.register())
     assert (ticket.lines[0].label, ticket.total_minor) == ("Bouteille sans étiquette", 750)
+
+
+def test_what_has_come_and_is_not_filed_yet_is_chosen_sold_and_never_unknown(shop):
+    with closing(Desk(shop.folder)) as desk:
+        replica = desk.register.replica
+        with replica.store.transaction():
+            replica.tables.drop()
+            replica.tables.prepare()
+        replica.files_views = False  # A thread beside this one is about to.
+        assert take(desk, "crozes").what == "coming"
+        assert take(desk, wine.barcode(90_099)).what == "coming"
+        assert {goods.sku for goods in take(desk, SHARED).goods} == {"CM-19", "CM-20"}
+        assert add_sku(desk, "CM-20").what == "added"
+        assert add_sku(desk, "NOPE").what == "unknown"
+        assert [(item.sku, item.unit_price_minor) for item in desk.basket.items] == [("CM-20", 1950)]
+        replica.files_views = True
+        assert take(desk, wine.barcode(90_099)).what == "unknown"
+        assert take(desk, "terrine").what == "added"
 
 
 def test_words_find_and_one_hit_is_taken_at_once(clerk):

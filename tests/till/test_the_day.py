@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from crdtsync.errors import DamagedStore
 from crdtsync.runtime.clock import SystemClock
+from crdtsync.runtime.committing.writer import Writer
 from crdtsync.testing.clock import DAY_MS, HOUR_MS, ManualClock
 from tests.till.conftest import plain
 from tests.till.test_selling import bought
@@ -110,3 +112,21 @@ def test_a_clock_that_went_back_is_told_and_no_day_is_offered(shop):
     page = clerk.page("/day")
     assert "Is the clock right?" in page
     assert 'name="day"' not in page
+
+
+def test_a_disk_that_cannot_be_read_behind_a_sale_does_not_hide_that_it_was_sold(shop, monkeypatch):
+    clock = ManualClock(SystemClock().now_ms())
+    clerk = shop.open_till(clock=clock)
+    bought(clerk, "EAU")
+    clock.pass_ms(DAY_MS)
+    clerk.take("EAU")
+
+    def fail(_):
+        raise DamagedStore("the head cannot be read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "asked_of_the_day", fail)
+        answer = clerk.pay("card")
+    assert "said=paid" in answer.headers["location"]
+    assert clerk.lines() == []
+    assert "had not been closed" in plain(clerk.page("/day"))

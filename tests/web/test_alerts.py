@@ -45,6 +45,7 @@ def test_where_all_is_well_that_is_said_and_no_page_counts_anything(office):
     assert "All is well." in marie.page("/alerts")
     assert counted(marie.page("/today")) == 0
     assert marie.get("/alerts/count").json() == {"alerts": 0}
+    assert marie.http.head("/alerts/count").status_code == 200
 
 
 def test_a_wrong_clock_is_told_on_every_page(office):

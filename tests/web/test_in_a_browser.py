@@ -157,8 +157,10 @@ def test_more_windows_are_open_at_once_than_a_browser_has_connections(page, offi
     expect(page.locator("#tickets")).to_contain_text(number)
     for one in more:
         expect(one.locator("#tickets")).not_to_contain_text(number)
+        expect(one.locator("#live-state")).to_be_visible()
     more[-1].evaluate(SOMEBODY_LOOKS)
     expect(more[-1].locator("#tickets")).to_contain_text(number)
+    expect(more[-1].locator("#live-state")).to_be_hidden()
 
 
 def test_products_are_found_while_somebody_types(page, office):

@@ -2,17 +2,17 @@
 
 import shutil
 import threading
-from contextlib import closing
+from contextlib import closing, nullcontext
 
 import pytest
 
-from crdtsync.errors import InvalidSale, StorageError
+from crdtsync.errors import DamagedStore, InvalidSale, StorageError
 from crdtsync.model.movement import Moved, build_move
 from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.dashboard import office as office_module
 from crdtsync_server.dashboard.database import VIEWS_APPLICATION_ID, OfficeDatabase
-from crdtsync_server.dashboard.live import Live
+from crdtsync_server.dashboard.live import PAGES_PER_SHOP_MAX, Live
 from crdtsync_server.dashboard.office import Office
 from crdtsync_server.dashboard.shop import OfficeShop
 from crdtsync_server.shops.devices import device_states
@@ -254,6 +254,76 @@ async def test_a_room_with_a_page_for_each_thing_tells_each_page_of_its_own():
     await asyncio.sleep(0)
     assert (one.newest.html, other.newest.html) == ("0a/owner in fr", "0b/staff in en")
     assert one.newest.event.startswith(b"event: register\n")
+
+
+@pytest.mark.parametrize("mistake", [ZeroDivisionError, DamagedStore])
+async def test_a_page_that_cannot_be_painted_keeps_no_other_from_its_news(mistake):
+    import asyncio
+
+    shop = Counted(b"s" * 16)
+
+    def paint(office, language, about):
+        if about == "bad":
+            raise mistake("it cannot be shown")
+        return about
+
+    live = Live({"register": paint}, moves_alone=frozenset({"register"}))
+    pages = {str(number): f"register/{number}" for number in range(20)}
+    joined = {about: live.join(shop.log.shop, room, "en", about) for about, room in pages.items()}
+    live.join(shop.log.shop, "register/bad", "en", "bad")
+    with nullcontext() if mistake is ZeroDivisionError else pytest.raises(DamagedStore):
+        await asyncio.to_thread(live.tell, shop, by_commit=True)
+    await asyncio.sleep(0)
+    assert {about: one.newest and one.newest.html for about, one in joined.items()} == {
+        about: about for about in pages
+    }
+
+
+async def test_a_page_that_cannot_be_painted_any_more_is_not_left_with_what_was_so():
+    """Its stream ends: the page says that its figures do not move, and asks again."""
+    import asyncio
+
+    shop, texts = Counted(b"s" * 16), iter(["everything is here"])
+
+    def paint(office, language):
+        found = next(texts, None)
+        if found is None:
+            raise DamagedStore("the disk is gone")
+        return found
+
+    async def is_welcome():
+        return True
+
+    live = Live({"today": paint, "alerts": lambda office, language: "all is well"})
+    listener = live.join(shop.log.shop, "today", "en", "one")
+    other = live.join(shop.log.shop, "alerts", "en", "two")
+    first = live.first(shop, "today", "en")
+    stream = live.events(listener, first, is_welcome)
+    assert b"everything is here" in await anext(stream)
+    with pytest.raises(DamagedStore):
+        await asyncio.to_thread(live.tell, shop, by_commit=True)
+    async with asyncio.timeout(10):
+        assert [said async for said in stream] == []
+    assert live._listeners == {other}
+    assert not other.is_over
+    with pytest.raises(DamagedStore):
+        live.first(shop, "today", "en")
+
+
+def test_no_page_is_painted_for_what_is_no_device_of_the_shop(selling, monkeypatch):
+    marie, joined = selling.visitor("Marie"), []
+    monkeypatch.setattr(Live, "join", lambda live, *about: joined.append(about))
+    assert marie.get(f"/live/register/{'00' * 16}").status_code == 404
+    assert joined == []
+    assert marie.get(f"/live/register/{selling.till.identity.device.hex()}").status_code == 503
+    assert len(joined) == 1
+
+
+async def test_one_shop_leaves_room_for_the_pages_of_others():
+    live = Live({})
+    assert all(live.join(b"s", "today", "en", str(number)) for number in range(PAGES_PER_SHOP_MAX))
+    assert live.join(b"s", "today", "en", "one more") is None
+    assert live.join(b"o", "today", "en", "another shop") is not None
 
 
 async def test_no_more_pages_than_there_is_room_for():

@@ -128,7 +128,7 @@ async def _events(visit: Visit) -> Response:
 
 async def _events_of_register(visit: Visit) -> Response:
     """The stream of the page of one register."""
-    return await _stream(visit, f"register/{registers.about(visit)}")
+    return await _stream(visit, f"register/{await registers.about(visit)}")
 
 
 async def _stream(visit: Visit, room: str) -> Response:

@@ -91,7 +91,7 @@ class House:
             visit = Visit(self, request, session)
             if owner and not visit.account.is_owner:
                 raise HTTPException(403)
-            if signed_in and request.method == "GET" and not visit.is_part:
+            if signed_in and request.method != "POST" and not visit.is_part:
                 await visit.count_alerts()
             response = await handler(visit)
             visit.add_form_cookie(response)

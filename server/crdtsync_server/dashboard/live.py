@@ -12,9 +12,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from crdtsync.errors import CrdtsyncError
 from crdtsync_server.dashboard.shop import OfficeShop
+from crdtsync_server.serving.logs import get_logger
 
 PAGES_MAX: Final = 512
+PAGES_PER_SHOP_MAX: Final = 128
+"""One shop leaves room for the pages of the others of its relay."""
+
 PAGES_PER_SESSION_MAX: Final = 8
 HEARTBEAT_S: Final = 15.0
 """Proxies cut a connection that is silent for a minute; and a session that ended is noticed by then, however
@@ -44,7 +49,7 @@ class State:
 
 @dataclass(eq=False)
 class Listener:
-    """One open page. ``newest`` is what it has not been sent yet."""
+    """One open page. ``newest`` is what it has not been sent yet; ``is_over``: it could not be painted."""
 
     shop: bytes
     room: str
@@ -52,6 +57,7 @@ class Listener:
     session: str
     newest: State | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    is_over: bool = False
 
 
 class Live:
@@ -79,7 +85,9 @@ class Live:
     def join(self, shop: bytes, room: str, language: str, session: str) -> Listener | None:
         """One more open page; None if there are enough. ``leave`` it in the end."""
         of_session = sum(one.session == session for one in self._listeners)
-        if self._is_closed or len(self._listeners) >= PAGES_MAX or of_session >= PAGES_PER_SESSION_MAX:
+        of_shop = sum(one.shop == shop for one in self._listeners)
+        is_full = len(self._listeners) >= PAGES_MAX or of_shop >= PAGES_PER_SHOP_MAX
+        if self._is_closed or is_full or of_session >= PAGES_PER_SESSION_MAX:
             return None
         self._loop = asyncio.get_running_loop()
         listener = Listener(shop, room, language, session)
@@ -107,7 +115,7 @@ class Live:
         try:
             sent, asked_s = first, self._now_s()
             yield b"retry: 2000\n\n" + first.event
-            while not self._is_closed:
+            while not (self._is_closed or listener.is_over):
                 try:
                     async with asyncio.timeout(HEARTBEAT_S):
                         await listener.news.wait()
@@ -140,6 +148,13 @@ class Live:
                 listener.newest = state
                 listener.news.set()
 
+    def _let_go(self, shop: bytes, room: str, language: str) -> None:
+        """End the streams of a page that cannot be painted: it says so, asks again, and is answered so."""
+        for listener in self._listeners:
+            if (listener.shop, listener.room, listener.language) == (shop, room, language):
+                listener.is_over = True
+                listener.news.set()
+
     # -- on the office's thread ------------------------------------------------------------------------------
 
     def shops(self) -> set[bytes]:
@@ -165,21 +180,37 @@ class Live:
         looked_at = self._looked_at.get(shop.log.shop, frozenset())
         for key in [key for key in self._shown if key[0] == shop.log.shop and key[1:] not in looked_at]:
             del self._shown[key]  # Nobody would tell whoever opens it next what has changed now.
+        failed: CrdtsyncError | None = None
         for room, language in looked_at:
-            if by_commit or room.partition("/")[0] in self._moves_alone:
-                self._show(shop, room, language)
+            try:
+                if by_commit or room.partition("/")[0] in self._moves_alone:
+                    self._show(shop, room, language)
+                continue
+            except CrdtsyncError as error:  # Whoever tells knows what to do about it, after the others.
+                failed = error
+            except Exception as error:  # The boundary of a page: the others are told.
+                get_logger().exception("page_failed", room=room, reason=repr(error))
+            self._shown.pop((shop.log.shop, room, language), None)
+            self._on_loop(self._let_go, shop.log.shop, room, language)
+        if failed is not None:
+            raise failed
 
     def _show(self, shop: OfficeShop, room: str, language: str) -> State:
         """Paint, and hand out what differs from what all have."""
-        key, loop, began_s = (shop.log.shop, room, language), self._loop, self._now_s()
+        key, began_s = (shop.log.shop, room, language), self._now_s()
         state, known = self.paint(shop, room, language), self._shown.get(key)
         painted_s = self._now_s()
         if known is not None and known[0].html == state.html:
             state = known[0]
-        elif loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._hand_out, *key, state)
+        else:
+            self._on_loop(self._hand_out, *key, state)
         self._shown[key] = state, painted_s + max(FRESH_S, REST_FACTOR * (painted_s - began_s))
         return state
+
+    def _on_loop(self, work: Callable[..., None], *what: object) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(work, *what)
 
 
 def _event(room: str, html: str) -> bytes:

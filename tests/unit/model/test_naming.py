@@ -43,3 +43,20 @@ def test_the_last_word_on_a_device_counts():
         OLD: "Bar",
         NEW: "Caisse 1",
     }
+
+
+def test_a_name_that_looks_like_what_another_is_called_takes_nobodys_place():
+    third, fourth = b"\x04" * 16, b"\x05" * 16
+    names = names_apart(
+        [
+            (OLD, "Caisse 1", "01"),
+            (NEW, "Caisse 1", "03"),
+            (OTHER, "CAISSE 1 (01)", "04"),
+            (third, f"Caisse 1 ({short_id(OLD)})", "05"),
+            (fourth, short_id(b"\x06" * 16), "06"),
+            (b"\x06" * 16, None, None),
+        ]
+    )
+    assert names[OLD] == f"Caisse 1 ({short_id(OLD)})"
+    assert names[NEW] == "Caisse 1 (03)"
+    assert len({name.casefold() for name in names.values()}) == len(names)

@@ -119,9 +119,13 @@ async def _show(visit: Visit, *, problem: str) -> Response:
     )
 
 
-def about(visit: Visit) -> str:
-    """What the stream of a register's page is about: the device, and what whoever looks at it may do."""
-    return f"{_device(visit).hex()}/{'owner' if visit.account.is_owner else 'staff'}"
+async def about(visit: Visit) -> str:
+    """What the stream of a register's page is about: the device, and what whoever looks at it may do. Raises
+    404 for what is no device of the shop: nothing is painted for those who ask for it.
+    """
+    device = _device(visit)
+    await visit.ask(lambda shop: _state(shop, device))
+    return f"{device.hex()}/{'owner' if visit.account.is_owner else 'staff'}"
 
 
 def paint_one(shop: OfficeShop, language: str, about: str) -> str:

@@ -90,7 +90,8 @@ class SeenSource {
       else if (!this.source) this.open();
     };
     document.addEventListener("visibilitychange", this.look);
-    if (!document.hidden) this.open();
+    if (document.hidden) this.leave();
+    else this.open();
   }
   get readyState() { return this.source?.readyState ?? EventSource.CONNECTING; }
   open() {
@@ -117,6 +118,7 @@ class SeenSource {
   leave() {
     this.source?.close();
     this.source = null;
+    sayStill();  // What stands there may not be so any more, and whoever comes back may find no connection.
   }
   close() {
     this.forget();
@@ -142,9 +144,12 @@ document.addEventListener("htmx:sseBeforeMessage", (event) => {
 });
 
 // A stream that ended because nobody is signed in any more: the page says so by going to the door.
-document.addEventListener("htmx:sseError", (event) => {
+function sayStill() {
   const state = document.getElementById("live-state");
   if (state) state.hidden = false;
+}
+document.addEventListener("htmx:sseError", (event) => {
+  sayStill();
   if (event.detail?.source?.readyState === EventSource.CLOSED) {
     fetch(location.pathname, { headers: { "hx-request": "true" } }).then((answer) => {
       if (answer.status === 401) location.assign("/sign-in");
