@@ -136,6 +136,9 @@ class Counted:
         self.log = type("Log", (), {"shop": shop})
         self.painted = 0
 
+    def at_one_look(self):
+        return nullcontext()
+
 
 @pytest.mark.parametrize("pages", [1, 50])
 async def test_a_change_is_computed_once_however_many_pages_are_open(pages):
@@ -381,6 +384,31 @@ def test_a_day_is_read_once_while_the_past_is_filed_and_again_when_more_was_sold
             selling.till.sync(30)
             assert figures_of(office).total.sales == before + 1
             assert len(made) == 2 * read
+
+
+async def test_pages_of_many_registers_that_are_open_look_at_the_devices_once(selling, monkeypatch):
+    from crdtsync_server.dashboard import shop as shop_module
+
+    looks = []
+    monkeypatch.setattr(
+        shop_module, "device_states", lambda log, **how: looks.append(log) or device_states(log, **how)
+    )
+    pages = {f"page-{number}": lambda office, _: str(len(office.device_states())) for number in range(12)}
+    live = Live(pages)
+    with closing(SqliteStore(selling.data.store)) as store:
+        office = OfficeShop(
+            store, selling.id, selling.folder / "views", selling.access, selling.till.replica.clock, bytes
+        )
+        with closing(office):
+            for room in pages:
+                assert live.join(selling.id, room, "en", f"who looks at {room}") is not None
+            live.tell(office, by_commit=True)
+            assert len(looks) == 1
+            live.tell(office, by_commit=True)
+            assert len(looks) == 2
+            office.device_states()
+            office.device_states()
+            assert len(looks) == 4
 
 
 def test_what_a_register_is_complete_to_follows_the_log(selling):

@@ -180,20 +180,25 @@ class Live:
         looked_at = self._looked_at.get(shop.log.shop, frozenset())
         for key in [key for key in self._shown if key[0] == shop.log.shop and key[1:] not in looked_at]:
             del self._shown[key]  # Nobody would tell whoever opens it next what has changed now.
-        failed: CrdtsyncError | None = None
-        for room, language in looked_at:
-            try:
-                if by_commit or room.partition("/")[0] in self._moves_alone:
-                    self._show(shop, room, language)
-                continue
-            except CrdtsyncError as error:  # Whoever tells knows what to do about it, after the others.
-                failed = error
-            except Exception as error:  # The boundary of a page: the others are told.
-                get_logger().exception("page_failed", room=room, reason=repr(error))
-            self._shown.pop((shop.log.shop, room, language), None)
-            self._on_loop(self._let_go, shop.log.shop, room, language)
-        if failed is not None:
-            raise failed
+        moving = [key for key in looked_at if by_commit or key[0].partition("/")[0] in self._moves_alone]
+        with shop.at_one_look():
+            failed = [error for key in moving if (error := self._try_to_show(shop, *key)) is not None]
+        if failed:
+            raise failed[-1]
+
+    def _try_to_show(self, shop: OfficeShop, room: str, language: str) -> CrdtsyncError | None:
+        """As ``_show``; where it fails, the streams of that page end, and the others are told."""
+        failed = None
+        try:
+            self._show(shop, room, language)
+            return None
+        except CrdtsyncError as error:  # Whoever tells knows what to do about it, after the others.
+            failed = error
+        except Exception as error:  # The boundary of a page: the others are told.
+            get_logger().exception("page_failed", room=room, reason=repr(error))
+        self._shown.pop((shop.log.shop, room, language), None)
+        self._on_loop(self._let_go, shop.log.shop, room, language)
+        return failed
 
     def _show(self, shop: OfficeShop, room: str, language: str) -> State:
         """Paint, and hand out what differs from what all have."""

@@ -73,6 +73,8 @@ class OfficeShop:
         self.products = Products(self)
         self.index = ProductIndex()
         self._seen = Seen()
+        self._states: list[DeviceState] | None = None
+        self._is_one_look = False
         self._days: dict[str, DayViews] = {}
         self._days_end: Position | None = None
         self.on_products: Callable[[Differences, set[bytes | None]], None] = lambda changed, logs: None
@@ -165,8 +167,26 @@ class OfficeShop:
         return False
 
     def device_states(self) -> list[DeviceState]:
-        """See ``devices.device_states``; O(devices) where nothing has come in since the last look."""
-        return device_states(self.log, is_served=True, seen=self._seen)
+        """See ``devices.device_states``; O(devices) where nothing has come in since the last look, and once
+        for all who ask ``at_one_look``.
+        """
+        states = self._states
+        if states is None:
+            states = device_states(self.log, is_served=True, seen=self._seen)
+            if self._is_one_look:
+                self._states = states
+        return states
+
+    @contextmanager
+    def at_one_look(self) -> Iterator[None]:
+        """While the block runs, the states of the devices are asked for once: for whoever paints many pages
+        of one moment.
+        """
+        self._is_one_look = True
+        try:
+            yield
+        finally:
+            self._is_one_look, self._states = False, None
 
     def complete_to(self) -> dict[bytes, CompleteTo]:
         """See ``completeness.complete_to``."""
