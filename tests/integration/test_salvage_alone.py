@@ -12,9 +12,8 @@ import pytest
 from crdtsync.errors import StorageError, StoreBusy
 from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.damage import salvage as salvaging
-from crdtsync.runtime.folder import replica
 from crdtsync.runtime.folder.replica import STORE
-from crdtsync.runtime.folder.whose import SALVAGED, SALVAGING
+from crdtsync.runtime.folder.whose import SALVAGED
 from crdtsync.runtime.register.register import Register
 from crdtsync.storage.database import Database
 from crdtsync.storage.sqlite import SqliteStore
@@ -80,23 +79,6 @@ def test_who_opens_the_register_as_the_stores_change_places_sells_nothing_into_t
     again = sells(folder)
     assert again not in numbers
     assert tickets(folder) == {*numbers[:2], again}
-
-
-def test_who_opens_the_register_while_there_is_no_store_makes_none(sold, monkeypatch):
-    """Its journal would be taken for that of the store which takes the place."""
-    folder, _ = sold
-    store_of_register = replica.store_of_register
-
-    def gone_a_moment_later(at):
-        path = store_of_register(at)
-        path.rename(folder / SALVAGING)
-        return path
-
-    monkeypatch.setattr(replica, "store_of_register", gone_a_moment_later)
-    with pytest.raises(StorageError):
-        Register.open(folder)
-    assert not list(folder.glob(f"{STORE}*-wal"))
-    assert not (folder / STORE).exists()
 
 
 def test_a_new_store_of_which_a_part_is_in_its_journal_takes_no_place(sold, monkeypatch):

@@ -87,8 +87,7 @@ class ViewStore(Store, Protocol):
 
 
 def _present_store(path: Path) -> SqliteStore:
-    # Where it is gone a moment later, another one is on its way (`salvage`): an empty one is in the way.
-    return SqliteStore(store_of_register(path.parent), create=False)
+    return SqliteStore(store_of_register(path.parent))
 
 
 class Replica:
