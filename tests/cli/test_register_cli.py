@@ -322,7 +322,7 @@ def test_run_ends_when_it_is_told_to(till):
     assert "not connected" in process.stdout.readline()
     sold_at = time.monotonic()
     till.ok("sell", "CM-19", "--pay", "card")
-    assert time.monotonic() - sold_at < 30  # It waits for nobody; a whole program starts meanwhile.
+    assert time.monotonic() - sold_at < 5
     assert till.run("sync").exit_code == errors.RoleTaken.exit_code
     process.terminate()
     assert process.wait(20) == 0

@@ -18,7 +18,6 @@ from tests.day.pictures import keep
 from tests.day.shop import HERMITAGE, MINUTE_MS, TERRINE, WATER, Shop, wait_until
 from tests.web.conftest import PASSWORD
 
-TRIES_MAX = 15
 SAFE = "Tout est enregistré au bureau"
 COMPANY = {
     "name": "Cave du Port SARL",
@@ -147,13 +146,13 @@ def both_open_with_a_counted_float(day: Day) -> None:
 def a_sale_shows_on_today_within_a_second(day: Day) -> None:
     day.today.reload()
     expect(day.today.locator("#hours canvas")).to_be_visible()
-    took_s: list[float] = []
-    while len(took_s) < 3 or min(took_s) >= 1.0:  # A machine that has much else to do may need some more.
-        assert len(took_s) < TRIES_MAX, took_s
+    took_s = []
+    for _ in range(3):
         ticket = day.sell("Caisse 1", TERRINE, WATER)
         since_s = time.monotonic()
         expect(day.today.locator("#tickets")).to_contain_text(ticket.number)
         took_s.append(time.monotonic() - since_s)
+    assert min(took_s) < 1.0, took_s
 
 
 def both_sell_by_keyboard_and_scanner(day: Day) -> None:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
     [
         pytest.param(3297, 32, 655, id="coupons for more than the basket, a basket for nothing, gasoline"),
         pytest.param(2865, 35, 168, id="a gift card, products nobody knows"),
-        pytest.param(3217, 49, 331, id="mostly gasoline", marks=pytest.mark.deep),
+        pytest.param(3217, 49, 331, id="mostly gasoline"),
     ],
 )
 def test_a_store_sold_through_cuts_and_kills_is_the_same_everywhere_and_as_its_source(

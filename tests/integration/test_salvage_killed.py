@@ -78,7 +78,7 @@ def tickets(folder):
 
 @pytest.mark.parametrize(
     "tables",
-    [pytest.param(("stretch",), marks=pytest.mark.deep), ("stretch", "state")],
+    [("stretch",), ("stretch", "state")],
     ids=["what is held of a chain", "what it was, and the last number"],
 )
 def test_whenever_it_was_killed_all_tickets_are_there_and_none_twice(sold, tmp_path, tables):

@@ -8,7 +8,7 @@ from crdtsync.testing.simulation.run import play
 
 SEEDS_PER_TEST = 10
 IN_MEMORY = range(0, 250, SEEDS_PER_TEST)
-IN_EVERY_RUN = 100
+IN_EVERY_RUN = 130
 """The rest is played by `make deep` only, which plays thousands more."""
 
 ON_REAL_STORES = range(10_000, 10_014, 2)

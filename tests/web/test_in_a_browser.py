@@ -23,7 +23,6 @@ from tests.web.test_invoices import COMPANY
 
 pytestmark = pytest.mark.slow
 
-TRIES_MAX = 15
 PAGES = {
     "today": "/today",
     "sales": "/sales",
@@ -107,12 +106,12 @@ def test_a_sale_shows_on_an_open_page_within_a_second(page, office):
     number = office.till.sell(["V-002"], ["card"]).number
     expect(page.locator("#tickets")).to_contain_text(number)
     took_s = []
-    while min(took_s, default=1.0) >= 1.0:  # A machine that has much else to do may need some tries.
-        assert len(took_s) < TRIES_MAX, took_s
+    for _ in range(3):
         started_s = time.monotonic()
         number = office.till.sell(["V-003"], ["card"]).number
         expect(page.locator("#tickets")).to_contain_text(number)
         took_s.append(time.monotonic() - started_s)
+    assert min(took_s) < 1.0, took_s
     assert page.locator("#hours canvas").count() == 1
 
 
