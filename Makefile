@@ -45,7 +45,7 @@ check: lint types $(REPLAY_STAMP)  ## format, lint, types, layers, fast tests (u
 	$(BIN)/pytest -q -m "not slow and not deep" -n 2
 
 test: export HYPOTHESIS_PROFILE = test
-test: lint $(REPLAY_STAMP)  ## everything that CI runs (under ten minutes)
+test: lint $(REPLAY_STAMP)  ## everything that CI runs (eleven minutes on two cores)
 	$(MAKE) --jobs=2 types tests
 
 # Three at a time on two cores: those with processes of their own wait a third of their time.
