@@ -47,6 +47,14 @@ def main() -> None:
     runs = [sealed[at : at + RUN] for at in range(0, SALES, RUN)]
     in_run = per_item(lambda run: judge_run(run, directory), runs) / RUN
     tell(f"judge, {RUN} that follow one another", in_run)
+    gone = MemoryOwner()
+    lost = gone.enrol("Caisse 1")
+    for _ in range(SALES):
+        lost.sell(WINE, TERRINE)
+    gone.revoke(lost, [lost.end.known])
+    runs = [lost.sealed[-SALES:][at : at + RUN] for at in range(0, SALES, RUN)]
+    in_run = per_item(lambda run: judge_run(run, gone.directory), runs) / RUN
+    tell(f"judge, {RUN} of a register that was replaced", in_run)
     links = [entry.link for entry in entries]
     updates = [ledger.entry_update(link, data) for link, data in zip(links, sealed, strict=True)]
     tell(

@@ -25,6 +25,9 @@ from crdtsync.model.signature import verify
 CUT_OFF_ROLE: Final = "revoked"
 """In the place of the role of a device that was revoked, or of somebody unknown: they write no document."""
 
+REVOKED: Final = "revoked"
+"""Why an entry is held that was not known when its device was revoked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -189,11 +192,15 @@ def _follows(entry: Entry, before: Entry | None) -> bool:
 
 
 class _ClearAuthors:
-    """Whose tickets stand or fall by their signature alone, by the certificates that are known so far."""
+    """Whose tickets stand or fall by their signature alone, by the certificates that are known so far.
+
+    Of a revoked device only those do that were known or let in. All below a head known then are, so that who
+    takes a lost register's place reads what that one sold as quickly as the rest.
+    """
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._known: dict[str, bool] = {}
+        self._known: dict[str, bool | dict[bytes, int]] = {}
 
     def go_on_with(self, directory: Directory) -> None:
         if directory is not self._directory:
@@ -203,10 +210,22 @@ class _ClearAuthors:
     def has(self, ticket: Entry) -> bool:
         found = self._known.get(ticket.till)
         if found is None:
-            directory, author = self._directory, ticket.author
-            found = not directory.is_revoked(author) and _standing(ticket, directory) is None
-            self._known[ticket.till] = found
-        return found
+            found = self._known[ticket.till] = self._ask(ticket)
+        if isinstance(found, bool):
+            return found
+        facts = ticket.facts
+        return facts.n < found.get(facts.chain, 0) or _standing(ticket, self._directory) is None
+
+    def _ask(self, ticket: Entry) -> bool | dict[bytes, int]:
+        """Of a revoked device, below which number entries of a chain were known."""
+        directory, author = self._directory, ticket.author
+        held = _standing(ticket, directory)
+        if not directory.is_revoked(author) or (held is not None and held.code != REVOKED):
+            return held is None
+        below: dict[bytes, int] = {}
+        for head in directory.heads_at_revocation(author):
+            below[head.chain] = max(head.n, below.get(head.chain, 0))
+        return below
 
 
 def _standing(entry: Entry, directory: Directory) -> Held | None:
@@ -220,7 +239,7 @@ def _standing(entry: Entry, directory: Directory) -> Held | None:
     if certificate.role == "display":
         return Held(entry, "role", f"{name} is enrolled to look on, not to record anything")
     if directory.is_revoked(entry.author) and not _is_let_in(entry, directory):
-        return Held(entry, "revoked", f"{name} was revoked before this entry of it was known")
+        return Held(entry, REVOKED, f"{name} was revoked before this entry of it was known")
     if entry.kind == "register":
         return _first_standing(entry, directory)
     return None

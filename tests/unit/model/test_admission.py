@@ -284,6 +284,34 @@ class TestRuns:
         assert [verdict.code for verdict in verdicts] == ["", "", "", ""] + ["revoked"] * len(others)
         assert others
 
+    def test_tickets_of_a_replaced_register_are_read_in_bulk_and_judged_one_by_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who takes a lost register's place fetches all that this one sold. What was not known when it was
+        revoked is held among the rest, wherever it stands; what a person let in is not.
+        """
+        owner = MemoryOwner()
+        till = owner.enrol("Caisse 1")
+        for _ in range(6):
+            till.sell()
+        known, let_in = till.entries[3], till.entries[5]
+        owner.revoke(till, [replace(till.end.known, link=known.link, n=known.facts.n)])
+        owner.approve(till, let_in)
+        other = seal({**known.body, "op": "u-max"}, till.key)
+        exact: list[bytes] = []
+
+        def read(data: bytes) -> Entry:
+            exact.append(data)
+            return read_entry(data)
+
+        monkeypatch.setattr("crdtsync.model.admission.read_entry", read)
+        came = [*till.sealed[1:], other, *till.sealed[1:4]]
+        verdicts = judge_run(came, owner.directory)
+        held = [data for data, verdict in zip(came, verdicts, strict=True) if verdict.held]
+        assert held == [till.sealed[4], *till.sealed[6:], other]
+        assert all(verdict.code == "revoked" for verdict in verdicts if verdict.held)
+        assert exact == held
+
     def test_entries_before_their_certificate_are_held(self) -> None:
         owner, till = shop_with_a_till()
         verdicts = judge_run([till.sealed[0], *owner.sealed, till.sealed[1]], Directory(owner.author))
