@@ -84,6 +84,7 @@ class RegisterHome:
         self._relay = load_relay(self._log)
         self._admission = Admission(identity.shop)
         self._tail = Tail(self._log.end, TAIL_BYTES_MAX)
+        self._closings_seq = self._log.end.seq
         self._has_met = False
         self._said_seq = 0
         self._sent_by: Outbound | None = None
@@ -295,12 +296,24 @@ class RegisterHome:
         if has_other_writer(log, read_head(log)):
             self._leave_chain(log)
 
+    def has_new_closing(self) -> bool:
+        """As ``has_closing``, of what is new since the last call. Not yet while what the relay brought comes
+        to disk: all of it would be read for this, and in a moment it is known where it came from.
+        """
+        connection = self.connection
+        if connection is not None and connection.session.inbound.under_way:
+            return False
+        after, self._closings_seq = self._closings_seq, self._log.end.seq
+        return after < self._closings_seq and self.has_closing(after)
+
     def has_closing(self, after: int) -> bool:
         """Whether there is a closing among the rows after that number that others wrote: of what came from
         the relay ``committed`` has told, and packs of the past are not unpacked for this.
         """
         relay_log = self._relay.log_id if self._relay is not None else None
         from_relay = Origin(relay_log, SEQ_MAX) if relay_log is not None else None
+        if (passed := self._tail.passed(after, from_relay)) is not None:
+            after = passed.seq
         news = self._log.read(after, bytes_max=NEWS_BYTES_MAX, skip_origin=from_relay)
         return any(is_closing(record) for _, record in news.records)
 

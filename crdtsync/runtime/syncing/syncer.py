@@ -375,6 +375,7 @@ class Syncer(RegisterHome):
     def committed(self, *what: Any) -> None:
         """See ``RegisterHome``."""
         super().committed(*what)
+        self._look_for_closing()  # It may have waited for this.
         if (connection := self.connection) is not None and connection.session.is_live:
             self._tell_growth(connection)
         self._wake.set()
@@ -383,7 +384,7 @@ class Syncer(RegisterHome):
         """See ``RegisterHome``."""
         super().went_live(connection)
         self._note(None)
-        if self._was_closed:
+        if self.has_new_closing() or self._was_closed:
             connection.session.comparing.compare_soon()
         self._wake.set()
 
@@ -403,16 +404,19 @@ class Syncer(RegisterHome):
                 self._tell_growth(connection)
         if self._seen_seq > before:
             self._reconnecting.sold()
-            if self.has_closing(before):
-                self._was_closed = True
-                if connection is not None:
-                    connection.session.comparing.compare_soon()
+        self._look_for_closing()
         wish = self._log.state(WISH)
         if wish != self._wish:
             self._wish = wish
             self._reconnecting.try_now()
         self._wake.set()
         return True
+
+    def _look_for_closing(self) -> None:
+        if self.has_new_closing():
+            self._was_closed = True
+            if self.connection is not None:
+                self.connection.session.comparing.compare_soon()
 
     def sync_wanted(self) -> None:
         """See ``Home``: what other processes wrote, and what is pending now, is told."""

@@ -40,6 +40,10 @@ class Growth:
     documents: frozenset[str] = frozenset()
 
 
+PASSED_ROWS_MIN = 64
+PASSED_MAX = 64
+"""Of commits that brought so many rows, all from one other log, the newest so many are remembered as such."""
+
 ANSWERS_MAX = 8
 """Stretches that are kept encoded: who keeps up reads the newest ones, a frame each."""
 
@@ -68,6 +72,28 @@ class _Answer:
         return Batch(self.start, self.to, Portion(self._slab, left_out), size)
 
 
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """What one commit added, all of it from one other log, where its last number is ``last``."""
+
+    start: Position
+    to: Position
+    log_id: bytes
+    last: int
+
+
+def _from_one_log(start: Position, rows: list[Row]) -> _Passed | None:
+    if len(rows) < PASSED_ROWS_MIN or rows[0].origin is None:
+        return None
+    log_id, last = rows[0].origin.log_id, 0
+    for row in rows:
+        origin = row.origin
+        if origin is None or origin.log_id != log_id:
+            return None
+        last = max(last, origin.seq)
+    return _Passed(start, Position(rows[-1].seq, rows[-1].h), log_id, last)
+
+
 class Tail:
     """A bounded stretch of consecutive rows up to the end of a log. What lies before is read from disk."""
 
@@ -77,6 +103,7 @@ class Tail:
         self._rows: list[Row] = []
         self._sizes = [0]
         self._answers: dict[tuple[int, int], _Answer] = {}
+        self._passed: dict[int, _Passed] = {}
         self._log_id = b""
 
     def belong_to(self, log_id: bytes) -> None:
@@ -95,6 +122,10 @@ class Tail:
         if start.seq != self.end.seq:
             self.end = start
             self.clear()
+        if (passed := _from_one_log(start, rows)) is not None:
+            self._passed[start.seq] = passed
+            if len(self._passed) > PASSED_MAX:
+                del self._passed[next(iter(self._passed))]
         sizes, size = self._sizes, self._sizes[-1]
         for row in rows:
             size += len(row.record)
@@ -114,6 +145,7 @@ class Tail:
         self._rows = []
         self._sizes = [0]
         self._answers.clear()
+        self._passed.clear()
 
     def bytes_after(self, after: int) -> int:
         """How much is kept of the rows after seq ``after``."""
@@ -121,6 +153,9 @@ class Tail:
 
     def read(self, after: int, *, bytes_max: int, skip_origin: Origin | None) -> Batch | None:
         """Rows after seq ``after`` as ``ShopLog.read`` gives them, or None if the disk has to be asked."""
+        to = self.passed(after, skip_origin)
+        if to is not None:
+            return Batch(self._passed[after].start, to, (), 0)
         if after < self._start.seq or after >= self.end.seq:
             return None
         answer = self._answers.get((after, bytes_max))
@@ -134,6 +169,18 @@ class Tail:
                 self._answers.clear()
             answer = self._answers[after, bytes_max] = _Answer(start, self._rows[lo:hi])
         return answer.without(skip_origin)
+
+    def passed(self, after: int, skip: Origin | None) -> Position | None:
+        """How far rows after seq ``after`` came from that log, up to that number in it, where that is known
+        of the commits that brought them, also when their bytes are long forgotten; None where it is not. Who
+        fetches thousands of rows need not read them from disk again to find that they are no news.
+        """
+        found = None
+        while skip is not None and (passed := self._passed.get(found.seq if found else after)) is not None:
+            if passed.log_id != skip.log_id or passed.last > skip.seq:
+                break
+            found = passed.to
+        return found
 
     def _forget(self, count: int) -> None:
         row = self._rows[count - 1]

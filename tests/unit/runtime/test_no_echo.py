@@ -65,3 +65,20 @@ def test_what_another_process_sold_meanwhile_is_told_with_the_next_commit(syncer
     syncer.committed([], 0.0, None)
     assert session.outbound.end == till.end
     syncer.connection = None
+
+
+def test_a_closing_that_is_made_while_a_relay_brings_much_is_seen_when_that_is_stored(syncer, till):
+    session = Session(connecting=True, nonce=bytes(16), sign=lambda purpose, data: bytes(64), now_ms=0)
+    syncer.connection = Connection(syncer, Line(), session)
+    session.inbound.under_way.append(Delivery(1, START, START))
+    till.sell(["CM-19"], ["card"])
+    till.close_day()
+    assert not syncer.has_new_closing()
+    session.inbound.under_way.clear()
+    assert syncer.has_new_closing()
+    assert not syncer.has_new_closing(), "once"
+    session.inbound.under_way.append(Delivery(1, START, START))
+    till.sell(["CM-19"], ["card"])
+    till.close_day()
+    syncer.connection = None
+    assert syncer.has_new_closing(), "the line broke meanwhile"
