@@ -25,9 +25,6 @@ from crdtsync.model.signature import verify
 CUT_OFF_ROLE: Final = "revoked"
 """In the place of the role of a device that was revoked, or of somebody unknown: they write no document."""
 
-REVOKED: Final = "revoked"
-"""Why an entry is held that was not known when its device was revoked."""
-
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -220,7 +217,7 @@ class _ClearAuthors:
         """Of a revoked device, below which number entries of a chain were known."""
         directory, author = self._directory, ticket.author
         held = _standing(ticket, directory)
-        if not directory.is_revoked(author) or (held is not None and held.code != REVOKED):
+        if not directory.is_revoked(author) or (held is not None and held.code != "revoked"):
             return held is None
         below: dict[bytes, int] = {}
         for head in directory.heads_at_revocation(author):
@@ -239,7 +236,7 @@ def _standing(entry: Entry, directory: Directory) -> Held | None:
     if certificate.role == "display":
         return Held(entry, "role", f"{name} is enrolled to look on, not to record anything")
     if directory.is_revoked(entry.author) and not _is_let_in(entry, directory):
-        return Held(entry, REVOKED, f"{name} was revoked before this entry of it was known")
+        return Held(entry, "revoked", f"{name} was revoked before this entry of it was known")
     if entry.kind == "register":
         return _first_standing(entry, directory)
     return None
