@@ -24,6 +24,7 @@ from crdtsync.runtime.syncing.address import SYNC_PATH
 IDLE_KIB_MAX = 25.0
 DEAF_MIB_MAX = 1.0
 HUGE_BYTES = 64 << 20
+SMALL_BYTES = 10
 SELLERS = 4
 FILES_BESIDE = 256
 
@@ -147,16 +148,15 @@ async def _peak_mib(
 
 
 async def _huge(bench: Bench) -> Figure:
-    """One message of 64 MiB, from somebody who has not even said who it is."""
+    """One message of 64 MiB, from somebody who has not even said who it is. Before it comes one of some
+    bytes, as to any relay: what its first connection of all takes is no matter of a message's size.
+    """
     shop = make_shop(bench.folder / "huge", 0, bench.seed)
     async with relay_process(shop.folder, bench.folder / "relay.log") as relay:
+        unused = rss_mib(relay.pid())
+        await _turned_away(relay, bytes(SMALL_BYTES))
         before = rss_mib(relay.pid())
-        ended = asyncio.Event()
-        socket = await LightSocket.open(relay.port, SYNC_PATH, lambda _: None)
-        socket.on_end = ended.set
-        socket.send(bytes(HUGE_BYTES))
-        async with asyncio.timeout(60):
-            await ended.wait()
+        refusal = await _turned_away(relay, bytes(HUGE_BYTES))
         grown = max(0.0, peak_mib(relay.pid()) - before)
     return Figure(
         "a message of 64 MiB: memory of the relay",
@@ -165,8 +165,20 @@ async def _huge(bench: Bench) -> Figure:
         None,
         Budget(DEAF_MIB_MAX),
         size={"bytes": HUGE_BYTES},
-        note=f"refused: {socket.closed}",
+        note=f"refused: {refusal}; one of {SMALL_BYTES} bytes before it, the relay's first, took "
+        f"{max(0.0, before - unused):.2g} MiB",
     )
+
+
+async def _turned_away(relay: RelayProcess, data: bytes) -> str:
+    """Send that instead of a hello; what the relay says when it hangs up."""
+    ended = asyncio.Event()
+    socket = await LightSocket.open(relay.port, SYNC_PATH, lambda _: None)
+    socket.on_end = ended.set
+    socket.send(data)
+    async with asyncio.timeout(60):
+        await ended.wait()
+    return socket.closed
 
 
 @asynccontextmanager
