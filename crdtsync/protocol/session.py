@@ -388,7 +388,7 @@ class Session:
         return self.peer
 
     def _tell_refused(self, refused: Sequence[RefusedRecord], *, complete: bool) -> None:
-        self.has_told_refusals = bool(refused) or (self.has_told_refusals and not complete)
+        self.has_told_refusals = bool(refused)  # A list with nothing in it is always the whole list.
         for message in refused_messages(refused, complete=complete):
             self._send(message)
 

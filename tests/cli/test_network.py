@@ -127,7 +127,7 @@ def test_ctrl_c_ends_a_sync_at_once_and_gives_the_role_back(till, silent):
     while not till.json("status")["syncing"]:
         pass
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=60)
     assert (process.returncode, json.loads(told)["code"]) == (130, "Interrupted")
     assert not till.json("status")["syncing"]
 
@@ -146,7 +146,7 @@ def test_ctrl_c_while_a_closed_day_is_sent_stops_the_sending_and_the_closing_is_
     while not till.json("status")["syncing"]:
         pass
     process.send_signal(signal.SIGINT)
-    told, _ = process.communicate(timeout=20)
+    told, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert ('"z": 1' if how else "Z1 of the day") in told
     assert "Not synchronised: it was stopped." in told

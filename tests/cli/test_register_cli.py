@@ -325,7 +325,7 @@ def test_run_ends_when_it_is_told_to(till):
     assert time.monotonic() - sold_at < 5
     assert till.run("sync").exit_code == errors.RoleTaken.exit_code
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     process.stdout.close()
 
 

@@ -73,7 +73,7 @@ def serving(data, *arguments, stop=signal.SIGTERM):
 
 
 def fetch(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -312,7 +312,7 @@ def test_shops_and_codes_are_made_while_the_relay_runs(data):
 def test_a_folder_is_not_served_twice(shop, data):
     with serving(data) as (process, _):
         second = subprocess.run(
-            [*RELAY, "serve", "--data", str(data), "--port", "0"], capture_output=True, text=True, timeout=30
+            [*RELAY, "serve", "--data", str(data), "--port", "0"], capture_output=True, text=True, timeout=60
         )
     assert second.returncode == 25
     assert f"is served by another process already (pid {process.pid})" in second.stderr
@@ -370,6 +370,6 @@ def test_help_is_shown_without_loading_the_relay():
         "print([name for name in ('uvicorn', 'starlette', 'apsw', 'cryptography') if name in sys.modules])"
     )
     shown = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True
     )
     assert shown.stdout.splitlines()[-1] == "[]"

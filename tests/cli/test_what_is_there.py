@@ -54,7 +54,7 @@ def test_watching_tells_one_object_per_line_until_it_is_stopped(till, stop):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         states = [json.loads(process.stdout.readline())["state"] for _ in range(2)]
         process.send_signal(stop)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert (states, process.returncode) == (["alone", "alone"], 0)
 
 

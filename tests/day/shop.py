@@ -109,7 +109,9 @@ class Shop:
         data = DataFolder(self.folder / "relay")
         with closing(Access(data)) as access, closing(Books(data, self.clock, self._random())) as books:
             _, token = books.accounts.create(access.find_shop(NAME).id, name, "owner")
-        with httpx.Client(base_url=self.web, headers={"origin": self.web}, timeout=30) as visitor:
+        with httpx.Client(
+            base_url=self.web, headers={"origin": self.web}, timeout=60, verify=False
+        ) as visitor:
             page = visitor.get(f"/welcome/{token}").text
             form_token = page.partition('name="token" value="')[2].partition('"')[0]
             fields = {"token": form_token, "password": PASSWORD, "again": PASSWORD}

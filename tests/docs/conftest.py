@@ -30,7 +30,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOON_S = 20
+SOON_S = 60
 
 VARYING = {
     "code": r"(?:[0-9A-HJKMNP-TV-Z]{5}-){7}[0-9A-HJKMNP-TV-Z]{5}",
@@ -196,7 +196,7 @@ class Session:
     def _interrupt(self, step: Step) -> None:
         process = self._others[step.terminal]
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=20)
+        printed, _ = process.communicate(timeout=60)
         del self._others[step.terminal]  # Not before: one that does not end is ended with the session.
         assert (printed.rstrip(), process.returncode) == (step.shown, 0)
 

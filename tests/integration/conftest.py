@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +16,7 @@ from click.testing import CliRunner
 from crdtsync import Register
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.cli.group import main as relay_main
+from tests import forked
 
 HERE = Path(__file__).parent
 
@@ -47,17 +46,14 @@ class RelayProcess:
         self.errors = folder.parent / "relay.log"
         made = json.loads(self.command("shop", "create", "Cave", "--json"))
         self.shop, self.first_code = bytes.fromhex(made["shop"]), str(made["code"])
-        self.process: subprocess.Popen[str] | None = None
+        self.process: forked.Process | None = None
 
     def start(self) -> None:
         """Serve; returns when devices can connect."""
         serve = ["serve", "--data", str(self.folder), "--port", str(self.port), "--json", *self.settings]
         with self.errors.open("a") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "crdtsync_server", *serve],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
+            self.process = forked.Process(
+                ["-m", "crdtsync_server", *serve], stdout=forked.PIPE, stderr=errors
             )
         assert self.process.stdout is not None
         ready = json.loads(self.process.stdout.readline() or self.errors.read_text())
@@ -68,7 +64,7 @@ class RelayProcess:
         assert self.process is not None
         assert self.process.stdout is not None
         self.process.send_signal(number)
-        self.process.wait(30)
+        self.process.wait(60)
         self.process.stdout.close()
         code, self.process = self.process.returncode, None
         return code
@@ -97,7 +93,7 @@ class RelayProcess:
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of a page."""
         try:
-            with urllib.request.urlopen(self.web + path, timeout=20) as answer:
+            with urllib.request.urlopen(self.web + path, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -110,8 +106,20 @@ class RelayProcess:
         return {name: float(value) for name, value in pairs}
 
     def log(self) -> list[dict[str, Any]]:
-        """The events that it has logged so far."""
-        return [json.loads(line) for line in self.errors.read_text().splitlines()]
+        """The events that it has logged so far; a line that it is writing just now is none yet."""
+        whole = self.errors.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def wait_for_event(self, name: str, said: str = "") -> dict[str, Any]:
+        """The first event of that name that says so. It is logged after it is done: nobody waits for that."""
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            found[:] = [one for one in self.log() if one["event"] == name and said in json.dumps(one)]
+            return bool(found)
+
+        wait_until(is_there, f"{name} is not logged")
+        return found[0]
 
     def open_store(self) -> SqliteStore:
         """Its store, to be closed by the caller."""

@@ -11,6 +11,8 @@ from functools import wraps
 from importlib import import_module
 from typing import Any
 
+from tests import forked
+
 KILLED = -signal.SIGKILL
 """The exit code as who started it sees it."""
 
@@ -20,8 +22,7 @@ STEPS = ("rename", "replace", "link", "unlink", "fsync", "mkdir")
 
 def run(at: int, program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """Run it in a process of its own; at step 0 nothing is killed."""
-    command = [sys.executable, "-m", "tests.integration.killed", str(at), program, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return forked.run(["-m", "tests.integration.killed", at, program, *arguments])
 
 
 def main(at: int, program: str, arguments: list[str]) -> None:

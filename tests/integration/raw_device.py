@@ -34,7 +34,7 @@ class Raw:
         """How the relay closes: the code."""
         try:
             while True:
-                self.socket.recv(timeout=20)
+                self.socket.recv(timeout=60)
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else "cut off"
         finally:
@@ -77,7 +77,7 @@ class Device(Raw):
         """Until the relay has said hello too, or closes."""
         while True:
             try:
-                self.session.receive(self.socket.recv(timeout=20), 0)
+                self.session.receive(self.socket.recv(timeout=60), 0)
             except ConnectionClosed:
                 return self
             ready = self.session.take_ready()

@@ -5,12 +5,11 @@ product; a program judges that reads the files by the page that describes them.
 
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.integration.copies.processes import Desk, Relay, Till
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
@@ -91,7 +90,7 @@ def kill(shop, seller):
             link, amount = line.split()
             shop.told[link] = int(amount)
     seller.stdout.close()
-    seller.wait(30)
+    seller.wait(60)
 
 
 def test_two_copies_that_run_at_once_and_are_killed_with_their_relay_lose_nothing(shop, till, tmp_path):
@@ -197,12 +196,7 @@ def totals(shop, name):
 
 
 def start(program, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", program, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return forked.Process(["-m", program, *arguments], stdout=forked.PIPE, stderr=forked.PIPE)
 
 
 @pytest.mark.parametrize("first", ["revoke", "join"])

@@ -29,7 +29,7 @@ class Liar:
         with relay.join(tmp_path / "a", "Caisse A", relay.first_code) as a:
             a.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
             self.numbers = [a.sell(["CM-19"], ["card"]).number for _ in range(5)]
-            a.sync(20)
+            a.sync(60)
 
     def rewrite(self, change):
         self.relay.stop()
@@ -58,13 +58,13 @@ class Liar:
         """A register that joins now, and gets everything from the relay."""
         self.relay.join(self.folder / "new", "Caisse N").close()
         till = Register.open(self.folder / "new")
-        till.sync(20)
+        till.sync(60)
         return till
 
     def old(self):
         """Caisse A, at its next contact."""
         till = Register.open(self.folder / "a")
-        till.sync(20)
+        till.sync(60)
         return till
 
 
@@ -139,9 +139,9 @@ def test_a_sale_that_the_operator_puts_twice_is_there_once(liar):
 def test_an_operator_who_enrols_a_device_of_his_own_is_seen_in_the_owners_chain(liar):
     """That he can, where the owner's key lies with the relay; that it is hidden, he cannot."""
     with liar.relay.join(liar.folder / "fake", "Caisse A bis") as fake:
-        fake.sync(20)
+        fake.sync(60)
         fake.sell(["CM-19"], ["card"])
-        fake.sync(20)
+        fake.sync(60)
     with liar.old() as till:
         names = {device.name for device in till.replica.queries.devices()}
     assert "Caisse A bis" in names
@@ -157,7 +157,7 @@ def test_another_relay_in_its_place_is_not_spoken_to(liar):
     with Register.open(liar.folder / "a") as till:
         number = till.sell(["CM-19"], ["card"]).number
         with pytest.raises(WrongRelayKey):
-            till.sync(20)
+            till.sync(60)
         assert till.status().pending.sales == 1
     with closing(liar.relay.open_store()) as store:
         log = store.shop(liar.relay.shop)

@@ -38,7 +38,7 @@ def relay_till(relay, tmp_path):
         replica = till.replica
         with replica.store.transaction():
             begin_own_chain(replica.log, replica.identity, replica.key, replica.clock, replica.random_bytes)
-        till.sync(20)
+        till.sync(60)
     code = json.loads(relay.command("restore", relay.shop.hex(), "Caisse 1", "--json"))["code"]
     return folder, code
 
@@ -80,14 +80,14 @@ def test_a_register_that_is_enrolled_again_ends_well_whenever_it_was_killed(rela
             till.sell([WINE], ["card"])
             sold += 1
             with suppress(AccessDenied):  # Its old key was revoked, and the new one is not in place yet.
-                till.sync(20)
+                till.sync(60)
         at += 1
     assert at > 4
     assert done.returncode in (0, 22), done.stderr
     with Register.open(folder) as till:
         till.sell([WINE], ["card"])
-        till.sync(20)
-        till.sync(20)
+        till.sync(60)
+        till.sync(60)
         assert (till.status().pending.records, till.status().copied) == (0, ())
         assert till.verify().findings == ()
         assert len(till.sales()) == sold + 1

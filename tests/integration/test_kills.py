@@ -4,8 +4,6 @@ import json
 import random
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from crdtsync.runtime.belonging.join import join_shop
 from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.folder.identity import load_relay
 from crdtsync.storage.sqlite import SqliteStore
+from tests import forked
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -64,7 +63,7 @@ class History:
         self.found: dict[str, int] = {}
         self.checked_seq = 0
 
-    def start_relay(self) -> subprocess.Popen[str]:
+    def start_relay(self) -> forked.Process:
         serve = ["serve", "--data", str(self.relay_folder), "--port", str(self.port), "--log-level", "error"]
         relay = self._relay(*serve)
         assert relay.stdout is not None
@@ -73,9 +72,7 @@ class History:
 
     def sell_until_killed(self, tickets: int, *, relay_too: bool) -> None:
         """Sell, kill after so many tickets were reported, and note what was reported until the end."""
-        seller = subprocess.Popen(
-            [sys.executable, "-c", SELLER, str(self.till_folder)], stdout=subprocess.PIPE, text=True
-        )
+        seller = forked.Process(["-c", SELLER, self.till_folder], stdout=forked.PIPE)
         assert seller.stdout is not None
         lines = [seller.stdout.readline() for _ in range(tickets)]
         if relay_too:
@@ -83,7 +80,7 @@ class History:
         seller.send_signal(signal.SIGKILL)
         lines += seller.stdout.readlines()
         seller.stdout.close()
-        assert seller.wait(30) == -signal.SIGKILL
+        assert seller.wait(60) == -signal.SIGKILL
         # A last line may be cut short.
         self.promised += [line.strip() for line in lines if line.endswith("\n")]
         if relay_too:
@@ -91,7 +88,7 @@ class History:
 
     def kill_relay(self) -> None:
         self.relay.kill()
-        self.relay.wait(30)
+        self.relay.wait(60)
         if self.relay.stdout is not None:
             self.relay.stdout.close()
 
@@ -126,9 +123,8 @@ class History:
             mine.close()
             theirs.close()
 
-    def _relay(self, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "crdtsync_server", *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def _relay(self, *arguments: str) -> forked.Process:
+        return forked.Process(["-m", "crdtsync_server", *arguments], stdout=forked.PIPE)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -25,8 +25,8 @@ def test_a_till_for_which_the_relay_has_no_connection_left_says_so_and_comes_in_
         Register.join(tmp_path / "b", relay.url, relay.pairing_code(), name="Caisse 2") as second,
     ):
         first.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
-        first.sync(20)
-        second.sync(20)
+        first.sync(60)
+        second.sync(60)
         connected = first.start_sync()
         wait_until(lambda: connected.is_connected)
         second.start_sync()
@@ -40,7 +40,7 @@ def test_a_till_for_which_the_relay_has_no_connection_left_says_so_and_comes_in_
         wait_until(lambda: second.status().pending.records == 0)
         wait_until(lambda: "not connected" not in read_at(tmp_path / "b"))
         second.stop_sync()
-        first.sync(20)
+        first.sync(60)
         assert [row.number for row in first.sales()] == [number]
 
 

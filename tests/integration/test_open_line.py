@@ -36,7 +36,7 @@ class Between:
 
     def __enter__(self):
         self._thread.start()
-        assert self._is_up.wait(30)
+        assert self._is_up.wait(60)
         return self
 
     def __exit__(self, *_):
@@ -57,7 +57,7 @@ class Between:
         if "Upgrade" in request.headers:
             return None
         url = self._relay.replace("ws:", "http:") + request.path
-        answer = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=20).read())
+        answer = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=60).read())
         return Response(200, "OK", Headers({"content-length": str(len(answer))}), answer)
 
     async def _serve(self, till):
@@ -105,10 +105,10 @@ def a_sale_over(relay, folder):
     with Between(relay.url) as between:
         with Register.join(folder, between.url, relay.pairing_code(), name="Caisse 1") as till:
             till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
-            till.sync(30)
+            till.sync(60)
             ticket = till.sell(["CM-19"], ["card"])
             with suppress(CrdtsyncError):
-                till.sync(5)
+                till.sync(60)
             pending, shop = till.status().pending.sales, till.identity.shop
     with closing(SqliteStore(folder.parent / "relay" / "relay.sqlite", read_only=True)) as store:
         is_there = any(run.hi_link == ticket.link for run in store.shop(shop).runs())
@@ -134,18 +134,18 @@ def test_a_register_moved_to_who_passes_all_on_to_its_relay_believes_him_nothing
     folder = tmp_path / "till"
     with Register.join(folder, relay.url, relay.pairing_code(), name="Caisse 1") as till:
         till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
-        till.sync(30)
+        till.sync(60)
     with Between(relay.url) as between:
         move_register(folder, between.url, None, random_bytes=os.urandom)
         with Register.open(folder) as till:
             till.sell(["CM-19"], ["card"])
             with pytest.raises(CrdtsyncError):
-                till.sync(5)
+                till.sync(60)
             assert till.status().pending.sales == 1
     assert between.forged > 0
     move_register(folder, relay.url, None, random_bytes=os.urandom)
     with Register.open(folder) as till:
-        till.sync(30)
+        till.sync(60)
         assert till.status().pending.sales == 0
 
 

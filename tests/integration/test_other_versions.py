@@ -37,7 +37,7 @@ def words(*arguments):
 def till(relay, tmp_path):
     with relay.join(tmp_path / "till", "Caisse 1", relay.first_code) as till:
         till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
-        till.sync(20)
+        till.sync(60)
         yield till
 
 
@@ -68,7 +68,7 @@ def sells_and_is_told(till, folder, theirs, ours):
         f"this device speaks version {ours}" in status
     )
     with pytest.raises(UnsupportedVersion) as refused:
-        till.sync(20)
+        till.sync(60)
     assert refused.value.hint == "update the older of the two; unsent sales stay where they are"
     assert till.sell(["CM-19"], ["card"]).number != number
     assert till.status().pending.sales == 2
@@ -79,7 +79,7 @@ def test_an_old_register_at_a_new_relay_sells_on_says_what_to_update_and_is_in_s
     sells_and_is_told(till, till.replica.folder, theirs=2, ours=1)
     relay.stop(signal.SIGKILL)
     relay.start()
-    till.sync(20)
+    till.sync(60)
     assert till.status().pending.records == 0
     assert till.status().concerns == ()
 
@@ -90,7 +90,7 @@ def test_a_new_register_at_an_old_relay_sells_on_says_what_to_update_and_is_in_s
     with monkeypatch.context() as newer:
         newer.setattr(limits, "VERSION", 2)
         sells_and_is_told(till, till.replica.folder, theirs=1, ours=2)
-    till.sync(20)
+    till.sync(60)
     assert till.status().pending.records == 0
 
 
@@ -120,7 +120,7 @@ def test_a_shop_on_ipv6_alone_is_in_step(relay_of, tmp_path):
     with relay.join(tmp_path / "till", "Caisse 1", relay.first_code) as till:
         till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
         till.sell(["CM-19"], ["card"])
-        till.sync(20)
+        till.sync(60)
         assert till.status().pending.records == 0
         assert f"relay           ws://[::1]:{relay.port}" in words("status", "--data", tmp_path / "till")
 
@@ -136,7 +136,7 @@ def test_a_till_whose_clock_is_a_year_off_sells_keeps_its_day_is_in_step_and_say
         assert ticket.business_day == day
         asked = "Is it 20" if off_ms > 0 else "Is the clock right?"
         assert any(asked in notice for notice in ticket.notices)
-        till.sync(30)
+        till.sync(60)
         status = till.status()
         assert status.pending.records == 0
         offset_days = abs(status.clock_offset_ms) // 86_400_000

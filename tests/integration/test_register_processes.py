@@ -2,13 +2,12 @@
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from crdtsync import Register
+from tests import forked
 
 SELLER = """
 import sys
@@ -31,26 +30,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "till"
 
 
-def seller(folder: Path, label: str, count: int) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SELLER, str(folder), label, str(count)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def seller(folder: Path, label: str, count: int) -> forked.Process:
+    process = forked.Process(["-c", SELLER, folder, label, count], stdin=forked.PIPE, stdout=forked.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
 
 
-def start(*processes: subprocess.Popen[str]) -> None:
+def start(*processes: forked.Process) -> None:
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.close()
 
 
-def told(process: subprocess.Popen[str], *, exit_code: int = 0) -> str:
+def told(process: forked.Process, *, exit_code: int = 0) -> str:
     """What a process printed from here on; it has ended."""
     assert process.stdout is not None
     printed = process.stdout.read()
@@ -117,7 +111,7 @@ def test_a_set_up_that_was_killed_can_be_repeated(tmp_path: Path) -> None:
         "setup.ViewTables = lambda *_: os.kill(os.getpid(), 9)\n"
         "Register.init(sys.argv[1], name='Caisse 1')"
     )
-    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path / "till")], check=False)
+    killed = forked.run(["-c", script, tmp_path / "till"])
     assert killed.returncode == -signal.SIGKILL
     with Register.init(tmp_path / "till", name="Caisse 1") as till:
         assert till.verify().findings == ()
@@ -128,14 +122,10 @@ def test_commands_work_beside_a_program_that_sells(folder: Path) -> None:
     process = seller(folder, "busy", 200)
     start(process)
     ran = [
-        subprocess.run(
-            [sys.executable, "-m", "crdtsync", *command, "--data", str(folder), "--json"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        forked.run(["-m", "crdtsync", *command, "--data", folder, "--json"])
         for command in (["status"], ["sell", "CM-19", "--pay", "cash"], ["sales"], ["verify"])
     ]
+    assert [done.returncode for done in ran] == [0] * 4
     said = told(process).split()
     by_command = json.loads(ran[1].stdout)["number"]
     found = numbers(folder)

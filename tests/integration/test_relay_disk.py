@@ -35,11 +35,11 @@ class Shop:
         self.till = Register.join(folder / "till", relay.url, relay.pairing_code(), name="Caisse 1")
         self.till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
         self.till.sell(["CM-19"], ["card"])
-        self.till.sync(20)
+        self.till.sync(60)
 
     def get(self, path):
         try:
-            with urllib.request.urlopen(self.relay.url.replace("ws:", "http:") + path, timeout=20) as answer:
+            with urllib.request.urlopen(self.relay.url.replace("ws:", "http:") + path, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -86,13 +86,13 @@ def test_nothing_is_acknowledged_that_a_failing_disk_does_not_hold(shop, fault):
     set_disk(shop.disk, broken)
     shop.till.sell(["CM-19"], ["card"])
     with pytest.raises(LinkClosed) as closed:
-        shop.till.sync(10)
+        shop.till.sync(60)
     assert closed.value.code == 4503
     assert closed.value.retryable
     assert shop.till.status().pending.sales == 1
     assert told in shop.problem()
     set_disk(shop.disk, whole)
-    shop.till.sync(20)
+    shop.till.sync(60)
     assert shop.till.status().pending.records == 0
     assert shop.problem() == ""
 
@@ -131,7 +131,7 @@ def till(relay, tmp_path):
         till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
         for _ in range(5):
             till.sell(["CM-19"], ["card"])
-        till.sync(20)
+        till.sync(60)
         yield till
 
 

@@ -42,7 +42,7 @@ from tests.integration.raw_device import Device, Raw
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 MEMORY_GROWTH_MAX = 48 << 20
-ACKNOWLEDGED_WITHIN_S = 30
+ACKNOWLEDGED_WITHIN_S = 60
 
 
 class Site:
@@ -86,7 +86,7 @@ class Site:
         self._stop.set()
         self._seller.join()
         self.honest.stop_sync()
-        self.honest.sync(30)
+        self.honest.sync(60)
         pending, numbers = (
             self.honest.status().pending,
             [row.number for row in self.honest.sales(rows_max=100_000)],
@@ -121,7 +121,7 @@ def refused(site, *records):
         device.send(*frames(Records(START, to, tuple(range(1, to.seq + 1)), records)))
         codes, acknowledged = [], START
         while acknowledged != to:
-            message = decode(device.socket.recv(timeout=20))
+            message = decode(device.socket.recv(timeout=60))
             if isinstance(message, Refused):
                 codes += [refusal.code for refusal in message.refusals]
             acknowledged = message.position if isinstance(message, Ack) else acknowledged
@@ -136,7 +136,7 @@ def an_entry(body):
 def hello_of(site):
     with site.register() as till:
         device = Device(site, till)
-        device.session.receive(device.socket.recv(timeout=20), 0)
+        device.session.receive(device.socket.recv(timeout=60), 0)
         device.socket.close()
         return device.session.take_ready().to_send[0]
 
@@ -209,7 +209,7 @@ def a_revoked_device(site):
     with site.register("stolen") as till:
         site.relay.command("revoke", site.relay.shop.hex(), "stolen")
         with pytest.raises(AccessDenied, match="revoked"):
-            till.sync(10)
+            till.sync(60)
     return "told"
 
 
@@ -282,14 +282,14 @@ def records_that_do_not_continue(site):
 def garbage_on_the_port(site):
     chance, answers = random.Random(5), set()
     for _ in range(20):
-        with socket.create_connection(("127.0.0.1", site.relay.port), timeout=20) as plain:
+        with socket.create_connection(("127.0.0.1", site.relay.port), timeout=60) as plain:
             plain.sendall(chance.randbytes(300) + b"\r\n\r\n")
             answers.add(plain.recv(100)[:12])
     return answers
 
 
 def a_header_without_end(site):
-    with socket.create_connection(("127.0.0.1", site.relay.port), timeout=20) as plain:
+    with socket.create_connection(("127.0.0.1", site.relay.port), timeout=60) as plain:
         try:
             plain.sendall(b"GET / HTTP/1.1\r\nHost: relay\r\nX-Long: " + b"x" * (1 << 20))
             return plain.recv(100)[:12]
@@ -350,7 +350,7 @@ def test_devices_that_read_nothing_cost_little_memory_and_are_dropped(site):
                 log = store.shop(source.identity.shop)
                 log.append(Item(record, document, record_digest(record), facts))
         store.close()
-        source.sync(30)
+        source.sync(60)
         before = site.memory()
         lazy = [Device(site, till, max_queue=1).say_hello() for _ in range(4)]
         assert site.is_undisturbed()

@@ -52,11 +52,11 @@ def test_a_till_that_sends_more_than_its_share_is_slowed_and_told_and_loses_noth
         assert devices()["quiet"] is False
         assert "connected, slowed" in words(relay_cli, "status", "--data", relay_folder)
         # The other one does not wait for it.
-        quiet.sync(30)
+        quiet.sync(60)
         quiet.sell(["CM-19"], ["card"])
-        quiet.sync(30)
+        quiet.sync(60)
         assert quiet.status().pending.records == 0
         wait_until(lambda: flood.status().pending.records == 0, "the rest does not follow")
         assert flood.status().slowed_since_ms is None
-        quiet.sync(30)
+        quiet.sync(60)
         assert {row.number for row in quiet.sales(rows_max=10_000)} >= sold

@@ -4,8 +4,6 @@ import json
 import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -19,6 +17,7 @@ from crdtsync.runtime.belonging.enrol import ask_for_certificate
 from crdtsync.runtime.clock import system_random
 from crdtsync_server.open import opened
 from crdtsync_server.shops.owner import OwnerChain
+from tests import forked
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
 
@@ -38,14 +37,14 @@ def shop(data):
 
 @pytest.fixture
 def url(data, shop):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "crdtsync_server", "serve", "--data", str(data), "--port", "0", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+    process = forked.Process(
+        ["-m", "crdtsync_server", "serve", "--data", data, "--port", 0, "--json"],
+        stdout=forked.PIPE,
+        stderr=forked.DEVNULL,
     )
     yield json.loads(process.stdout.readline())["url"]
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=15)
+    process.communicate(timeout=60)
 
 
 def a_code(data, shop):
@@ -96,7 +95,7 @@ def test_a_code_is_shown_to_no_relay_but_its_own(data, shop, url):
 
 def pair_devices(data, codes, first, start):
     with opened(data) as (access, store):
-        start.wait(30)
+        start.wait(60)
         for number, secret in enumerate(codes, start=first):
             key = PrivateKey.from_seed(b"till %d" % number)
             request = EnrolRequest(secret, bytes([number]) * 16, f"till {number}", key.public)
@@ -118,7 +117,7 @@ def test_processes_that_pair_at_once_never_give_one_series_twice(data, shop):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(40)
+        process.join(60)
     with opened(data) as (_, store):
         chain = OwnerChain.read(store.shop(shop.id))
     assert [process.exitcode for process in processes] == [0, 0]
@@ -129,7 +128,7 @@ def test_processes_that_pair_at_once_never_give_one_series_twice(data, shop):
 
 
 def open_folder(data, start):
-    start.wait(30)
+    start.wait(60)
     with opened(data, create=True) as (access, store):
         access.create_shop(store, f"shop {random.getrandbits(64):x}")
 
@@ -142,7 +141,7 @@ def test_processes_that_make_a_relay_at_once_share_one_key(data):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(40)
+        process.join(60)
     assert [process.exitcode for process in processes] == [0, 0]
     with opened(data) as (access, store):
         keys = {

@@ -57,9 +57,9 @@ def test_a_shop_over_its_quota_sells_on_is_told_and_loses_nothing(tmp_path):
         Register.open(folder) as till,
         Register.join(tmp_path / "other", relay.url, relay.pairing_code(), name="Caisse 2") as other,
     ):
-        till.sync(30)
+        till.sync(60)
         assert (till.status().pending.records, till.status().concerns) == (0, ())
-        other.sync(30)
+        other.sync(60)
         assert {row.number for row in other.sales(rows_max=100)} == set(sold)
         (shop,) = json.loads(words(relay_main, "status", "--data", relay_folder, "--json"))["shops"]
         assert (shop["held"], shop["not_admitted"]) == (0, [])

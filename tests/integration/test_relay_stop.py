@@ -2,8 +2,6 @@
 
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 
@@ -12,6 +10,7 @@ from websockets.sync.client import connect
 
 from crdtsync import Register
 from crdtsync.storage.sqlite import SqliteStore
+from tests import forked
 from tests.integration.conftest import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -36,7 +35,7 @@ with Register.open(sys.argv[1]) as till:
 def till_folder(relay, tmp_path):
     with relay.join(tmp_path / "till", "Caisse 1", relay.first_code) as till:
         till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
-        till.sync(20)
+        till.sync(60)
     return tmp_path / "till"
 
 
@@ -44,8 +43,7 @@ class Seller:
     """A register that sells as fast as it can, in a process of its own."""
 
     def __init__(self, folder):
-        command = [sys.executable, "-c", SELLER, str(folder)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = forked.Process(["-c", SELLER, folder], stdout=forked.PIPE)
         self.sold = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -100,7 +98,7 @@ def test_registers_come_back_to_a_relay_that_was_stopped(relay, till_folder):
         relay.start()
     seller.kill()
     with Register.open(till_folder) as till:
-        till.sync(30)
+        till.sync(60)
         assert till.status().pending.records == 0
         assert len(till.sales(rows_max=1_000_000)) >= seller.sold
 
@@ -131,7 +129,7 @@ def test_a_second_signal_ends_at_once(relay_of):
         relay.process.send_signal(signal.SIGTERM)
         relay.process.send_signal(signal.SIGINT)
         relay.process.send_signal(signal.SIGCONT)
-        assert relay.process.wait(20) in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+        assert relay.process.wait(60) in (128 + signal.SIGTERM, 128 + signal.SIGINT)
         relay.process.stdout.close()
         relay.process = None
     assert relay.log()[-1]["event"] == "relay_ends_at_once"

@@ -8,8 +8,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from crdtsync.errors import RelayUnreachable
+from tests import forked
 from tests.integration.conftest import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
@@ -81,13 +80,7 @@ def authority(tmp_path):
 
 
 def crdtsync(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", "from crdtsync.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=os.environ | environment,
-    )
+    return forked.run(["-m", "crdtsync", *arguments], env=os.environ | environment)
 
 
 def shown_certificate(relay, authority):
@@ -172,19 +165,8 @@ def spoilt(authority, how):
     ],
 )
 def test_a_key_that_cannot_be_used_is_told_in_one_line_and_nothing_is_served(tmp_path, authority, how, told):
-    serve = [
-        sys.executable,
-        "-m",
-        "crdtsync_server",
-        "serve",
-        "--data",
-        str(tmp_path / "relay"),
-        "--port",
-        "0",
-    ]
-    refused = subprocess.run(
-        [*serve, *spoilt(authority, how).settings], capture_output=True, text=True, timeout=30
-    )
+    serve = ["-m", "crdtsync_server", "serve", "--data", tmp_path / "relay", "--port", 0]
+    refused = forked.run([*serve, *spoilt(authority, how).settings])
     assert (refused.returncode, refused.stdout) == (10, "")
     assert told in refused.stderr
     assert refused.stderr.startswith("crdtsync-relay: the TLS ")
@@ -205,6 +187,7 @@ def test_a_renewed_certificate_is_used_after_sighup_and_nobody_is_cut_off(relay_
     assert shown_certificate(relay, authority) == before + 1
     assert background.error is None
     till.close()
+    relay.wait_for_event("tls_reloaded")
     assert [event["event"] for event in relay.log() if "tls" in event["event"]] == [
         "tls_certificate_expires",
         "tls_reloaded",

@@ -5,8 +5,6 @@ it ends well.
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from contextlib import closing
 
 import apsw
@@ -15,6 +13,7 @@ import pytest
 from crdtsync import Register
 from crdtsync.errors import NoRegister, UsageError
 from crdtsync.storage.sqlite import SqliteStore
+from tests import forked
 from tests.integration import killed
 from tests.integration.killed import KILLED
 
@@ -62,9 +61,7 @@ def sold(tmp_path):
     with Register.init(folder, name="Caisse 1") as till:
         till.products.add(WINE, name="Crozes-Hermitage 2019", price_minor=1850, vat_rate=2000)
         numbers = [till.sell([WINE], ["card"]).number for _ in range(3)]
-    done = subprocess.run(
-        [sys.executable, "-c", SELLS_AND_DIES, str(folder)], capture_output=True, text=True, timeout=60
-    )
+    done = forked.run(["-c", SELLS_AND_DIES, folder])
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert (folder / "register.sqlite-wal").stat().st_size > 0
     return folder, numbers + done.stdout.split()

@@ -52,7 +52,7 @@ def sell(folder, tickets):
 
 def sync(folder):
     with Register.open(folder) as till:
-        till.sync(30)
+        till.sync(60)
         return till.status().pending.records, len(till.sales())
 
 
@@ -60,7 +60,7 @@ def sync(folder):
 def moving(relay, tmp_path):
     with relay.join(tmp_path / "a", "Caisse A", relay.first_code) as a:
         a.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
-        a.sync(20)
+        a.sync(60)
     relay.join(tmp_path / "b", "Caisse B").close()
     for name in "ab":
         sync(tmp_path / name)
@@ -90,7 +90,7 @@ def test_a_shop_goes_to_another_relay_with_everything(moving):
     with Register.open(moving.folder / "b") as b:
         kept = b.sell(["CM-19"], ["card"]).number
         with pytest.raises(AccessDenied, match=f"not on this relay any more: {moving.new.url}"):
-            b.sync(20)
+            b.sync(60)
         assert b.status().pending.sales >= 1
     for name in "ab":
         moving.move(name)
@@ -105,7 +105,7 @@ def test_a_shop_goes_to_another_relay_with_everything(moving):
     numbers = sell(moving.folder / "b", 1)
     assert numbers[0].startswith("02-")
     with moving.new.join(moving.folder / "c", "Caisse C", moving.code()) as c:
-        c.sync(30)
+        c.sync(60)
         assert len(c.sales()) == 9
         assert len(c.identity.series) == 5
     assert json.loads(moving.new.command("verify", "--json"))["defects"] == 0
@@ -120,7 +120,7 @@ def test_what_the_old_relay_confirmed_is_pending_until_the_new_one_has_it(moving
     moving.move("a")
     with Register.open(moving.folder / "a") as a:
         assert a.status().pending.sales >= 4
-        a.sync(30)
+        a.sync(60)
         assert a.status().pending.records == 0
 
 

@@ -79,13 +79,13 @@ def test_a_line_on_which_a_frame_takes_longer_than_a_ping_may_carries_all_of_it(
             photograph(sender, f"photo-{number}", seed=number)
         size = sum(row.records_bytes for row in sender.replica.log.documents())
         assert size / 10 * 4.0 < limits.BATCH_BYTES, "a frame takes longer than four seconds"
-        near.sync(30)
+        near.sync(60)
         line.throttle(size / 10, way)
         before, cuts = carried(line, way), line.cuts
         far.sync(120)
         assert (line.cuts, far.status().pending.records) == (cuts, 0)
         assert carried(line, way) - before < size * OVERHEAD_MAX
-        near.sync(30)
+        near.sync(60)
         assert {f"x/photo-{number}" for number in range(4)} <= {
             row.name for row in receiver.replica.log.documents()
         }

@@ -21,7 +21,7 @@ def till(relay, tmp_path):
     """Caisse 1, with three tickets that the relay has not heard of."""
     with relay.join(tmp_path / "till", "Caisse 1", relay.first_code) as till:
         till.products.add(WINE, name="Crozes-Hermitage 2019", price_minor=1850, vat_rate=2000)
-        till.sync(20)
+        till.sync(60)
         for _ in range(3):
             till.sell([WINE], ["card"])
         yield till
@@ -56,7 +56,7 @@ def pending_as_the_relay_knows_it(relay, till, since_ms):
 
 def test_when_it_ends_the_relay_knows_that_nothing_is_pending(relay, till, told):
     since_ms = SystemClock().now_ms()
-    till.sync(20)
+    till.sync(60)
     assert told[-1] == 0
     assert pending_as_the_relay_knows_it(relay, till, since_ms) == 0
 
@@ -77,7 +77,7 @@ def test_what_it_told_while_an_acknowledgement_came_to_its_disk_is_not_its_last_
         write = genuine(home, connection, position)
 
         def later(log):
-            assert has_told.wait(30), "it never told what is pending"
+            assert has_told.wait(60), "it never told what is pending"
             write(log)
 
         return write and later
@@ -85,7 +85,7 @@ def test_what_it_told_while_an_acknowledgement_came_to_its_disk_is_not_its_last_
     monkeypatch.setattr(syncing, "presence_of", presence_of)
     monkeypatch.setattr(RegisterHome, "acknowledged", acknowledged)
     since_ms = SystemClock().now_ms()
-    till.sync(30)
+    till.sync(60)
     assert told[0] == 3, "this is that moment"
     assert told[-1] == 0
     assert pending_as_the_relay_knows_it(relay, till, since_ms) == 0

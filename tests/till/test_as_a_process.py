@@ -45,7 +45,7 @@ def folder(tmp_path):
 def test_it_is_stopped_while_pages_are_open(folder):
     with till_of(folder) as till:
         clerk = Clerk(till)
-        with clerk.http.stream("GET", "/live", timeout=30) as news:
+        with clerk.http.stream("GET", "/live", timeout=60) as news:
             next(news.iter_lines())
             till.process.send_signal(signal.SIGTERM)
             assert till.process.wait(STOP_S) == 0

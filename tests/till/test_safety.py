@@ -23,7 +23,7 @@ def joined(tmp_path, relay):
     folder = tmp_path / "till"
     with Register.join(folder, relay.url, relay.pairing_code(), name="Caisse 1") as register:
         stock_up(register)
-        register.sync(30)
+        register.sync(60)
     with ExitStack() as stack:
         yield Shop(folder, stack)
 
@@ -83,7 +83,7 @@ def test_with_the_relay_gone_everything_goes_on_and_the_line_counts(joined, rela
 def test_a_page_is_told_by_the_stream_as_soon_as_something_changes(joined, relay):
     clerk = joined.open_till()
     wait_until(lambda: "Everything" in clerk.safety())
-    with clerk.http.stream("GET", "/live", timeout=30) as answer:
+    with clerk.http.stream("GET", "/live", timeout=60) as answer:
         lines = answer.iter_lines()
         assert "Everything is recorded" in up_to(lines, "event: beat")
         relay.stop()
@@ -104,7 +104,7 @@ def up_to(lines, wanted):
 def test_a_new_price_under_an_open_basket_is_told_to_the_page(joined, relay):
     clerk = joined.open_till()
     clerk.take("CM-19")
-    with clerk.http.stream("GET", "/live", timeout=30) as answer:
+    with clerk.http.stream("GET", "/live", timeout=60) as answer:
         lines = answer.iter_lines()
         marks = []
         joined.register().products.set("CM-19", price_minor=2222)
@@ -241,7 +241,7 @@ def test_two_tills_and_the_office_stay_in_step(tmp_path, relay):
             with Register.join(folder, relay.url, relay.pairing_code(), name=f"Caisse {number}") as register:
                 if number == 1:
                     stock_up(register)
-                register.sync(30)
+                register.sync(60)
             clerks.append(Shop(folder, stack).open_till())
         one, two = clerks
         wait_until(lambda: "Crozes" in two.page("/found?q=crozes"))

@@ -54,7 +54,7 @@ def test_what_the_office_says_is_on_the_tickets_of_every_register(office, tmp_pa
             register = office.register(name)
             if name == "Caisse 1":
                 stock_up(register)
-            register.sync(30)
+            register.sync(60)
             till = TillShop(register.replica.folder, stack)
             clerks.append(till.open_till(language="fr", printer=paper))
         before = clerks[0].page("/day")
@@ -126,8 +126,8 @@ def test_where_the_owners_key_is_elsewhere_it_is_said_that_registers_were_not_to
 def test_a_neighbour_that_says_who_sells_is_not_believed(office):
     register, other = office.register("Caisse 1"), office.register("Caisse 2")
     say_company(other.replica, THE_COMPANY)
-    other.sync(30)
-    register.sync(30)
+    other.sync(60)
+    register.sync(60)
     assert not at(register).is_known
     assert at(other) == THE_COMPANY
 

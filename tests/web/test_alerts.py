@@ -31,7 +31,7 @@ def office(make_shop):
     shop.person("Paul", "staff")
     shop.till = shop.register("Caisse 1")
     shop.till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
-    shop.till.sync(30)
+    shop.till.sync(60)
     return shop
 
 
@@ -92,16 +92,16 @@ def test_a_disk_that_is_nearly_full_is_told(office, monkeypatch):
 def test_a_ticket_that_two_registers_refunded_is_told_and_leads_to_it(office):
     """Each refunds it without having heard of the other: no till can know."""
     other = office.register("Caisse 2")
-    other.sync(30)
+    other.sync(60)
     ticket = office.till.sell(["CM-19"], ["cash"])
-    office.till.sync(30)
-    other.sync(30)
+    office.till.sync(60)
+    other.sync(60)
     for till in (office.till, other):
         till.refund(ticket.number, reason="bouchonnée", payments=["cash"])
     marie = office.visitor("Marie")
-    office.till.sync(30)
+    office.till.sync(60)
     assert "All is well." in marie.page("/alerts")
-    other.sync(30)
+    other.sync(60)
     page = marie.page("/alerts")
     assert f"€18.50 too much were given back of ticket {ticket.number}" in text(page)
     (address,) = re.findall(r'href="(/sales/ticket[^"]+)"', page)
@@ -116,14 +116,14 @@ def test_a_copy_that_sold_is_told_with_both_versions(office):
     with Register.join(
         folder / "till", office.relay.url, office.relay.pairing_code(), name="Caisse 2"
     ) as till:
-        till.sync(30)
+        till.sync(60)
     shutil.copytree(folder / "till", folder / "old")
     with Register.open(folder / "till") as till:
         till.sell(["CM-19"], ["card"])
-        till.sync(30)
+        till.sync(60)
     with Register.open(folder / "old") as till:
         till.sell(["CM-19"] * 2, ["card"])
-        till.sync(30)
+        till.sync(60)
     marie = office.visitor("Marie")
     page = marie.page("/alerts")
     assert "Caisse 2 was put back or copied" in text(page)
@@ -135,7 +135,7 @@ def test_a_copy_that_sold_is_told_with_both_versions(office):
 
 def test_a_lost_register_is_restored_from_its_page(office, tmp_path):
     office.till.sell(["CM-19"], ["card"])
-    office.till.sync(30)
+    office.till.sync(60)
     device = office.till.replica.identity.device.hex()
     marie = office.visitor("Marie")
     assert f"/registers/{device}/restore" in marie.page(f"/registers/{device}")
@@ -146,7 +146,7 @@ def test_a_lost_register_is_restored_from_its_page(office, tmp_path):
     code = re.search(r'id="code">([^<]+)<', answer.text)[1].strip()
     assert "svg" in answer.text
     with Register.join(tmp_path / "new", office.relay.url, code) as till:
-        till.sync(30)
+        till.sync(60)
         assert till.replica.identity.device_name == "Caisse 1"
         assert till.products.find("CM-19") is not None
     assert "Cut off" in marie.page(f"/registers/{device}")
@@ -159,7 +159,7 @@ def test_what_a_cut_off_register_sold_waits_for_a_person_who_lets_it_in(office):
     device = till.replica.identity.device.hex()
     marie.post(f"/registers/{device}/revoke", on=f"/registers/{device}", sure="yes", reason="volée")
     with pytest.raises(Exception, match=r".*"):
-        till.sync(30)
+        till.sync(60)
     wait_until(lambda: first.number in marie.page("/registers/hold"))
     page = marie.page("/registers/hold")
     assert "€55.50" in text(page)

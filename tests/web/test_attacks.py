@@ -236,7 +236,7 @@ def hostile(make_module_shop):
         "..", name="=cmd|' /C calc'!A0", price_minor=100, vat_rate=2000, producer="@SUM(1)", region="-1+1"
     )
     till.sell(["X-1"], ["card"])
-    till.sync(30)
+    till.sync(60)
     return shop
 
 

@@ -36,7 +36,7 @@ def office(make_shop):
 def till(office):
     till = office.register("Caisse 1")
     till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000, producer="Jean")
-    till.sync(30)
+    till.sync(60)
     return till
 
 
@@ -72,7 +72,7 @@ def test_a_product_made_here_is_on_an_open_register_at_once(office, till):
 
 def test_the_office_writes_as_a_device_of_its_own_that_no_list_of_registers_shows(office, till):
     office.marie.post("/catalogue/new", **NEW)
-    till.sync(30)
+    till.sync(60)
     by = {device.role for device in till.status().devices}
     assert "backoffice" in by
     assert "Back office" not in office.marie.page("/registers").split("<main")[1]
@@ -128,7 +128,7 @@ def till_once(shop, till_of_module):
 def till_of_module(shop):
     till = shop.register("Caisse 1")
     till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
-    till.sync(30)
+    till.sync(60)
     return till
 
 
@@ -146,13 +146,13 @@ def test_only_what_was_changed_in_the_form_is_written(office, till):
     """Somebody has the form open while a register changes another field: both stay."""
     before = form_of(office.marie, "CM-19")
     till.products.set("CM-19", producer="Domaine Paul")
-    till.sync(30)
+    till.sync(60)
     del before["token"]
     assert (
         office.marie.post("/catalogue/change", on="/people", **{**before, "name": "Crozes"}).status_code
         == 303
     )
-    till.sync(30)
+    till.sync(60)
     row = till.products.get("CM-19")
     assert row.name == "Crozes"
     assert "Domaine Paul" in row.body
@@ -172,7 +172,7 @@ def test_a_price_can_be_planned_for_a_day(office, till):
     page = office.marie.page("/catalogue/product?sku=CM-19")
     assert "Planned prices" in page
     assert "<strong>€20.00</strong>" in page
-    till.sync(30)
+    till.sync(60)
     assert till.products.get("CM-19").price_minor == 1850
     assert save(office.marie, "CM-19", price="20", valid_from="2001-01-01").status_code == 422
 
@@ -181,7 +181,7 @@ def test_a_product_is_archived_and_put_back(office, till):
     office.marie.post("/catalogue/archive", on="/people", sku="CM-19", archived="1")
     assert "CM-19" not in office.marie.page("/catalogue")
     assert "CM-19" in office.marie.page("/catalogue?archived=1")
-    till.sync(30)
+    till.sync(60)
     assert till.products.get("CM-19").archived
     office.marie.post("/catalogue/archive", on="/people", sku="CM-19", archived="0")
     assert "CM-19" in office.marie.page("/catalogue")
@@ -208,11 +208,11 @@ def test_the_history_says_what_when_and_who(office, till):
 
 def test_two_prices_are_shown_and_one_click_decides(office, till):
     second = office.register("Caisse 2")
-    second.sync(30)
+    second.sync(60)
     till.products.set("CM-19", price_minor=1900)
     second.products.set("CM-19", price_minor=2100)
-    till.sync(30)
-    second.sync(30)
+    till.sync(60)
+    second.sync(60)
     assert "was changed by two people" in office.marie.page("/catalogue")
     assert "CM-19" in office.marie.page("/catalogue?disputed=1")
     page = office.marie.page("/catalogue/product?sku=CM-19")
@@ -230,7 +230,7 @@ def test_two_prices_are_shown_and_one_click_decides(office, till):
     )
     assert "was changed by two people" not in office.marie.page("/catalogue")
     for register in (till, second):
-        register.sync(30)
+        register.sync(60)
         assert register.products.get("CM-19").price_minor == 1900
         assert register.products.disputed() == []
 
@@ -241,7 +241,7 @@ def test_products_are_found_by_any_words_without_accents_and_in_pages(office, ti
             f"V-{number:03}", name=f"Viré-Clessé {number}", price_minor=1000 + number, vat_rate=2000
         )
     till.products.set("V-017", barcodes=[barcode(17)])
-    till.sync(30)
+    till.sync(60)
     marie = office.marie
     assert "61 products" in marie.page("/catalogue")
     assert "Page 1 of 2" in marie.page("/catalogue")
@@ -277,7 +277,7 @@ def test_a_file_is_looked_at_before_anything_is_written(office, till):
     assert till.products.find("A-1") is None
     upload = re.search(r'name="upload" value="([0-9a-f]+)"', page)[1]
     assert office.marie.post("/catalogue/import/take", on="/people", upload=upload).status_code == 200
-    till.sync(30)
+    till.sync(60)
     assert till.products.get("A-1").price_minor == 120
     assert till.products.get("CM-19").name == "Crozes"
     assert office.marie.post("/catalogue/import/take", on="/people", upload=upload).status_code == 422

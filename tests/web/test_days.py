@@ -24,8 +24,8 @@ def days(shop):
     second = shop.register("Caisse 2", clock=clocks[1])
     first.products.add("CM-19", name="Crozes", price_minor=2000, vat_rate=2000)
     first.products.add("EAU", name="Eau", price_minor=150, vat_rate=550)
-    first.sync(30)
-    second.sync(30)
+    first.sync(60)
+    second.sync(60)
     first.open_day(10_000)
     first.sell(["CM-19", "EAU"], ["cash"])
     first.refund(first.sell(["EAU"], ["card"]).number, reason="erreur", payments=["card"])
@@ -36,8 +36,8 @@ def days(shop):
         clock.set_ms(now_ms)
     first.open_day(0)
     first.sell(["CM-19"] * 3, ["cheque"])
-    first.sync(30)
-    second.sync(30)
+    first.sync(60)
+    second.sync(60)
     return yesterday, first.x_report().business_day, z, first, second
 
 
@@ -106,7 +106,7 @@ def test_a_month_that_was_closed_shows_its_closing(make_shop):
     till.sell(["CM-19"], ["card"])
     till.close_day()
     till.close_period("month")
-    till.sync(30)
+    till.sync(60)
     marie = shop.visitor("Marie")
     page = marie.page("/days?by=month")
     (address,) = set(re.findall(r'href="(/days/closing[^"]+)"', page))

@@ -47,7 +47,7 @@ def office(make_shop):
 def till(office):
     till = office.register("Caisse 1")
     till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
-    till.sync(30)
+    till.sync(60)
     return till
 
 
@@ -80,7 +80,7 @@ def command(office, *arguments):
 
 def test_a_damaged_record_and_the_hole_that_it_leaves_until_the_register_brings_it_again(office, till):
     numbers = [till.sell(["CM-19"], ["card"]).number for _ in range(3)]
-    till.sync(30)
+    till.sync(60)
     other = office.register("Caisse 2")
     all_is_well(office.marie)
     with closing(apsw.Connection(str(office.folder / "relay/relay.sqlite"))) as connection:
@@ -102,7 +102,7 @@ def test_a_damaged_record_and_the_hole_that_it_leaves_until_the_register_brings_
     )
     assert f"/registers/{till.replica.identity.device.hex()}" in page
     assert "1 are damaged" in text(office.marie.page("/registers"))
-    till.sync(30)
+    till.sync(60)
     all_is_well(office.marie)
     assert "are damaged" not in text(office.marie.page("/registers"))
     wait_until(lambda: len(other.sales()) == 3)
@@ -131,11 +131,11 @@ def store(office, *entries):
 
 def test_who_did_not_come_back_since_the_relay_was_put_back_is_told_until_they_do(office, till, make_shop):
     till.sell(["CM-19"], ["card"])
-    till.sync(30)
+    till.sync(60)
     backup = office.folder / "relay.backup"
     command(office, "backup", str(backup))
     sold = till.sell(["CM-19"], ["card"]).number
-    till.sync(30)
+    till.sync(60)
     port = int(office.web.rsplit(":", 1)[1])
     office.relay.stop()
     place = office.folder.parent / "shop-1"
@@ -153,7 +153,7 @@ def test_who_did_not_come_back_since_the_relay_was_put_back_is_told_until_they_d
         "Switch it on and let it synchronise",
     )
     assert f"/registers/{till.replica.identity.device.hex()}" in page
-    till.sync(30)
+    till.sync(60)
     all_is_well(marie)
     assert sold in marie.page("/sales")
 
@@ -168,7 +168,7 @@ def bring(office, till, *records):
     device.send(*frames(Records(START, to, tuple(range(1, to.seq + 1)), records)))
     message = None
     while not (isinstance(message, Ack) and message.position == to):
-        message = decode(device.socket.recv(timeout=20))
+        message = decode(device.socket.recv(timeout=60))
     device.socket.close()
 
 
@@ -177,7 +177,7 @@ def test_what_was_refused_is_told_for_a_month(make_shop):
     office = make_shop(clock=clock)
     office.person("Marie")
     till, marie = office.register("Caisse 1"), office.visitor("Marie")
-    till.sync(30)
+    till.sync(60)
     bring(office, till, an_entry(b'{"kind":"sale"}'), b"X nothing that is known")
     page = shows(
         marie,
@@ -218,7 +218,7 @@ def test_tickets_that_cannot_be_so_are_told_for_a_month_with_their_day(make_shop
     office = make_shop(clock=clock)
     office.person("Marie")
     till, marie = office.register("Caisse 1"), office.visitor("Marie")
-    till.sync(30)
+    till.sync(60)
     chain = MemoryTill("faulty", shop=ShopName(office.id, "Cave du Port"), series="09")
     secret = office.access.issue_code(office.id, "register").code.secret
     office.access.enrol(office.store, EnrolRequest(secret, chain.author, "Faulty", chain.key.public), "::1")
@@ -254,17 +254,17 @@ def test_a_device_that_waits_for_the_owners_key_is_told_until_it_is_signed_for(o
     command(office, "owner", "answer", "Cave du Port", str(answer))
     is_over(office.marie, "waits for the owner’s signature")
     with Register.join(tmp_path / "b", office.relay.url, code, name="Caisse 2") as other:
-        other.sync(30)
+        other.sync(60)
     all_is_well(office.marie)
 
 
 def test_two_prices_are_told_also_before_anybody_opens_the_catalogue_until_somebody_decides(office, till):
     other = office.register("Caisse 2")
-    other.sync(30)
+    other.sync(60)
     till.products.set("CM-19", price_minor=1900)
     other.products.set("CM-19", price_minor=2100)
-    till.sync(30)
-    other.sync(30)
+    till.sync(60)
+    other.sync(60)
     page = shows(
         office.marie,
         "1 product has two prices",
@@ -280,11 +280,11 @@ def test_two_prices_are_told_also_before_anybody_opens_the_catalogue_until_someb
 
 def test_a_product_that_is_sold_no_more_has_no_two_prices(office, till):
     other = office.register("Caisse 2")
-    other.sync(30)
+    other.sync(60)
     till.products.set("CM-19", price_minor=1900)
     other.products.set("CM-19", price_minor=2100)
-    till.sync(30)
-    other.sync(30)
+    till.sync(60)
+    other.sync(60)
     shows(office.marie, "1 product has two prices")
     office.marie.post("/catalogue/archive", on="/people", sku="CM-19", archived="1")
     all_is_well(office.marie)

@@ -35,7 +35,7 @@ def sold(shop, till):
     """A ticket, a closed day and an invoice, by whose names another shop may ask."""
     till.sell(["CM-19"], ["card"])
     ticket = till.sell(["CM-19"], ["card"])
-    till.sync(30)
+    till.sync(60)
     return ticket
 
 
@@ -167,7 +167,7 @@ def queries(shop, till, sold, marie):
     where = {"number": sold.number, "link": sold.link.hex()}
     marie.post("/sales/invoice", on="/people", **where, name="Jean", address="La Rochelle")
     till.close_day()
-    till.sync(30)
+    till.sync(60)
     found = {f"?number={sold.number}", f"?number={sold.number}&link={sold.link.hex()}", "?sku=CM-19"}
     found |= {f"?q={sold.number}", f"?register={till.replica.identity.device.hex()}", "?q=CM-19"}
     day = re.search(r'href="/days/(\d{4}-\d\d-\d\d)"', marie.page("/days"))[1]

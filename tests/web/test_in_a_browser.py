@@ -69,15 +69,15 @@ def office(tmp_path_factory):
             barcodes=[barcode(number)],
         )
     away, shop.silent = shop.register("Caisse 2"), shop.register("Caisse 3")
-    away.sync(30)
+    away.sync(60)
     shop.till.sell(["V-001", "V-002"], ["card"])
     shop.day = shop.till.sell(["V-003"], ["card"]).business_day
     shop.connection = shop.till.start_sync()
     wait_until(lambda: shop.connection.is_connected and not shop.till.status().pending.records)
-    away.sync(30)
+    away.sync(60)
     away.sell(["V-005"], ["card"])
     away.close_day()
-    away.sync(30)
+    away.sync(60)
     yield shop
     shop.close()
 

@@ -27,7 +27,7 @@ def sold(shop, till):
     till.products.add("EAU", name="Eau minérale", price_minor=150, vat_rate=550)
     tickets = [till.sell(["CM-19", "EAU", "EAU"], ["card"]) for _ in range(3)]
     tickets.append(till.refund(tickets[2].number, lines={1: 1000}, reason="bouchonnée", payments=["card"]))
-    till.sync(30)
+    till.sync(60)
     return tickets
 
 
@@ -59,7 +59,7 @@ def company(shop, marie, sold):
 def test_everything_that_the_law_wants_is_on_it(marie, till, sold, company):
     marie.post("/sales/company", **COMPANY)
     ticket = till.sell(["CM-19", "EAU", "EAU"], ["card"])
-    till.sync(30)
+    till.sync(60)
     assert ask(marie, ticket, siren="732829320").status_code == 303
     text, number, _ = paper(marie, ticket)
     for said in (
@@ -77,7 +77,7 @@ def test_everything_that_the_law_wants_is_on_it(marie, till, sold, company):
 def test_numbers_follow_one_another_and_a_ticket_has_one_invoice(marie, till, sold, company):
     numbers = []
     made = [till.sell(["CM-19"], ["card"]) for _ in range(3)]
-    till.sync(30)
+    till.sync(60)
     for ticket in made:
         ask(marie, ticket)
         numbers.append(paper(marie, ticket)[1])
@@ -95,7 +95,7 @@ def test_numbers_follow_one_another_and_a_ticket_has_one_invoice(marie, till, so
 def test_no_number_is_given_again_when_the_office_lost_its_file(shop, marie, till, sold, company):
     """``office.sqlite`` is no part of the log: it can be lost alone."""
     made = [till.sell(["CM-19"], ["card"]) for _ in range(2)]
-    till.sync(30)
+    till.sync(60)
     ask(marie, made[0])
     number = paper(marie, made[0])[1]
     with shop.books.database.transaction():
@@ -112,7 +112,7 @@ def test_after_a_restore_invoices_have_a_series_of_their_own_and_the_page_says_s
     till = shop.register("Caisse 1")
     till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
     tickets = [till.sell(["CM-19"], ["card"]) for _ in range(2)]
-    till.sync(30)
+    till.sync(60)
     marie = shop.visitor("Marie")
     marie.post("/sales/company", **COMPANY)
     assert 'id="restored"' not in marie.page(f"/sales/invoice?number={tickets[0].number}")
@@ -192,7 +192,7 @@ def test_a_customer_that_nobody_can_be_is_not_taken(make_customer):
 @pytest.fixture
 def make_customer(marie, till, company):
     ticket = till.sell(["CM-19"], ["card"])
-    till.sync(30)
+    till.sync(60)
     return marie, ticket
 
 

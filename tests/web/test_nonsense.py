@@ -167,4 +167,4 @@ def test_a_wish_is_no_way_to_slow_a_relay_down(shop, till, marie):
         assert answer.status_code == 303
     keys = shop.store.connection.execute("SELECT count(*) FROM state WHERE key GLOB 'wish*'").fetchall()
     assert keys[0][0] <= 2
-    till.sync(30)
+    till.sync(60)

@@ -28,7 +28,7 @@ def selling(make_shop):
     shop.till = shop.register("Caisse 1")
     shop.till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
     shop.till.sell(["CM-19"], ["card"])
-    shop.till.sync(30)
+    shop.till.sync(60)
     return shop
 
 
@@ -44,7 +44,7 @@ def test_sales_are_acknowledged_while_the_views_cannot_be_written(selling):
         other.begin()
         for _ in range(3):
             selling.till.sell(["CM-19"], ["card"])
-            selling.till.sync(30)
+            selling.till.sync(60)
             assert selling.till.status().pending.sales == 0
         other.rollback()
     wait_until(lambda: marie.shown("turnover") == "€74.00")
@@ -62,10 +62,10 @@ def test_sales_are_acknowledged_while_the_back_office_does_nothing_at_all(sellin
 
     monkeypatch.setattr(OfficeShop, "file_some", stand_still)
     selling.till.sell(["CM-19"], ["card"])
-    selling.till.sync(30)
-    assert stuck.wait(30)
+    selling.till.sync(60)
+    assert stuck.wait(60)
     selling.till.sell(["CM-19"], ["card"])
-    selling.till.sync(30)
+    selling.till.sync(60)
     assert selling.till.status().pending.sales == 0
     go_on.set()
     marie = selling.visitor("Marie")
@@ -87,7 +87,7 @@ def test_views_that_are_lost_are_made_again(make_shop, tmp_path, how):
     till = shop.register("Caisse 1")
     till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
     till.sell(["CM-19"], ["card"])
-    till.sync(30)
+    till.sync(60)
     marie = shop.visitor("Marie")
     assert marie.shown("turnover") == "€18.50"
     shop.relay.stop()
@@ -125,7 +125,7 @@ def test_a_shop_in_which_nobody_has_an_account_is_not_filed(make_shop):
     shop = make_shop()
     till = shop.register("Caisse 1")
     till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
-    till.sync(30)
+    till.sync(60)
     assert not views_of(shop).exists()
 
 
@@ -159,7 +159,7 @@ def test_today_asks_the_views_the_same_number_of_questions_however_much_was_sold
                 counts.append(len(asked))
                 for _ in range(20):
                     selling.till.sell(["CM-19"], ["card"])
-                selling.till.sync(30)
+                selling.till.sync(60)
     assert len(set(counts)) == 1
 
 
@@ -181,7 +181,7 @@ def test_a_day_is_read_once_while_the_past_is_filed_and_again_when_more_was_sold
             assert figures_of(office).total.sales == before
             assert len(made) == read
             selling.till.sell(["CM-19"], ["card"])
-            selling.till.sync(30)
+            selling.till.sync(60)
             assert figures_of(office).total.sales == before + 1
             assert len(made) == 2 * read
 
@@ -219,7 +219,7 @@ def test_what_a_register_is_complete_to_follows_the_log(selling):
         with closing(office):
             for _ in range(3):
                 ticket = selling.till.sell(["CM-19"], ["card"])
-                selling.till.sync(30)
+                selling.till.sync(60)
                 for _ in range(2):
                     states = {state.certificate.name: state for state in office.device_states()}
                     assert states["Caisse 1"].complete.number == ticket.number
@@ -250,7 +250,7 @@ def test_a_page_that_fails_stops_neither_others_nor_the_filing(selling, monkeypa
         assert marie.get("/registers").status_code == 500
     assert marie.get("/registers").status_code == 200
     selling.till.sell(["CM-19"], ["card"])
-    selling.till.sync(30)
+    selling.till.sync(60)
     wait_until(lambda: marie.shown("turnover") == "€37.00")
 
 
@@ -268,7 +268,7 @@ async def test_a_delivery_recorded_at_the_desk_is_stock_on_a_till(selling):
         await office.stop()
     assert (written.entry.facts.n, again.entry.link) == (2, written.entry.link)
     assert shown == 11_000
-    selling.till.sync(30)
+    selling.till.sync(60)
     assert selling.till.stock.level("CM-19").quantity == 11_000
     assert selling.till.verify().findings == ()
     assert [one.says for one in selling.till.status().copied] == []
@@ -284,6 +284,6 @@ async def test_the_desk_is_no_machine_of_the_shop(selling):
     assert [
         one.certificate.name for one in device_states(selling.store.shop(selling.id), is_served=True)
     ] == ["Caisse 1"]
-    selling.till.sync(30)
+    selling.till.sync(60)
     status = selling.till.status()
     assert (status.state, status.concerns) == ("synced", ())

@@ -54,7 +54,7 @@ def test_the_list_of_registers_is_a_file_too(make_shop):
     marie, till = shop.visitor("Marie"), shop.register("=Caisse 1")
     till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
     number = till.sell(["CM-19"], ["card"]).number
-    till.sync(30)
+    till.sync(60)
 
     def row():
         text = marie.page("/registers/export.csv").removeprefix("\ufeff")
@@ -74,14 +74,14 @@ def test_what_others_brought_by_a_register_is_not_counted_as_its_own(make_shop):
     shop.person("Marie")
     marie, one, other = shop.visitor("Marie"), shop.register("Caisse 1"), shop.register("Caisse 2")
     one.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
-    one.sync(30)
-    other.sync(30)
+    one.sync(60)
+    other.sync(60)
     for _ in range(20):
         one.sell(["CM-19"], ["card"])
-    one.sync(30)
-    other.sync(30)
+    one.sync(60)
+    other.sync(60)
     other.sell(["CM-19"], ["card"])
-    other.sync(30)
+    other.sync(60)
     device = other.replica.identity.device.hex()
     own = other.replica.writer.head().n
     wait_until(lambda: marie.shown("stored", f"/registers/{device}") == str(own))

@@ -22,14 +22,14 @@ def tickets(shop, till):
     """Two tills that sold different things; the second one is away since."""
     other = shop.register("Caisse 2", operator="u-bob")
     till.products.add("EAU", name="Eau minérale", price_minor=150, vat_rate=550)
-    till.sync(30)
-    other.sync(30)
+    till.sync(60)
+    other.sync(60)
     sold = [till.sell(["CM-19", "EAU"], ["card"]), till.sell(["CM-19"], ["cash"])]
     sold.append(till.sell(["EAU", "EAU"], [Payment("cash", 200), Payment("card", 100)]))
     sold.append(other.sell(["CM-19"] * 3, ["cheque"]))
     sold.append(till.refund(sold[0].number, lines={2: 1000}, reason="bouteille cassée", payments=["card"]))
-    till.sync(30)
-    other.sync(30)
+    till.sync(60)
+    other.sync(60)
     return sold
 
 
@@ -234,7 +234,7 @@ def test_a_copy_is_marked_numbered_and_recorded(shop, marie, till, tickets):
     page = marie.page(f"/sales/ticket?number={tickets[1].number}")
     assert page.count("Copy 1") == page.count("Copy 2") == 1
     assert "DUPLICATA n° 3" in copy(shop.visitor("Marie", language="fr"), tickets[1])[0].text
-    till.sync(30)
+    till.sync(60)
     found = [one for one in printed(till) if one["ref"]["link"] == tickets[1].link.hex()]
     assert [one["rank"] for one in found] == [1, 2, 3]
     assert all(one["op"].startswith("u-") for one in found)

@@ -32,7 +32,7 @@ def office(make_shop):
         "CM-20", name="Crozes 2020", price_minor=1950, vat_rate=2000, barcodes=[barcode(2)]
     )
     shop.till.products.add("EAU", name="Eau minérale", price_minor=150, vat_rate=550)
-    shop.till.sync(30)
+    shop.till.sync(60)
     return shop
 
 
@@ -60,7 +60,7 @@ def test_a_delivery_is_a_signed_entry_that_every_register_gets(office):
     assert answer.status_code == 303
     assert level(marie, "CM-19") == "12"
     assert level(marie, "EAU") == "2.5"
-    office.till.sync(30)
+    office.till.sync(60)
     assert office.till.stock.level("CM-19").quantity == 12_000
     log = office.store.shop(office.id)
     entries = [read_entry(one) for run in log.runs() for _, one in log.chain_entries(run.chain, 1, run.hi)]
@@ -74,14 +74,14 @@ def test_sales_losses_and_counts_move_the_level(office):
     marie = office.visitor("Marie")
     record(marie, "delivery", ("CM-19", "12"))
     ticket = office.till.sell(["CM-19"] * 3, ["card"])
-    office.till.sync(30)
+    office.till.sync(60)
     assert level(marie, "CM-19") == "9"
     record(marie, "corked", ("CM-19", "2"))
     assert level(marie, "CM-19") == "7"
     record(marie, "count", ("CM-19", "6"))
     assert level(marie, "CM-19") == "6"
     office.till.sell(["CM-19"], ["card"])
-    office.till.sync(30)
+    office.till.sync(60)
     assert level(marie, "CM-19") == "5"
     page = text(marie.page("/stock/product?sku=CM-19"))
     for said in ("Delivery", "Corked", ticket.number, "+12", "-1", "-2", "= 6"):
@@ -109,11 +109,11 @@ def test_a_sale_that_was_told_of_before_the_count_and_comes_later_is_not_taken_o
         log.set_state(_key(device), told.to_bytes())
     record(marie, "count", ("CM-19", "10"))
     assert level(marie, "CM-19") == "10"
-    office.till.sync(30)
+    office.till.sync(60)
     wait_until(lambda: sold.number in marie.page("/sales"))
     assert level(marie, "CM-19") == "10"
     office.till.sell(["CM-19"], ["card"])
-    office.till.sync(30)
+    office.till.sync(60)
     assert level(marie, "CM-19") == "9"
 
 
@@ -126,7 +126,7 @@ def test_a_count_names_the_registers_that_are_away(office):
 def test_what_was_oversold_is_shown_and_blocks_nothing(office):
     marie = office.visitor("Marie")
     office.till.sell(["CM-19"] * 2, ["card"])
-    office.till.sync(30)
+    office.till.sync(60)
     page = marie.page("/stock")
     assert "Of 1 product more was sold than was known to be there." in page
     assert level(marie, "CM-19") == "-2"
@@ -260,16 +260,16 @@ def test_levels_are_those_of_the_register_whatever_was_filed_in_which_order(offi
     """The sums that the back office keeps as it files, against the register's own arithmetic."""
     marie = office.visitor("Marie")
     other = office.register("Caisse 2")
-    other.sync(30)
+    other.sync(60)
     record(marie, "delivery", ("CM-19", "24"), ("EAU", "48"))
     for till in (office.till, other):
-        till.sync(30)
+        till.sync(60)
         till.sell(["CM-19", "EAU", "EAU"], ["card"])
         till.stock.add("EAU", -1000, why="breakage")
     other.stock.count({"CM-19": 20_000})
     office.till.sell(["CM-19"], ["card"])
     for till in (other, office.till, other):
-        till.sync(30)
+        till.sync(60)
     for sku in ("CM-19", "EAU", "CM-20"):
         expected = office.till.stock.level(sku)
         assert level(marie, sku) == str(expected.quantity // 1000), sku
@@ -282,7 +282,7 @@ def test_the_back_office_is_no_register_that_a_day_could_miss(office):
     record(marie, "delivery", ("EAU", "6"))
     sold = office.till.sell(["EAU"], ["card"])
     office.till.close_day()
-    office.till.sync(30)
+    office.till.sync(60)
     page = text(marie.page(f"/days/{sold.business_day}"))
     assert "Closed, Z1" in page
     assert 'id="complete">Complete<' in marie.page(f"/days/{sold.business_day}")

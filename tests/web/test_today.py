@@ -37,7 +37,7 @@ def test_turnover_sales_and_basket_are_what_the_register_itself_reports(week, no
     till.sell(["CM-19"], ["card"])
     till.refund(ticket.number, lines={2: 1000}, reason="erreur", payments=["card"])
     report = till.report(till.x_report().business_day)
-    till.sync(30)
+    till.sync(60)
     marie = week.visitor("Marie")
     path = f"/today?day={report.business_day}"
     assert marie.shown("turnover", path) == "€40.00"
@@ -55,7 +55,7 @@ def test_the_same_weekday_is_compared_up_to_the_same_time(week, now_ms):
     week.clock.set_ms(now_ms)
     week.till.open_day(0, day=day_of(now_ms))
     week.till.sell(["CM-19"] * 3, ["card"])
-    week.till.sync(30)
+    week.till.sync(60)
     page = week.visitor("Marie").page("/today")
     assert "€60.00" in page
     assert "+200%</span> · €20.00" in page
@@ -75,13 +75,13 @@ def test_each_register_has_its_part_and_each_hour_its_row(make_shop):
     shop.person("Marie")
     first, second = shop.register("Caisse 1"), shop.register("Caisse 2")
     first.products.add("CM-19", name="Crozes", price_minor=1000, vat_rate=2000)
-    first.sync(30)
-    second.sync(30)
+    first.sync(60)
+    second.sync(60)
     hours = {time.localtime().tm_hour}
     first.sell(["CM-19"] * 3, ["card"])
     second.sell(["CM-19"], ["card"])
-    first.sync(30)
-    second.sync(30)
+    first.sync(60)
+    second.sync(60)
     page = shop.visitor("Marie").page("/today")
     assert page.index("Caisse 1<progress") < page.index("Caisse 2<progress")
     assert 'value="0.75"' in page
@@ -96,7 +96,7 @@ def test_a_register_that_is_away_is_named_and_its_sales_are_not_called_none(make
     shop.person("Marie")
     till = shop.register("Caisse 1")
     till.products.add("CM-19", name="Crozes", price_minor=1000, vat_rate=2000)
-    till.sync(30)
+    till.sync(60)
     till.sell(["CM-19"], ["card"])
     marie = shop.visitor("Marie")
     wait_until(lambda: "Caisse 1: what it sold after" in marie.page("/today"))
@@ -108,7 +108,7 @@ def test_a_sale_reaches_an_open_page_without_being_asked_for(make_shop):
     shop.person("Marie")
     till = shop.register("Caisse 1")
     till.products.add("CM-19", name="Crozes", price_minor=1850, vat_rate=2000)
-    till.sync(30)
+    till.sync(60)
     marie = shop.visitor("Marie")
     heard, seen = threading.Event(), []
 
@@ -122,7 +122,7 @@ def test_a_sale_reaches_an_open_page_without_being_asked_for(make_shop):
 
     listener = threading.Thread(target=listen)
     listener.start()
-    assert heard.wait(30)
+    assert heard.wait(60)
     connection = till.start_sync()
     till.sell(["CM-19"], ["card"])
     listener.join(30)
@@ -146,7 +146,7 @@ def test_a_session_that_is_ended_hears_no_more(make_shop, monkeypatch):
 
 def test_money_and_days_are_written_as_the_reader_writes_them(week):
     week.till.sell(["CM-19"] * 100, ["card"])
-    week.till.sync(30)
+    week.till.sync(60)
     day = week.till.x_report().business_day
     french = week.visitor("Marie", language="fr")
     assert french.shown("turnover", f"/today?day={day}") == "2 000,00 €"

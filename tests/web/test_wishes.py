@@ -52,7 +52,7 @@ def test_a_connected_register_is_asked_and_says_that_it_is_done(office):
 
 def test_a_register_that_is_away_is_asked_when_it_comes_also_after_the_relay_was_started_again(office):
     till, marie = office.register("Caisse 1"), office.visitor("Marie")
-    till.sync(30)
+    till.sync(60)
     device = device_of(till)
     wait_until(lambda: "Have it asked as soon as it connects" in marie.page(f"/registers/{device}"))
     ask(marie, device)
@@ -61,7 +61,7 @@ def test_a_register_that_is_away_is_asked_when_it_comes_also_after_the_relay_was
     office.start_again()
     marie = office.visitor("Marie")
     assert "It is not connected: it is asked when it connects, until" in said(marie, device)
-    till.sync(30)  # It stays until it has said that it is done.
+    till.sync(60)  # It stays until it has said that it is done.
     wait_until(lambda: "all that it had is here" in said(marie, device))
     assert "Marie asked" not in marie.page("/registers")
 

@@ -7,11 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+from tests import forked
+
 SELLER = """
 import sys
+import time
 from crdtsync import Register
 
 with Register.open(sys.argv[1]) as till:
@@ -26,10 +30,8 @@ with Register.open(sys.argv[1]) as till:
 class Speaker:
     """A program that answers one line of JSON with one."""
 
-    def __init__(self, module: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, process: forked.Process | subprocess.Popen[str]) -> None:
+        self._process = process
 
     def ask(self, question: Any) -> Any:
         """Its answer."""
@@ -48,8 +50,11 @@ class Desk:
     """The two programs beside the shop: the one that works it, and the one that judges."""
 
     def __init__(self) -> None:
-        self._hands = Speaker("tests.integration.copies.hands")
-        self._checker = Speaker("tests.integration.copies.check")
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self._hands = Speaker(forked.Process(["-m", "tests.integration.copies.hands"], **pipes))
+        # Not forked: it has nothing of the product in it.
+        judge = [sys.executable, "-m", "tests.integration.copies.check"]
+        self._checker = Speaker(subprocess.Popen(judge, text=True, **pipes))
 
     def close(self) -> None:
         """Let them end."""
@@ -96,17 +101,15 @@ class Relay:
 
     def __init__(self, folder: Path, desk: Desk) -> None:
         self.folder, self.port, self._desk = folder, 0, desk
-        self.process: subprocess.Popen[str] | None = None
+        self.process: forked.Process | None = None
         self.log = folder.parent / "relay.log"
         self.url = ""
 
     def start(self) -> None:
         """Serve; returns when registers can connect."""
-        command = [sys.executable, "-m", "crdtsync_server", "serve", "--json", "--port", str(self.port)]
+        command = ["-m", "crdtsync_server", "serve", "--json", "--port", self.port]
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [*command, "--data", str(self.folder)], stdout=subprocess.PIPE, stderr=log, text=True
-            )
+            self.process = forked.Process([*command, "--data", self.folder], stdout=forked.PIPE, stderr=log)
         assert self.process.stdout is not None
         ready = json.loads(self.process.stdout.readline())
         self.port, self.url = ready["port"], ready["url"]
@@ -115,7 +118,7 @@ class Relay:
         """Send a signal and wait for the end."""
         if self.process is not None and self.process.stdout is not None:
             self.process.send_signal(number)
-            self.process.wait(30)
+            self.process.wait(60)
             self.process.stdout.close()
             self.process = None
 
@@ -133,9 +136,18 @@ class Relay:
         return self._desk.doctor("crdtsync_server", self.folder)
 
     def events(self) -> list[str]:
-        """What it has logged."""
-        lines = (json.loads(line) for line in self.log.read_text().splitlines())
-        return [line["event"] for line in lines]
+        """What it has logged; a line that it is writing just now is none yet."""
+        whole = self.log.read_text().rpartition("\n")[0]
+        return [json.loads(line)["event"] for line in whole.splitlines()]
+
+    def has_logged(self, event: str) -> bool:
+        """Whether it logs that within a minute: it does so after it is done, and nobody waits for that."""
+        ends_s = time.monotonic() + 60
+        while event not in self.events():
+            if time.monotonic() > ends_s:
+                return False
+            time.sleep(0.01)
+        return True
 
 
 class Till:
@@ -166,10 +178,9 @@ class Till:
         """`crdtsync doctor`."""
         return self._desk.doctor("crdtsync", self.folder)
 
-    def seller(self, tickets: int) -> subprocess.Popen[str]:
+    def seller(self, tickets: int) -> forked.Process:
         """A process that sells in a loop."""
-        command = [sys.executable, "-c", SELLER, str(self.folder), str(tickets)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        return forked.Process(["-c", SELLER, self.folder, tickets], stdout=forked.PIPE)
 
     def copy_to(self, folder: Path) -> Till:
         """All files as they lie there at this moment."""

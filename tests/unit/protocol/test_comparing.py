@@ -223,3 +223,82 @@ def test_rows_are_sent_once_more_when_the_time_of_a_repair_has_passed(ms, reads)
     desk.pass_time(ms)
     desk.comparing.send_again([2])
     assert (desk.outbound.next_read() is not None) is reads
+
+
+# -- whether something is due --------------------------------------------------------------------------------
+
+
+def heads_were_told(desk):
+    desk.comparing.repair()
+    desk.comparing.on_heads(Heads((RUN,)))
+
+
+def documents_were_told(desk):
+    desk.comparing.send_documents_digest(DIGEST)
+    desk.comparing.on_documents(Documents(About.RECORDS, (CATALOGUE,)))
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        heads_were_told,
+        documents_were_told,
+        lambda desk: desk.comparing.on_digest(Digest(DIGEST, 0)),
+        lambda desk: desk.comparing.on_documents_digest(DocumentsDigest(DIGEST, 0)),
+    ],
+    ids=["heads", "documents", "digest", "digest of documents"],
+)
+def test_what_the_peer_tells_is_for_the_driver_once(happens):
+    desk = Desk()
+    assert (desk.comparing.is_asked, desk.comparing.is_idle) == (False, True)
+    happens(desk)
+    assert (desk.comparing.is_asked, desk.comparing.is_idle) == (True, False)
+    desk.ready()
+    assert (desk.comparing.is_asked, desk.comparing.is_idle) == (False, True)
+
+
+def test_who_is_to_tell_a_digest_is_not_idle():
+    desk = Desk()
+    desk.comparing.compare_soon()
+    desk.pass_time(0)
+    assert (desk.comparing.is_asked, desk.comparing.is_idle) == (False, False)
+
+
+def test_who_has_heads_to_tell_is_not_idle_until_the_last_is_told(monkeypatch):
+    monkeypatch.setattr(limits, "RUNS_PER_MESSAGE_MAX", 2)
+    desk = Desk()
+    desk.comparing.on_heads_wanted(HeadsWanted())
+    assert not desk.comparing.is_idle
+    desk.ready()
+    desk.comparing.supply_heads([RUN, RUN])
+    assert not desk.comparing.is_idle
+    desk.ready()
+    assert desk.comparing.is_idle
+    assert desk.told() == [Heads((RUN, RUN), last=False), Heads((), last=True)]
+
+
+# -- whether the last digest was another one -----------------------------------------------------------------
+
+
+def test_a_difference_that_the_peers_digest_showed_stands_until_it_tells_another():
+    desk = Desk()
+    assert desk.comparing.differs is False
+    desk.comparing.repair(is_wanted_by_peer=True)
+    assert desk.comparing.differs is True
+    desk.comparing.repair()
+    assert desk.comparing.differs is True
+    desk.comparing.on_digest(Digest(DIGEST, 0))
+    assert desk.comparing.differs is False
+
+
+def test_who_repairs_of_itself_has_found_no_difference():
+    desk = Desk()
+    desk.comparing.repair()
+    assert desk.comparing.differs is False
+
+
+def test_digests_that_were_told_are_counted_one_by_one():
+    """By the number of the next one it is known whether what was asked for is compared."""
+    desk = Desk()
+    desk.comparing.send_digest(DIGEST)
+    assert (desk.comparing.digests_told, desk.told()) == (1, [Digest(DIGEST, 0)])

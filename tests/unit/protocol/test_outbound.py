@@ -321,3 +321,10 @@ def test_the_same_rows_from_another_place_are_another_frame():
         desk.out.supply(at(4), rows, 8, 0)
         starts.append(decode(encode(*desk.told())).start)
     assert starts == [at(1), at(2)]
+
+
+def test_of_a_commit_that_a_peer_sent_itself_it_is_told_with_the_next_record():
+    desk = Desk(end=1)
+    desk.out.next_read()
+    desk.out.supply(at(1), Portion(Slab(1, [b"Eone"]), (0,)), 0, 70)
+    assert (desk.told(), desk.out.advance_since_ms) == ([], 70)

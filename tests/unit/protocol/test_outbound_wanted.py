@@ -71,7 +71,8 @@ def test_a_pack_answers_all_intervals_that_it_reaches_into():
 
 
 @pytest.mark.parametrize(
-    ("lo", "hi", "after", "until"), [(5, 15, 4, 10), (20, 30, 20, 30), (5, 30, 4, 30), (5, 11, 4, 10)]
+    ("lo", "hi", "after", "until"),
+    [(5, 15, 4, 10), (20, 30, 20, 30), (5, 30, 4, 30), (5, 11, 4, 10), (5, 20, 4, 10)],
 )
 def test_of_an_interval_that_overlaps_an_answer_the_rest_is_read(lo, hi, after, until):
     desk = offering()

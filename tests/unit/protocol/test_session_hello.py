@@ -15,10 +15,11 @@ from crdtsync.protocol.messages import (
     CertificatesWanted,
     Challenge,
     Hello,
+    Presence,
 )
 from crdtsync.protocol.session import State
 from crdtsync.testing.messages import one_of_each
-from crdtsync.testing.talk import MINE, THEIRS, Talk, at, hello, me
+from crdtsync.testing.talk import MINE, RELAY, THEIRS, Talk, at, hello, me
 
 
 def test_who_accepts_speaks_first():
@@ -138,3 +139,15 @@ def test_nobody_waits_for_a_hello_for_ever(state, in_state):
     with pytest.raises(LinkClosed) as caught:
         talk.pass_time(1)
     assert caught.value.code == 4508
+
+
+def test_a_refusal_is_proved_by_a_hello_of_who_refuses_and_then_nothing_is_heard():
+    talk = Talk(connecting=False)
+    talk.hear(hello(is_relay=False))
+    talk.ready()
+    talk.session.refuse(me(is_relay=True, device=RELAY))
+    [said] = talk.said()
+    assert (said.device, said.signature) == (RELAY, b"s" * 64)
+    assert talk.signed == [("hello-accept", b"n" * 16 + hello(is_relay=False).body + said.body)]
+    talk.hear(Presence({"pending": 3}))
+    assert talk.ready().presence is None

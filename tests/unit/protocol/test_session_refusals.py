@@ -88,3 +88,35 @@ def test_what_the_peer_refuses_is_to_be_written_down(register):
     talk.hear(Refused((BAD,)))
     ready = talk.ready()
     assert (ready.refused, ready.acknowledged) == ([Refused((BAD,))], None)
+
+
+# -- what a driver goes by to tell it anew -------------------------------------------------------------------
+
+
+def test_who_was_told_of_nothing_refused_need_not_be_told_anew(relay):
+    talk = relay()
+    assert talk.session.has_told_refusals is False
+    talk.session.refusals_changed([BAD])
+    assert talk.session.has_told_refusals is True
+
+
+def test_who_was_told_at_hello_is_told_anew_until_nothing_is_left():
+    talk = Talk(me=me())
+    talk.hear(Challenge(1, bytes(16)), hello())
+    talk.session.admit(Standing(me(), cursor_fits=True, refusals=(HELD,)))
+    assert talk.session.has_told_refusals is True
+    talk.session.refusals_changed([])
+    assert talk.session.has_told_refusals is False
+
+
+def test_a_sale_that_is_held_is_told_anew_also_after_others_that_are_well(relay):
+    """A person may let it in while the register is connected, and only who is told anew learns of it."""
+    talk = relay(peer_end=at(2))
+    talk.hear(Records(START, at(1), (1,), (b"Eheld",)), Records(at(1), at(2), (2,), (b"Esale",)))
+    talk.ready()
+    talk.session.stored(1, [HELD])
+    talk.session.stored(2)
+    assert talk.session.has_told_refusals is True
+    talk.session.refusals_changed([BAD])
+    talk.session.refusals_changed([])
+    assert talk.session.has_told_refusals is False

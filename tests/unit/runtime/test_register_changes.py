@@ -40,7 +40,7 @@ def test_poll_waits_for_something_to_come(till, folder, clock):
 
     seller = threading.Thread(target=sell)
     seller.start()
-    assert till.poll(timeout_s=30)
+    assert till.poll(timeout_s=60)
     seller.join()
 
 

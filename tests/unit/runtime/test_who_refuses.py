@@ -55,7 +55,7 @@ def relay(tmp_path):
 def till(relay, tmp_path):
     with Register.join(tmp_path / "till", relay.url, relay.pairing_code(), name="Caisse 1") as till:
         till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
-        till.sync(30)
+        till.sync(60)
         yield till
 
 
@@ -86,11 +86,11 @@ def test_who_has_not_proved_to_be_the_relay_cuts_nobody_off(
     till.sell(["CM-19"], ["card"])
     on_the_line(code, reason, after=after)
     with pytest.raises(LinkClosed, match="has not proved it"):
-        till.sync(30)
+        till.sync(60)
     assert told(till) == (False, False)
     assert till.status().state == "offline"
     monkeypatch.undo()
-    till.sync(30)
+    till.sync(60)
     assert (till.status().pending.sales, till.status().link_trouble) == (0, None)
 
 
@@ -98,7 +98,7 @@ def test_the_relay_itself_is_believed(till, tmp_path):
     with opened(tmp_path / "relay") as (access, store):
         access.revoke(store, till.identity.shop, till.identity.device, "stolen")
     with pytest.raises(AccessDenied, match="was revoked"):
-        till.sync(30)
+        till.sync(60)
     assert told(till) == (True, True)
 
 
@@ -115,7 +115,7 @@ def without_the_shop(relay, till, tmp_path):
 
 def test_a_refusal_that_is_proved_ends_it(without_the_shop):
     with pytest.raises(AccessDenied, match=refusal.SHOP_UNKNOWN):
-        without_the_shop.sync(30)
+        without_the_shop.sync(60)
     assert told(without_the_shop) == (True, False)
 
 
@@ -125,14 +125,14 @@ def test_a_refusal_that_somebody_passes_on_with_other_words_cuts_nobody_off(
 ):
     on_the_line(code, refusal.CUT_OFF)
     with pytest.raises(LinkClosed, match="has not proved it"):
-        without_the_shop.sync(30)
+        without_the_shop.sync(60)
     assert told(without_the_shop) == (False, False)
 
 
 def test_a_relay_of_before_that_proves_no_refusal_is_tried_again(without_the_shop, monkeypatch):
     monkeypatch.setattr(RelayHome, "who_refuses", lambda home, peer: None)
     with pytest.raises(LinkClosed, match="has not proved it"):
-        without_the_shop.sync(30)
+        without_the_shop.sync(60)
     assert told(without_the_shop) == (False, False)
 
 
@@ -158,12 +158,12 @@ def test_who_spoils_a_hello_on_its_way_gets_no_proof_of_a_refusal_for_it(till, m
 
     monkeypatch.setattr(syncer, "open_link", connect)
     with pytest.raises(LinkClosed, match="has not proved it") as refused:
-        till.sync(30)
+        till.sync(60)
     assert refusal.KEY_NOT_PROVED in str(refused.value)
     assert refused.value.hint == refusal.refusal_hint(refusal.KEY_NOT_PROVED)
     assert told(till) == (False, False)
     monkeypatch.undo()
-    till.sync(30)
+    till.sync(60)
     assert till.status().state == "synced"
 
 

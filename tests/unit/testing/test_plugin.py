@@ -54,7 +54,7 @@ def test_a_relay_lets_registers_in(run):
         def test_join(crdtsync_relay, tmp_path):
             code = crdtsync_relay.pairing_code()
             with Register.join(tmp_path / "till", crdtsync_relay.url, code, name="Caisse 1") as till:
-                till.sync(30)
+                till.sync(60)
                 assert till.status().pending.records == 0
         """,
         passed=1,
