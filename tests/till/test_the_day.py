@@ -27,6 +27,16 @@ def test_a_day_is_opened_read_and_closed_with_a_counted_drawer(clerk, shop):
     assert shop.register().x_report().sales == 0
 
 
+def test_cash_that_is_sent_twice_goes_once(clerk, shop):
+    fields = {"what": "out", "amount": "10", "reason": "Timbres", "request": clerk.hidden("request", "/day")}
+    for _ in range(2):
+        assert clerk.post("/day/cash", **fields).headers["location"] == "/day?said=moved"
+    clerk.post("/day/cash", what="in", amount="20", reason="Monnaie")
+    assert shop.register().x_report().cash_expected_minor == 1000
+    for request in ("", "é", "a" * 41, "../x"):
+        assert clerk.post("/day/cash", **{**fields, "request": request}).status_code == 400
+
+
 def test_a_day_is_closed_without_counting_and_with_the_sum_alone(clerk):
     clerk.take("EAU")
     clerk.pay("cash")
