@@ -34,7 +34,7 @@ MEANS: Final = ("cash", "card", "cheque", "voucher", "titre", "transfer", "other
 DELIVERIES: Final = tickets.DELIVERIES
 
 LARGEST_NOTE_MINOR: Final = 50_000
-"""Change is less than the largest note. More is a barcode that a slow scanner typed as an amount, or a slip."""
+"""Change is less than the largest note: more is a barcode that was typed as an amount, or a slip."""
 
 
 class Stale(Exception):

@@ -181,7 +181,7 @@ class Register:
 
     def cash(self, what: CashMove, amount_minor: int, *, reason: str, request_id: str | None = None) -> bool:
         """Record cash put ``in``, taken ``out`` or taken to the bank (``deposit``). Durable on return. False:
-        it had been recorded, for the same ``request_id``. Raises ``InvalidAmount``, ``InvalidSale``, ``StorageError``.
+        it had been, for the same ``request_id``. Raises ``InvalidAmount``, ``InvalidSale``, ``StorageError``.
         """
         return self._days.cash(what, amount_minor, reason, request_id)
 

@@ -124,6 +124,7 @@ async def _end(visit: Visit) -> Response:
 
     if not await visit.house.reception.ask(end):
         return await _show(visit, problem=visit.words.say(_LAST_OWNER))
+    visit.house.live.look_at_the_door(account.shop)
     return visit.go(PATH)
 
 
@@ -137,6 +138,7 @@ async def _end_session(visit: Visit) -> Response:
 
     if not await visit.house.reception.ask(end):
         raise HTTPException(404)
+    visit.house.live.look_at_the_door(me.shop)
     return visit.go(PATH)
 
 

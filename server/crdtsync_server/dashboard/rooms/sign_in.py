@@ -12,7 +12,7 @@ from crdtsync.errors import TooManyAttempts
 from crdtsync.web import guard
 from crdtsync_server.dashboard.accounts import PASSWORD_CHARACTERS_MIN, password_problem
 from crdtsync_server.dashboard.house import HOME, SIGN_IN, House, Visit
-from crdtsync_server.dashboard.sessions import LIFE_MS
+from crdtsync_server.dashboard.sessions import LIFE_MS, Session
 from crdtsync_server.dashboard.words import LOCALES, N_
 
 _WRONG = N_("Name or password is not right.")
@@ -53,7 +53,7 @@ async def _sign_in(visit: Visit) -> Response:
         return visit.render(
             "sign_in.html", status=status, headers=headers, token=token, name=name[:64], problem=problem
         )
-    return _came_in(visit, found[0])
+    return _came_in(visit, *found)
 
 
 async def _welcome(visit: Visit) -> Response:
@@ -75,7 +75,7 @@ async def _welcome(visit: Visit) -> Response:
                 raise HTTPException(429) from None
             if found is None:
                 return visit.render("welcome_ended.html", status=404)
-            return _came_in(visit, found[0])
+            return _came_in(visit, *found)
     return visit.render(
         "welcome.html",
         status=422 if problem else 200,
@@ -95,8 +95,11 @@ def _problem(visit: Visit, password: str, again: str) -> str:
     return "" if password == again else visit.words.say(_DIFFERENT)
 
 
-def _came_in(visit: Visit, cookie: str) -> Response:
+def _came_in(visit: Visit, cookie: str, session: Session) -> Response:
     """Whatever cookies came with the request, the session is a new one."""
+    visit.house.live.look_at_the_door(
+        session.account.shop
+    )  # A new password, or too many sessions, end others.
     response = visit.go(HOME)
     guard.set_cookie(visit.request, response, guard.SESSION_COOKIE, cookie, max_age_s=LIFE_MS // 1000)
     guard.drop_cookie(visit.request, response, guard.FORM_COOKIE)
@@ -108,6 +111,7 @@ async def _sign_out(visit: Visit) -> Response:
     session = visit.session
     if session is not None:
         await visit.house.reception.ask(lambda books: books.sessions.end(session.id, session.account.id))
+        visit.house.live.look_at_the_door(session.account.shop)
     response = visit.go(SIGN_IN)
     guard.drop_cookie(visit.request, response, guard.SESSION_COOKIE)
     response.headers["clear-site-data"] = '"cache"'
