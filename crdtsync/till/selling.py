@@ -53,12 +53,13 @@ class PartPaid(Exception):
 class Came:
     """What became of something typed or scanned.
 
-    ``added`` – a line; ``choose`` – several products bear the code; ``unknown`` – a code that nobody knows;
+    ``added`` – a line; ``choose`` – several products bear the code; ``confirm`` – one of those that are here
+    bears it, and others are still on their way to this register; ``unknown`` – a code that nobody knows;
     ``coming`` – one that may be among the products that are still on their way to this register; ``words`` –
     nothing but words to search for; ``counted`` – the quantity of the last line.
     """
 
-    what: Literal["added", "choose", "unknown", "coming", "words", "counted", "nothing", "full"]
+    what: Literal["added", "choose", "confirm", "unknown", "coming", "words", "counted", "nothing", "full"]
     goods: tuple[Goods, ...] = ()
     text: str = ""
     quantity_thousandths: int = 1000
@@ -77,6 +78,8 @@ def take(desk: Desk, text: str) -> Came:
         return Came("nothing")
     found = desk.goods.with_code(typed.code, typed.digits)
     if len(found) == 1 and found[0].can_be_sold:
+        if desk.goods.may_be_another(found[0], typed.code):
+            return Came("confirm", tuple(found), typed.digits or typed.code, quantity)
         return add(desk, found[0], quantity)
     if found:
         return Came("choose", tuple(found), typed.digits or typed.code, quantity)

@@ -57,6 +57,44 @@ def test_what_has_come_and_is_not_filed_yet_is_chosen_sold_and_never_unknown(sho
         assert take(desk, "terrine").what == "added"
 
 
+def test_while_products_are_coming_one_vintage_is_not_taken_for_the_only_one(shop):
+    """The other one may bear the same barcode, and be on its way."""
+    with closing(Desk(shop.folder)) as desk:
+        desk.register.replica.awaits_first = lambda: True
+        came = take(desk, f"3*{TERRINE}")
+        assert (came.what, [goods.sku for goods in came.goods]) == ("confirm", ["TER-1"])
+        assert came.quantity_thousandths == 3000
+        assert take(desk, SHARED).what == "choose"
+        assert desk.basket.items == []
+        assert take(desk, "cm-19").what == take(desk, "terrine").what == "added", "it was named"
+        desk.register.replica.awaits_first = lambda: False
+        assert take(desk, TERRINE).what == "added"
+
+
+def test_of_two_vintages_the_one_that_is_not_filed_yet_is_offered_too(shop):
+    with closing(Desk(shop.folder)) as desk:
+        replica = desk.register.replica
+        replica.files_views = False  # A thread beside this one files them; it has one of them by now.
+        with replica.store.transaction():
+            replica.tables.drop()
+            replica.tables.prepare()
+        now = replica.products_now()
+        assert now is not replica.queries
+        only = now.product("CM-19", replica.clock.now_ms())
+        replica.queries.products_with = lambda code, at_ms: [only] if code == SHARED else []
+        assert {goods.sku for goods in take(desk, SHARED).goods} == {"CM-19", "CM-20"}
+
+
+def test_one_vintage_is_confirmed_with_its_quantity(shop, clerk, monkeypatch):
+    monkeypatch.setattr("crdtsync.runtime.folder.replica.Replica.products_are_coming", True)
+    answer = clerk.take(f"2*{TERRINE}")
+    assert "another vintage may bear this code" in plain(answer.text)
+    assert clerk.lines() == []
+    quantity = re.search(r'action="/add".*?name="quantity" value="(\d+)"', answer.text, re.DOTALL)[1]
+    clerk.post("/add", sku="TER-1", quantity=quantity)
+    assert clerk.due() == "€13.90"
+
+
 def test_words_find_and_one_hit_is_taken_at_once(clerk):
     clerk.take("rosé")
     assert clerk.lines() == ["Rosé d'été 2022"]

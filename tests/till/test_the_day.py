@@ -2,6 +2,7 @@
 
 import re
 
+import orjson
 import pytest
 
 from crdtsync.errors import DamagedStore
@@ -74,6 +75,38 @@ def test_a_day_that_was_forgotten_is_told_on_the_ticket_that_closed_it(shop):
         assert "had not been closed" in plain(clerk.page("/day"))
     clerk.post("/day/open", sum="0")
     assert "had not been closed" not in plain(clerk.page("/day?said=opened"))
+
+
+def test_what_was_noticed_is_told_by_the_next_start_too_in_whatever_language(shop):
+    clock = ManualClock(SystemClock().now_ms())
+    clerk = shop.open_till(clock=clock)
+    bought(clerk, "EAU")
+    clock.pass_ms(DAY_MS)
+    bought(clerk, "EAU")
+    clock.pass_ms(-HOUR_MS)
+    bought(clerk, "EAU")
+    shop.till.stop()
+    clerk = shop.open_till(clock=clock, language="fr")
+    page = plain(clerk.page("/day"))
+    assert "n'avait pas été clôturée" in page
+    assert "L'horloge a reculé" in page
+    assert "had not been closed" not in page
+    clerk.post("/day/close", sum="1,20")
+    shop.till.stop()
+    page = plain(shop.open_till(clock=clock).page("/day"))
+    assert "had not been closed" not in page
+    assert "the clock went back" not in page
+
+
+def test_baskets_of_a_till_that_kept_no_notices_are_there(shop):
+    clerk = shop.open_till()
+    clerk.take("EAU")
+    shop.till.stop()
+    file = shop.folder / "till.json"
+    facts = orjson.loads(file.read_bytes())
+    del facts["notices"]
+    file.write_bytes(orjson.dumps(facts))
+    assert shop.open_till().lines() == ["Eau de source"]
 
 
 def test_what_is_noticed_at_the_closing_stands_on_its_page_however_often_it_is_loaded(shop):

@@ -89,6 +89,7 @@ def _shown(desk: Desk, text: str, category: str, first: int) -> dict[str, Any]:
         "shown": shown,
         "following": following if following < shown.total else None,
         "are_coming": not shown.total and desk.goods.are_coming,
+        "is_reached": desk.is_connected is not False,
     }
 
 
