@@ -22,6 +22,7 @@ from crdtsync_server.open import open_store
 from crdtsync_server.shops.access import Access
 
 PASSWORD = "sept bouteilles de crozes"
+SHOP_NAME = "Cave du Port"
 
 
 HERE = Path(__file__).parent
@@ -77,8 +78,10 @@ class Visitor:
         """Send a form that stands on the page ``on``."""
         return self.http.post(path, data={"token": self.token(on or path), **fields}, files=files)
 
-    def sign_in(self, name: str, password: str = PASSWORD) -> httpx.Response:
-        return self.post("/sign-in", name=name, password=password)
+    def sign_in(self, name: str, password: str = PASSWORD, *, shop: str = SHOP_NAME) -> httpx.Response:
+        """``shop`` is said where the page asks for it: people of several may come in."""
+        asked = {"shop": shop} if 'name="shop"' in self.page("/sign-in") else {}
+        return self.post("/sign-in", name=name, password=password, **asked)
 
     def shown(self, id_: str, path: str = "/today") -> str:
         """What an element of a page says."""
@@ -101,6 +104,8 @@ class Shop:
         self.access = self._stack.enter_context(_closing(Access(self.data)))
         self.id = self.access.find_shop("Cave du Port").id
         self._registers = 0
+        self._shops: dict[str, str] = {}
+        """In which other shop a person is."""
 
     def register(self, name: str, **settings: Any) -> Register:
         """One more register of the shop, open."""
@@ -112,6 +117,8 @@ class Shop:
     def person(self, name: str, role: str = "owner", *, shop: bytes | None = None) -> None:
         """Somebody with a password."""
         _, token = self.books.accounts.create(shop or self.id, name, role)  # type: ignore[arg-type]
+        if shop is not None:
+            self._shops[name] = shop.hex()
         visitor = self.visitor()
         answer = visitor.post(f"/welcome/{token}", password=PASSWORD, again=PASSWORD)
         assert answer.status_code == 303
@@ -121,7 +128,8 @@ class Shop:
         visitor = Visitor(self.web, **headers)
         self._stack.callback(visitor.http.close)
         if name is not None:
-            assert visitor.sign_in(name).status_code == 303
+            shop = self._shops.get(name, SHOP_NAME)
+            assert visitor.sign_in(name, shop=shop).status_code == 303
         return visitor
 
     def start_again(self, **settings: Any) -> None:

@@ -19,7 +19,7 @@ from crdtsync_server.shops.devices import utc
 
 PATH = "/people"
 _COLUMNS: Final = ("person", "may", "has a password", "signed in", "browser", "address", "last visit")
-_TAKEN = N_("This name cannot be, or is taken on this relay. Choose another one.")
+_TAKEN = N_("This name cannot be, or is taken in this shop. Choose another one.")
 _LAST_OWNER = N_("This is the last owner: somebody must be able to let others in.")
 
 
