@@ -78,7 +78,8 @@ addEventListener("pageshow", (event) => { if (event.persisted) location.reload()
 // under the hand: the till's program takes no payment of a sum that is not the one that was shown.
 function lookAtSum(mark) {
   const paying = document.querySelector(".paying[data-mark]");
-  if (!paying || paying.dataset.mark === mark || isLeaving || document.getElementById("amount").value) return;
+  if (!paying || paying.dataset.mark === mark || mark === "?" || isLeaving) return;  // "?": nobody knows it now.
+  if (document.getElementById("amount").value) return;
   isLeaving = true;
   location.replace("/pay");
 }
