@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,8 +67,6 @@ class Desk:
             self.practice: dict[str, Ticket] = {}
             """Tickets of training: they are nowhere else."""
             self._recent: dict[str, Ticket] = {}
-            self.notices: tuple[str, ...] = ()
-            """What was noticed since the day was last opened or closed: its page tells it until then."""
             self._background: BackgroundSync | None = None
             self._sync_due_s = 0.0
             self._sync_error: CrdtsyncError | None = None
@@ -112,6 +111,11 @@ class Desk:
         self.keep_notices(ticket.notices)
         return ticket
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What was noticed since the day was last opened or closed: its page tells it until then."""
+        return self.shelf.notices
+
     def keep_notices(self, notices: Sequence[str], *, anew: bool = False) -> None:
         """Remember what was noticed for whoever looks at the day; with ``anew``, that alone. Questions are
         not kept: the page of the day asks them while they are.
@@ -119,7 +123,11 @@ class Desk:
         kept = () if anew else self.notices
         if notices:
             kept += tuple(one for one in notices if one not in (self._question(), *kept))
-        self.notices = kept[-NOTICES_MAX:]
+        if kept[-NOTICES_MAX:] == self.notices:
+            return
+        self.shelf.notices = kept[-NOTICES_MAX:]
+        with suppress(StorageError):  # It comes with what is recorded already, as above.
+            self.shelf.save()
 
     def _question(self) -> str:
         """What is asked of the day. Where that cannot be read nothing is: what was noticed comes with what is

@@ -108,17 +108,30 @@ class Storeroom:
         the barcode. One that was made a moment ago, or has just come, is found too.
         """
         replica = self._register.replica
-        found = self._with_code(replica.queries, code, digits)
-        return found or self._with_code(replica.products_now(), code, digits)
+        named = self._named(replica.queries, code)
+        if named or not digits:
+            return named or self._named(replica.products_now(), code)
+        # Of several vintages one may be filed and another not yet.
+        products = replica.products_now()
+        return self._named(products, code) or self._bearing(products, digits)
 
-    def _with_code(self, products: ProductLookup, code: str, digits: str) -> list[Goods]:
+    def _named(self, products: ProductLookup, code: str) -> list[Goods]:
         now_ms = self._register.replica.clock.now_ms()
         for sku in dict.fromkeys((code, code.upper())) if code else ():
             row = products.product(sku, now_ms)
             if row is not None and not row.archived:
                 return [Goods.of(row)]
-        rows = products.products_with(digits, now_ms) if digits else []
+        return []
+
+    def _bearing(self, products: ProductLookup, digits: str) -> list[Goods]:
+        rows = products.products_with(digits, self._register.replica.clock.now_ms())
         return sorted((Goods.of(row) for row in rows), key=lambda one: (one.vintage, one.name))
+
+    def may_be_another(self, goods: Goods, code: str) -> bool:
+        """Whether a barcode under which that product alone is known may stand on others too: products of the
+        shop are still on their way to this register, and their vintages with them.
+        """
+        return goods.sku not in (code, code.upper()) and self._register.products.are_coming
 
     @property
     def are_coming(self) -> bool:

@@ -33,9 +33,16 @@ MEANS: Final = ("cash", "card", "cheque", "voucher", "titre", "transfer", "other
 
 DELIVERIES: Final = tickets.DELIVERIES
 
+LARGEST_NOTE_MINOR: Final = 50_000
+"""Change is less than the largest note: more is a barcode that was typed as an amount, or a slip."""
+
 
 class Stale(Exception):
     """The page was of another state than there is: nothing was done, and the page is to be shown anew."""
+
+
+class Changed(Stale):
+    """Another window changed the basket that is being paid: what is to be paid is not what the page said."""
 
 
 class PartPaid(Exception):
@@ -46,12 +53,13 @@ class PartPaid(Exception):
 class Came:
     """What became of something typed or scanned.
 
-    ``added`` – a line; ``choose`` – several products bear the code; ``unknown`` – a code that nobody knows;
+    ``added`` – a line; ``choose`` – several products bear the code; ``confirm`` – one of those that are here
+    bears it, and others are still on their way to this register; ``unknown`` – a code that nobody knows;
     ``coming`` – one that may be among the products that are still on their way to this register; ``words`` –
     nothing but words to search for; ``counted`` – the quantity of the last line.
     """
 
-    what: Literal["added", "choose", "unknown", "coming", "words", "counted", "nothing", "full"]
+    what: Literal["added", "choose", "confirm", "unknown", "coming", "words", "counted", "nothing", "full"]
     goods: tuple[Goods, ...] = ()
     text: str = ""
     quantity_thousandths: int = 1000
@@ -70,6 +78,8 @@ def take(desk: Desk, text: str) -> Came:
         return Came("nothing")
     found = desk.goods.with_code(typed.code, typed.digits)
     if len(found) == 1 and found[0].can_be_sold:
+        if desk.goods.may_be_another(found[0], typed.code):
+            return Came("confirm", tuple(found), typed.digits or typed.code, quantity)
         return add(desk, found[0], quantity)
     if found:
         return Came("choose", tuple(found), typed.digits or typed.code, quantity)
@@ -177,13 +187,23 @@ def set_quantity(desk: Desk, item_id: str, quantity_thousandths: int) -> None:
 
 
 def set_discount(desk: Desk, item_id: str, text: str) -> None:
-    """A discount on a line, or with an empty id on the ticket. Raises ``InvalidAmount``, ``PartPaid``."""
+    """A discount on a line. Raises ``InvalidAmount``, ``PartPaid``."""
     _refuse_part_paid(desk)
     discount = Discount.read(text)
-    target = desk.basket.item(item_id) if item_id else desk.basket
-    if target is not None:
-        target.discount = discount
+    item = desk.basket.item(item_id)
+    if item is not None:
+        item.discount = discount
         desk.shelf.save()
+
+
+def set_ticket_discount(desk: Desk, basket_id: str, text: str) -> None:
+    """A discount on the whole ticket. Raises ``Stale`` where the page was of another basket, as above."""
+    _refuse_part_paid(desk)
+    discount = Discount.read(text)
+    if desk.basket.id != basket_id:
+        raise Stale("another basket is open by now")
+    desk.basket.discount = discount
+    desk.shelf.save()
 
 
 def decide_price(desk: Desk, item_id: str, price_minor: int, *, apply: bool) -> None:
@@ -204,11 +224,15 @@ def decide_price(desk: Desk, item_id: str, price_minor: int, *, apply: bool) -> 
     desk.shelf.save()
 
 
-def park(desk: Desk, name: str) -> bool:
-    """Put the open basket aside. Whether there was one to park, and room for it."""
+def park(desk: Desk, basket_id: str, name: str) -> bool:
+    """Put the open basket aside. Whether there was one to park, and room for it. Raises ``Stale`` where the
+    page was of another one.
+    """
     bench = desk.shelf.bench
     if not bench.current.items or bench.current.payments or len(bench.parked) >= PARKED_MAX:
         return False
+    if bench.current.id != basket_id:
+        raise Stale("another basket is open by now")
     bench.current.name = " ".join(name.split())[:40]
     bench.parked.append(bench.current)
     bench.current = desk.shelf.new_basket()
@@ -256,12 +280,14 @@ def pay(
     amount_minor: int | None,
     *,
     step: int,
+    due_minor: int,
     delivered: str = "none",
     cash_is_confirmed: bool = False,
 ) -> Paid:
     """Take a payment: ``amount_minor``, or all that is left. The last one records the sale, and only when it
     is on disk this returns its ticket. The same form sent again gives the same ticket. ``step``: how many
-    payments the page knew of. Raises ``Stale``, ``InvalidSale``, ``InvalidAmount``, ``StorageError``.
+    payments the page knew of, ``due_minor``: what it said that the basket comes to. Raises ``Stale``,
+    ``Changed``, ``InvalidSale``, ``InvalidAmount``, ``StorageError``.
     """
     made = desk.sold(basket_id)
     if made is not None:
@@ -269,6 +295,8 @@ def pay(
     basket = desk.basket
     if basket.id != basket_id or step != len(basket.payments) or not basket.items:
         raise Stale("the basket has changed meanwhile")
+    if due_minor != basket.due_minor:
+        raise Changed("another sum is to be paid by now")
     if means not in MEANS or delivered not in DELIVERIES:
         raise InvalidSale("there is no such means of payment")
     payments = [Payment(one, amount) for one, amount in basket.payments]
@@ -304,6 +332,8 @@ def _amount(basket: Basket, means: str, amount_minor: int | None) -> int:
         raise InvalidAmount("a payment is more than nothing")
     if amount > basket.rest_minor and means != "cash":
         raise InvalidSale("only cash may be more than what is due")
+    if amount - basket.rest_minor >= LARGEST_NOTE_MINOR:
+        raise InvalidAmount("nobody hands over a note more than is needed")
     return amount
 
 

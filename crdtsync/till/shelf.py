@@ -1,4 +1,5 @@
-"""What the till keeps beside the ledger: the open basket and the parked ones, through a crash as well.
+"""What the till keeps beside the ledger: the open basket and the parked ones, through a crash as well; and
+what was noticed of the day.
 
 One small file, written whole: a new one is on disk, with fsync, before it takes the place of the old one.
 Nothing of it is a sale: it may be lost without any money being lost.
@@ -10,12 +11,13 @@ import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from crdtsync.errors import DiskFull, ReadOnlyStore
 from crdtsync.runtime.clock import Clock, RandomBytes
+from crdtsync.said import Said
 from crdtsync.till.baskets import Basket, basket_from
 
 FILE: Final = "till.json"
@@ -39,6 +41,7 @@ class Shelf:
         self._path, self._clock, self._random = folder / FILE, clock, random
         self.is_training = False
         self.damaged: Path | None = None
+        self.notices: tuple[str, ...] = ()
         self.live, self.training = Bench(self.new_basket()), Bench(self.new_basket())
         try:
             data = self._path.read_bytes()
@@ -70,6 +73,7 @@ class Shelf:
             "is_training": self.is_training,
             "live": asdict(self.live),
             "training": asdict(self.training),
+            "notices": [_facts_of(one) for one in self.notices],
         }
         beside = self._path.with_suffix(".new")
         try:
@@ -97,5 +101,23 @@ class Shelf:
             Bench(basket_from(facts[name]["current"]), [basket_from(one) for one in facts[name]["parked"]])
             for name in ("live", "training")
         ]
+        notices = tuple(_notice(one) for one in facts.get("notices", ()))
         self.live, self.training = benches
+        self.notices = notices
         self.is_training = bool(facts["is_training"])
+
+
+def _facts_of(notice: str) -> dict[str, object]:
+    """A sentence with what it is made of: it is told in whatever language is chosen then."""
+    if not isinstance(notice, Said):
+        return {"text": str(notice)}
+    values = {name: one if isinstance(one, int) else str(one) for name, one in notice.values.items()}
+    return {"text": str(notice), "form": notice.form, "values": values}
+
+
+def _notice(facts: dict[str, Any]) -> str:
+    if "form" not in facts:
+        return str(facts["text"])
+    made = Said.standing_for(str(facts["text"]), str(facts["form"]))
+    made.values = dict(facts["values"])
+    return made

@@ -23,6 +23,7 @@ FORM_FIELDS_MAX: Final = 256
 TOKEN_FIELD: Final = "token"  # noqa: S105
 
 SESSION_COOKIE, FORM_COOKIE, LANGUAGE_COOKIE = "crdtsync_session", "crdtsync_form", "crdtsync_language"
+BROWSER_COOKIE, SHOP_COOKIE = "crdtsync_browser", "crdtsync_shop"
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"

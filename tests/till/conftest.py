@@ -69,7 +69,18 @@ class Clerk:
 
     def post(self, path: str, **fields: str) -> httpx.Response:
         """Send a form of the till."""
-        return self.http.post(path, data={"token": self.token, **fields})
+        return self.http.post(path, data={"token": self.token, **self._brought(path), **fields})
+
+    def _brought(self, path: str) -> dict[str, str]:
+        """What the form brings along, beside the token, if it stands on its page now."""
+        place = {"/discount": ("basket", "/basket"), "/park": ("basket", "/basket")} | {
+            "/day/cash": ("request", "/day")
+        }
+        if path not in place:
+            return {}
+        name, page = place[path]
+        found = re.search(rf'name="{name}" value="([^"]+)"', self.page(page))
+        return {name: unescape(found[1])} if found else {}
 
     def take(self, text: str) -> httpx.Response:
         """Scan something, or type it and press Enter."""
@@ -79,7 +90,7 @@ class Clerk:
         page = self.page("/pay")
         fields = {
             name: unescape(re.search(rf'name="{name}" value="([^"]+)"', page)[1])  # type: ignore[index]
-            for name in ("basket", "step")
+            for name in ("basket", "step", "due")
         }
         return self.post("/pay", means=means, amount=amount, **{**fields, **more})
 

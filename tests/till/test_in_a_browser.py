@@ -279,6 +279,34 @@ def test_a_double_click_is_one_sale(page, place):
     assert len(tickets(place.register)) == before + 1
 
 
+def test_a_basket_that_another_window_changes_is_not_paid_at_the_sum_before(page, place):
+    scan(page, TERRINE)
+    expect(labels(page)).to_have_count(1)
+    press(page, "F2")
+    expect(page.locator("#rest")).to_have_text("€6.95")
+    place.clerk.take("EAU")
+    expect(page.locator("#rest")).to_have_text("€8.15")
+    expect(page.locator("#amount")).to_be_focused()
+    page.keyboard.type("10")
+    place.clerk.take("EAU")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="Nothing was taken")).to_be_visible()
+    expect(page.locator("#rest")).to_have_text("€9.35")
+    press(page, "F4")
+    expect(page.get_by_role("heading", name="Paid")).to_be_visible()
+    assert newest(place).total_minor == 935
+
+
+def test_a_form_that_is_pressed_twice_is_sent_once(page, place):
+    before = place.register.end.seq
+    page.goto(f"{place.shop.till.base}/day")
+    page.fill("#cash-amount", "20")
+    page.fill("#cash-reason", "change")
+    page.get_by_role("button", name="Into the drawer").dblclick()
+    expect(page.get_by_role("alert").filter(has_text="Recorded.")).to_be_visible()
+    assert place.register.end.seq == before + 1
+
+
 def test_training_is_seen_at_once_and_sells_nothing(page, place):
     before = place.register.end
     page.locator("#menu summary").click()

@@ -49,7 +49,9 @@ def test_a_till_whose_products_are_on_their_way_says_so_and_not_that_a_code_is_u
         clerk = Shop(new, stack).open_till()
         for text in (TERRINE, "terrine"):
             page = plain(clerk.take(text).text)
-            assert "The products are still on their way to this register." in page
+            assert "Not all products have come to this register: they come when the office is reached" in page
+            assert "It can be sold as something that is in no catalogue." in page
+            assert "in a moment" not in page, "nobody knows when"
             assert "Unknown code" not in page
             assert "There is no product" not in page
         clerk.post("/free", label="Terrine", price="6,95", vat_rate="550")
@@ -59,6 +61,15 @@ def test_a_till_whose_products_are_on_their_way_says_so_and_not_that_a_code_is_u
             wait_until(lambda: "Unknown code" in plain(clerk.take(wine.barcode(90_099)).text))
             clerk.take(TERRINE)
             assert clerk.lines() == ["Terrine de campagne 180 g"]
+
+
+def test_a_till_that_is_connected_says_that_products_are_on_their_way(joined, relay, monkeypatch):
+    monkeypatch.setattr("crdtsync.runtime.folder.replica.Replica.products_are_coming", True)
+    clerk = joined.open_till()
+    wait_until(lambda: clerk.till._counter._last.safety.is_connected)
+    page = plain(clerk.take(wine.barcode(90_099)).text)
+    assert "The products are still on their way to this register." in page
+    assert "Scan it again in a moment." in page
 
 
 def test_with_the_relay_gone_everything_goes_on_and_the_line_counts(joined, relay, tmp_path):

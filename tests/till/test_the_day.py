@@ -2,6 +2,7 @@
 
 import re
 
+import orjson
 import pytest
 
 from crdtsync.errors import DamagedStore
@@ -25,6 +26,16 @@ def test_a_day_is_opened_read_and_closed_with_a_counted_drawer(clerk, shop):
     assert clerk.shown("z-expected", closed) == "€158.50"
     assert clerk.shown("z-gap", closed) == "-€0.50"
     assert shop.register().x_report().sales == 0
+
+
+def test_cash_that_is_sent_twice_goes_once(clerk, shop):
+    fields = {"what": "out", "amount": "10", "reason": "Timbres", "request": clerk.hidden("request", "/day")}
+    for _ in range(2):
+        assert clerk.post("/day/cash", **fields).headers["location"] == "/day?said=moved"
+    clerk.post("/day/cash", what="in", amount="20", reason="Monnaie")
+    assert shop.register().x_report().cash_expected_minor == 1000
+    for request in ("", "é", "a" * 41, "../x"):
+        assert clerk.post("/day/cash", **{**fields, "request": request}).status_code == 400
 
 
 def test_a_day_is_closed_without_counting_and_with_the_sum_alone(clerk):
@@ -64,6 +75,38 @@ def test_a_day_that_was_forgotten_is_told_on_the_ticket_that_closed_it(shop):
         assert "had not been closed" in plain(clerk.page("/day"))
     clerk.post("/day/open", sum="0")
     assert "had not been closed" not in plain(clerk.page("/day?said=opened"))
+
+
+def test_what_was_noticed_is_told_by_the_next_start_too_in_whatever_language(shop):
+    clock = ManualClock(SystemClock().now_ms())
+    clerk = shop.open_till(clock=clock)
+    bought(clerk, "EAU")
+    clock.pass_ms(DAY_MS)
+    bought(clerk, "EAU")
+    clock.pass_ms(-HOUR_MS)
+    bought(clerk, "EAU")
+    shop.till.stop()
+    clerk = shop.open_till(clock=clock, language="fr")
+    page = plain(clerk.page("/day"))
+    assert "n'avait pas été clôturée" in page
+    assert "L'horloge a reculé" in page
+    assert "had not been closed" not in page
+    clerk.post("/day/close", sum="1,20")
+    shop.till.stop()
+    page = plain(shop.open_till(clock=clock).page("/day"))
+    assert "had not been closed" not in page
+    assert "the clock went back" not in page
+
+
+def test_baskets_of_a_till_that_kept_no_notices_are_there(shop):
+    clerk = shop.open_till()
+    clerk.take("EAU")
+    shop.till.stop()
+    file = shop.folder / "till.json"
+    facts = orjson.loads(file.read_bytes())
+    del facts["notices"]
+    file.write_bytes(orjson.dumps(facts))
+    assert shop.open_till().lines() == ["Eau de source"]
 
 
 def test_what_is_noticed_at_the_closing_stands_on_its_page_however_often_it_is_loaded(shop):

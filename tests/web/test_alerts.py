@@ -24,6 +24,17 @@ def counted(page):
     return int(found[1]) if found else 0
 
 
+def stream_of(visitor, path):
+    """The first state that a live page brings."""
+    told = []
+    with visitor.http.stream("GET", path) as stream:
+        for line in lines_of(stream):
+            told.append(line)
+            if line == "" and any(one.startswith("data:") for one in told):
+                return "\n".join(told)
+    raise AssertionError(told)
+
+
 @pytest.fixture
 def office(make_shop):
     shop = make_shop()
@@ -129,7 +140,12 @@ def test_a_copy_that_sold_is_told_with_both_versions(office):
     assert "Caisse 2 was put back or copied" in text(page)
     assert "Enrol it again with a restore code" in text(page)
     device = re.search(r'href="/registers/([0-9a-f]{32})"', page)[1]
-    assert "It must be enrolled again" in text(marie.page(f"/registers/{device}"))
+    page_of = marie.page(f"/registers/{device}")
+    assert "It must be enrolled again" in text(page_of)
+    # A part that moves alone: whatever changes beside it, it is not read out a second time.
+    (told,) = re.findall(r'<div id="part-told"[^>]*data-part>(.*?)</div>\s*</div>', page_of, re.DOTALL)
+    assert told.count('role="alert" id="copied"') == page_of.count('role="alert" id="copied"') == 1
+    assert 'id="part-told"' in stream_of(marie, f"/live/register/{device}")
     assert counted(page) >= 1
 
 

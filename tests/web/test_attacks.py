@@ -308,6 +308,18 @@ def test_what_a_spreadsheet_would_take_for_a_formula_is_marked(cell):
     assert safe_cell(f"a{cell}") == f"a{cell}"
 
 
+@pytest.mark.parametrize(
+    "sign", ["＝", "＋", "－", "＠", "﹦", "﹢", "﹣", "﹫", "⁼", "⁻", "−", "｜", "％", "="]
+)
+@pytest.mark.parametrize(
+    "before", ["", " ", "\u00a0", "\ufeff", "\u200b\u202e", "\x00", "\u0301", " " * 5000]
+)
+def test_neither_the_form_of_a_sign_nor_what_nobody_sees_before_it_hides_a_formula(sign, before):
+    assert safe_cell(f"{before}{sign}1+1") == f"'{before}{sign}1+1"
+    assert safe_cell(f"{before}Clos {sign}1") == f"{before}Clos {sign}1"
+    assert safe_cell(before) == before
+
+
 def test_a_product_called_dot_dot_can_be_seen_and_changed(hostile):
     marie = hostile.visitor("Marie")
     assert "calc" in marie.page("/catalogue/product?sku=..")

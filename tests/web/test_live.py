@@ -1,5 +1,6 @@
 """Pages that move by themselves: painted once for all who look, told in order, ended where they cannot be."""
 
+import itertools
 from contextlib import nullcontext
 
 import pytest
@@ -109,6 +110,52 @@ async def test_a_session_that_ended_is_told_nothing_more_also_while_sales_pour_i
     assert told <= 2
 
 
+async def test_whoever_is_signed_out_is_told_nothing_more_however_early_it_is():
+    """No time passes here: nobody waits for a heartbeat."""
+    numbers, ended, asked = itertools.count(), set(), []
+    live = Live({"today": lambda office, language: f"sales {next(numbers)}"}, now_s=lambda: 0.0)
+
+    def stream(shop, session):
+        async def is_welcome():
+            asked.append(session)
+            return session not in ended
+
+        listener = live.join(shop, "today", "fr", session)
+        return listener, live.events(listener, live.first(Counted(shop), "today", "fr"), is_welcome)
+
+    open_pages = [stream(b"s" * 16, "out"), stream(b"s" * 16, "stays"), stream(b"o" * 16, "elsewhere")]
+    for _, told in open_pages:
+        assert b"sales" in await anext(told)
+    asked.clear()
+    ended.add("out")
+    live.look_at_the_door(b"s" * 16)
+    for listener, _ in open_pages:
+        listener.newest = live.paint(Counted(listener.shop), "today", "fr")
+        listener.news.set()
+    (_, out), (_, stays), (_, elsewhere) = open_pages
+    assert await anext(out, None) is None
+    assert await anext(stays) == b": \n\n"
+    assert b"sales" in await anext(stays)
+    assert b"sales" in await anext(elsewhere)
+    assert asked == ["out", "stays"]
+
+
+async def test_whoever_is_signed_out_while_it_is_asked_is_asked_about_again():
+    live = Live({"today": lambda office, language: "sales"}, now_s=lambda: 0.0)
+    answers = iter([True, False])
+
+    async def is_welcome():
+        answer = next(answers)
+        if answer:
+            live.look_at_the_door(b"s" * 16)
+        return answer
+
+    listener = live.join(b"s" * 16, "today", "fr", "one")
+    stream = live.events(listener, live.first(Counted(b"s" * 16), "today", "fr"), is_welcome)
+    assert await anext(stream, None) is None
+    assert next(answers, None) is None
+
+
 async def test_a_slow_page_misses_states_and_keeps_the_newest():
     import asyncio
 
@@ -216,7 +263,11 @@ async def test_a_state_that_was_painted_before_the_first_one_is_not_shown_after_
     old, first = live.paint(shop, "today", "en"), live.paint(shop, "today", "en")
     listener.newest = old
     listener.news.set()
-    stream = live.events(listener, first, lambda: None)
+
+    async def is_welcome():
+        return True
+
+    stream = live.events(listener, first, is_welcome)
     assert b"first" in await anext(stream)
     listener.newest = live.paint(shop, "today", "en")
     assert b"new" in await anext(stream)

@@ -10,8 +10,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from crdtsync.runtime.clock import SystemClock, system_random
+from crdtsync.web.guard import SESSION_COOKIE
 from crdtsync_server.dashboard.reception import Books
-from tests.web.conftest import PASSWORD, lines_of
+from tests.web.conftest import PASSWORD, lines_of, wait_until
 from tests.web.test_every_route import address, filled, posts, routes, sold, state  # noqa: F401
 
 UPGRADE = {
@@ -170,6 +171,34 @@ def test_a_new_password_ends_what_is_open_elsewhere(make_shop):
     assert answer.status_code == 401
     assert shop.visitor().sign_in("Marie", PASSWORD).status_code == 401
     assert fresh.get("/today").status_code == 200
+
+
+@pytest.mark.parametrize("how", ["signed out", "ended elsewhere", "let in no more", "another password"])
+def test_a_stream_ends_with_its_session(make_shop, monkeypatch, how):
+    monkeypatch.setattr("crdtsync_server.dashboard.live.HEARTBEAT_S", 3600.0)
+    shop = make_shop()
+    shop.person("Marie")
+    shop.person("Paul", "staff")
+    marie, paul = shop.visitor("Marie"), shop.visitor("Paul")
+    account = shop.books.accounts.find(shop.id, "Paul")
+    session = shop.books.sessions.find(paul.http.cookies[SESSION_COOKIE])
+    with paul.http.stream("GET", "/live/today") as of_paul, marie.http.stream("GET", "/live/today") as others:
+        lines = lines_of(of_paul)
+        assert next(lines).startswith("retry:")
+        if how == "signed out":
+            paul.post("/sign-out", on="/today")
+        elif how == "ended elsewhere":
+            marie.post(f"/people/sessions/{session.id}/end", on="/people")
+        elif how == "let in no more":
+            marie.post(f"/people/{account.id.hex()}/end", on="/people")
+        else:
+            link = shop.books.accounts.new_link(account)
+            shop.visitor().post(f"/welcome/{link}", password="une autre phrase", again="une autre phrase")
+        for _ in lines:
+            pass  # To its end.
+        told = lines_of(others)
+        assert next(told).startswith("retry:")
+        wait_until(lambda: next(told) == ": ", "the page of somebody else goes on")
 
 
 def test_the_link_of_a_password_is_of_the_one_whose_it_is_and_leaves_no_trace(shop, marie, paul):

@@ -4,14 +4,23 @@ import csv
 import io
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 from crdtsync.errors import InvalidName, TooManyAttempts
 from crdtsync.runtime.clock import SystemClock, system_random
+from crdtsync.storage.database import Database
 from crdtsync.testing.clock import ManualClock, seeded_bytes
 from crdtsync_server.dashboard import accounts as accounts_module
-from crdtsync_server.dashboard.accounts import LINK_VALID_MS, hash_password, is_password, nobodys_hash
+from crdtsync_server.dashboard.accounts import (
+    LINK_VALID_MS,
+    Accounts,
+    hash_password,
+    is_password,
+    nobodys_hash,
+)
+from crdtsync_server.dashboard.database import APPLICATION_ID, MIGRATIONS, OfficeDatabase
 from crdtsync_server.dashboard.reception import Books
 from crdtsync_server.dashboard.sessions import (
     ATTEMPTS_PER_ADDRESS_MAX,
@@ -19,6 +28,7 @@ from crdtsync_server.dashboard.sessions import (
     ATTEMPTS_WINDOW_MS,
     IDLE_MS,
     LIFE_MS,
+    MARKS_MAX,
     SESSIONS_MAX,
 )
 from crdtsync_server.folder import DataFolder
@@ -52,7 +62,7 @@ def test_a_link_works_once(books):
     _, token = books.accounts.create(SHOP, "Marie", "owner")
     assert books.accounts.use_link(token, "first").name == "Marie"
     assert books.accounts.use_link(token, "second") is None
-    assert books.accounts.hash_of("marie")[1] == "first"
+    assert books.accounts.hash_of(SHOP, "marie")[1] == "first"
 
 
 def test_a_link_ends_after_three_days(books, clock):
@@ -84,10 +94,41 @@ def test_neither_password_nor_link_nor_cookie_lies_on_disk(books, tmp_path):
     assert [secret for secret in (PASSWORD, token, cookie) if secret.encode() in written] == []
 
 
-def test_a_name_is_one_person_of_the_whole_relay(books):
-    books.accounts.create(SHOP, "Marie", "owner")
-    with pytest.raises(InvalidName):
-        books.accounts.create(OTHER, "MARIE ", "owner")
+def test_a_name_is_one_person_of_its_shop_and_another_shop_is_told_nothing(books):
+    marie, elsewhere = let_in(books), let_in(books, shop=OTHER)
+    assert marie.id != elsewhere.id
+    for shop, account in ((SHOP, marie), (OTHER, elsewhere)):
+        assert books.accounts.hash_of(shop, "marie")[0] == account
+        with pytest.raises(InvalidName, match="in this shop"):
+            books.accounts.create(shop, "MARIE ", "owner")
+    books.accounts.end(marie.id)
+    assert books.accounts.hash_of(SHOP, "Marie")[0] is None
+    assert books.accounts.hash_of(OTHER, "Marie")[0] == elsewhere
+    assert books.accounts.hash_of(None, "Marie") == (None, nobodys_hash())
+
+
+def test_people_of_before_are_there_when_names_become_those_of_a_shop(tmp_path):
+    path = tmp_path / "office.sqlite"
+    with closing(
+        Database(
+            str(path),
+            read_only=False,
+            create=True,
+            busy_timeout_s=5.0,
+            application_id=APPLICATION_ID,
+            migrations=MIGRATIONS[:2],
+        )
+    ) as before:
+        row = (b"m" * 16, SHOP, "Marie", "marie", "owner", "a hash", "fr", 1, None)
+        with before.whole_transaction():
+            before.write("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    with closing(OfficeDatabase(path)) as now:
+        assert now.rows("SELECT * FROM account") == [row]
+        accounts = Accounts(now, clock=ManualClock(), random=seeded_bytes(4))
+        assert accounts.hash_of(SHOP, "Marie")[1] == "a hash"
+        assert accounts.create(OTHER, "Marie", "owner")[0].shop == OTHER
+        with pytest.raises(InvalidName):
+            accounts.create(SHOP, "marie", "staff")
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a" * 65, "two\x00lines", "\u202eeiraM"])
@@ -101,7 +142,7 @@ def test_whoever_is_let_in_no_more_is_signed_out_and_their_name_is_free(books):
     cookie, _ = books.sessions.begin(account, address="::1", agent="")
     books.accounts.end(account.id)
     assert books.sessions.find(cookie) is None
-    assert books.accounts.hash_of("Marie")[0] is None
+    assert books.accounts.hash_of(SHOP, "Marie")[0] is None
     assert let_in(books).id != account.id
 
 
@@ -170,6 +211,62 @@ def test_an_address_tries_so_many_names_and_not_more(books):
     with pytest.raises(TooManyAttempts):
         books.sessions.refuse_too_many("Marie", "2001:db8::2")
     books.sessions.refuse_too_many("Marie", "2001:db8:0:1::1")
+
+
+def test_a_browser_that_is_known_has_attempts_of_its_own(books, clock):
+    marie, paul = let_in(books), let_in(books, "Paul")
+    marks = books.sessions.marks_with("", marie)
+    browser = books.sessions.known_browser(marks, marie)
+    assert browser
+    for stranger in (paul, None):
+        assert books.sessions.known_browser(marks, stranger) == ""
+    for _ in range(ATTEMPTS_PER_ADDRESS_MAX):
+        books.sessions.note_attempt("Marie", "203.0.113.9")
+    with pytest.raises(TooManyAttempts):
+        books.sessions.refuse_too_many("Marie", "203.0.113.9")
+    for _ in range(ATTEMPTS_PER_NAME_MAX):
+        books.sessions.refuse_too_many("Marie", "203.0.113.9", browser=browser)
+        books.sessions.note_attempt("Marie", "203.0.113.9", browser=browser)
+    with pytest.raises(TooManyAttempts):
+        books.sessions.refuse_too_many("Marie", "198.51.100.7", browser=browser)
+    books.sessions.refuse_too_many("Paul", "198.51.100.7")
+    books.sessions.forget_attempts("Marie", browser=browser)
+    books.sessions.refuse_too_many("Marie", "203.0.113.9", browser=browser)
+    with pytest.raises(TooManyAttempts):  # What strangers tried counts on.
+        books.sessions.refuse_too_many("Marie", "198.51.100.7")
+
+
+def test_the_attempts_of_a_known_browser_lock_nobody_elsewhere(books):
+    for _ in range(100):
+        books.sessions.note_attempt("Marie", "203.0.113.9", browser="a browser")
+    books.sessions.refuse_too_many("Marie", "203.0.113.9")
+
+
+def test_a_mark_is_made_by_nobody_else_and_a_browser_keeps_those_of_several_people(books):
+    people = [let_in(books, f"person {number}") for number in range(MARKS_MAX + 2)]
+    marks = ""
+    for account in people:
+        marks = books.sessions.marks_with(marks, account)
+    assert [bool(books.sessions.known_browser(marks, one)) for one in people] == [False] * 2 + [
+        True
+    ] * MARKS_MAX
+    first = books.sessions.known_browser(marks, people[-1])
+    again = books.sessions.marks_with(marks, people[-1])
+    assert books.sessions.known_browser(again, people[-1]) not in ("", first)
+    assert again.count("~") == MARKS_MAX - 1
+    nonce, _, seal = again.split("~")[0].partition(".")
+    for forged in (
+        "~",
+        ".",
+        "x",
+        "\udc80.\udc80",
+        f"{nonce}.",
+        f".{seal}",
+        f"{nonce}.{seal[:-1]}0" if seal[-1] != "0" else f"{nonce}.{seal[:-1]}1",
+        f"{nonce[:-1]}.{seal}",
+        "x~" * 100_000 + again,
+    ):
+        assert books.sessions.known_browser(forged, people[-1]) == "", forged[:80]
 
 
 # -- in a browser without a screen ------------------------------------------------
@@ -252,6 +349,80 @@ def test_a_hundred_tries_at_once_are_not_more_than_ten(make_shop):
     refused = visitor.sign_in("Marie")
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) > 0
+
+
+def test_nobody_locks_a_person_out_of_the_browser_in_which_they_were_before(make_shop):
+    shop = make_shop()
+    shop.person("Marie")
+    shop.person("Eve", "staff")
+    known, stranger, eve = shop.visitor("Marie"), shop.visitor(), shop.visitor("Eve")
+    known.post("/sign-out", on="/people")
+    eve.post("/sign-out", on="/people")
+    for _ in range(ATTEMPTS_PER_NAME_MAX):
+        assert stranger.sign_in("Marie", "a wrong password").status_code == 401
+    for other in (stranger, eve):  # Eve's browser is known as hers alone.
+        assert other.sign_in("Marie").status_code == 429
+    assert known.sign_in("Marie", "a slip of the hand").status_code == 401
+    assert known.sign_in("Marie").status_code == 303
+    known.post("/sign-out", on="/people")
+    for _ in range(ATTEMPTS_PER_NAME_MAX):
+        assert known.sign_in("Marie", "a wrong password").status_code == 401
+    assert known.sign_in("Marie").status_code == 429
+    link = shop.books.accounts.new_link(shop.books.accounts.find(shop.id, "Marie"))
+    answer = stranger.post(f"/welcome/{link}", password=PASSWORD, again=PASSWORD)
+    assert answer.status_code == 303, "whoever runs the relay lets her in all the same"
+
+
+def test_of_several_shops_a_person_says_which_and_learns_of_no_other(make_shop):
+    shop = make_shop()
+    shop.person("Marie")
+    visitor = shop.visitor("Marie")
+    assert 'name="shop"' not in shop.visitor().page("/sign-in")
+    other = shop.access.create_shop(shop.store, "Cave d'en face")
+    _, token = shop.books.accounts.create(other.id, "Marie", "owner")
+    elsewhere = shop.visitor()
+    there = "une autre phrase"
+    assert elsewhere.post(f"/welcome/{token}", password=there, again=there).status_code == 303
+    visitor.post("/sign-out", on="/people")
+    page = visitor.page("/sign-in")
+    assert 'name="shop" value="Cave du Port"' in page, "this browser was there before"
+    stranger = shop.visitor()
+    page = stranger.page("/sign-in")
+    assert 'name="shop" value=""' in page
+    assert "Cave" not in page.replace("crdtsync", "")
+    answers = [
+        stranger.sign_in("Marie", there),
+        stranger.sign_in("Marie", PASSWORD, shop="Cave d'en face"),
+        stranger.sign_in("Marie", PASSWORD, shop=""),
+        stranger.sign_in("Marie", PASSWORD, shop="Cave de nulle part"),
+        stranger.sign_in("Nobody", PASSWORD),
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 5
+    texts = {re.sub(r'value="[^"]*"', "", answer.text) for answer in answers}
+    assert len(texts) == 1
+    assert "Shop, name or password is not right." in texts.pop()
+    assert stranger.sign_in("marie", there, shop="CAVE D'EN FACE ").status_code == 303
+    assert "Cave du Port" not in stranger.page("/people")
+    visitor.sign_in("Marie")
+    shop.books.accounts.create(other.id, "Odile", "staff")  # Whom this shop learns nothing of.
+    answer = visitor.post("/people/new", on="/people", name="Odile", role="staff")
+    assert answer.status_code == 200
+    assert "/welcome/" in answer.text
+    refused = visitor.post("/people/new", on="/people", name="MARIE", role="staff")
+    assert "is taken in this shop" in refused.text
+
+
+def test_wrong_attempts_at_one_shop_lock_no_name_of_another(make_shop):
+    shop = make_shop()
+    shop.person("Marie")
+    other = shop.access.create_shop(shop.store, "Cave d'en face")
+    shop.person("Odile", shop=other.id)
+    visitor = shop.visitor()
+    for place in ("Cave d'en face", "nowhere"):
+        for _ in range(ATTEMPTS_PER_NAME_MAX):
+            assert visitor.sign_in("Marie", shop=place).status_code == 401
+        assert visitor.sign_in("Marie", shop=place).status_code == 429
+    assert visitor.sign_in("Marie").status_code == 303
 
 
 def test_a_session_that_was_planted_is_not_the_one_that_signs_in(shop):

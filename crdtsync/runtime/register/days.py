@@ -53,9 +53,10 @@ class Days:
         written = self._replica.writer.write("open", payload, business_day=day)
         return OpenedDay(written.entry.body["bd"], float_minor, written.notices)
 
-    def cash(self, what: CashMove, amount_minor: int, reason: str) -> None:
+    def cash(self, what: CashMove, amount_minor: int, reason: str, request_id: str | None) -> bool:
         """See ``Register.cash``."""
-        self._replica.writer.write("cash", build_cash(what, amount_minor, reason=reason))
+        payload = build_cash(what, amount_minor, reason=reason)
+        return not self._replica.writer.write("cash", payload, request_id=request_id).again
 
     def close(self, level: Level, counted_minor: int | None) -> Figures:
         """See ``Register.close_day`` and ``Register.close_period``."""

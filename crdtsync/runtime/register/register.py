@@ -179,12 +179,11 @@ class Register:
         """
         return self._days.open_day(float_minor, day)
 
-    def cash(self, what: CashMove, amount_minor: int, *, reason: str) -> None:
-        """Record cash put ``in``, taken ``out`` or taken to the bank (``deposit``). Durable on return.
-
-        Raises ``InvalidAmount``, ``InvalidSale``, ``StorageError``.
+    def cash(self, what: CashMove, amount_minor: int, *, reason: str, request_id: str | None = None) -> bool:
+        """Record cash put ``in``, taken ``out`` or taken to the bank (``deposit``). Durable on return. False:
+        it had been, for the same ``request_id``. Raises ``InvalidAmount``, ``InvalidSale``, ``StorageError``.
         """
-        self._days.cash(what, amount_minor, reason)
+        return self._days.cash(what, amount_minor, reason, request_id)
 
     def close_day(self, counted_minor: int | None = None) -> Figures:
         """Close the business day (Z). Durable on return. ``counted_minor``: the cash found in the drawer.

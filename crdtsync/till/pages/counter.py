@@ -89,6 +89,7 @@ def _shown(desk: Desk, text: str, category: str, first: int) -> dict[str, Any]:
         "shown": shown,
         "following": following if following < shown.total else None,
         "are_coming": not shown.total and desk.goods.are_coming,
+        "is_reached": desk.is_connected is not False,
     }
 
 
@@ -197,7 +198,9 @@ async def _line(visit: Visit) -> Response:
 async def _discount(visit: Visit) -> Response:
     form = await visit.form()
     try:
-        await visit.ask(lambda desk: selling.set_discount(desk, "", form.text("discount")))
+        await visit.ask(
+            lambda desk: selling.set_ticket_discount(desk, form.text("basket"), form.text("discount"))
+        )
     except InvalidAmount:
         return visit.go("/", said="amount")
     return await _after(visit)
@@ -205,7 +208,7 @@ async def _discount(visit: Visit) -> Response:
 
 async def _park(visit: Visit) -> Response:
     form = await visit.form()
-    is_parked = await visit.ask(lambda desk: selling.park(desk, form.text("name")))
+    is_parked = await visit.ask(lambda desk: selling.park(desk, form.text("basket"), form.text("name")))
     return visit.go("/", said="parked" if is_parked else "not-parked")
 
 

@@ -77,6 +77,7 @@ async def _day(visit: Visit) -> Response:
             "is_open": bool(writer.head().day.counts.get("open")),
             "question": question,
             "clock_day": clock_day,
+            "request": desk.shelf.new_basket().id,
             "notices": [one for one in desk.notices if one != question],
         }
 
@@ -131,25 +132,27 @@ async def _open(visit: Visit) -> Response:
 
 async def _cash(visit: Visit) -> Response:
     form = await visit.form()
-    what = MOVES.get(form.text("what"))
+    what, request = MOVES.get(form.text("what")), form.text("request")
     reason = " ".join(form.text("reason").split())[:200]
-    if what is None:
+    if what is None or not (request.isascii() and request.isalnum() and len(request) <= 40):
         raise HTTPException(400)
 
-    def work(desk: Desk) -> None:
+    def work(desk: Desk) -> bool:
         _refuse_training(desk)
         amount_minor = parse_amount(form.text("amount"))
         if amount_minor <= 0:
             raise InvalidAmount("more than nothing is expected")
-        desk.register.cash(what, amount_minor, reason=reason or what)
+        return desk.register.cash(
+            what, amount_minor, reason=reason or what, request_id=f"till-cash-{request}"
+        )
 
     try:
-        await visit.ask(work)
+        is_new = await visit.ask(work)
     except _Training:
         return visit.go("/day", said="training")
     except UsageError:
         return visit.go("/day", said="amount")
-    return visit.go("/day", said="moved" if await open_drawer(visit) else "no-drawer")
+    return visit.go("/day", said="moved" if not is_new or await open_drawer(visit) else "no-drawer")
 
 
 async def _count(visit: Visit) -> Response:

@@ -19,14 +19,15 @@ from crdtsync.till.pages.drawer import open_drawer
 from crdtsync.till.pages.tickets import needs_drawer, print_ticket
 from crdtsync.till.printing import PrinterTrouble
 from crdtsync.till.receipt import Heading, means_name
-from crdtsync.till.selling import MEANS
+from crdtsync.till.selling import MEANS, Changed
 from crdtsync.web.words import N_
 
 NOTES_MINOR = (500, 1000, 2000, 5000, 10_000)
 KEYS = {"card": "F4", "cash": "F8", "cheque": "F9"}
 _SAID = {
     "part-paid": N_("A part of this basket is paid already: take the rest, or give back what was taken."),
-    "amount": N_("This amount cannot be. Only cash may be more than what is due."),
+    "amount": N_("This amount cannot be. Only cash may be more than what is due, by less than 500 €."),
+    "changed": N_("The basket was changed meanwhile: this is what is to be paid now. Nothing was taken."),
 }
 
 
@@ -70,7 +71,7 @@ def _notes(rest_minor: int) -> list[int]:
 
 async def _take_payment(visit: Visit) -> Response:
     form = await visit.form()
-    basket_id, step = form.text("basket"), form.text("step")
+    basket_id, step, due = form.text("basket"), form.text("step"), form.text("due")
     means = "cash" if form.text("note") else form.text("means")
     delivered = form.text("delivered") or "none"
     try:
@@ -84,6 +85,7 @@ async def _take_payment(visit: Visit) -> Response:
                 means,
                 amount_minor,
                 step=int(step) if step.isdecimal() and len(step) < 4 else -1,
+                due_minor=int(due) if due.isdecimal() and len(due) < 16 else -1,
                 delivered=delivered,
                 cash_is_confirmed=form.text("confirmed") == "1",
             )
@@ -91,10 +93,12 @@ async def _take_payment(visit: Visit) -> Response:
             return paid, heading, basket_facts(desk)
 
         paid, heading, facts = await visit.ask(work)
+    except Changed:
+        return visit.go("/pay", said="changed")
     except UsageError:
         return visit.go("/pay", said="amount")
     if paid.needs_word:
-        word = {"means": means, "amount": text, "step": step, "delivered": delivered}
+        word = {"means": means, "amount": text, "step": step, "due": due, "delivered": delivered}
         return _shown(visit, facts, ask_word=word)
     if paid.ticket is None:
         return visit.go("/pay")

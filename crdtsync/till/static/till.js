@@ -34,6 +34,7 @@ function listen() {
   on("basket", (data) => {
     const shown = document.querySelector("#basket [data-mark]");
     if (shown && shown.dataset.mark !== JSON.parse(data)) refreshBasket(JSON.parse(data));
+    lookAtSum(JSON.parse(data));
   });
   on("mode", (data) => {
     if (document.body.dataset.mode !== JSON.parse(data)) location.assign("/");
@@ -72,6 +73,34 @@ function look() {
 document.addEventListener("visibilitychange", look);
 setInterval(() => { if (Date.now() - heard > SILENT_MS) sayUnknown(); }, 500);
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
+// Another window may change the basket that is being paid here. An amount that is being typed is not taken away
+// under the hand: the till's program takes no payment of a sum that is not the one that was shown.
+function lookAtSum(mark) {
+  const paying = document.querySelector(".paying[data-mark]");
+  if (!paying || paying.dataset.mark === mark || mark === "?" || isLeaving) return;  // "?": nobody knows it now.
+  if (document.getElementById("amount").value) return;
+  isLeaving = true;
+  location.replace("/pay");
+}
+
+// Pressed twice, sent once. What a page shows after a form comes by itself; if it does not, one may press again.
+const SENT_MS = 3000;
+let isLeaving = false;
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.hasAttribute("hx-post") || form.method !== "post") return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "1";
+  isLeaving = true;
+  setTimeout(() => {
+    delete form.dataset.sent;
+    isLeaving = false;
+  }, SENT_MS);
+});
 
 // A basket that is being changed by hand is not taken away under the hand.
 function refreshBasket(mark) {

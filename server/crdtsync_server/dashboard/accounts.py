@@ -1,7 +1,8 @@
 """The people of a shop: who may come into its back office, and as what.
 
 An account begins with a link that works once and lets its owner choose a password; only the hashes of both
-are kept. A name is one account of the whole relay, so that name and password are all that is asked for.
+are kept. A name is one account of its shop: who works in the other shops of a relay is nobody's business, so
+no answer of this one tells it.
 """
 
 from __future__ import annotations
@@ -64,13 +65,14 @@ class Accounts:
 
     def create(self, shop: bytes, name: str, role: Role) -> tuple[Account, str]:
         """An account without a password, and the token of the link that sets the first one. Durable on
-        return. Raises ``InvalidName`` for a name that cannot be or is taken.
+        return. Raises ``InvalidName`` for a name that cannot be or is taken in that shop.
         """
         name = clean_name(name)
         account = Account(self._random(16), shop, name, role, None, False, self._clock.now_ms())
         with self._db.whole_transaction():
-            if self._db.row("SELECT 1 FROM account WHERE folded = ?", (folded(name),)) is not None:
-                raise InvalidName(f"the name {name!r} is taken on this relay", hint="choose another name")
+            taken = "SELECT 1 FROM account WHERE shop = ? AND folded = ?"
+            if self._db.row(taken, (shop, folded(name))) is not None:
+                raise InvalidName(f"the name {name!r} is taken in this shop", hint="choose another name")
             self._db.write(
                 "INSERT INTO account (id, shop, name, folded, role, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
                 (account.id, shop, name, folded(name), role, account.created_ms),
@@ -102,14 +104,14 @@ class Accounts:
                 self._db.write("UPDATE account SET hash = ? WHERE id = ?", (password_hash, account.id))
         return account
 
-    def hash_of(self, name: str) -> tuple[Account | None, str]:
-        """The account of that name and its password's hash: of a password that nobody has, where there is no
-        such account, so that looking at it takes as long.
+    def hash_of(self, shop: bytes | None, name: str) -> tuple[Account | None, str]:
+        """The account of that name in a shop and its password's hash: of a password that nobody has, where
+        there is no such account (or shop), so that looking at it takes as long.
         """
         row = self._db.row(
-            f"SELECT {_COLUMNS}, hash FROM account WHERE folded = ? AND ended_ms IS NULL"  # noqa: S608
-            " AND hash IS NOT NULL",
-            (folded(name),),
+            f"SELECT {_COLUMNS}, hash FROM account WHERE shop = ? AND folded = ?"  # noqa: S608
+            " AND ended_ms IS NULL AND hash IS NOT NULL",
+            (shop or b"", folded(name)),
         )
         return (None, nobodys_hash()) if row is None else (_account(row[:-1]), row[-1])
 

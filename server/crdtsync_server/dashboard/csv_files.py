@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
@@ -11,7 +12,11 @@ from starlette.responses import Response, StreamingResponse
 
 from crdtsync.model.money import format_amount
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "|", "%")
+_FORMULA: Final = ("=", "+", "-", "\u2212", "@", "'", "|", "%")
+"""What a cell begins with that a spreadsheet may take for more than text; or that marks such a cell."""
+
+_LINES: Final = ("\t", "\r", "\n")
+_UNSEEN: Final = ("Cc", "Cf", "Mn", "Me")
 _MARK: Final = "\ufeff"
 _TYPE: Final = "text/csv; charset=utf-8"
 
@@ -19,8 +24,16 @@ Cells = Sequence[str]
 
 
 def safe_cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """A cell that no spreadsheet takes for a formula: whatever form the sign has (full width, small, raised),
+    and whatever nobody sees stands before it. Nothing is taken away.
+    """
+    begins = next((one for one in text if one in _LINES or not _is_unseen(one)), "")
+    is_formula = begins in _LINES or unicodedata.normalize("NFKC", begins).startswith(_FORMULA)
+    return f"'{text}" if is_formula else text
+
+
+def _is_unseen(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character) in _UNSEEN
 
 
 def amount_cell(amount_minor: int | None) -> str:

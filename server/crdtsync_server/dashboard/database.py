@@ -62,7 +62,18 @@ CREATE UNIQUE INDEX invoice_by_number ON invoice (shop, number);
 CREATE UNIQUE INDEX invoice_by_link ON invoice (shop, link);
 """
 
-MIGRATIONS: Final = (_TABLES, _INVOICES)
+_NAMES_OF_A_SHOP: Final = """
+CREATE TABLE account_of_shop (
+    id BLOB PRIMARY KEY, shop BLOB NOT NULL, name TEXT NOT NULL, folded TEXT NOT NULL,
+    role TEXT NOT NULL, hash TEXT, locale TEXT, created_ms INTEGER NOT NULL, ended_ms INTEGER,
+    UNIQUE (shop, folded)
+) STRICT, WITHOUT ROWID;
+INSERT INTO account_of_shop SELECT * FROM account;
+DROP TABLE account;
+ALTER TABLE account_of_shop RENAME TO account;
+"""
+
+MIGRATIONS: Final = (_TABLES, _INVOICES, _NAMES_OF_A_SHOP)
 """``MIGRATIONS[i]`` leads from version i to version i + 1. Never change one that was released."""
 
 

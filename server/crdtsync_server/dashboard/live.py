@@ -49,7 +49,9 @@ class State:
 
 @dataclass(eq=False)
 class Listener:
-    """One open page. ``newest`` is what it has not been sent yet; ``is_over``: it could not be painted."""
+    """One open page. ``newest`` is what it has not been sent yet; ``is_over``: it could not be painted;
+    ``is_doubted``: whether its session is still good is to be asked before anything else is told.
+    """
 
     shop: bytes
     room: str
@@ -58,6 +60,7 @@ class Listener:
     newest: State | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
     is_over: bool = False
+    is_doubted: bool = False
 
 
 class Live:
@@ -100,6 +103,15 @@ class Live:
         self._listeners.discard(listener)
         self._note(listener.shop)
 
+    def look_at_the_door(self, shop: bytes) -> None:
+        """Somebody of the shop was signed out: no page of his is told anything more. Pages of other programs
+        (`crdtsync-relay people`) end at their next heartbeat.
+        """
+        for listener in self._listeners:
+            if listener.shop == shop:
+                listener.is_doubted = True
+                listener.news.set()
+
     def close(self) -> None:
         """End every stream: the relay stops."""
         self._is_closed = True
@@ -109,11 +121,13 @@ class Live:
     async def events(
         self, listener: Listener, first: State, is_welcome: Callable[[], object]
     ) -> AsyncIterator[bytes]:
-        """The stream of one page: its state now, and each new one. ``is_welcome`` (awaitable) is asked at
-        every heartbeat whether its session is still good.
+        """The stream of one page: its state now, and each new one. ``is_welcome`` (awaitable) says whether
+        its session is still good: asked at first, at every heartbeat, and when somebody was signed out.
         """
         try:
             sent, asked_s = first, self._now_s()
+            if not await self._is_welcome(listener, is_welcome):
+                return
             yield b"retry: 2000\n\n" + first.event
             while not (self._is_closed or listener.is_over):
                 try:
@@ -121,12 +135,13 @@ class Live:
                         await listener.news.wait()
                 except TimeoutError:
                     pass
-                if not listener.news.is_set() or self._now_s() - asked_s >= HEARTBEAT_S:
-                    if not await is_welcome():  # type: ignore[misc]
+                is_silent = not listener.news.is_set()
+                listener.news.clear()  # What comes while the door is looked at is told at the next turn.
+                if listener.is_doubted or is_silent or self._now_s() - asked_s >= HEARTBEAT_S:
+                    if not await self._is_welcome(listener, is_welcome):
                         return
                     asked_s = self._now_s()
                     yield b": \n\n"
-                listener.news.clear()
                 newest, listener.newest = listener.newest, None
                 # What was painted before the first state may be told after it.
                 if newest is not None and newest.number > sent.number and newest.html != sent.html:
@@ -134,6 +149,13 @@ class Live:
                     yield sent.event
         finally:
             self.leave(listener)
+
+    async def _is_welcome(self, listener: Listener, ask: Callable[[], object]) -> bool:
+        while True:
+            listener.is_doubted = False
+            is_welcome = bool(await ask())  # type: ignore[misc]
+            if not listener.is_doubted:  # Nobody was signed out while it was asked.
+                return is_welcome
 
     def _note(self, shop: bytes) -> None:
         looked_at = frozenset((one.room, one.language) for one in self._listeners if one.shop == shop)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
-from crdtsync.errors import TooManyAttempts
+from crdtsync.errors import StorageError, TooManyAttempts, UnknownShop
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync_server.dashboard.accounts import Account, Accounts, hash_password, is_password
+from crdtsync_server.dashboard.accounts import Account, Accounts, folded, hash_password, is_password
 from crdtsync_server.dashboard.database import OfficeDatabase
 from crdtsync_server.dashboard.sessions import Session, Sessions
 from crdtsync_server.folder import DataFolder
+from crdtsync_server.shops.access import Access
 
 T = TypeVar("T")
 
@@ -23,6 +26,16 @@ WAITING_MAX = 32
 """More are told to come back: a row of thousands would let nobody in for minutes."""
 
 
+@dataclass(frozen=True, slots=True)
+class CameIn:
+    """Somebody who is signed in now: what goes into the browser's cookies, and which session it is."""
+
+    cookie: str
+    session: Session
+    marks: str
+    shop_name: str
+
+
 class Books:
     """Accounts and sessions of one relay, in one thread or one command."""
 
@@ -31,9 +44,39 @@ class Books:
         self.accounts = Accounts(self.database, clock=clock, random=random)
         self.sessions = Sessions(self.database, self.accounts, clock=clock, random=random)
 
+        self._folder, self._clock, self._random = folder, clock, random
+
+    @cached_property
+    def access(self) -> Access:
+        """What the shops are called."""
+        return Access(self._folder, clock=self._clock, random=self._random)
+
+    def has_several_shops(self) -> bool:
+        """Whether somebody who signs in must say of which shop: people of several may come in here."""
+        return len(self.accounts.shops()) > 1
+
+    def shop_meant(self, text: str) -> bytes | None:
+        """The shop of that name, or the only one that people can sign in to; None if there is none such."""
+        shops = self.accounts.shops()
+        if len(shops) == 1:
+            return next(iter(shops))
+        try:
+            return self.access.find_shop(text).id
+        except UnknownShop:
+            return None
+
+    def name_of(self, shop: bytes) -> str:
+        """What a shop is called; empty where nobody knows."""
+        try:
+            return next((one.name for one in self.access.shops() if one.id == shop), "")
+        except StorageError:
+            return ""
+
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the files."""
         self.database.close()
+        if "access" in vars(self):
+            self.access.close()
 
 
 class Reception:
@@ -75,26 +118,33 @@ class Reception:
         return await self.ask(lambda books: books.sessions.find(cookie)) if cookie else None
 
     async def sign_in(
-        self, name: str, password: str, *, address: str, agent: str
-    ) -> tuple[str, Session] | None:
-        """A new session for the right password, else None. Raises ``TooManyAttempts``."""
+        self, name: str, password: str, *, shop: str = "", marks: str = "", address: str, agent: str
+    ) -> CameIn | None:
+        """A new session for the right password, else None. ``shop``: its name, where people of several may
+        come in; ``marks``: what the browser has of those who signed in in it. Raises ``TooManyAttempts``.
+        """
 
-        def look_up(books: Books) -> tuple[Account | None, str]:
-            books.sessions.refuse_too_many(name, address)
-            books.sessions.note_attempt(name, address)
-            return books.accounts.hash_of(name)
+        def look_up(books: Books) -> tuple[Account | None, str, str, str]:
+            meant = books.shop_meant(shop)
+            who = f"{meant.hex() if meant else folded(shop)[:64]} {name}"
+            account, password_hash = books.accounts.hash_of(meant, name)
+            browser = books.sessions.known_browser(marks, account)
+            books.sessions.refuse_too_many(who, address, browser=browser)
+            books.sessions.note_attempt(who, address, browser=browser)
+            return account, password_hash, who, browser
 
-        account, password_hash = await self.ask(look_up)
+        account, password_hash, who, browser = await self.ask(look_up)
         is_right = await self._hashed(is_password, password, password_hash)
         if account is None or not is_right:
             return None
+        shop_id = account.shop
 
-        def begin(books: Books) -> tuple[str, Session] | None:
-            known, newest_hash = books.accounts.hash_of(name)
+        def begin(books: Books) -> CameIn | None:
+            known, newest_hash = books.accounts.hash_of(shop_id, name)
             if known is None or newest_hash != password_hash:
                 return None  # It was changed while this one was looked at: whoever had the old one is out.
-            books.sessions.forget_attempts(name)
-            return books.sessions.begin(known, address=address, agent=agent)
+            books.sessions.forget_attempts(who, browser=browser)
+            return _come_in(books, known, marks, address=address, agent=agent)
 
         return await self.ask(begin)
 
@@ -108,13 +158,18 @@ class Reception:
             self._waiting -= 1
 
     async def use_link(
-        self, token: str, password: str, *, address: str, agent: str
-    ) -> tuple[str, Session] | None:
+        self, token: str, password: str, *, marks: str = "", address: str, agent: str
+    ) -> CameIn | None:
         """A first password, and a session with it; None where the link does not work any more."""
         password_hash = await self._hashed(hash_password, password)
 
-        def use(books: Books) -> tuple[str, Session] | None:
+        def use(books: Books) -> CameIn | None:
             account = books.accounts.use_link(token, password_hash)
-            return books.sessions.begin(account, address=address, agent=agent) if account else None
+            return _come_in(books, account, marks, address=address, agent=agent) if account else None
 
         return await self.ask(use)
+
+
+def _come_in(books: Books, account: Account, marks: str, *, address: str, agent: str) -> CameIn:
+    cookie, session = books.sessions.begin(account, address=address, agent=agent)
+    return CameIn(cookie, session, books.sessions.marks_with(marks, account), books.name_of(account.shop))

@@ -1,11 +1,15 @@
 """Who is signed in, and how often somebody may try.
 
+Wrong attempts are counted by name and by address. A browser in which a person was signed in before brings a
+mark that says so: it has attempts of its own, so that nobody locks a person out by trying that name.
+
 A session is a random token in a cookie; here lies its hash. It is made anew at every sign-in, whatever cookie
 came with it, and ends when its person or an owner says so, after a month, or after a week without a visit.
 """
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +21,9 @@ from crdtsync_server.shops.pairing import address_bucket
 
 IDLE_MS: Final = 7 * 86_400_000
 LIFE_MS: Final = 30 * 86_400_000
+KNOWN_FOR_MS: Final = 365 * 86_400_000
+"""How long a browser is known after somebody signed in in it."""
+
 SEEN_EVERY_MS: Final = 60_000
 """How old what is kept of the last visit may be."""
 
@@ -26,6 +33,11 @@ SESSIONS_MAX: Final = 20
 ATTEMPTS_WINDOW_MS: Final = 15 * 60_000
 ATTEMPTS_PER_NAME_MAX: Final = 10
 ATTEMPTS_PER_ADDRESS_MAX: Final = 30
+MARKS_MAX: Final = 8
+"""Of the people of one browser; the oldest goes first."""
+
+_BETWEEN_MARKS: Final = "~"
+_NONCE_CHARACTERS: Final = 22
 AGENT_CHARACTERS_MAX: Final = 160
 
 
@@ -52,6 +64,7 @@ class Sessions:
         self._accounts = accounts
         self._clock = clock
         self._random = random
+        self._secret = b""
 
     def begin(self, account: Account, *, address: str, agent: str) -> tuple[str, Session]:
         """A new session, and what goes into its cookie. Durable on return."""
@@ -123,38 +136,75 @@ class Sessions:
             self._db.write("DELETE FROM session WHERE id = ? AND account = ?", key)
         return found is not None
 
+    # -- browsers that are known ---------------------------------------------------------------------------
+
+    def marks_with(self, marks: str, account: Account) -> str:
+        """What a browser in which a person signed in brings along, beside the marks of others in it."""
+        nonce = new_token(self._random)[:_NONCE_CHARACTERS]
+        others = [one for one in _split(marks) if not self._is_mark(one, account)]
+        return _BETWEEN_MARKS.join([f"{nonce}.{self._seal(account, nonce)}", *others][:MARKS_MAX])
+
+    def known_browser(self, marks: str, account: Account | None) -> str:
+        """What names a browser in which this person was signed in before; empty for any other."""
+        if account is None:
+            return ""
+        return next((one.partition(".")[0] for one in _split(marks) if self._is_mark(one, account)), "")
+
+    def _is_mark(self, mark: str, account: Account) -> bool:
+        nonce, _, seal = mark.partition(".")
+        right = self._seal(account, nonce)
+        return len(nonce) == _NONCE_CHARACTERS and hmac.compare_digest(digest(seal), digest(right))
+
+    def _seal(self, account: Account, nonce: str) -> str:
+        if not self._secret:
+            self._secret = self._accounts.secret("browsers")
+        said = account.id + nonce.encode(errors="replace")
+        return hmac.new(self._secret, said, "sha256").hexdigest()
+
     # -- how often somebody may try ----------------------------------------------------------------------
 
-    def refuse_too_many(self, name: str, address: str) -> None:
+    def refuse_too_many(self, name: str, address: str, *, browser: str = "") -> None:
         """Raise ``TooManyAttempts`` while the name or the address has used up its wrong attempts: then even a
-        right password is not looked at.
+        right password is not looked at. Of a ``browser`` that is known, its own count, and those alone.
         """
+        if browser:
+            self._refuse("name", _tried(name, browser), ATTEMPTS_PER_NAME_MAX)
+            return
         for column, value, most in (
-            ("name", folded(name), ATTEMPTS_PER_NAME_MAX),
+            ("name", _tried(name), ATTEMPTS_PER_NAME_MAX),
             ("address", address_bucket(address), ATTEMPTS_PER_ADDRESS_MAX),
         ):
             self._refuse(column, value, most)
 
-    def note_attempt(self, name: str, address: str) -> None:
+    def note_attempt(self, name: str, address: str, *, browser: str = "") -> None:
         """Somebody tries: charged before the password is looked at, so that a hundred at once do not pass."""
         now_ms = self._clock.now_ms()
         with self._db.whole_transaction():
             self._db.write("DELETE FROM attempt WHERE at_ms <= ?", (now_ms - ATTEMPTS_WINDOW_MS,))
-            key = (now_ms, address_bucket(address), folded(name)[:128])
+            key = (now_ms, "" if browser else address_bucket(address), _tried(name, browser))
             self._db.write("INSERT INTO attempt VALUES (?, ?, ?)", key)
 
-    def forget_attempts(self, name: str) -> None:
-        """The password was right: what was tried before under this name counts no more."""
+    def forget_attempts(self, name: str, *, browser: str = "") -> None:
+        """The password was right: what was tried before by this name, or in this browser, counts no more."""
         with self._db.whole_transaction():
-            self._db.write("DELETE FROM attempt WHERE name = ?", (folded(name)[:128],))
+            self._db.write("DELETE FROM attempt WHERE name = ?", (_tried(name, browser),))
 
     def _refuse(self, column: str, value: str, most: int) -> None:
         now_ms = self._clock.now_ms()
         found = self._db.row(
             f"SELECT min(at_ms) FROM (SELECT at_ms FROM attempt WHERE {column} = ? AND at_ms > ?"  # noqa: S608
             " ORDER BY at_ms DESC LIMIT ?) HAVING count(*) >= ?",
-            (value[:128], now_ms - ATTEMPTS_WINDOW_MS, most, most),
+            (value, now_ms - ATTEMPTS_WINDOW_MS, most, most),
         )
         if found is not None:
             wait_s = -(-(found[0] + ATTEMPTS_WINDOW_MS - now_ms) // 1000)
             raise TooManyAttempts("too many wrong passwords", retry_after_s=max(1, wait_s))
+
+
+def _tried(name: str, browser: str = "") -> str:
+    """Under what an attempt is counted. No name has a line break in it."""
+    return f"{folded(name)[:128]}\n{browser}" if browser else folded(name)[:128]
+
+
+def _split(marks: str) -> list[str]:
+    return marks.split(_BETWEEN_MARKS)[:MARKS_MAX] if marks else []

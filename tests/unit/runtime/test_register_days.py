@@ -1,6 +1,6 @@
 import pytest
 
-from crdtsync.errors import InvalidAmount, InvalidName, UsageError
+from crdtsync.errors import InvalidAmount, InvalidName, InvalidSale, UsageError
 from crdtsync.ids import Item, entry_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
@@ -247,6 +247,17 @@ def test_a_day_into_which_cash_was_put_after_its_closing_is_open(till):
     till.close_day()
     till.cash("in", 500, reason="coins")
     assert state_of(till, OWN).state == "open"
+
+
+def test_cash_is_recorded_once_for_a_request_id(till):
+    before = till.end.seq
+    assert till.cash("out", 500, reason="stamps", request_id="cash-1")
+    assert not till.cash("out", 500, reason="stamps", request_id="cash-1")
+    assert till.end.seq == before + 1
+    assert till.cash("out", 500, reason="stamps")
+    assert till.cash("out", 500, reason="stamps")
+    with pytest.raises(InvalidSale, match="was used for a cash"):
+        till.sell(["CM-19"], ["card"], request_id="cash-1")
 
 
 def test_a_month_closed_after_the_day_does_not_open_it_again(till):

@@ -19,7 +19,7 @@ from crdtsync_server.shops.devices import utc
 
 PATH = "/people"
 _COLUMNS: Final = ("person", "may", "has a password", "signed in", "browser", "address", "last visit")
-_TAKEN = N_("This name cannot be, or is taken on this relay. Choose another one.")
+_TAKEN = N_("This name cannot be, or is taken in this shop. Choose another one.")
 _LAST_OWNER = N_("This is the last owner: somebody must be able to let others in.")
 
 
@@ -124,6 +124,7 @@ async def _end(visit: Visit) -> Response:
 
     if not await visit.house.reception.ask(end):
         return await _show(visit, problem=visit.words.say(_LAST_OWNER))
+    visit.house.live.look_at_the_door(account.shop)
     return visit.go(PATH)
 
 
@@ -137,6 +138,7 @@ async def _end_session(visit: Visit) -> Response:
 
     if not await visit.house.reception.ask(end):
         raise HTTPException(404)
+    visit.house.live.look_at_the_door(me.shop)
     return visit.go(PATH)
 
 

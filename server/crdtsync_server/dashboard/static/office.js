@@ -195,6 +195,19 @@ document.addEventListener("keydown", (event) => {
   fields[fields.indexOf(event.target) + 1]?.focus();
 });
 
+// Pressed twice, sent once. What a page shows after a form comes by itself; if it does not, one may press again.
+const SENT_MS = 3000;
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "1";
+  setTimeout(() => delete form.dataset.sent, SENT_MS);
+});
+
 document.addEventListener("click", (event) => {
   if (event.target.closest?.("[data-print]")) print();
 });
