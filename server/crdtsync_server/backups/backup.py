@@ -35,7 +35,7 @@ from crdtsync.storage.database import Database
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.backups.file import MAGIC, BackupFile, BackupWriter, Manifest, named_pieces
-from crdtsync_server.backups.keys import sealed_keys
+from crdtsync_server.backups.keys import keys_left_out, sealed_keys
 from crdtsync_server.dashboard.database import APPLICATION_ID as OFFICE_APPLICATION_ID
 from crdtsync_server.dashboard.database import MIGRATIONS as OFFICE_MIGRATIONS
 from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS
@@ -90,7 +90,8 @@ class ShopHeld:
 class BackupReport:
     """A backup that is on the disk. ``backups``: how many whole ones the file has seen since it was written
     anew, which this one did where ``is_anew``. ``torn_bytes``: what an interrupted one had left, and is gone.
-    ``damages``: what is damaged on the relay; it is in the backup as it can still be read.
+    ``damages``: what is damaged on the relay; it is in the backup as it can still be read. ``keys_left_out``:
+    the key files that are not in it.
     """
 
     made_at_ms: int
@@ -102,6 +103,7 @@ class BackupReport:
     has_keys: bool
     shops: tuple[ShopHeld, ...]
     damages: tuple[str, ...] = ()
+    keys_left_out: tuple[str, ...] = ()
 
 
 def back_up(
@@ -114,8 +116,8 @@ def back_up(
     random: RandomBytes = system_random,
 ) -> BackupReport:
     """Bring what is new since the last backup in ``path`` there; durable on return. O(everything) to read,
-    O(what is new) to write. ``passphrase``: put the keys in as well, sealed with it. ``replace``: also where
-    the file holds a better backup than this one would be.
+    O(what is new) to write. ``passphrase``: put the keys in as well, sealed with it; without one, those that
+    are in the file stay in it. ``replace``: also where the file holds a better backup than this one would be.
 
     Raises ``RoleTaken`` (another backup is under way), ``NotAStore``, ``SetupError`` (a file of another
     relay, or of more than this one has), ``DamagedStore`` (the relay's stores are damaged, and the file holds
@@ -161,6 +163,7 @@ def back_up(
         manifest["keys"] is not None,
         shops_held(manifest),
         damages,
+        keys_left_out(folder.keys, manifest["keys"]),
     )
 
 

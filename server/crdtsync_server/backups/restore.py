@@ -21,7 +21,7 @@ import apsw
 import msgpack
 import orjson
 
-from crdtsync.errors import DamagedStore, SetupError, StorageError, StoreTooNew
+from crdtsync.errors import DamagedStore, SetupError, StorageError, StoreBusy, StoreTooNew
 from crdtsync.ids import ID_BYTES
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.folder.keyfile import write_key
@@ -282,12 +282,17 @@ def _put_in_place(folder: DataFolder, draft: Path, now_ms: int) -> Path | None:
 
 def _fold_in_journal(path: Path) -> None:
     """A relay that was killed left its newest commits beside its database: the file alone is to be whole,
-    whenever moving it aside is cut off. Of a damaged one the journal is moved as it is.
+    whenever moving it aside is cut off. Of a damaged one the journal is moved as it is. Raises ``StoreBusy``
+    while another process reads it.
     """
+    folded = None
     if path.exists():
         with suppress(apsw.Error), closing(apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)) as file:
+            file.set_busy_timeout(int(BUSY_TIMEOUT_S * 1000))
             file.pragma("schema_version")  # Before the file was read there is no journal to be folded in.
-            file.pragma("wal_checkpoint(TRUNCATE)")
+            folded = file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if folded is not None and folded[0]:
+        raise StoreBusy(f"another process reads {path}", hint="end it, and try again: nothing was changed")
 
 
 def _make_aside(root: Path, now_ms: int) -> Path:

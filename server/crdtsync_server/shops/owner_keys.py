@@ -117,7 +117,8 @@ def request_for(
     lost = [
         bytes.fromhex(one["payload"]["replaces"]["device"]) for one in rows if "replaces" in one["payload"]
     ]
-    for device, reason in [*((device, REASON) for device in lost), *revoked]:
+    to_revoke = dict(revoked) | dict.fromkeys(lost, REASON)
+    for device, reason in to_revoke.items():
         if chain.directory.is_revoked(device):
             continue
         payload = build_revoke(device, heads_of(log, device), reason=reason)
