@@ -45,6 +45,8 @@ def command(shop: str, device: str, data: Path, as_json: bool) -> None:
     if as_json:
         print_json(hold_facts(hold) | {"on_hold": [_entry_facts(one) for one in hold.entries]})
         return
+    # Two devices may have one name, and the reasons name one of them by it.
+    click.echo(f"{hold.apart or 'unknown'} ({hold.device.hex()})")
     rows = []
     for one in hold.entries:
         alone = Pending()
