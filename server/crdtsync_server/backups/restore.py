@@ -29,9 +29,10 @@ from crdtsync.storage import schema
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore, make_for_owner_alone
-from crdtsync_server.backups.backup import ACCESS, OFFICE, RELAY, ShopHeld, shops_held, tables_of
+from crdtsync_server.backups.backup import ShopHeld, shops_held
 from crdtsync_server.backups.file import BackupFile, Manifest, sync_folder, translated
 from crdtsync_server.backups.keys import unsealed_keys
+from crdtsync_server.backups.rows import ACCESS, OFFICE, RELAY, tables_of
 from crdtsync_server.dashboard.database import APPLICATION_ID as OFFICE_APPLICATION_ID
 from crdtsync_server.dashboard.database import MIGRATIONS as OFFICE_MIGRATIONS
 from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS

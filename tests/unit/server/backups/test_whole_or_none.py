@@ -14,8 +14,8 @@ from crdtsync.errors import (
     StorageError,
 )
 from crdtsync.runtime.folder.role import hold_role
-from crdtsync_server.backups import backup as backup_module
 from crdtsync_server.backups.file import MAGIC, BackupFile, BackupWriter
+from crdtsync_server.backups.rows import pieces
 from tests.unit.server.backups.conftest import PASSPHRASE, Shop, contents, restored_from
 
 
@@ -161,8 +161,8 @@ def test_where_pieces_end_follows_from_the_rows_alone():
     """A row put in the middle changes the piece that it falls into, and no other."""
     pick = random.Random(5)
     rows = [(key, pick.randbytes(40)) for key in range(0, 60_000, 3)]
-    before = {piece for piece, _ in backup_module._pieces(iter(rows), [0])}
+    before = {piece for piece, _ in pieces(iter(rows), [0])}
     rows.insert(7000, (rows[7000][0] - 1, b"new"))
-    after = {piece for piece, _ in backup_module._pieces(iter(rows), [0])}
+    after = {piece for piece, _ in pieces(iter(rows), [0])}
     assert len(before) > 100
     assert len(after - before) <= 2
