@@ -85,7 +85,7 @@ _ON_HOLD = (
     text("reason", "why, for a person"),
     truth("signed", "whether its device signed it"),
     truth("approvable", "whether a person may let it in"),
-    value("came_at", "utc", "when it came here"),
+    value("came_at", "utc", "when it came here", null="where it is in the log, and others keep it apart"),
 )
 
 _COUNTED = (
