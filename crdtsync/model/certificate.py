@@ -268,6 +268,14 @@ class Directory:
         revocation = self._revocation(device)
         return () if revocation is None else revocation.heads
 
+    def cuts_off_as(self, earlier: Directory) -> bool:
+        """Whether nobody was cut off, and no key of the owner given up, since an earlier state: then what it
+        admits is admitted.
+        """
+        if self is earlier:
+            return True
+        return self._revocations == earlier._revocations and self.keys == earlier.keys
+
     def is_approved(self, link: bytes) -> bool:
         """Whether the owner has let in the entry of that link, which a revoked device made."""
         return link in self._approved

@@ -86,7 +86,7 @@ class Database:
         whole = os.path.abspath(path)  # Whoever opened it may change to another folder.
         file_before = _file_at(whole) if vfs is None else None
         with self._translated():
-            self.connection = self._connect(vfs)
+            self.connection = self._connect(vfs, create=create)
         try:
             with self._translated():
                 if whatever_is_left:
@@ -315,9 +315,9 @@ class Database:
 
     # -- opening ----------------------------------------------------------------------------------------
 
-    def _connect(self, vfs: str | None) -> apsw.Connection:
+    def _connect(self, vfs: str | None, *, create: bool) -> apsw.Connection:
         if not self.read_only:
-            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+            flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
             return apsw.Connection(self.path, flags=flags, vfs=vfs)
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         uri = Path(os.path.abspath(self.path)).as_uri() if vfs is None else "file:" + quote(self.path)

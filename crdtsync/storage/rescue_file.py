@@ -19,6 +19,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -106,6 +107,9 @@ class RescueWriter:
             os.fsync(self._file.fileno())
             size = self._file.tell()
             self._file.close()
+        except OSError as error:  # Before it has its name: what is not whole never gets it.
+            raise self._cannot_be_written(error) from error
+        try:
             os.link(self._unfinished, self._path)  # Unlike a renaming, this overwrites nothing.
         except FileExistsError:
             raise InvalidRescue(f"{self._path} is there already", hint="choose another name") from None
@@ -117,8 +121,10 @@ class RescueWriter:
 
     def give_up(self) -> None:
         """Remove what is unfinished. Idempotent."""
-        self._file.close()
-        self._unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # What was not written yet is not to be written any more.
+            self._file.close()
+        with suppress(OSError):
+            self._unfinished.unlink(missing_ok=True)
 
     def _rename(self) -> None:
         # A stick has a file system without links, most often.
@@ -127,9 +133,10 @@ class RescueWriter:
         try:
             os.rename(self._unfinished, self._path)
         except OSError as error:
-            raise StorageError(
-                f"{self._path} cannot be written: {error.strerror}", hint=_ELSEWHERE
-            ) from error
+            raise self._cannot_be_written(error) from error
+
+    def _cannot_be_written(self, error: OSError) -> StorageError:
+        return StorageError(f"{self._path} cannot be written: {error.strerror}", hint=_ELSEWHERE)
 
     def _end_piece(self) -> None:
         if self._rows:
@@ -142,9 +149,7 @@ class RescueWriter:
         try:
             self._file.write(data)
         except OSError as error:
-            raise StorageError(
-                f"{self._path} cannot be written: {error.strerror}", hint=_ELSEWHERE
-            ) from error
+            raise self._cannot_be_written(error) from error
 
 
 def read_rescue(path: Path) -> RescueFile:

@@ -157,7 +157,7 @@ def _missing(log: ShopLog, shop: str) -> Finding:
 def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
     from crdtsync_server.backups.restore import read_restored
     from crdtsync_server.backups.restored import restore_noticed_ms
-    from crdtsync_server.shops.contacts import read_contact
+    from crdtsync_server.shops.contacts import read_contact, was_here_since
     from crdtsync_server.shops.copied import copied_in
     from crdtsync_server.shops.devices import device_names, machines_of
     from crdtsync_server.shops.owner import OwnerChain
@@ -170,7 +170,7 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
     away = []
     for certificate in machines_of(directory):
         contact = read_contact(log, certificate.device)
-        is_back = contact is not None and contact.at_ms >= (noticed or 0)
+        is_back = was_here_since(log, contact, noticed or 0)
         if not (directory.is_revoked(certificate.device) or is_back):
             away.append(names[certificate.device])
     if noticed is not None and away and read_restored(log) is None:  # Else ``missing`` tells it.

@@ -73,7 +73,9 @@ def test_what_is_on_hold_is_shown_by_device_in_tickets_and_money(relay, till):
     assert "92,50" in text
     assert "was revoked before this entry of it was known" in text
     assert "2 entries wait for a person" in text
-    assert all(one["number"] in relay.ok("hold", "show", SHOP, "Caisse 1") for one in shown["on_hold"])
+    told = relay.ok("hold", "show", SHOP, "Caisse 1")
+    assert all(one["number"] in told for one in shown["on_hold"])
+    assert told.startswith(f"Caisse 1 ({shown['device']})")
 
 
 def test_the_register_says_that_they_are_pending_until_somebody_decides(relay, till):

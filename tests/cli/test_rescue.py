@@ -4,6 +4,7 @@ import json
 import shutil
 from contextlib import closing
 
+import apsw
 import pytest
 from click.testing import CliRunner
 
@@ -201,6 +202,24 @@ def test_who_has_nothing_pending_leaves_at_once(relay, tmp_path):
     till = Till(tmp_path / "till-1")
     assert "has left Cave du Port" in till.ok("leave")
     assert till.run("leave").exit_code == 21
+
+
+def test_nobody_leaves_while_somebody_reads_and_keeps_the_newest_sales_in_the_journal(relay, till):
+    """Store and journal are moved one after the other: cut off in between, the store would lack its newest
+    sales, and that it has left.
+    """
+    file, _ = rescued(till)
+    store = till.folder / "register.sqlite"
+    with closing(apsw.Connection(str(store), apsw.SQLITE_OPEN_READONLY)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM record").fetchall()
+        refused = till.run("leave", "--rescued", str(file))
+        assert (refused.exit_code, store.exists()) == (61, True)
+        assert "nothing is lost" in refused.stderr
+        assert not list(till.folder.glob("left-*"))
+    till.ok("leave", "--rescued", str(file))
+    (left,) = till.folder.glob("left-*")
+    assert not (left / "register.sqlite-wal").exists()
 
 
 def test_who_synchronises_does_not_leave(till):

@@ -2,6 +2,9 @@
 and no store takes the place of another before all of it is in its file.
 """
 
+import errno
+import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -12,8 +15,9 @@ import pytest
 from crdtsync.errors import StorageError, StoreBusy
 from crdtsync.runtime.clock import SystemClock, system_random
 from crdtsync.runtime.damage import salvage as salvaging
+from crdtsync.runtime.folder import replica
 from crdtsync.runtime.folder.replica import STORE
-from crdtsync.runtime.folder.whose import SALVAGED
+from crdtsync.runtime.folder.whose import SALVAGED, SALVAGING
 from crdtsync.runtime.register.register import Register
 from crdtsync.storage.database import Database
 from crdtsync.storage.sqlite import SqliteStore
@@ -79,6 +83,47 @@ def test_who_opens_the_register_as_the_stores_change_places_sells_nothing_into_t
     again = sells(folder)
     assert again not in numbers
     assert tickets(folder) == {*numbers[:2], again}
+
+
+def test_who_opens_the_register_while_there_is_no_store_makes_none(sold, monkeypatch):
+    """Its journal would be taken for that of the store which takes the place."""
+    folder, _ = sold
+    store_of_register = replica.store_of_register
+
+    def gone_a_moment_later(at):
+        path = store_of_register(at)
+        path.rename(folder / SALVAGING)
+        return path
+
+    monkeypatch.setattr(replica, "store_of_register", gone_a_moment_later)
+    with pytest.raises(StoreBusy, match="replaced as it was opened"):
+        Register.open(folder)
+    assert not list(folder.glob(f"{STORE}*-wal"))
+    assert not (folder / STORE).exists()
+
+
+def test_where_a_file_has_one_name_alone_salvage_says_what_to_do_and_changes_nothing(
+    sold, monkeypatch, tmp_path
+):
+    """As on a stick: FAT and exFAT know no hard links."""
+    folder, numbers = sold
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def refused(*_):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with monkeypatch.context() as stick:
+        stick.setattr(salvaging.os, "link", refused)
+        with pytest.raises(StorageError, match="cannot have two names") as told:
+            salvaged(folder)
+    assert "copy the whole folder" in told.value.hint
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {name: after[name] for name in before if not name.endswith("-shm")} == {
+        name: data for name, data in before.items() if not name.endswith("-shm")
+    }
+    elsewhere = shutil.copytree(folder, tmp_path / "disk")
+    salvaged(elsewhere)
+    assert tickets(elsewhere) == {*numbers[:2]}
 
 
 def test_a_new_store_of_which_a_part_is_in_its_journal_takes_no_place(sold, monkeypatch):

@@ -205,6 +205,16 @@ def test_a_name_is_tried_so_often_and_not_more(books, clock):
     books.sessions.refuse_too_many("Marie", "203.0.113.9")
 
 
+def test_what_was_tried_while_the_clock_was_a_year_ahead_keeps_nobody_out(books, clock):
+    clock.pass_ms(365 * 86_400_000)
+    for _ in range(ATTEMPTS_PER_NAME_MAX):
+        books.sessions.note_attempt("Marie", "198.51.100.1")
+    with pytest.raises(TooManyAttempts):
+        books.sessions.refuse_too_many("Marie", "203.0.113.9")
+    clock.pass_ms(-365 * 86_400_000)
+    books.sessions.refuse_too_many("Marie", "203.0.113.9")
+
+
 def test_an_address_tries_so_many_names_and_not_more(books):
     for number in range(ATTEMPTS_PER_ADDRESS_MAX):
         books.sessions.note_attempt(f"name {number}", "2001:db8::1")

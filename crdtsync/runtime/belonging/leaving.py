@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from crdtsync.errors import StillPending, StorageError
+from crdtsync.errors import StillPending, StorageError, StoreBusy
 from crdtsync.ids import record_digest
 from crdtsync.model.money import format_euros
 from crdtsync.runtime.damage.rescue import body_of, digests_in, pending_records, read_own_rescue
@@ -60,7 +60,7 @@ def leave(folder: Path, now_ms: int, *, rescued: Path | None = None) -> Left:
 
     Refused with ``StillPending`` while a record is pending, unless ``rescued`` names a rescue file that holds
     all of them: it is read. Can be repeated after a crash. Raises ``NoRegister``, ``RoleTaken`` while a
-    process synchronises, ``InvalidRescue``, ``StorageError``.
+    process synchronises, ``StoreBusy`` while one reads and does not end, ``InvalidRescue``, ``StorageError``.
     """
     store_of_register(folder)
     hint = "stop `crdtsync run`, and any program that sells, first"
@@ -74,8 +74,20 @@ def leave(folder: Path, now_ms: int, *, rescued: Path | None = None) -> Left:
                     log.set_state(LEFT, log.state(HEAD) or b"")
                     log.set_state(HEAD, None)
             # What another process has open goes with the file; the file alone is whole from here on.
-            store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _fold_in_journal(store)
         return Left(identity, _move(folder, identity, now_ms), pending)
+
+
+def _fold_in_journal(store: SqliteStore) -> None:
+    """Raise ``StoreBusy`` where somebody keeps the newest sales from coming into the one file,
+    ``StorageError`` where there is no room: moved one after the other, the two could be torn apart.
+    """
+    folded = store.database.row("PRAGMA wal_checkpoint(TRUNCATE)")
+    if folded is None or folded[0]:
+        raise StoreBusy(
+            f"another process reads {store.path}, and does not end",
+            hint="end it (a backup, a viewer of databases), and repeat the command: nothing is lost",
+        )
 
 
 def pending_of(log: ShopLog) -> Pending:

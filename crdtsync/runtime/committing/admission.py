@@ -14,7 +14,7 @@ from crdtsync.model.admission import Verdict, judge_entry, judge_run, judge_upda
 from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.entry import Entry, read_entry
 from crdtsync.runtime.committing.scans import scan_record
-from crdtsync.storage.log import ShopLog
+from crdtsync.storage.log import ShopLog, Store
 
 if TYPE_CHECKING:
     from crdtsync.runtime.committing.bounds import Bounds
@@ -49,10 +49,16 @@ class Admission:
         self.directory = Directory(shop)
         self.bounds = bounds
         self.is_stale = True
-        self.data_version = -1
+        self._data_version = -1
         self._seen_seq = 0
         self._folded = self.directory, shop
         self._has_new_certificates = False
+
+    def notice(self, store: Store) -> None:
+        """Whether another process or thread has stored something since, certificates perhaps."""
+        version = store.data_version()
+        self.is_stale |= version != self._data_version
+        self._data_version = version
 
     def refresh(self, log: ShopLog) -> None:
         """Read the certificates that other processes or threads have stored, if ``is_stale``."""

@@ -173,12 +173,10 @@ class Committer:
 
     def _transact(self, store: Store, batch: list[Work]) -> tuple[list[Outcome], list[Growth]]:
         commits: dict[bytes, ShopCommit] = {}
-        version = store.data_version()
         for work in batch:
             if work.shop not in commits:
                 admission = self._admissions(work.shop)
-                admission.is_stale |= version != admission.data_version
-                admission.data_version = version
+                admission.notice(store)
                 commits[work.shop] = ShopCommit(store.shop(work.shop), admission, self._now_ms())
         growths: list[Growth] = []
         for works in by_peer(batch):
@@ -191,7 +189,7 @@ class Committer:
                 commit.judge(works)
         with store.transaction():
             for commit in commits.values():
-                commit.begin()
+                commit.begin(store)
             for work in batch:  # All cursors now: a question between appends has these written out singly.
                 commits[work.shop].cursor(work.peer_log)
             outcomes = self._apply(commits, batch)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from crdtsync.errors import DamagedStore, LinkClosed
 from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, START, Item, Origin, next_hash, update_record
+from crdtsync.model.certificate import Directory
 from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import RefusedRecord
 from crdtsync.protocol.work import Delivery
@@ -34,6 +35,8 @@ class ShopCommit:
         self._bounds = admission.bounds
         self._now_ms = now_ms
         self._judged: dict[int, list[Judged]] = {}
+        self._judged_by: dict[int, Directory] = {}
+        self._verifies_each = False
         self._awaiting: set[bytes] = set()
         self._unchecked: list[int] = []
         self._documents: set[str] = set()
@@ -49,12 +52,14 @@ class ShopCommit:
         """Judge what one peer sent, before the transaction: signatures take longer than the commit. ``each``:
         verify all of them now, for nobody does so later.
         """
+        self._verifies_each = each
         self._admission.refresh(self._log)
         rows = [[rows_of(delivery) for delivery in work.deliveries] for work in works]
         peer_log = works[0].peer_log
         came = [row for deliveries in rows for delivery in deliveries for row in delivery]
         verdicts = iter(self._judge_all(came, peer_log, works[0].role, None if each else self._awaiting))
         for work, deliveries in zip(works, rows, strict=True):
+            self._judged_by[id(work)] = self._admission.directory
             self._judged[id(work)] = [
                 [(seq, record, next(verdicts)) for seq, record in delivery] for delivery in deliveries
             ]
@@ -66,6 +71,7 @@ class ShopCommit:
         """
         self._admission.refresh(self._log)
         growths, judged_ahead, kept = list[Growth](), Judged(), Judged()
+        by = self._judged_by[id(work)] = self._admission.directory
         (rows, links), self._judged[id(work)] = unpacked(work.deliveries[0]), [kept]
         # Somebody waits for products to sell: where most are products, nothing before them is packed first.
         products_bytes = sum(len(record) for _, record in rows if record.startswith(_OF_CATALOGUE))
@@ -79,15 +85,19 @@ class ShopCommit:
                 return growths
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
             last = first + ROWS_PER_TRANSACTION
+            if not judged_ahead:
+                by = self._judged_by[id(work)] = self._admission.directory
             judged = judged_ahead[first:last] or self._judge_rows(rows[first:last], work, links[first:last])
             if last >= len(rows):
                 kept += judged
                 break
             with store.transaction():
-                self.begin()
+                self.begin(store)
                 if self._misfit(work):
                     self.judge([work])
                     return growths
+                if not self._admission.directory.cuts_off_as(by):
+                    judged = self._judge_rows(rows[first:last], work, links[first:last])
                 for seq, record, alone in judged:
                     verdict = self._within_bounds(alone, record)
                     if isinstance(verdict, Item):
@@ -127,8 +137,9 @@ class ShopCommit:
                 if not self._log.store_pack(prepared):
                     return []
         with store.transaction():
-            self.begin()
-            if self._misfit(work):
+            self.begin(store)
+            by = self._judged_by[id(work)]
+            if self._misfit(work) or not self._admission.directory.cuts_off_as(by):
                 return []
             positions = self._log.append_pack(work.deliveries[0].blob, items)
             if positions is None:
@@ -137,8 +148,10 @@ class ShopCommit:
                 self._appended(item, position.seq, position.h)
             return [self.finish(is_all=False)]
 
-    def begin(self) -> None:
-        """Inside a transaction: where the log ends before it."""
+    def begin(self, store: Store) -> None:
+        """Inside a transaction: where the log ends before it, and who belongs to the shop by now."""
+        self._admission.notice(store)
+        self._admission.refresh(self._log)
         self._start, self._log_id = self._log.end, self._log.log_id
         self._h = self._start.h
         self._cursors.clear()
@@ -163,6 +176,10 @@ class ShopCommit:
         if misfit := self._misfit(work):
             return Outcome(error=misfit)
         outcome = Outcome()
+        if not self._admission.directory.cuts_off_as(self._judged_by[id(work)]):
+            # Somebody was cut off since: by another process, or by work before this in the same commit. What
+            # he made beyond the heads that were known would be here, and on hold everywhere else, for ever.
+            self.judge([work], each=self._verifies_each)
         for delivery, judged in zip(work.deliveries, self._judged[id(work)], strict=True):
             outcome.stored.append((delivery.number, self._store(work, delivery, judged)))
         if work.acknowledged is not None:

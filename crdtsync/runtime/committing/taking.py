@@ -49,7 +49,7 @@ def take_records(
     admission.is_stale = True
     commit.judge([work], each=True)
     with store.transaction():
-        commit.begin()
+        commit.begin(store)
         outcome = commit.apply(work)
         growth = commit.finish()
     if outcome.error is not None:

@@ -88,6 +88,7 @@ def salvage(
     with hold_role(folder / SYNC_LOCK, taken, hint="end it, and try again"):
         _end_exchange(path, clock.now_ms())
         _refuse_what_is_whole(store_of_register(folder))
+        _refuse_without_links(folder)
         key = private_key(folder / DEVICE_KEY)
         for suffix in ("", "-wal", "-shm"):
             Path(f"{new}{suffix}").unlink(missing_ok=True)
@@ -143,6 +144,24 @@ def _refuse_what_is_whole(path: Path) -> None:
             present_shop(store)
             if not any(True for _ in store.check()):
                 raise UsageError(f"nothing in {path} is damaged", hint="`crdtsync verify` checks the rest")
+
+
+def _refuse_without_links(folder: Path) -> None:
+    """Raise ``StorageError`` where a file cannot have two names for a moment, which the stores need to change
+    places: on a stick (FAT, exFAT), or on some shares.
+    """
+    probe = folder / f"{SALVAGED}.link"
+    try:
+        probe.unlink(missing_ok=True)
+        os.link(folder / STORE, probe)
+        probe.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"{folder} lies on a disk where a file cannot have two names ({error.strerror}): nothing was "
+            "changed",
+            hint="copy the whole folder to a disk of this machine, run `crdtsync salvage --data` on it, "
+            "and go on selling from it",
+        ) from error
 
 
 def _fill(

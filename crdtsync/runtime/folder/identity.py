@@ -129,7 +129,12 @@ def present_shop(store: Store) -> tuple[ShopLog, Identity]:
         identity = load_identity(log)
         if identity is not None:
             return log, identity
-    raise NoRegister(
+    raise nobodys_store()
+
+
+def nobodys_store() -> NoRegister:
+    """What is told of a store without a register, also of one that was emptied."""
+    return NoRegister(
         "the store belongs to no register",
         hint="`crdtsync salvage` finds out whose it was, if one was here; else make one with "
         "`crdtsync init`, or enrol it with `crdtsync join`",

@@ -19,6 +19,7 @@ from crdtsync.errors import (
     DamagedStore,
     DiskFull,
     NoRegister,
+    NotAStore,
     ReadOnlyStore,
     StorageError,
     StoreBusy,
@@ -28,9 +29,9 @@ from crdtsync.ids import CATALOGUE_DOCUMENT
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.filing.once import Filing
 from crdtsync.runtime.filing.views import ViewKeeper
-from crdtsync.runtime.folder.identity import HEAD, Relay, load_relay, present_shop
+from crdtsync.runtime.folder.identity import HEAD, Relay, load_relay, nobodys_store, present_shop
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, private_key, take_next_key
-from crdtsync.runtime.folder.whose import REGISTER_STORE, store_of_register
+from crdtsync.runtime.folder.whose import REGISTER_STORE, is_there, store_of_register
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync.storage.sqlite import SqliteStore
@@ -87,7 +88,18 @@ class ViewStore(Store, Protocol):
 
 
 def _present_store(path: Path) -> SqliteStore:
-    return SqliteStore(store_of_register(path.parent))
+    """A store that is there. None is made: where it is gone a moment later, another one is on its way
+    (`salvage`), and the journal of an empty one would be taken for that one's.
+    """
+    there = store_of_register(path.parent)
+    try:
+        return SqliteStore(there, create=False)
+    except NotAStore:
+        if not is_there(there):
+            raise StoreBusy(f"{there} was replaced as it was opened", hint="try again") from None
+        if there.stat().st_size:
+            raise
+        raise nobodys_store() from None
 
 
 class Replica:

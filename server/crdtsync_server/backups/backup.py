@@ -13,20 +13,14 @@ here, or is less than the file holds, is written into a file of its own, unless 
 
 from __future__ import annotations
 
-import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, Final
 
-import msgpack
-
 from crdtsync.errors import CrdtsyncError, DamagedStore, SetupError
 from crdtsync.model.certificate import Directory
-from crdtsync.protocol.intervals import Interval, difference, joined
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.filing.completeness import CompleteTo, complete_to
 from crdtsync.runtime.folder.role import hold_role
@@ -35,7 +29,9 @@ from crdtsync.storage.database import Database
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.backups.file import MAGIC, BackupFile, BackupWriter, Manifest, named_pieces
-from crdtsync_server.backups.keys import sealed_keys
+from crdtsync_server.backups.keys import keys_left_out, sealed_keys
+from crdtsync_server.backups.lost import RunHeld, entries_lost, lost_rows, runs_of
+from crdtsync_server.backups.rows import ACCESS, OFFICE, RELAY, pieces_of, tables_of
 from crdtsync_server.dashboard.database import APPLICATION_ID as OFFICE_APPLICATION_ID
 from crdtsync_server.dashboard.database import MIGRATIONS as OFFICE_MIGRATIONS
 from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS
@@ -44,16 +40,8 @@ from crdtsync_server.keys import KeyFolder, relay_device_id
 from crdtsync_server.shops.devices import device_names, machines_of
 from crdtsync_server.shops.owner import OwnerChain
 
-RELAY, ACCESS, OFFICE = "relay.sqlite", "access.sqlite", "office.sqlite"
-
 OF_OFFICE: Final = ("account", "product_change", "price_author", "company", "invoice")
 """Tables of the back office that are kept."""
-
-PIECE_ROWS: Final = 128
-"""How many rows a piece has, on average."""
-
-PIECE_BYTES: Final = 1 << 20
-"""A piece ends here at the latest: a pack is one row of a hundred kilobytes."""
 
 WASTE_BYTES_MIN: Final = 1 << 20
 """A file is written anew when more than half of it, and more than this, is in no present backup."""
@@ -75,7 +63,8 @@ class DeviceHeld:
 @dataclass(frozen=True, slots=True)
 class ShopHeld:
     """What a backup holds of a shop: its log up to record ``log_end``. ``runs``: which entries of its chains
-    are among it, as (chain, first, last); empty where an earlier version made the backup.
+    are among it, as (chain, first, last, link of the last); empty where an earlier version made the backup,
+    and without links where one did that is not quite as old.
     """
 
     shop: bytes
@@ -83,14 +72,15 @@ class ShopHeld:
     log: bytes
     log_end: int
     devices: tuple[DeviceHeld, ...]
-    runs: tuple[tuple[bytes, int, int], ...] = ()
+    runs: tuple[RunHeld, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
     """A backup that is on the disk. ``backups``: how many whole ones the file has seen since it was written
     anew, which this one did where ``is_anew``. ``torn_bytes``: what an interrupted one had left, and is gone.
-    ``damages``: what is damaged on the relay; it is in the backup as it can still be read.
+    ``damages``: what is damaged on the relay; it is in the backup as it can still be read. ``keys_left_out``:
+    the key files that are not in it.
     """
 
     made_at_ms: int
@@ -102,6 +92,7 @@ class BackupReport:
     has_keys: bool
     shops: tuple[ShopHeld, ...]
     damages: tuple[str, ...] = ()
+    keys_left_out: tuple[str, ...] = ()
 
 
 def back_up(
@@ -114,8 +105,8 @@ def back_up(
     random: RandomBytes = system_random,
 ) -> BackupReport:
     """Bring what is new since the last backup in ``path`` there; durable on return. O(everything) to read,
-    O(what is new) to write. ``passphrase``: put the keys in as well, sealed with it. ``replace``: also where
-    the file holds a better backup than this one would be.
+    O(what is new) to write. ``passphrase``: put the keys in as well, sealed with it; without one, those that
+    are in the file stay in it. ``replace``: also where the file holds a better backup than this one would be.
 
     Raises ``RoleTaken`` (another backup is under way), ``NotAStore``, ``SetupError`` (a file of another
     relay, or of more than this one has), ``DamagedStore`` (the relay's stores are damaged, and the file holds
@@ -137,7 +128,7 @@ def back_up(
         store, databases = _as_of_now(folder, reading)
         damages = _damages(store, databases)
         if before is not None and before.manifest is not None and not replace:
-            _refuse_worse(before.path, shops_held(before.manifest), store, damages)
+            _refuse_worse(before, shops_held(before.manifest), store, databases.get(OFFICE), damages)
         is_anew = before is None or _is_wasteful(before)
         writer = BackupWriter(path, None if is_anew else before)
         try:
@@ -161,6 +152,7 @@ def back_up(
         manifest["keys"] is not None,
         shops_held(manifest),
         damages,
+        keys_left_out(folder.keys, manifest["keys"]),
     )
 
 
@@ -199,7 +191,7 @@ def shops_held(manifest: Manifest) -> tuple[ShopHeld, ...]:
                 DeviceHeld(*device, *ids)
                 for device, ids in zip_longest(shop["devices"], shop.get("ids", ()), fillvalue=())
             ),
-            tuple((chain, lo, hi) for chain, lo, hi in shop.get("runs", ())),
+            tuple((chain, lo, hi, *link) for chain, lo, hi, *link in shop.get("runs", ())),
         )
         for shop in manifest["shops"]
     )
@@ -215,17 +207,6 @@ def open_database(path: Path, application_id: int, migrations: tuple[str, ...]) 
         application_id=application_id,
         migrations=migrations,
     )
-
-
-def tables_of(database: Database) -> dict[str, tuple[list[str], list[str]]]:
-    """By table, its columns, and those that its rows are ordered by."""
-    names = database.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-    found = {}
-    for (name,) in sorted(names):
-        columns = database.rows("SELECT name, pk FROM pragma_table_info(?) ORDER BY cid", (name,))
-        key = [column for column, place in sorted(columns, key=lambda row: row[1]) if place]
-        found[name] = ([column for column, _ in columns], key or ["rowid"])
-    return found
 
 
 def _open_access(folder: DataFolder) -> Database:
@@ -262,9 +243,14 @@ def _damages(store: SqliteStore, databases: dict[str, Database]) -> tuple[str, .
 
 
 def _refuse_worse(
-    path: Path, before: tuple[ShopHeld, ...], store: SqliteStore, damages: tuple[str, ...]
+    before: BackupFile,
+    before_held: tuple[ShopHeld, ...],
+    store: SqliteStore,
+    office: Database | None,
+    damages: tuple[str, ...],
 ) -> None:
     """Raises where the newest backup in a file is better than one of now would be."""
+    path = before.path
     if damages:
         found = f"{many(len(damages), 'defect')}, the first: {damages[0]}"
         raise DamagedStore(
@@ -273,7 +259,7 @@ def _refuse_worse(
             "say --replace; to mend the relay, serve it, or put that earlier backup back",
         )
     shops = set(store.shops())
-    for held in before:
+    for held in before_held:
         now = store.shop(held.shop).end.seq if held.shop in shops else 0
         if now < held.log_end:
             what = f"{many(now, 'record')} of it" if held.shop in shops else "nothing of it"
@@ -282,30 +268,19 @@ def _refuse_worse(
                 "the file is left as it is",
                 hint="name a new file, or say --replace where that is not wanted any more",
             )
-        gone = _gone(held.runs, _runs_of(store.shop(held.shop)) if held.shop in shops else ())
-        if gone:
-            raise SetupError(
-                f"{path} holds {many(gone, 'entry', 'entries')} of {held.name} that this relay has no more: "
-                "the file is left as it is",
-                hint="they come back with the register that made them, and with who else has them "
-                "(`crdtsync-relay missing`); else put that backup back, name a new file, or say --replace",
-            )
+        if held.shop in shops and (gone := entries_lost(held.runs, store.shop(held.shop))):
+            raise _lacks(path, many(gone, "entry", "entries"), held.name)
+    names = {held.shop: held.name for held in before_held}
+    for what, shop in lost_rows(before, store, office):
+        raise _lacks(path, what, names.get(shop, shop.hex()))
 
 
-def _runs_of(log: ShopLog) -> tuple[tuple[bytes, int, int], ...]:
-    return tuple((run.chain, run.lo, run.hi) for run in log.runs())
-
-
-def _gone(before: Iterable[tuple[bytes, int, int]], now: Iterable[tuple[bytes, int, int]]) -> int:
-    """How many entries there were, and are not. A record that was damaged and set apart leaves its number in
-    the log, so that the log's end says nothing of it.
-    """
-    numbers = defaultdict[bytes, list[Interval]](list)
-    for link, lo, hi in now:
-        numbers[link].append((lo, hi))
-    held = {link: joined(found, len(found)) for link, found in numbers.items()}
-    gone = (part for link, lo, hi in before for part in difference([(lo, hi)], held.get(link, [])))
-    return sum(last - first + 1 for first, last in gone)
+def _lacks(path: Path, what: str, shop_name: str) -> SetupError:
+    return SetupError(
+        f"{path} holds {what} of {shop_name} that this relay has no more: the file is left as it is",
+        hint="they come back with the register that made them, and with who else has them "
+        "(`crdtsync-relay missing`); else put that backup back, name a new file, or say --replace",
+    )
 
 
 def _is_wasteful(before: BackupFile) -> bool:
@@ -323,31 +298,13 @@ def _take(database: Database, writer: BackupWriter, only: tuple[str, ...] | None
     for name, (columns, key) in tables_of(database).items():
         if only is not None and name not in only:
             continue
-        order = ", ".join(key)
-        sql = f"SELECT {', '.join(columns)} FROM {name} ORDER BY {order}"  # noqa: S608
-        ends = [columns.index(column) for column in key if column in columns]
         rows = 0
         digests = []
-        for piece, count in _pieces(database.each(sql), ends):
+        for piece, count in pieces_of(database, name, columns, key):
             digests.append(writer.add(piece))
             rows += count
         tables[name] = {"columns": columns, "rows": rows, "pieces": digests}
     return {"version": version[0], "tables": tables}
-
-
-def _pieces(rows: Iterator[tuple[Any, ...]], key: list[int]) -> Iterator[tuple[bytes, int]]:
-    """Rows put together, with their number. Where a piece ends follows from the keys of its rows."""
-    packed: list[bytes] = []
-    size = 0
-    for row in rows:
-        packed.append(msgpack.packb(row))
-        size += len(packed[-1])
-        mark = zlib.crc32(msgpack.packb([row[place] for place in key] if key else row))
-        if size >= PIECE_BYTES or mark % PIECE_ROWS == 0:
-            yield b"".join(packed), len(packed)
-            packed, size = [], 0
-    if packed:
-        yield b"".join(packed), len(packed)
 
 
 def _held(log: ShopLog) -> dict[str, Any]:
@@ -357,9 +314,9 @@ def _held(log: ShopLog) -> dict[str, Any]:
     with suppress(CrdtsyncError):
         directory = OwnerChain.read(log).directory
         complete = complete_to(log)
-    runs: tuple[tuple[bytes, int, int], ...] = ()
+    runs: tuple[RunHeld, ...] = ()
     with suppress(CrdtsyncError):
-        runs = _runs_of(log)
+        runs = runs_of(log)
     names, devices, ids = device_names(directory), [], []
     for certificate in machines_of(directory):
         up_to = complete.get(certificate.device)

@@ -20,6 +20,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -155,6 +156,7 @@ class BackupWriter:
     def __init__(self, path: Path, before: BackupFile | None) -> None:
         """``before``: the file, to be added to; None: it is written anew. Raises ``StorageError``."""
         self.path = path
+        self._whole_bytes = before.whole_bytes if before is not None else 0
         self._draft = path if before is not None else path.with_name(path.name + ".part")
         self._known = set(before.pieces) if before is not None else set[bytes]()
         self._sha = before._sha.copy() if before is not None else hashlib.sha256(MAGIC)
@@ -193,10 +195,14 @@ class BackupWriter:
             sync_folder(self.path.parent)
 
     def abandon(self) -> None:
-        """Let go of the file; what was written of this backup counts for nothing."""
-        self._file.close()
-        if self._draft != self.path:
-            self._draft.unlink(missing_ok=True)
+        """Let go of the file; what was written of this backup counts for nothing, and is gone."""
+        with suppress(OSError):  # On a full disk there is no writing of what was not written yet.
+            self._file.close()
+        with suppress(OSError):
+            if self._draft != self.path:
+                self._draft.unlink(missing_ok=True)
+            else:
+                os.truncate(self.path, self._whole_bytes)
 
     def _write(self, kind: bytes, digest: bytes, payload: bytes) -> None:
         head = _FRAME.pack(kind, len(payload), digest)

@@ -1,5 +1,8 @@
 """The private keys of a relay inside a backup: never unless asked for, and never in the clear.
 
+Once they are in a file they stay in it: a backup that is made without the passphrase keeps what an earlier
+one sealed, and says which keys came since. Else one call without it would leave no way to put a relay back.
+
 They are sealed with AES-256-GCM under a key that scrypt makes of a passphrase. Who has the backup and not the
 passphrase can try passphrases, 20 ms each: choose one that nobody guesses, six words by chance or more.
 """
@@ -58,16 +61,26 @@ def sealed_keys(
     only: str = "",
 ) -> dict[str, Any] | None:
     """The keys of a relay, or ``only`` of a shop, for a manifest; what ``before`` has is used again where it
-    is the same.
+    is the same, and where there is no ``passphrase``.
     """
-    if passphrase is None:
-        return None
-    content = msgpack.packb(key_files(folder, only))
     known = before.get("keys") if before is not None else None
-    if known is not None and _unsealed(known, passphrase) == content:
+    if passphrase is None:
+        return dict(known) if known is not None else None
+    files = key_files(folder, only)
+    content = msgpack.packb(files)
+    if known is not None and known.get("names") == sorted(files) and _unsealed(known, passphrase) == content:
         return dict(known)
     salt, nonce = random(16), random(12)
-    return {"salt": salt, "nonce": nonce, "sealed": _cipher(passphrase, salt).encrypt(nonce, content, _ABOUT)}
+    sealed = _cipher(passphrase, salt).encrypt(nonce, content, _ABOUT)
+    return {"salt": salt, "nonce": nonce, "sealed": sealed, "names": sorted(files)}
+
+
+def keys_left_out(folder: Path, sealed: dict[str, Any] | None, *, only: str = "") -> tuple[str, ...]:
+    """The key files of a relay, or ``only`` of a shop, that are not among the sealed ones. A key that is
+    handed over makes a new name for the one before, so that names tell.
+    """
+    inside = set(sealed.get("names", ())) if sealed is not None else set()
+    return tuple(name for name in key_files(folder, only) if name not in inside)
 
 
 def unsealed_keys(manifest: Manifest, passphrase: bytes) -> dict[str, bytes]:
@@ -84,7 +97,7 @@ def unsealed_keys(manifest: Manifest, passphrase: bytes) -> dict[str, bytes]:
     return {name: key for name, key in files.items() if is_key_name(name)}
 
 
-def _unsealed(known: dict[str, bytes], passphrase: bytes) -> bytes | None:
+def _unsealed(known: dict[str, Any], passphrase: bytes) -> bytes | None:
     from cryptography.exceptions import InvalidTag
 
     try:

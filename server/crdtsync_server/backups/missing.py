@@ -26,7 +26,7 @@ from crdtsync.runtime.filing.completeness import LOOKED_BACK_MAX, last_number
 from crdtsync.storage.log import ShopLog
 from crdtsync_server.backups.restore import read_restored
 from crdtsync_server.backups.restored import restore_noticed_ms
-from crdtsync_server.shops.contacts import read_contact
+from crdtsync_server.shops.contacts import read_contact, was_here_since
 from crdtsync_server.shops.devices import device_names, machines_of
 from crdtsync_server.shops.owner import OwnerChain
 
@@ -93,7 +93,7 @@ def untold(log: ShopLog) -> list[Missing]:
         contact, name = read_contact(log, certificate.device), names[certificate.device]
         if contact is None:
             found.append(Missing("untold", certificate.device, name))
-        elif contact.at_ms < since_ms:
+        elif not was_here_since(log, contact, since_ms):
             found.append(
                 Missing(
                     "untold",

@@ -21,7 +21,7 @@ import apsw
 import msgpack
 import orjson
 
-from crdtsync.errors import DamagedStore, SetupError, StorageError, StoreTooNew
+from crdtsync.errors import DamagedStore, SetupError, StorageError, StoreBusy, StoreTooNew
 from crdtsync.ids import ID_BYTES
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.folder.keyfile import write_key
@@ -29,9 +29,10 @@ from crdtsync.storage import schema
 from crdtsync.storage.database import Database
 from crdtsync.storage.log import ShopLog
 from crdtsync.storage.sqlite import SqliteStore, make_for_owner_alone
-from crdtsync_server.backups.backup import ACCESS, OFFICE, RELAY, ShopHeld, shops_held, tables_of
+from crdtsync_server.backups.backup import ShopHeld, shops_held
 from crdtsync_server.backups.file import BackupFile, Manifest, sync_folder, translated
 from crdtsync_server.backups.keys import unsealed_keys
+from crdtsync_server.backups.rows import ACCESS, OFFICE, RELAY, tables_of
 from crdtsync_server.dashboard.database import APPLICATION_ID as OFFICE_APPLICATION_ID
 from crdtsync_server.dashboard.database import MIGRATIONS as OFFICE_MIGRATIONS
 from crdtsync_server.database import APPLICATION_ID, BUSY_TIMEOUT_S, MIGRATIONS
@@ -282,12 +283,17 @@ def _put_in_place(folder: DataFolder, draft: Path, now_ms: int) -> Path | None:
 
 def _fold_in_journal(path: Path) -> None:
     """A relay that was killed left its newest commits beside its database: the file alone is to be whole,
-    whenever moving it aside is cut off. Of a damaged one the journal is moved as it is.
+    whenever moving it aside is cut off. Of a damaged one the journal is moved as it is. Raises ``StoreBusy``
+    while another process reads it.
     """
+    folded = None
     if path.exists():
         with suppress(apsw.Error), closing(apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)) as file:
+            file.set_busy_timeout(int(BUSY_TIMEOUT_S * 1000))
             file.pragma("schema_version")  # Before the file was read there is no journal to be folded in.
-            file.pragma("wal_checkpoint(TRUNCATE)")
+            folded = file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if folded is not None and folded[0]:
+        raise StoreBusy(f"another process reads {path}", hint="end it, and try again: nothing was changed")
 
 
 def _make_aside(root: Path, now_ms: int) -> Path:

@@ -41,8 +41,9 @@ def command(file: Path, with_keys: Path | None, replace: bool, data: Path, as_js
 
     The first time everything is written, later only what has changed. A backup that is interrupted is never
     taken for a whole one: FILE is as good as before. It says what it holds: of each register, up to which
-    ticket. Without --with-keys no private key is in it; copy the keys folder to a safe place once after each
-    new shop then. Whoever can read FILE can read the shops' sales: it is made for its owner alone.
+    ticket. Without --with-keys no private key comes into FILE, and those that are there stay: copy the keys
+    folder to a safe place once after each new shop then. Whoever can read FILE can read the shops' sales: it
+    is made for its owner alone.
 
     Where this relay's stores are damaged, or have less of a shop than FILE, FILE is left as it is. A new FILE
     gets what can be read of a damaged relay, and the command fails all the same.
@@ -72,6 +73,7 @@ def command(file: Path, with_keys: Path | None, replace: bool, data: Path, as_js
                 "file_bytes": report.file_bytes,
                 "interrupted_bytes": report.torn_bytes,
                 "keys": report.has_keys,
+                "keys_left_out": list(report.keys_left_out),
                 "damages": list(report.damages),
                 "shops": held_facts(report.shops),
             }
@@ -86,7 +88,11 @@ def command(file: Path, with_keys: Path | None, replace: bool, data: Path, as_js
         f"{many(report.backups, 'backup')} since it was written anew"
     )
     print_held(report.shops)
-    if report.has_keys:
+    if report.has_keys and report.keys_left_out:
+        missing = ", ".join(report.keys_left_out)
+        click.echo("The private keys are inside as an earlier backup sealed them.")
+        print_notices([f"not inside, made since: {missing}; give --with-keys once"])
+    elif report.has_keys:
         click.echo("The private keys are inside, sealed with the passphrase.")
     else:
         click.echo(f"No private key is inside: keep a copy of {data / 'keys'} in a safe place.")

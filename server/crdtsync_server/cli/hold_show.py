@@ -45,6 +45,8 @@ def command(shop: str, device: str, data: Path, as_json: bool) -> None:
     if as_json:
         print_json(hold_facts(hold) | {"on_hold": [_entry_facts(one) for one in hold.entries]})
         return
+    # Two devices may have one name, and the reasons name one of them by it.
+    click.echo(f"{hold.apart or 'unknown'} ({hold.device.hex()})")
     rows = []
     for one in hold.entries:
         alone = Pending()
@@ -56,7 +58,7 @@ def command(shop: str, device: str, data: Path, as_json: bool) -> None:
                 one.number or "",
                 utc(one.entry.body["ts"]),
                 money(alone.amount_minor) if alone.sales else "",
-                utc(one.came_ms),
+                utc(one.came_ms) if one.came_ms is not None else "",
                 one.reason if one.is_signed else f"{one.reason}; and it is not signed by its device",
             ]
         )
@@ -79,5 +81,5 @@ def _entry_facts(one: OnHold) -> dict[str, Any]:
         "reason": one.reason,
         "signed": one.is_signed,
         "approvable": one.can_be_approved,
-        "came_at": utc(one.came_ms),
+        "came_at": utc(one.came_ms) if one.came_ms is not None else None,
     }

@@ -85,7 +85,7 @@ _ON_HOLD = (
     text("reason", "why, for a person"),
     truth("signed", "whether its device signed it"),
     truth("approvable", "whether a person may let it in"),
-    value("came_at", "utc", "when it came here"),
+    value("came_at", "utc", "when it came here", null="where it is in the log, and others keep it apart"),
 )
 
 _COUNTED = (
@@ -347,6 +347,7 @@ FORMS: Final = (
             number("file_bytes", "what the file takes now", "bytes"),
             number("interrupted_bytes", "what an interrupted backup had left, and is gone", "bytes"),
             truth("keys", "whether the private keys are inside, sealed with a passphrase"),
+            texts("keys_left_out", "the key files of the relay that are not in it"),
             texts("damages", "what is damaged on the relay: it is in the backup as it can still be read"),
             many("shops", "what it holds", _HELD),
         ),

@@ -25,6 +25,7 @@ from crdtsync_server.diagnosis import UNHEARD_MS
 from crdtsync_server.shops.contacts import read_contact
 from crdtsync_server.shops.copied import copied_in
 from crdtsync_server.shops.devices import device_names, machines_of
+from crdtsync_server.shops.hold import recorded_here
 from crdtsync_server.shops.owner import OwnerChain
 from crdtsync_server.shops.waiting import waiting
 
@@ -117,7 +118,7 @@ class Alerts:
             yield Alert("missing", hole.name, hole.device, count, ticket=hole.after or "")
         for away in untold(log):
             yield Alert("untold", away.name, away.device, away.sales or 0, amount_minor=away.amount_minor)
-        yield from _apart(log, now_ms)
+        yield from _apart(log, directory, now_ms)
         with suppress(OSError):
             free = shutil.disk_usage(shop.folder).free
             if free < FREE_BYTES_GOOD:
@@ -172,8 +173,11 @@ def _authors(log: ShopLog, chain: bytes, n: int) -> Iterator[bytes]:
         yield read_entry(sealed).author
 
 
-def _apart(log: ShopLog, now_ms: int) -> Iterator[Alert]:
-    for code, count in counts_apart(log, now_ms).items():
+def _apart(log: ShopLog, directory: Directory, now_ms: int) -> Iterator[Alert]:
+    counts = counts_apart(log, now_ms)
+    if here := len(recorded_here(log, directory)):  # Other devices keep it apart: it waits for a person too.
+        counts["hold"] = counts.get("hold", 0) + here
+    for code, count in counts.items():
         yield Alert(code, number=count)
 
 

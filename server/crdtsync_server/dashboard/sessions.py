@@ -193,8 +193,9 @@ class Sessions:
         now_ms = self._clock.now_ms()
         found = self._db.row(
             f"SELECT min(at_ms) FROM (SELECT at_ms FROM attempt WHERE {column} = ? AND at_ms > ?"  # noqa: S608
-            " ORDER BY at_ms DESC LIMIT ?) HAVING count(*) >= ?",
-            (value, now_ms - ATTEMPTS_WINDOW_MS, most, most),
+            " AND at_ms < ? ORDER BY at_ms DESC LIMIT ?) HAVING count(*) >= ?",
+            # What was tried while the clock was far ahead would keep a name locked for as long as it was.
+            (value, now_ms - ATTEMPTS_WINDOW_MS, now_ms + ATTEMPTS_WINDOW_MS, most, most),
         )
         if found is not None:
             wait_s = -(-(found[0] + ATTEMPTS_WINDOW_MS - now_ms) // 1000)

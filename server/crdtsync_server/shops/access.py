@@ -37,6 +37,7 @@ from crdtsync_server.shops.series import series_for
 from crdtsync_server.shops.waiting import (
     note_used,
     promised_series,
+    refuse_second_successor,
     used_key,
     waiting,
     write_waiting,
@@ -344,6 +345,7 @@ class Access:
                 raise PairingRefused("this pairing code was used already")
             if not known:
                 _refuse_second_chain(log, chain, request)
+                refuse_second_successor(all_waiting, grant.replaces, request.device)
                 certificate = _asked_for(log, chain, grant, request, promised_series(all_waiting))
                 one = {
                     "code": grant.code_id,

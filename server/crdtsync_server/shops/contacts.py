@@ -15,6 +15,7 @@ import orjson
 from crdtsync.model.form import is_link_text
 from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.storage.log import ShopLog
+from crdtsync_server.backups.restored import generation_of
 
 SAVE_EVERY_MS: Final = 5_000
 """How late what is written may be, where it has changed."""
@@ -39,7 +40,8 @@ class Contact:
     ``own_amount_minor``: those of them that it recorded itself, entries ``own_from`` to ``own_to`` of its
     chain ``own_chain`` (in hexadecimal digits). ``connected``: it was still here then; a relay that was
     killed cannot say that it left. ``slowed``: it sent faster than it may, and was read more slowly.
-    ``hears_wishes``: it can be asked to synchronise.
+    ``hears_wishes``: it can be asked to synchronise. ``generation``: that of the shop's series when this was
+    written, which another one follows when the relay is put back; None where an earlier version wrote it.
     """
 
     log: bytes
@@ -58,6 +60,7 @@ class Contact:
     own_from: int | None = None
     own_to: int | None = None
     hears_wishes: bool = False
+    generation: str | None = None
 
     def to_bytes(self) -> bytes:
         """For a log's small state."""
@@ -76,6 +79,15 @@ def read_contact(log: ShopLog, device: bytes) -> Contact | None:
     """When and how the device was last here; None if it never was (or that was lost)."""
     data = log.state(_key(device))
     return None if data is None else Contact.from_bytes(data)
+
+
+def was_here_since(log: ShopLog, contact: Contact | None, put_back_ms: int) -> bool:
+    """Whether a device was here since the relay was put back at that time. The clock is asked only where
+    nothing else tells: it may have been wrong then, or at the contact.
+    """
+    if contact is None or contact.generation is None:
+        return contact is not None and contact.at_ms >= put_back_ms
+    return contact.generation == generation_of(log)
 
 
 class Contacts:
@@ -173,7 +185,7 @@ class Contacts:
 def _writer(contacts: dict[bytes, Contact]) -> Callable[[ShopLog], None]:
     def write(log: ShopLog) -> None:
         for device, contact in contacts.items():
-            log.set_state(_key(device), contact.to_bytes())
+            log.set_state(_key(device), replace(contact, generation=generation_of(log)).to_bytes())
 
     return write
 

@@ -3,6 +3,9 @@
 What a revoked device made beyond the heads that were known is a person's to decide. Whoever approves says so
 with the owner's key (``model.approval``), and all replicas admit exactly these entries. Nothing here is ever
 deleted: what nobody approves stays.
+
+Some of it may be in the log here, and on hold at every other replica: a relay that was put back from a backup
+takes what a device brings until it hears again that this one was cut off. That waits for a person as well.
 """
 
 from __future__ import annotations
@@ -30,14 +33,15 @@ LINK_CHARACTERS_MIN = 4
 @dataclass(frozen=True, slots=True)
 class OnHold:
     """One entry on hold. ``is_signed``: its device signed it, as far as certificates tell. ``came_ms``: when
-    it came here.
+    it came here. ``is_here``: it is in the log here all the same, and when it came is not known.
     """
 
     entry: Entry
     code: str
     reason: str
     is_signed: bool
-    came_ms: int
+    came_ms: int | None
+    is_here: bool = False
 
     @property
     def can_be_approved(self) -> bool:
@@ -88,8 +92,37 @@ def on_hold(log: ShopLog) -> list[DeviceHold]:
         found = _read(apart, directory)
         if found is not None:
             by_device[found.entry.author].append(found)
+    for entry in recorded_here(log, directory):
+        by_device[entry.author].append(OnHold(entry, "revoked", RECORDED, True, None, is_here=True))
     names = device_names(directory)
     return [_device(device, found, directory, names) for device, found in sorted(by_device.items())]
+
+
+RECORDED: Final = "it came before this relay knew that its device was cut off: other devices keep it apart"
+
+
+def recorded_here(log: ShopLog, directory: Directory) -> list[Entry]:
+    """What is in the log of devices that were cut off, beyond what was known of them then, and no approval
+    names. O(runs), and O(what is found); nothing where nobody was cut off.
+    """
+    revoked = {one.device for one in directory.certificates() if directory.is_revoked(one.device)}
+    known = {device: directory.heads_at_revocation(device) for device in revoked}
+    links = {head.link for heads in known.values() for head in heads}
+    found = dict[bytes, Entry]()
+    for run in log.runs() if revoked else ():
+        if run.hi_link in links:
+            continue
+        authors = {read_entry(sealed).author for sealed in log.entry(run.chain, run.hi)}
+        for device in authors & revoked:
+            reached = max((head.n for head in known[device] if head.chain == run.chain), default=1)
+            if run.hi < reached:
+                continue
+            for _, sealed in log.chain_entries(run.chain, max(reached, run.lo), run.hi):
+                entry = read_entry(sealed)
+                is_settled = entry.link in links or directory.is_approved(entry.link)
+                if entry.author == device and not is_settled:
+                    found[entry.link] = entry
+    return list(found.values())
 
 
 def find_hold(holds: Sequence[DeviceHold], text: str) -> DeviceHold:
@@ -146,6 +179,7 @@ def approve(access: Access, store: Store, shop: bytes, entries: Sequence[OnHold]
         if one.can_be_approved:
             links[one.entry.author].append(one.entry.link)
     admitted = set(access.approve(store, shop, links, reason)) if links else set()
+    admitted |= {one.entry.link for one in entries if one.is_here and one.can_be_approved}
     pending = Pending()
     for one in entries:
         if one.entry.link in admitted:

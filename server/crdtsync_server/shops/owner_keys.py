@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -32,14 +32,14 @@ from crdtsync.model.certificate import (
     read_certificate,
     read_revocation,
 )
-from crdtsync.model.entry import Entry, Head, read_entry
+from crdtsync.model.entry import Entry, read_entry
 from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import Clock
 from crdtsync.runtime.damage.quarantine import judge_again
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync_server.keys import TO_ROTATE
 from crdtsync_server.shops.access import Access
-from crdtsync_server.shops.hold import VOUCHED, vouched_for
+from crdtsync_server.shops.hold import VOUCHED, recorded_here, vouched_for
 from crdtsync_server.shops.owner import OwnerChain, heads_of, owner_item
 from crdtsync_server.shops.replacing import REASON
 from crdtsync_server.shops.waiting import note_used, waiting, write_waiting
@@ -117,7 +117,8 @@ def request_for(
     lost = [
         bytes.fromhex(one["payload"]["replaces"]["device"]) for one in rows if "replaces" in one["payload"]
     ]
-    for device, reason in [*((device, REASON) for device in lost), *revoked]:
+    to_revoke = dict(revoked) | dict.fromkeys(lost, REASON)
+    for device, reason in to_revoke.items():
         if chain.directory.is_revoked(device):
             continue
         payload = build_revoke(device, heads_of(log, device), reason=reason)
@@ -245,26 +246,10 @@ def came_meanwhile(log: ShopLog) -> list[tuple[bytes, list[bytes], str]]:
     for one in vouched_for(log):
         vouched[one.entry.author].append(one.entry.link)
     rows = [(device, sorted(links), VOUCHED) for device, links in sorted(vouched.items())]
-    return [*_recorded_here(log, OwnerChain.read(log).directory), *rows]
-
-
-def _recorded_here(log: ShopLog, directory: Directory) -> Iterator[tuple[bytes, list[bytes], str]]:
-    for device in sorted(
-        {one.device for one in directory.certificates() if directory.is_revoked(one.device)}
-    ):
-        known = directory.heads_at_revocation(device)
-        links = []
-        for head in heads_of(log, device):
-            reached = max((one.n for one in known if one.chain == head.chain), default=1)
-            if head in known or head.n < reached:
-                continue
-            for _, sealed in log.chain_entries(head.chain, reached, head.n):
-                entry = read_entry(sealed)
-                one = Head(head.chain, entry.link, entry.facts.n)
-                if entry.author == device and one not in known and not directory.is_approved(one.link):
-                    links.append(one.link)
-        if links:
-            yield device, sorted(set(links)), MEANWHILE
+    meanwhile: dict[bytes, list[bytes]] = defaultdict(list)
+    for entry in recorded_here(log, OwnerChain.read(log).directory):
+        meanwhile[entry.author].append(entry.link)
+    return [*((device, sorted(links), MEANWHILE) for device, links in sorted(meanwhile.items())), *rows]
 
 
 def _handed_over(

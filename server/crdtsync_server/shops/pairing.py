@@ -27,6 +27,9 @@ tells it before anything is sent."""
 
 ATTEMPTS_WINDOW_MS = 10 * 60_000
 
+CLOCK_STEP_MS = 10 * 60_000
+"""A code that was made later than so much after now was made by a clock that was wrong."""
+
 KEPT_MS = 90 * 86_400_000
 """How long a used or expired code is kept, for whoever asks which device came in by it."""
 
@@ -114,9 +117,11 @@ class PairingCodes:
             self._note_attempt(bucket, None, now_ms)
             raise PairingRefused("this is no pairing code") from None
         row = self._database.row(
-            "SELECT shop, role, salt, hash, expires_ms, replaces FROM code WHERE selector = ?", (selector,)
+            "SELECT shop, role, salt, hash, created_ms, expires_ms, replaces FROM code WHERE selector = ?",
+            (selector,),
         )
-        shop, role, salt, expected, expires_ms, replaces = row or (None, "", bytes(16), bytes(32), 0, None)
+        nothing = (None, "", bytes(16), bytes(32), 0, 0, None)
+        shop, role, salt, expected, created_ms, expires_ms, replaces = row or nothing
         if shop is not None:
             self._refuse_above_limit("shop = ?", shop, now_ms)
         # The hash is computed also when there is no such code, so that time does not tell.
@@ -125,7 +130,9 @@ class PairingCodes:
             self._note_attempt(bucket, shop, now_ms)
             raise PairingRefused("the relay does not know this pairing code")
         code_id = hashlib.sha256(salt + expected).hexdigest()[:32]
-        return Grant(code_id, shop, role, has_expired=now_ms >= expires_ms, replaces=replaces)
+        # One that was made while the clock was ahead would be good for as long as it was.
+        has_expired = now_ms >= expires_ms or now_ms < created_ms - CLOCK_STEP_MS
+        return Grant(code_id, shop, role, has_expired=has_expired, replaces=replaces)
 
     def mark_used(self, secret: str, device: bytes) -> None:
         """Note who used a code, for showing. Idempotent."""
@@ -153,9 +160,10 @@ class PairingCodes:
 
     def _refuse_above_limit(self, condition: str, value: str | bytes, now_ms: int) -> None:
         found = self._database.row(
+            # Not what was tried while the clock was far ahead: nobody would get in for as long as it was.
             f"SELECT min(at_ms) FROM (SELECT at_ms FROM attempt WHERE {condition} AND at_ms > ?"  # noqa: S608
-            " ORDER BY at_ms DESC LIMIT ?) HAVING count(*) >= ?",
-            (value, now_ms - ATTEMPTS_WINDOW_MS, ATTEMPTS_MAX, ATTEMPTS_MAX),
+            " AND at_ms < ? ORDER BY at_ms DESC LIMIT ?) HAVING count(*) >= ?",
+            (value, now_ms - ATTEMPTS_WINDOW_MS, now_ms + ATTEMPTS_WINDOW_MS, ATTEMPTS_MAX, ATTEMPTS_MAX),
         )
         if found is None:
             return

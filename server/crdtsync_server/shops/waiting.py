@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from crdtsync.errors import PairingRefused
 from crdtsync.storage.log import ShopLog
 
 WAITING: Final = "waiting"
@@ -32,6 +33,26 @@ def waiting(log: ShopLog) -> list[dict[str, Any]]:
 def write_waiting(log: ShopLog, rows: list[dict[str, Any]]) -> None:
     """Inside a transaction."""
     log.set_state(WAITING, orjson.dumps(rows) if rows else None)
+
+
+def refuse_second_successor(rows: Sequence[Mapping[str, Any]], lost: bytes | None, device: bytes) -> None:
+    """Raise ``PairingRefused`` where another device waits to take the place of the same lost register: the
+    owner would sign both.
+    """
+    for one in rows:
+        replaced = one["payload"].get("replaces")
+        if (
+            lost is not None
+            and replaced
+            and replaced["device"] == lost.hex()
+            and one["device"] != device.hex()
+        ):
+            name, other = one["payload"]["name"], one["device"]
+            raise PairingRefused(
+                f"{name!r} ({other[:8]}) waits already to take the place of that register",
+                hint="sign that first (`crdtsync-relay owner request`); if that machine is gone too, take "
+                f"its place then: `crdtsync-relay restore SHOP {other}`",
+            )
 
 
 def promised_series(rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:

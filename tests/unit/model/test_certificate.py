@@ -87,6 +87,24 @@ def test_certifying_again_lifts_a_revocation() -> None:
     assert owner.directory.heads_at_revocation(till.author) == ()
 
 
+def test_what_was_admitted_before_is_admitted_after_until_somebody_is_cut_off() -> None:
+    owner = MemoryOwner()
+    till = owner.enrol("till 1")
+    before = owner.directory
+    assert before.cuts_off_as(before)
+    owner.enrol("till 2", series="02")
+    assert owner.directory.cuts_off_as(before)
+    owner.revoke(till, [HEAD])
+    assert not owner.directory.cuts_off_as(before)
+
+
+def test_what_was_admitted_before_an_owner_handed_over_is_judged_again() -> None:
+    owner = MemoryOwner()
+    before = owner.directory
+    owner.rotate()
+    assert not owner.directory.cuts_off_as(before)
+
+
 def test_the_later_revocation_counts() -> None:
     owner, till = MemoryOwner(), MemoryTill()
     owner.revoke(till)

@@ -61,7 +61,10 @@ def test_what_a_device_said_is_read_again_as_it_was(contacts, clock):
     log = written(contacts, [Device()])
     known = read_contact(log, b"\x01" * 16)
     assert known == Contact(
-        b"l" * 16, clock.at_ms, 4, "crdtsync/1", 2, 3700, None, 9, connected=True, hears_wishes=True
+        *(b"l" * 16, clock.at_ms, 4, "crdtsync/1", 2, 3700, None, 9),
+        connected=True,
+        hears_wishes=True,
+        generation="",
     )
 
 

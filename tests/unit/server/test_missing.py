@@ -15,9 +15,10 @@ from crdtsync_server.backups.missing import Missing, holes, missing_of, untold
 from crdtsync_server.backups.restore import RESTORED, Restored
 from crdtsync_server.backups.restored import begin_generation
 from crdtsync_server.open import opened
-from crdtsync_server.shops.contacts import Contact
+from crdtsync_server.shops.contacts import Contact, Contacts
 from crdtsync_server.shops.office_chain import enrol_office
 from crdtsync_server.shops.owner import OwnerChain, owner_item
+from tests.unit.server.test_contacts import Device
 
 
 class Cave:
@@ -153,6 +154,29 @@ def test_a_relay_that_was_put_back_twice_waits_for_its_registers_twice(cave):
     with opened(cave.root) as (_, store), store.transaction():
         begin_generation(store.shop(cave.id), seeded_bytes(3), 2000)
     assert [found.name for found in cave.log(untold)] == ["Caisse 1", "Caisse 2"]
+
+
+def test_a_clock_that_was_wrong_hides_no_register_that_did_not_come_back_and_makes_up_none(cave, clock):
+    """Once it was a year ahead at the last contact before the restore, once at the restore itself."""
+    one, two = cave.tills
+    cave.store([*one.entries, *two.entries])
+
+    def seen(till, at_ms):
+        clock.set_ms(at_ms)
+        contacts, device = Contacts(clock.now_ms), Device()
+        device.session.peer.shop, device.session.peer.device = cave.id, till.author
+        contacts.gone(device)
+        with opened(cave.root) as (_, store), store.transaction():
+            contacts.due([], at_once=True)[cave.id](store.shop(cave.id))
+
+    seen(one, 9_000_000)
+    seen(two, 400)
+    cave.put_back()
+    with opened(cave.root) as (_, store), store.transaction():
+        begin_generation(store.shop(cave.id), seeded_bytes(3), 1000)
+    assert [found.name for found in cave.log(untold)] == ["Caisse 1", "Caisse 2"]
+    seen(two, 700)
+    assert [found.name for found in cave.log(untold)] == ["Caisse 1"]
 
 
 def test_the_back_office_is_no_register_that_did_not_come_back(cave):

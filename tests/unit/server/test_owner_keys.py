@@ -173,6 +173,28 @@ def test_a_code_that_one_device_waits_with_lets_no_other_one_in(relay):
         relay.enrol(2, secret)
 
 
+def test_two_machines_do_not_wait_for_the_place_of_one_lost_register(relay):
+    """The owner would sign both: two registers, each of which says that it took over from the lost one."""
+    relay.enrol(1)
+    key, lost = relay.take_key_away(), bytes([1]) * 16
+    secrets = [relay.access.issue_code(relay.shop, "register", replaces=lost).code.secret for _ in range(2)]
+    with pytest.raises(PairingRefused, match="waits for the owner"):
+        relay.enrol(2, secrets[0])
+    with pytest.raises(PairingRefused, match=r"'till 2' .* waits already to take the place") as refused:
+        relay.enrol(3, secrets[1])
+    assert f"restore SHOP {(bytes([2]) * 16).hex()}" in refused.value.hint
+    with pytest.raises(PairingRefused, match="waits for the owner"):
+        relay.enrol(2, secrets[0])
+    # A person asks for the revocation besides.
+    request = request_for(relay.access, relay.store, relay.shop, [(lost, "stolen")])
+    answer, signed = sign(request, key, relay.clock)
+    assert sorted((one.what, one.name) for one in signed) == [("certify", "till 2"), ("revoke", "till 1")]
+    take_answer(relay.access, relay.store, relay.shop, answer)
+    assert relay.enrol(2, secrets[0]).certificate.replaces.device == lost
+    with pytest.raises(PairingRefused, match="replaced already"):
+        relay.enrol(3, secrets[1])
+
+
 def test_an_expired_code_does_not_let_wait(relay, clock):
     relay.take_key_away()
     secret = relay.code()

@@ -4,12 +4,14 @@ import pytest
 
 from crdtsync.errors import SetupError
 from crdtsync.ids import entry_record
+from crdtsync.model.certificate import build_revoke
 from crdtsync.model.chain import Shop
 from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.runtime.committing.admission import Admission, Rejection, entry_item
 from crdtsync.runtime.committing.taking import take_records
 from crdtsync.testing.till import MemoryTill
-from crdtsync_server.shops.hold import on_hold
+from crdtsync_server.shops.hold import approve, on_hold
+from crdtsync_server.shops.owner import heads_of, owner_item
 from crdtsync_server.shops.owner_keys import request_for, sign, take_answer
 from tests.unit.server.conftest import ADDRESS
 
@@ -57,6 +59,31 @@ def test_what_a_device_sells_until_it_is_cut_off_elsewhere_is_held_by_nobody_in_
     assert (signed.what, signed.name, signed.entries) == ("owner-approve", "till 1", 2)
     assert held_by_a_new_register(relay) == []
     assert answered(relay, key) == []
+    assert relay.findings() == ()
+
+
+def test_what_a_relay_took_before_it_heard_of_a_revocation_waits_for_a_person(relay):
+    """It was put back from a backup, and who was cut off since came before who knows of it: what he brought
+    was at the relay alone, on hold everywhere else, and on no list.
+    """
+    till, log = till_of(relay), relay.store.shop(relay.shop)
+    heads = heads_of(log, till.author)
+    sell(relay, till, 2)
+    assert on_hold(log) == []
+    with relay.store.transaction():
+        key = relay.access.keys.owner_key(relay.shop, "")
+        payload = build_revoke(till.author, heads, reason="stolen")
+        log.append(owner_item(relay.chain.next_entry("revoke", payload, key, relay.clock)))
+    [hold] = on_hold(log)
+    assert (hold.device, hold.pending.sales, hold.approvable) == (till.author, 2, 2)
+    assert [one.came_ms for one in hold.entries] == [None, None]
+    assert held_by_a_new_register(relay) == ["revoked"] * 2
+    approved = approve(relay.access, relay.store, relay.shop, hold.entries[:1], "its last sales")
+    assert (approved.admitted.sales, len(approved.links), approved.left) == (1, 1, ())
+    assert held_by_a_new_register(relay) == ["revoked"]
+    approve(relay.access, relay.store, relay.shop, on_hold(log)[0].entries, "all of them")
+    assert on_hold(log) == []
+    assert held_by_a_new_register(relay) == []
     assert relay.findings() == ()
 
 

@@ -2,7 +2,13 @@ import pytest
 
 from crdtsync.errors import PairingRefused, TooManyAttempts
 from crdtsync_server.database import open_access_database
-from crdtsync_server.shops.pairing import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, PairingCodes, address_bucket
+from crdtsync_server.shops.pairing import (
+    ATTEMPTS_MAX,
+    ATTEMPTS_WINDOW_MS,
+    CLOCK_STEP_MS,
+    PairingCodes,
+    address_bucket,
+)
 
 RELAY_KEY = bytes.fromhex("0351349081859d3b6c0cef13a7f95295c185403340d86d867e1e335a68ab6e28da")
 CAVE, EPICERIE = b"c" * 16, b"e" * 16
@@ -67,6 +73,40 @@ def test_after_ten_wrong_codes_an_address_has_to_wait(codes, clock):
         codes.check(issued.code.secret, OTHER_ADDRESS)
     clock.pass_ms(refused.value.retry_after_s * 1000)
     assert codes.check(issued.code.secret, OTHER_ADDRESS).shop == CAVE
+
+
+YEAR_MS = 365 * 86_400_000
+
+
+def test_what_was_guessed_while_the_clock_was_a_year_ahead_keeps_nobody_out(codes, clock):
+    """A lost register could not be replaced for a year."""
+    issued = codes.issue(CAVE, "register", RELAY_KEY, valid_minutes=2 * 366 * 24 * 60)
+    clock.pass_ms(YEAR_MS)
+    guess(codes, "0" * 16, OTHER_ADDRESS)
+    guess(codes, wrong(issued.code.secret), SHOP_ADDRESS)
+    clock.pass_ms(-YEAR_MS)
+    assert codes.check(issued.code.secret, OTHER_ADDRESS).shop == CAVE
+    guess(codes, "0" * 16, OTHER_ADDRESS)
+    with pytest.raises(TooManyAttempts):
+        codes.check(issued.code.secret, OTHER_ADDRESS)
+
+
+def test_a_clock_that_is_put_back_a_little_lets_nobody_guess_on(codes, clock):
+    issued = codes.issue(CAVE, "register", RELAY_KEY)
+    guess(codes, "0" * 16, OTHER_ADDRESS)
+    clock.pass_ms(-ATTEMPTS_WINDOW_MS + 1)
+    with pytest.raises(TooManyAttempts):
+        codes.check(issued.code.secret, OTHER_ADDRESS)
+
+
+def test_a_code_that_was_made_while_the_clock_was_a_year_ahead_is_not_good_for_a_year(codes, clock):
+    clock.pass_ms(YEAR_MS)
+    issued = codes.issue(CAVE, "register", RELAY_KEY)
+    assert not codes.check(issued.code.secret, SHOP_ADDRESS).has_expired
+    clock.pass_ms(-CLOCK_STEP_MS)
+    assert not codes.check(issued.code.secret, SHOP_ADDRESS).has_expired
+    clock.pass_ms(CLOCK_STEP_MS - YEAR_MS)
+    assert codes.check(issued.code.secret, SHOP_ADDRESS).has_expired
 
 
 def test_an_address_that_guesses_does_not_block_another_one(codes):

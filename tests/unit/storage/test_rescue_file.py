@@ -1,7 +1,9 @@
 """A rescue file is whole or it is not taken; what it claims costs nobody memory; nothing is overwritten."""
 
 import hashlib
+import resource
 import struct
+from contextlib import contextmanager
 
 import pytest
 
@@ -182,6 +184,37 @@ def test_what_is_given_up_leaves_nothing_behind(tmp_path):
     writer.give_up()
     writer.give_up()
     assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def room_for(size):
+    """No file gets longer than that: the system refuses to write on, as on a full stick."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def test_wherever_the_stick_is_full_there_is_no_file_of_that_name(tmp_path, file):
+    """Half a file under its name would be carried to the relay instead of a whole one."""
+    whole = file.stat().st_size
+    file.unlink()
+    for size in range(whole):
+        with room_for(size), pytest.raises(StorageError, match="cannot be written"):
+            writer = RescueWriter(file)
+            try:
+                for record in PROOFS:
+                    writer.add(record, CERTIFICATES)
+                for record in SALES:
+                    writer.add(record)
+                writer.finish(FOOTER, lambda digest: digest * 2)
+            finally:
+                writer.give_up()
+        assert list(tmp_path.iterdir()) == [], size
+    with room_for(whole):
+        assert contents(written(file))
 
 
 def test_where_nothing_can_be_written_that_is_said(tmp_path):

@@ -15,6 +15,8 @@ from crdtsync_server.backups.backup import back_up
 from crdtsync_server.backups.file import BackupFile
 from crdtsync_server.backups.keys import key_files, read_passphrase
 from crdtsync_server.folder import DataFolder
+from crdtsync_server.open import opened
+from crdtsync_server.shops.owner_keys import rotate
 from tests.unit.server.backups.conftest import PASSPHRASE, Shop, contents, restored_from
 
 
@@ -41,6 +43,31 @@ def test_keys_that_are_in_the_file_already_are_not_sealed_again(shop, path):
     back_up(shop.folder, path, passphrase=PASSPHRASE + b"!", random=seeded_bytes(99))
     with closing(BackupFile(path)) as file:
         assert file.manifest["keys"] != first
+
+
+def test_a_backup_without_the_passphrase_keeps_the_keys_that_are_in_the_file(shop, path, tmp_path):
+    """It would be the newest one: a relay that burns down could not be put back, and its keys were there."""
+    shop.back_up(path, passphrase=PASSPHRASE)
+    shop.sell(3)
+    report = shop.back_up(path)
+    assert (report.has_keys, report.keys_left_out) == (True, ())
+    assert not restored_from(path, tmp_path / "new").has_new_key
+    assert key_files(tmp_path / "new" / "keys") == key_files(shop.root / "keys")
+
+
+def test_keys_that_came_since_are_named_until_the_passphrase_is_given_again(shop, path):
+    shop.back_up(path, passphrase=PASSPHRASE)
+    with opened(shop.root) as (access, store):
+        other = access.create_shop(store, "Épicerie").id
+        rotate(access, store, shop.id)
+    names = set(shop.back_up(path).keys_left_out)
+    assert f"{other.hex()}.owner" in names
+    assert len(names) == 2, "of a key that was handed over, too"
+    assert shop.back_up(path, passphrase=PASSPHRASE).keys_left_out == ()
+
+
+def test_a_backup_that_never_had_keys_names_all_of_them(shop, path):
+    assert shop.back_up(path).keys_left_out == tuple(sorted(key_files(shop.root / "keys")))
 
 
 def test_another_passphrase_opens_nothing(shop, path, tmp_path):

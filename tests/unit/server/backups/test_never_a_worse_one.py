@@ -188,7 +188,7 @@ def test_when_it_has_come_back_everything_is_as_before(shop, path):
 
 
 def test_of_a_backup_of_before_nothing_is_known_of_entries(shop, path, monkeypatch):
-    monkeypatch.setattr(backup, "_runs_of", lambda log: ())
+    monkeypatch.setattr(backup, "runs_of", lambda log: ())
     shop.sell(3)
     shop.back_up(path, passphrase=PASSPHRASE)
     monkeypatch.undo()

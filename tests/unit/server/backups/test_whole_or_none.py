@@ -1,6 +1,7 @@
 """A backup is whole or it is none, whatever becomes of its file."""
 
 import random
+import resource
 from contextlib import closing
 
 import pytest
@@ -13,8 +14,8 @@ from crdtsync.errors import (
     StorageError,
 )
 from crdtsync.runtime.folder.role import hold_role
-from crdtsync_server.backups import backup as backup_module
 from crdtsync_server.backups.file import MAGIC, BackupFile, BackupWriter
+from crdtsync_server.backups.rows import pieces
 from tests.unit.server.backups.conftest import PASSPHRASE, Shop, contents, restored_from
 
 
@@ -94,6 +95,28 @@ def test_a_later_backup_that_fails_leaves_the_ones_before(shop, path, monkeypatc
     assert newest(path) == 302
 
 
+@pytest.mark.parametrize("is_first", [True, False], ids=["the first one", "a later one"])
+def test_wherever_the_disk_is_full_the_file_is_as_good_as_before(shop, path, is_first):
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if not is_first:
+        shop.back_up(path)
+    shop.sell(400)
+    before, refused = path.read_bytes() if path.exists() else None, 0
+    for room in range(40_000, 200_000, 1_999):  # To read its store SQLite needs a file of 32 KiB.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+        try:
+            shop.back_up(path)
+            break
+        except StorageError:
+            refused += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        assert (path.read_bytes() if path.exists() else None) == before
+        assert list(path.parent.glob("*.part")) == []
+    assert refused > 2
+    assert newest(path) == 402
+
+
 def test_a_piece_that_is_not_what_it_was_is_found_when_it_is_read(two, path):
     with closing(BackupFile(path)) as file:
         place = next(iter(file.pieces.values()))
@@ -138,8 +161,8 @@ def test_where_pieces_end_follows_from_the_rows_alone():
     """A row put in the middle changes the piece that it falls into, and no other."""
     pick = random.Random(5)
     rows = [(key, pick.randbytes(40)) for key in range(0, 60_000, 3)]
-    before = {piece for piece, _ in backup_module._pieces(iter(rows), [0])}
+    before = {piece for piece, _ in pieces(iter(rows), [0])}
     rows.insert(7000, (rows[7000][0] - 1, b"new"))
-    after = {piece for piece, _ in backup_module._pieces(iter(rows), [0])}
+    after = {piece for piece, _ in pieces(iter(rows), [0])}
     assert len(before) > 100
     assert len(after - before) <= 2
