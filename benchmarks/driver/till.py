@@ -40,7 +40,7 @@ class Clerk:
 
     def send(self, address: str, page: str, **fields: str) -> tuple[float, httpx.Response]:
         """Send a form of a page; ``page`` is its HTML, which has what forms bring along."""
-        hidden = dict(re.findall(r'name="(token|basket|step)" value="([^"]*)"', page))
+        hidden = dict(re.findall(r'name="(token|basket|step|due)" value="([^"]*)"', page))
         began_s = time.perf_counter()
         answer = self._http.post(
             address, data={**{name: unescape(value) for name, value in hidden.items()}, **fields}

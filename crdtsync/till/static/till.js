@@ -154,6 +154,8 @@ const field = () => document.getElementById("q");
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   busy += 1;
+  // Not by an event of htmx: of a form that was taken away meanwhile it tells nobody that it has ended.
+  event.detail.xhr.addEventListener("loadend", () => { busy -= 1; }, { once: true });
   alertPlace.replaceChildren();
   // What was entered is under way: the next scan finds an empty field, at once.
   const isChoice = event.detail.pathInfo?.requestPath === "/add";
@@ -163,7 +165,6 @@ document.addEventListener("htmx:beforeRequest", (event) => {
     field().value = "";
   }
 });
-document.addEventListener("htmx:afterRequest", () => { busy -= 1; });
 document.addEventListener("htmx:beforeSwap", (event) => {
   const isRefresh = event.detail.target.id === "basket" && event.detail.pathInfo?.requestPath === "/basket";
   if (isRefresh && document.querySelector("#basket details[open]")) {
