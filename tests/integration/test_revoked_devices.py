@@ -92,7 +92,9 @@ def test_a_register_that_is_connected_is_cut_off_within_a_second_and_hands_over(
     # The relay looks four times a second; what else there is, is the command and the test's own machine.
     assert took_s < commanded_s + 30
     second.sell([WINE], ["card"])
-    assert first.status().pending.records == 0
+    # Whichever came first, the sale or the revocation: it is recorded, or waits for a person.
+    on_hold = sum(hold["tickets"] for hold in relay_json(relay, "hold", "list", relay.shop.hex()))
+    assert first.status().pending.sales == on_hold <= 1
 
 
 def test_after_an_approval_relay_and_registers_hold_the_same(shop, tmp_path):
