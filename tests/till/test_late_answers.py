@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.till.conftest import TERRINE
-from tests.till.test_in_a_browser import browser, labels, page, place, scan
+from tests.till.test_in_a_browser import browser, labels, newest, page, place, press, scan
 
 __all__ = ["browser", "page", "place"]
 
@@ -79,3 +79,35 @@ def test_a_look_at_the_basket_that_comes_late_takes_no_line_off_the_page(page, p
     expect(labels(page)).to_have_count(2)
     expect(page.get_by_text("New price €1.50")).to_be_visible()
     place.register.products.set("EAU", price_minor=120)
+
+
+def test_a_payment_that_takes_long_is_shown_though_the_page_hears_first_that_the_basket_is_gone(page, place):
+    scan(page, TERRINE)
+    expect(labels(page)).to_have_count(1)
+    press(page, "F2")
+    expect(page.locator("#amount")).to_be_focused()
+    heard: list[str] = []
+    page.on("console", lambda said: heard.append(said.text))
+    # Whatever the page does after seconds it does at once; `source` is its stream of news.
+    page.evaluate("""() => {
+        const later = window.setTimeout;
+        window.setTimeout = (work, ms) => later(work, ms >= 1000 ? 0 : ms);
+        source.addEventListener("basket", () => console.log("the basket is another one"));
+    }""")
+
+    def answer(route: Route) -> None:
+        if route.request.method == "POST":
+            made = route.fetch(max_redirects=0)
+            for _ in range(600):
+                if heard:
+                    break
+                page.wait_for_timeout(100)
+            route.fulfill(response=made)
+        else:
+            route.continue_()
+
+    page.route("**/pay", answer)
+    page.get_by_role("button", name="Card").click(no_wait_after=True)
+    expect(page.get_by_role("heading", name="Paid")).to_be_visible()
+    assert heard
+    assert newest(place).total_minor == 695

@@ -156,6 +156,23 @@ async def test_whoever_is_signed_out_while_it_is_asked_is_asked_about_again():
     assert next(answers, None) is None
 
 
+async def test_whoever_is_signed_out_while_a_heartbeat_is_on_its_way_is_told_nothing_after_it():
+    numbers, answers = itertools.count(), iter([True, True, False])
+    live = Live({"today": lambda office, language: f"sales {next(numbers)}"}, now_s=lambda: 0.0)
+
+    async def is_welcome():
+        return next(answers)
+
+    listener = live.join(b"s" * 16, "today", "fr", "one")
+    stream = live.events(listener, live.first(Counted(b"s" * 16), "today", "fr"), is_welcome)
+    assert b"sales" in await anext(stream)
+    live.look_at_the_door(b"s" * 16)
+    assert await anext(stream) == b": \n\n"
+    live.look_at_the_door(b"s" * 16)
+    listener.newest = live.paint(Counted(b"s" * 16), "today", "fr")
+    assert await anext(stream, None) is None
+
+
 async def test_a_slow_page_misses_states_and_keeps_the_newest():
     import asyncio
 

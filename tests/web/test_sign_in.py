@@ -246,6 +246,17 @@ def test_a_browser_that_is_known_has_attempts_of_its_own(books, clock):
         books.sessions.refuse_too_many("Marie", "198.51.100.7")
 
 
+def test_a_browser_is_known_no_more_once_the_password_is_another(books):
+    """Or whoever knew the old one would bring as many marks as he took along, each with ten attempts."""
+    marie, paul = let_in(books), let_in(books, "Paul")
+    marks = books.sessions.marks_with(books.sessions.marks_with("", paul), marie)
+    assert books.sessions.known_browser(marks, marie)
+    books.accounts.use_link(books.accounts.new_link(marie), "the hash of another password")
+    assert books.sessions.known_browser(marks, marie) == ""
+    assert books.sessions.known_browser(marks, paul)
+    assert books.sessions.known_browser(books.sessions.marks_with(marks, marie), marie)
+
+
 def test_the_attempts_of_a_known_browser_lock_nobody_elsewhere(books):
     for _ in range(100):
         books.sessions.note_attempt("Marie", "203.0.113.9", browser="a browser")
@@ -433,6 +444,38 @@ def test_wrong_attempts_at_one_shop_lock_no_name_of_another(make_shop):
             assert visitor.sign_in("Marie", shop=place).status_code == 401
         assert visitor.sign_in("Marie", shop=place).status_code == 429
     assert visitor.sign_in("Marie").status_code == 303
+
+
+def test_the_count_of_attempts_does_not_tell_which_shops_there_are(make_shop):
+    """Two spellings of which one means a shop and the other none, or neither: each counts as it is meant."""
+    shop = make_shop()
+    shop.person("Marie")
+    shop.person("Odile", shop=shop.access.create_shop(shop.store, "Cave d'en face").id)
+    visitor = shop.visitor()
+    for place in ("Cave du Port", "Cave du Nord"):
+        for _ in range(ATTEMPTS_PER_NAME_MAX):
+            assert visitor.sign_in("x", "y", shop=place.replace(" ", "  ", 1)).status_code == 401
+        assert visitor.sign_in("x", "y", shop=place).status_code == 401, place
+
+
+def test_a_browser_remembers_which_of_two_shops_of_one_name_it_was_in(make_shop):
+    shop = make_shop()
+    shop.person("Marie")
+    with shop.access._database.whole_transaction():  # As when the other was moved here from its own relay.
+        shop.access._database.write("DELETE FROM shop WHERE id = ?", (shop.id,))
+    other = shop.access.create_shop(shop.store, "Cave du Port")
+    shop.access.index_shops(shop.store)
+    shop.person("Odile", shop=other.id)
+    visitor = shop.visitor()
+    assert visitor.sign_in("Marie", shop="Cave du Port").status_code == 401
+    assert visitor.sign_in("Marie", shop=shop.id.hex()).status_code == 303
+    assert f'name="shop" value="{shop.id.hex()}"' in _after_sign_out(visitor)
+    assert 'name="shop" value="Cave du Port"' in _after_sign_out(shop.visitor("Odile"))
+
+
+def _after_sign_out(visitor):
+    visitor.post("/sign-out", on="/people")
+    return visitor.page("/sign-in")
 
 
 def test_a_session_that_was_planted_is_not_the_one_that_signs_in(shop):

@@ -95,11 +95,9 @@ document.addEventListener("submit", (event) => {
     return;
   }
   form.dataset.sent = "1";
+  // However long the answer takes: to look at the sum anew meanwhile would take away the page that says "paid".
   isLeaving = true;
-  setTimeout(() => {
-    delete form.dataset.sent;
-    isLeaving = false;
-  }, SENT_MS);
+  setTimeout(() => delete form.dataset.sent, SENT_MS);
 });
 
 // A basket that is being changed by hand is not taken away under the hand.

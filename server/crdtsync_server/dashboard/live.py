@@ -142,6 +142,8 @@ class Live:
                         return
                     asked_s = self._now_s()
                     yield b": \n\n"
+                    if listener.is_doubted:  # Somebody was signed out while a slow browser took that.
+                        continue
                 newest, listener.newest = listener.newest, None
                 # What was painted before the first state may be told after it.
                 if newest is not None and newest.number > sent.number and newest.html != sent.html:

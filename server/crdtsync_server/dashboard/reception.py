@@ -10,12 +10,13 @@ from functools import cached_property
 from typing import TypeVar
 
 from crdtsync.errors import StorageError, TooManyAttempts, UnknownShop
+from crdtsync.ids import ID_BYTES
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync_server.dashboard.accounts import Account, Accounts, folded, hash_password, is_password
+from crdtsync_server.dashboard.accounts import Account, Accounts, digest, hash_password, is_password
 from crdtsync_server.dashboard.database import OfficeDatabase
 from crdtsync_server.dashboard.sessions import Session, Sessions
 from crdtsync_server.folder import DataFolder
-from crdtsync_server.shops.access import Access
+from crdtsync_server.shops.access import Access, folded_shop
 
 T = TypeVar("T")
 
@@ -66,9 +67,12 @@ class Books:
             return None
 
     def name_of(self, shop: bytes) -> str:
-        """What a shop is called; empty where nobody knows."""
+        """By what its people mean a shop: its name, or its id where another one is meant by that (one that
+        was moved here may be called alike); empty where nobody knows.
+        """
         try:
-            return next((one.name for one in self.access.shops() if one.id == shop), "")
+            name = next((one.name for one in self.access.shops() if one.id == shop), "")
+            return name if not name or self.access.find_shop(name).id == shop else shop.hex()
         except StorageError:
             return ""
 
@@ -126,7 +130,7 @@ class Reception:
 
         def look_up(books: Books) -> tuple[Account | None, str, str, str]:
             meant = books.shop_meant(shop)
-            who = f"{meant.hex() if meant else folded(shop)[:64]} {name}"
+            who = f"{meant.hex() if meant else _no_shop(shop)} {name}"
             account, password_hash = books.accounts.hash_of(meant, name)
             browser = books.sessions.known_browser(marks, account)
             books.sessions.refuse_too_many(who, address, browser=browser)
@@ -168,6 +172,13 @@ class Reception:
             return _come_in(books, account, marks, address=address, agent=agent) if account else None
 
         return await self.ask(use)
+
+
+def _no_shop(text: str) -> str:
+    """Under what attempts at a shop that is none are counted: what would mean one shop counts as one, and
+    nothing else does. Or the count would tell which shops there are.
+    """
+    return digest(folded_shop(text)).hex()[: 2 * ID_BYTES]
 
 
 def _come_in(books: Books, account: Account, marks: str, *, address: str, agent: str) -> CameIn:

@@ -1,7 +1,8 @@
 """Who is signed in, and how often somebody may try.
 
 Wrong attempts are counted by name and by address. A browser in which a person was signed in before brings a
-mark that says so: it has attempts of its own, so that nobody locks a person out by trying that name.
+mark that says so: it has attempts of its own, so that nobody locks a person out by trying that name. It is
+good for as long as the password is: whoever knew an old one has no more attempts than a stranger.
 
 A session is a random token in a cookie; here lies its hash. It is made anew at every sign-in, whatever cookie
 came with it, and ends when its person or an owner says so, after a month, or after a week without a visit.
@@ -140,26 +141,26 @@ class Sessions:
 
     def marks_with(self, marks: str, account: Account) -> str:
         """What a browser in which a person signed in brings along, beside the marks of others in it."""
-        nonce = new_token(self._random)[:_NONCE_CHARACTERS]
-        others = [one for one in _split(marks) if not self._is_mark(one, account)]
-        return _BETWEEN_MARKS.join([f"{nonce}.{self._seal(account, nonce)}", *others][:MARKS_MAX])
+        nonce, key = new_token(self._random)[:_NONCE_CHARACTERS], self._key_of_marks(account)
+        others = [one for one in _split(marks) if not _is_mark(one, key)]
+        return _BETWEEN_MARKS.join([f"{nonce}.{_seal(nonce, key)}", *others][:MARKS_MAX])
 
     def known_browser(self, marks: str, account: Account | None) -> str:
-        """What names a browser in which this person was signed in before; empty for any other."""
-        if account is None:
+        """What names a browser in which this person was signed in, by the password of now; empty for any
+        other.
+        """
+        if account is None or not marks:
             return ""
-        return next((one.partition(".")[0] for one in _split(marks) if self._is_mark(one, account)), "")
+        key = self._key_of_marks(account)
+        return next((one.partition(".")[0] for one in _split(marks) if _is_mark(one, key)), "")
 
-    def _is_mark(self, mark: str, account: Account) -> bool:
-        nonce, _, seal = mark.partition(".")
-        right = self._seal(account, nonce)
-        return len(nonce) == _NONCE_CHARACTERS and hmac.compare_digest(digest(seal), digest(right))
-
-    def _seal(self, account: Account, nonce: str) -> str:
+    def _key_of_marks(self, account: Account) -> bytes:
+        """Of this person, and of the password of now."""
         if not self._secret:
             self._secret = self._accounts.secret("browsers")
-        said = account.id + nonce.encode(errors="replace")
-        return hmac.new(self._secret, said, "sha256").hexdigest()
+        found = self._db.row("SELECT hash FROM account WHERE id = ?", (account.id,))
+        password_hash = str(found[0]) if found else ""
+        return hmac.digest(self._secret, account.id + password_hash.encode(), "sha256")
 
     # -- how often somebody may try ----------------------------------------------------------------------
 
@@ -205,6 +206,16 @@ class Sessions:
 def _tried(name: str, browser: str = "") -> str:
     """Under what an attempt is counted. No name has a line break in it."""
     return f"{folded(name)[:128]}\n{browser}" if browser else folded(name)[:128]
+
+
+def _is_mark(mark: str, key: bytes) -> bool:
+    nonce, _, seal = mark.partition(".")
+    is_right = hmac.compare_digest(digest(seal), digest(_seal(nonce, key)))
+    return len(nonce) == _NONCE_CHARACTERS and is_right
+
+
+def _seal(nonce: str, key: bytes) -> str:
+    return hmac.digest(key, nonce.encode(errors="replace"), "sha256").hex()
 
 
 def _split(marks: str) -> list[str]:

@@ -129,7 +129,7 @@ class Access:
 
     def find_shop(self, text: str) -> ShopRow:
         """The shop with that id or that name (in whatever case). Raises ``UnknownShop``."""
-        name = unicodedata.normalize("NFC", text.strip()).casefold()
+        name = folded_shop(text)
         row = self._database.row(
             "SELECT id, name, created_ms FROM shop WHERE folded = ? OR lower(hex(id)) = ?"
             " ORDER BY folded = ? DESC",
@@ -433,6 +433,11 @@ def _certificate(
         chain=request.chain or None,
         original_shop=request.shop or None,
     )
+
+
+def folded_shop(text: str) -> str:
+    """Names and ids of a shop that are the same for whoever types them."""
+    return unicodedata.normalize("NFC", text.strip()).casefold()
 
 
 def is_called(text: str, device: bytes, name: str | None) -> bool:
