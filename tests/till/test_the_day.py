@@ -34,6 +34,11 @@ def test_cash_that_is_sent_twice_goes_once(clerk, shop):
         assert clerk.post("/day/cash", **fields).headers["location"] == "/day?said=moved"
     clerk.post("/day/cash", what="in", amount="20", reason="Monnaie")
     assert shop.register().x_report().cash_expected_minor == 1000
+    # Pressed again, with the amount set right, before an answer came: what is told to be recorded is.
+    assert clerk.post("/day/cash", **{**fields, "amount": "3"}).headers["location"] == "/day?said=moved"
+    assert shop.register().x_report().cash_expected_minor == 700
+    assert clerk.post("/day/cash", **{**fields, "what": "in"}).headers["location"] == "/day?said=moved"
+    assert shop.register().x_report().cash_expected_minor == 1700
     for request in ("", "é", "a" * 41, "../x"):
         assert clerk.post("/day/cash", **{**fields, "request": request}).status_code == 400
 

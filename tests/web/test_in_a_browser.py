@@ -162,6 +162,15 @@ def test_more_windows_are_open_at_once_than_a_browser_has_connections(page, offi
     expect(more[-1].locator("#live-state")).to_be_hidden()
 
 
+def test_a_page_that_comes_out_of_the_memory_of_the_browser_is_asked_for_anew(page, office):
+    """Its form was sent already: whatever is entered in it once more would count as the same."""
+    page.goto(office.web + "/stock/record?what=delivery")
+    request = page.locator("input[name=request]")
+    before = request.get_attribute("value")
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(request).not_to_have_attribute("value", before)
+
+
 def test_products_are_found_while_somebody_types(page, office):
     page.goto(office.web + "/catalogue")
     expect(page.locator("#found-title")).to_have_text(re.compile(r"6\d products"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -142,9 +143,9 @@ async def _cash(visit: Visit) -> Response:
         amount_minor = parse_amount(form.text("amount"))
         if amount_minor <= 0:
             raise InvalidAmount("more than nothing is expected")
-        return desk.register.cash(
-            what, amount_minor, reason=reason or what, request_id=f"till-cash-{request}"
-        )
+        # Sent again with another amount it is another move: "recorded" is said of what was sent last, too.
+        sent = hashlib.sha256(f"{request} {what} {amount_minor}".encode()).hexdigest()[:32]
+        return desk.register.cash(what, amount_minor, reason=reason or what, request_id=f"till-cash-{sent}")
 
     try:
         is_new = await visit.ask(work)

@@ -208,6 +208,9 @@ document.addEventListener("submit", (event) => {
   setTimeout(() => delete form.dataset.sent, SENT_MS);
 });
 
+// A page that a browser kept in its memory shows what was so, and a form that was sent: it is asked for anew.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
 document.addEventListener("click", (event) => {
   if (event.target.closest?.("[data-print]")) print();
 });
