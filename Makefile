@@ -48,9 +48,9 @@ test: export HYPOTHESIS_PROFILE = test
 test: lint $(REPLAY_STAMP)  ## everything that CI runs (eleven minutes on two cores)
 	$(MAKE) --jobs=2 types tests
 
-# Three at a time on two cores: those with processes of their own wait a third of their time.
+# Four at a time on two cores: those with processes of their own wait for half of their time.
 tests: coverage
-	$(BIN)/pytest -q -m "not deep" -n 3 --durations=15 $(addprefix --ignore=,$(PURE_TESTS))
+	$(BIN)/pytest -q -m "not deep" -n 4 --durations=15 $(addprefix --ignore=,$(PURE_TESTS))
 
 sim: $(STAMP)  ## one simulated day, and its story: SEED=7 SHORT=1 DAYS=2 GENUINE=1 (real signatures) SQLITE=1
 	$(BIN)/python -m crdtsync.testing.simulation --seed $(SEED) $(HOW)
