@@ -87,6 +87,41 @@ def test_what_a_relay_took_before_it_heard_of_a_revocation_waits_for_a_person(re
     assert relay.findings() == ()
 
 
+def test_with_the_owners_key_elsewhere_no_request_asks_for_that_by_itself(relay):
+    """A thief's sales were in the next request, whatever that was for, as if recorded before he was cut off:
+    to let in a new register was to let them in.
+    """
+    till, log = till_of(relay), relay.store.shop(relay.shop)
+    revocation = build_revoke(till.author, heads_of(log, till.author), reason="stolen")
+    revoked = relay.chain.next_entry(
+        "revoke", revocation, relay.access.keys.owner_key(relay.shop, ""), relay.clock
+    )
+    relay.clock.pass_ms(3_600_000)
+    relay.access.begin_generation(relay.store, relay.shop)
+    sell(relay, till, 2)
+    with relay.store.transaction():
+        log.append(owner_item(revoked))
+    key = relay.take_key_away()
+    assert answered(relay, key) == []
+    [hold] = on_hold(log)
+    assert (hold.pending.sales, hold.approvable) == (2, 2)
+    [signed] = answered(relay, key, approved=[(till.author, hold.approvable_links, "it was found again")])
+    assert (signed.what, signed.entries) == ("owner-approve", 2)
+    assert (on_hold(log), held_by_a_new_register(relay)) == ([], [])
+
+
+def test_after_a_restore_what_is_recorded_until_the_answer_is_back_is_in_the_next_request(relay):
+    relay.access.begin_generation(relay.store, relay.shop)
+    till, key = till_of(relay), relay.take_key_away()
+    request = request_for(relay.access, relay.store, relay.shop, [(till.author, "sold")])
+    sell(relay, till, 2)
+    answer, _ = sign(request, key, relay.clock)
+    take_answer(relay.access, relay.store, relay.shop, answer)
+    [signed] = answered(relay, key)
+    assert (signed.what, signed.entries) == ("owner-approve", 2)
+    assert held_by_a_new_register(relay) == []
+
+
 def test_a_device_that_sold_nothing_since_needs_no_approval(relay):
     till, key = till_of(relay), relay.take_key_away()
     answered(relay, key, [(till.author, "sold")])
