@@ -217,7 +217,9 @@ def test_nobody_leaves_while_somebody_reads_and_keeps_the_newest_sales_in_the_jo
         assert (refused.exit_code, store.exists()) == (61, True)
         assert "nothing is lost" in refused.stderr
         assert not list(till.folder.glob("left-*"))
-    till.ok("leave", "--rescued", str(file))
+        till.ok("sell", "CM-19", "--pay", "card")  # It has not left, and goes on.
+    assert till.run("leave", "--rescued", str(file)).exit_code == 24
+    till.ok("leave", "--rescued", str(rescued(till, "newer.rescue")[0]))
     (left,) = till.folder.glob("left-*")
     assert not (left / "register.sqlite-wal").exists()
 

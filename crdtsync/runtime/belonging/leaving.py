@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -70,12 +70,26 @@ def leave(folder: Path, now_ms: int, *, rescued: Path | None = None) -> Left:
             digests = digests_in(read_own_rescue(rescued, identity)) if rescued is not None else set()
             with store.transaction():
                 pending = _refuse_what_is_missing(log, rescued, digests)
-                if not has_left(log):
+                leaves_now = not has_left(log)
+                if leaves_now:
                     log.set_state(LEFT, log.state(HEAD) or b"")
                     log.set_state(HEAD, None)
-            # What another process has open goes with the file; the file alone is whole from here on.
-            _fold_in_journal(store)
+            try:
+                # What another process has open goes with the file; the file alone is whole from here on.
+                _fold_in_journal(store)
+            except StorageError:
+                if leaves_now:
+                    _stay(store, log)
+                raise
         return Left(identity, _move(folder, identity, now_ms), pending)
+
+
+def _stay(store: SqliteStore, log: ShopLog) -> None:
+    """Who is refused has not left, and goes on selling. Nothing was recorded since."""
+    with suppress(StorageError), store.transaction():
+        if has_left(log) and log.state(HEAD) is None:
+            log.set_state(HEAD, log.state(LEFT) or None)
+            log.set_state(LEFT, None)
 
 
 def _fold_in_journal(store: SqliteStore) -> None:

@@ -36,7 +36,8 @@ def hold_role(path: Path, taken: str, *, hint: str) -> Iterator[None]:
             process = os.pread(handle, 20, 0).decode(errors="replace").strip() or "unknown"
             raise RoleTaken(f"{taken} (pid {process})", hint=hint)
         with suppress(OSError):  # The lock is what counts. A full disk has no room for who holds it.
-            os.ftruncate(handle, os.pwrite(handle, b"%d\n" % os.getpid(), 0))
+            os.ftruncate(handle, 0)  # First: who looks now never reads a part of who held it before.
+            os.pwrite(handle, b"%d\n" % os.getpid(), 0)
         yield
     finally:
         os.close(handle)

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from crdtsync.errors import InvalidName, RecordError
 from crdtsync.ids import ENTRY
@@ -22,7 +23,7 @@ from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import Entry, read_entry
 from crdtsync.runtime.belonging.copies import first_entries, follows_of
 from crdtsync.runtime.register.status import Pending
-from crdtsync.storage.log import Apart, ShopLog, Store
+from crdtsync.storage.log import Apart, Run, ShopLog, Store
 from crdtsync_server.shops.access import Access, is_called
 from crdtsync_server.shops.devices import device_names
 from crdtsync_server.shops.owner import OwnerChain
@@ -103,7 +104,7 @@ RECORDED: Final = "it came before this relay knew that its device was cut off: o
 
 def recorded_here(log: ShopLog, directory: Directory) -> list[Entry]:
     """What is in the log of devices that were cut off, beyond what was known of them then, and no approval
-    names. O(runs), and O(what is found); nothing where nobody was cut off.
+    names. O(runs), and O(what is found); nothing where nobody was cut off. Each page of the back office asks.
     """
     revoked = {one.device for one in directory.certificates() if directory.is_revoked(one.device)}
     known = {device: directory.heads_at_revocation(device) for device in revoked}
@@ -112,17 +113,38 @@ def recorded_here(log: ShopLog, directory: Directory) -> list[Entry]:
     for run in log.runs() if revoked else ():
         if run.hi_link in links:
             continue
-        authors = {read_entry(sealed).author for sealed in log.entry(run.chain, run.hi)}
-        for device in authors & revoked:
-            reached = max((head.n for head in known[device] if head.chain == run.chain), default=1)
-            if run.hi < reached:
-                continue
-            for _, sealed in log.chain_entries(run.chain, max(reached, run.lo), run.hi):
-                entry = read_entry(sealed)
-                is_settled = entry.link in links or directory.is_approved(entry.link)
-                if entry.author == device and not is_settled:
-                    found[entry.link] = entry
+        device = _author_at_end(log, run)
+        if device is None or device not in revoked:
+            continue
+        reached = max((head.n for head in known[device] if head.chain == run.chain), default=1)
+        if run.hi < reached:
+            continue
+        for _, sealed in log.chain_entries(run.chain, max(reached, run.lo), run.hi):
+            entry = read_entry(sealed)
+            is_settled = entry.link in links or directory.is_approved(entry.link)
+            if entry.author == device and not is_settled:
+                found[entry.link] = entry
     return list(found.values())
+
+
+_Ends = dict[tuple[bytes, int, bytes], tuple[bytes, bytes]]
+_ENDS: Final[WeakKeyDictionary[ShopLog, _Ends]] = WeakKeyDictionary()
+"""By log and run, the link of its last entry and who made that. Most runs ended long ago, in packs that would
+be unpacked for this time and again.
+"""
+
+
+def _author_at_end(log: ShopLog, run: Run) -> bytes | None:
+    ends = _ENDS.setdefault(log, {})
+    where = run.chain, run.lo, run.lo_prev
+    link, author = ends.get(where, (b"", b""))
+    if link == run.hi_link:
+        return author
+    for entry in map(read_entry, log.entry(run.chain, run.hi)):
+        if entry.link == run.hi_link:
+            ends[where] = entry.link, entry.author
+            return entry.author
+    return None
 
 
 def find_hold(holds: Sequence[DeviceHold], text: str) -> DeviceHold:

@@ -37,6 +37,7 @@ from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.clock import Clock
 from crdtsync.runtime.damage.quarantine import judge_again
 from crdtsync.storage.log import ShopLog, Store
+from crdtsync_server.backups.restored import restore_noticed_ms
 from crdtsync_server.keys import TO_ROTATE
 from crdtsync_server.shops.access import Access
 from crdtsync_server.shops.hold import VOUCHED, recorded_here, vouched_for
@@ -239,6 +240,7 @@ def came_meanwhile(log: ShopLog) -> list[tuple[bytes, list[bytes], str]]:
     """What the owner need not be asked to decide, but has to sign: by device that was cut off, links and why.
 
     What it recorded here between the request for its revocation and the answer: other replicas would hold it.
+    Not what a relay took that had been put back, and had lost the revocation: that is a person's to decide.
     And what it recorded after the answer and before it was enrolled again in the same folder, which its new
     key vouches for (``hold.vouched_for``): that is on hold here too.
     """
@@ -246,9 +248,12 @@ def came_meanwhile(log: ShopLog) -> list[tuple[bytes, list[bytes], str]]:
     for one in vouched_for(log):
         vouched[one.entry.author].append(one.entry.link)
     rows = [(device, sorted(links), VOUCHED) for device, links in sorted(vouched.items())]
+    chain, put_back_ms = OwnerChain.read(log), restore_noticed_ms(log)
+    cut_off_ms = {one.body["device"]: one.body["ts"] for one in chain.entries if one.kind == "revoke"}
     meanwhile: dict[bytes, list[bytes]] = defaultdict(list)
-    for entry in recorded_here(log, OwnerChain.read(log).directory):
-        meanwhile[entry.author].append(entry.link)
+    for entry in recorded_here(log, chain.directory):
+        if put_back_ms is None or cut_off_ms[entry.author.hex()] >= put_back_ms:
+            meanwhile[entry.author].append(entry.link)
     return [*((device, sorted(links), MEANWHILE) for device, links in sorted(meanwhile.items())), *rows]
 
 

@@ -55,8 +55,28 @@ def test_whoever_looks_for_ever_is_told(lock, monkeypatch):
     os.close(looking)
 
 
-def test_on_a_full_disk_a_role_is_held_all_the_same(lock):
+def test_whoever_looks_as_it_is_taken_reads_nothing_of_who_held_it_before(lock, monkeypatch):
+    """Numbers of processes are shorter after a restart of the machine: `status` ended in a traceback."""
+    lock.write_text("1234567890123\n")
+    seen = []
+
+    def write(handle, data, offset):
+        seen.append(holder_of(lock))
+        written = pwrite(handle, data, offset)
+        seen.append(holder_of(lock))
+        return written
+
+    pwrite = os.pwrite
+    monkeypatch.setattr(role.os, "pwrite", write)
+    with hold_role(lock, TAKEN, hint=""):
+        assert holder_of(lock) == os.getpid()
+    assert seen == [0, os.getpid()]
+
+
+@pytest.mark.parametrize("before", ["", "1234567890123\n"], ids=["new", "held before"])
+def test_on_a_full_disk_a_role_is_held_all_the_same(lock, before):
     """To leave, to move and to stop must be possible there, and a backup elsewhere."""
+    lock.write_text(before)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
     try:

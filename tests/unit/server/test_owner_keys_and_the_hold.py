@@ -10,7 +10,7 @@ from crdtsync.protocol.enrolment import EnrolRequest
 from crdtsync.runtime.committing.admission import Admission, Rejection, entry_item
 from crdtsync.runtime.committing.taking import take_records
 from crdtsync.testing.till import MemoryTill
-from crdtsync_server.shops.hold import approve, on_hold
+from crdtsync_server.shops.hold import approve, on_hold, recorded_here
 from crdtsync_server.shops.owner import heads_of, owner_item
 from crdtsync_server.shops.owner_keys import request_for, sign, take_answer
 from tests.unit.server.conftest import ADDRESS
@@ -85,6 +85,64 @@ def test_what_a_relay_took_before_it_heard_of_a_revocation_waits_for_a_person(re
     assert on_hold(log) == []
     assert held_by_a_new_register(relay) == []
     assert relay.findings() == ()
+
+
+def test_with_the_owners_key_elsewhere_no_request_asks_for_that_by_itself(relay):
+    """A thief's sales were in the next request, whatever that was for, as if recorded before he was cut off:
+    to let in a new register was to let them in.
+    """
+    till, log = till_of(relay), relay.store.shop(relay.shop)
+    revocation = build_revoke(till.author, heads_of(log, till.author), reason="stolen")
+    revoked = relay.chain.next_entry(
+        "revoke", revocation, relay.access.keys.owner_key(relay.shop, ""), relay.clock
+    )
+    relay.clock.pass_ms(3_600_000)
+    relay.access.begin_generation(relay.store, relay.shop)
+    sell(relay, till, 2)
+    with relay.store.transaction():
+        log.append(owner_item(revoked))
+    key = relay.take_key_away()
+    assert answered(relay, key) == []
+    [hold] = on_hold(log)
+    assert (hold.pending.sales, hold.approvable) == (2, 2)
+    [signed] = answered(relay, key, approved=[(till.author, hold.approvable_links, "it was found again")])
+    assert (signed.what, signed.entries) == ("owner-approve", 2)
+    assert (on_hold(log), held_by_a_new_register(relay)) == ([], [])
+
+
+def test_after_a_restore_what_is_recorded_until_the_answer_is_back_is_in_the_next_request(relay):
+    relay.access.begin_generation(relay.store, relay.shop)
+    till, key = till_of(relay), relay.take_key_away()
+    request = request_for(relay.access, relay.store, relay.shop, [(till.author, "sold")])
+    sell(relay, till, 2)
+    answer, _ = sign(request, key, relay.clock)
+    take_answer(relay.access, relay.store, relay.shop, answer)
+    [signed] = answered(relay, key)
+    assert (signed.what, signed.entries) == ("owner-approve", 2)
+    assert held_by_a_new_register(relay) == []
+
+
+def test_who_made_the_past_is_read_once(relay, monkeypatch):
+    """Every page of the back office asks what waits for a person, and most runs end in a pack of long ago."""
+    till, log = till_of(relay), relay.store.shop(relay.shop)
+    others = [MemoryTill(f"till {number}", shop=Shop(relay.shop, "Cave du Port")) for number in (2, 3)]
+    for other in others:
+        sell(relay, other, 2)
+    relay.access.revoke(relay.store, relay.shop, till.author, "stolen")
+    read, entry = [], log.entry
+    monkeypatch.setattr(log, "entry", lambda chain, n: read.append((chain, n)) or entry(chain, n))
+    assert recorded_here(log, relay.chain.directory) == []
+    assert {(other.entries[-1].facts.chain, 3) for other in others} <= set(read)
+    read.clear()
+    assert recorded_here(log, relay.chain.directory) == []
+    assert read == []
+    sell(relay, others[0], 1)
+    assert recorded_here(log, relay.chain.directory) == []
+    assert read == [(others[0].entries[-1].facts.chain, 4)]
+    sell(relay, till, 2)
+    assert [one.link for one in recorded_here(log, relay.chain.directory)] == [
+        one.link for one in till.entries[-2:]
+    ]
 
 
 def test_a_device_that_sold_nothing_since_needs_no_approval(relay):
