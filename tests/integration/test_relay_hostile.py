@@ -42,7 +42,7 @@ from tests.integration.raw_device import Device, Raw
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 MEMORY_GROWTH_MAX = 48 << 20
-ACKNOWLEDGED_WITHIN_S = 60
+ACKNOWLEDGED_WITHIN_S = 30
 
 
 class Site:

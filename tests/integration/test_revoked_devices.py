@@ -80,6 +80,8 @@ def test_a_register_that_is_connected_is_cut_off_within_a_second_and_hands_over(
     background = first.start_sync()
     other = second.start_sync()
     wait_until(lambda: background.is_connected and other.is_connected)
+    known = first.sell([WINE], ["card"]).number
+    wait_until(lambda: first.status().pending.records == 0)
     first.sell([WINE], ["card"])
     began_s = time.monotonic()
     relay.command("revoke", relay.shop.hex(), "Caisse 1")
@@ -92,7 +94,8 @@ def test_a_register_that_is_connected_is_cut_off_within_a_second_and_hands_over(
     # The relay looks four times a second; what else there is, is the command and the test's own machine.
     assert took_s < commanded_s + 30
     second.sell([WINE], ["card"])
-    # Whichever came first, the sale or the revocation: it is recorded, or waits for a person.
+    wait_until(lambda: known in [row.number for row in second.sales()])
+    # Of the last one, whichever came first, it or the revocation: it is recorded, or waits for a person.
     on_hold = sum(hold["tickets"] for hold in relay_json(relay, "hold", "list", relay.shop.hex()))
     assert first.status().pending.sales == on_hold <= 1
 

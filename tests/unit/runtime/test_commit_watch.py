@@ -72,7 +72,7 @@ async def test_a_commit_of_another_process_is_noticed(store_file, writer, reader
     for number in range(3):
         reader.found.clear()
         sell(writer, number)
-        await asyncio.wait_for(reader.found.wait(), 60)
+        await asyncio.wait_for(reader.found.wait(), 10)
     watch.stop()
 
 
@@ -97,7 +97,7 @@ async def test_a_word_of_a_write_is_followed_up_until_the_commit_is_seen(store_f
     watch.start()
     monkeypatch.setattr(commit_watch, "_names", lambda descriptor: {store_file.name + "-wal"})
     watch._told()
-    await asyncio.wait_for(is_seen.wait(), 60)
+    await asyncio.wait_for(is_seen.wait(), 10)
     assert watch._quick_looks == 0
     watch.stop()
 

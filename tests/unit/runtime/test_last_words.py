@@ -67,7 +67,7 @@ async def test_a_register_that_says_at_its_end_that_nothing_is_pending_is_heard(
     await asyncio.sleep(0)
     if is_told:
         socket.came()
-    await asyncio.wait_for(running, 60)
+    await asyncio.wait_for(running, 30)
     assert (connection.presence, told) == (NOTHING_PENDING, [NOTHING_PENDING])
     assert [delivery for one in work for delivery in one.deliveries] == []
     assert str(connection.error) == "the device is gone"

@@ -42,7 +42,7 @@ async def test_the_kernels_word_is_passed_on(kernel):
     watch.start()
     kernel.send(told(GONE_ADDRESS))
     kernel.send(told(NEW_ROUTE))
-    await asyncio.wait_for(changed.wait(), 60)
+    await asyncio.wait_for(changed.wait(), 5)
     watch.stop()
     watch.stop()
 

@@ -156,5 +156,5 @@ async def test_the_wait_ends_with_the_event_and_leaves_no_task_behind():
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     trying.try_now()
-    await asyncio.wait_for(waiting, 60)
+    await asyncio.wait_for(waiting, 5)
     assert asyncio.all_tasks() == {asyncio.current_task()}

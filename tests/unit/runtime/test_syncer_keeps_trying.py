@@ -122,7 +122,7 @@ async def test_no_nonsense_of_a_relay_stops_a_till_for_ever(make_syncer, answer)
     stop = asyncio.Event()
     silent = lambda: stop.set() or Answer()  # noqa: E731
     connect, attempts = answering(answer, answer, answer, silent)
-    await asyncio.wait_for(make_syncer(connect).run(stop), 60)
+    await asyncio.wait_for(make_syncer(connect).run(stop), 20)
     assert len(attempts) == 4
 
 
@@ -136,7 +136,7 @@ async def test_no_nonsense_of_a_relay_stops_a_till_for_ever(make_syncer, answer)
 async def test_what_a_person_must_mend_ends_it_and_is_told_by_status(make_syncer, enrolled, answer, kind):
     connect, attempts = answering(answer)
     with pytest.raises(kind):
-        await asyncio.wait_for(make_syncer(connect).run(asyncio.Event()), 60)
+        await asyncio.wait_for(make_syncer(connect).run(asyncio.Event()), 20)
     status = enrolled.status()
     assert len(attempts) == 1
     assert (status.state, status.link_trouble.is_over) == ("attention", True)
@@ -147,7 +147,7 @@ async def test_a_relay_that_is_not_reached_is_told_with_since_when(make_syncer, 
     since_ms = clock.now_ms()
     stop = asyncio.Event()
     connect, _ = answering(RelayUnreachable("no route"), lambda: stop.set() or Answer())
-    await asyncio.wait_for(make_syncer(connect).run(stop), 60)
+    await asyncio.wait_for(make_syncer(connect).run(stop), 20)
     trouble = enrolled.status().link_trouble
     assert (trouble.message, trouble.since_ms, trouble.is_over) == ("no route", since_ms, False)
     assert enrolled.status().state == "offline"
@@ -156,7 +156,7 @@ async def test_a_relay_that_is_not_reached_is_told_with_since_when(make_syncer, 
 async def test_trouble_with_another_relay_is_forgotten(make_syncer, enrolled):
     connect, _ = answering(AccessDenied("the relay refuses it"))
     with pytest.raises(AccessDenied):
-        await asyncio.wait_for(make_syncer(connect).run(asyncio.Event()), 60)
+        await asyncio.wait_for(make_syncer(connect).run(asyncio.Event()), 20)
     with enrolled.replica.store.transaction():
         save_relay(enrolled.replica.log, Relay("ws://other", b"\x03" * 33, None))
     assert enrolled.status().link_trouble is None
@@ -165,7 +165,7 @@ async def test_trouble_with_another_relay_is_forgotten(make_syncer, enrolled):
 async def test_trying_once_ends_with_the_first_failure(make_syncer):
     connect, attempts = answering(lambda: Answer(b"\xc1"))
     with pytest.raises(Exception, match="no message"):
-        await asyncio.wait_for(make_syncer(connect).sync_once(10), 60)
+        await asyncio.wait_for(make_syncer(connect).sync_once(10), 20)
     assert len(attempts) == 1
 
 
@@ -198,7 +198,7 @@ async def test_a_waiting_till_tries_again_when_something_happens(
         enrolled.sell(["CM-19"], ["card"])
     await wait_until(lambda: len(attempts) >= 2)
     stop.set()
-    await asyncio.wait_for(running, 60)
+    await asyncio.wait_for(running, 20)
 
 
 async def test_a_machine_that_slept_gives_its_connection_up_at_once(make_syncer):
@@ -212,7 +212,7 @@ async def test_a_machine_that_slept_gives_its_connection_up_at_once(make_syncer)
     syncer._wake.set()
     await wait_until(lambda: len(attempts) >= 2)
     stop.set()
-    await asyncio.wait_for(running, 60)
+    await asyncio.wait_for(running, 20)
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -227,4 +227,4 @@ async def test_a_connection_that_leads_nowhere_after_a_change_of_network_is_give
     await syncer._probe
     assert attempts[0].closed.is_set() == (not is_there)
     stop.set()
-    await asyncio.wait_for(running, 60)
+    await asyncio.wait_for(running, 20)
