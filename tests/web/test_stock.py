@@ -147,6 +147,27 @@ def test_the_same_form_sent_twice_is_recorded_once(office):
     assert level(marie, "EAU") == "6"
 
 
+@pytest.mark.parametrize("what", ["delivery", "count", "corked"])
+def test_a_form_gone_back_to_with_other_lines_is_never_said_to_be_recorded(office, what):
+    """The next delivery, written into the form of the last one: told of, and recorded when asked."""
+    marie = office.visitor("Marie")
+    path = f"{PATH}?what={what}"
+    request = re.search(r'name="request" value="([^"]+)"', marie.page(path))[1]
+    first = {"what": what, "request": request, "product-0": "EAU", "quantity-0": "6"}
+    assert marie.post(PATH, on=path, **first).status_code == 303
+    before = level(marie, "EAU")
+    answer = marie.post(PATH, on=path, **first | {"product-1": "CM-19", "quantity-1": "4"})
+    assert answer.status_code == 422
+    assert "What stands here now was not recorded" in text(answer.text)
+    assert (level(marie, "EAU"), level(marie, "CM-19")) == (before, "0")
+    fresh = re.search(r'name="request" value="([^"]+)"', answer.text)[1]
+    assert fresh != request
+    again = first | {"request": fresh, "product-0": "CM-19", "quantity-0": "4"}
+    assert marie.post(PATH, on=path, **again).status_code == 303
+    assert level(marie, "EAU") == before
+    assert level(marie, "CM-19") == ("-4" if what == "corked" else "4")
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [

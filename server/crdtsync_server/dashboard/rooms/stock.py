@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from crdtsync.errors import AccessDenied, SetupError, UsageError
 from crdtsync.model.money import format_quantity, parse_quantity
-from crdtsync.model.movement import Moved, build_move
+from crdtsync.model.movement import Moved, build_count, build_move
 from crdtsync.storage.view_stock import movements_of
 from crdtsync.web.guard import Form
 from crdtsync_server.dashboard.csv_files import Cells, csv_file, safe_cell
@@ -51,6 +51,10 @@ _NOTHING: Final = N_("Nothing to record: give a product and a quantity.")
 _CLOSED: Final = N_(
     "The back office may not write in this shop: its owner's key is kept elsewhere and has not signed for it"
     " yet, or the back office was cut off."
+)
+_RECORDED_OTHERWISE: Final = N_(
+    "This form was recorded before, with other lines, and these stay. What stands here now was not recorded:"
+    " if it is to come on top, record it."
 )
 _DONE: Final = N_("Recorded, signed, and on its way to every register.")
 
@@ -172,31 +176,42 @@ async def _record(visit: Visit) -> Response:
     if not draft.quantities:
         return await _show(visit, draft, {"problem": visit.words.say(_NOTHING)}, request_id=request_id)
 
-    def record(shop: OfficeShop) -> None:
-        if what == "count":
-            shop.record(
-                "count",
-                lambda session: shop.stock.count_payload(draft.quantities, session),
-                by=visit.operator,
-                request_id=request_id,
-            )
-        else:
-            sign = 1 if what == "delivery" else -1
-            moved = [
-                Moved(sku, sign * quantity, what, draft.reference or None)
-                for sku, quantity in draft.quantities.items()
-                if quantity
-            ]
-            shop.record("move", build_move(moved), by=visit.operator, request_id=request_id)
-        shop.stock.forget()
-
     try:
-        await visit.change(record)
+        is_recorded = await visit.change(lambda shop: _recorded(shop, draft, visit.operator, request_id))
     except (SetupError, AccessDenied):
         return await _show(visit, draft, {"problem": visit.words.say(_CLOSED)}, request_id=request_id)
     except UsageError:
         return await _show(visit, draft, {"problem": visit.words.say(_NO_QUANTITY)}, request_id=request_id)
+    if not is_recorded:
+        return await _show(visit, draft, {"problem": visit.words.say(_RECORDED_OTHERWISE)})
     return visit.go(PATH, done="1")
+
+
+def _recorded(shop: OfficeShop, draft: Draft, by: str, request_id: str) -> bool:
+    """Record it, once for each request. False: something else was recorded for this one, as where somebody
+    goes back to a form that was sent, and writes the next delivery into it.
+    """
+    if draft.what == "count":
+        lines = build_count(draft.quantities, cut={})["lines"]
+        written = shop.record(
+            "count",
+            lambda session: shop.stock.count_payload(draft.quantities, session),
+            by=by,
+            request_id=request_id,
+        )
+    else:
+        sign = 1 if draft.what == "delivery" else -1
+        moves = build_move(
+            [
+                Moved(sku, sign * quantity, draft.what, draft.reference or None)
+                for sku, quantity in draft.quantities.items()
+                if quantity
+            ]
+        )
+        lines = moves["lines"]
+        written = shop.record("move", moves, by=by, request_id=request_id)
+    shop.stock.forget()
+    return not written.again or bool(written.entry.body["lines"] == lines)
 
 
 def read_draft(shop: OfficeShop, form: Form, visit: Visit) -> Draft:
