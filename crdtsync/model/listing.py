@@ -28,7 +28,7 @@ from crdtsync.model.views import Row, Value
 BARCODE: Final = "barcode/"
 PRICE: Final = "price/"
 
-_REPEATED_CHARACTERS_MAX: Final = 80
+REPEATED_CHARACTERS_MAX: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,43 +85,11 @@ def listing_rows(listing: Listing) -> list[Row]:
         "archived": product.archived,
         "body": orjson.dumps({**body, "barcodes": product.barcodes}).decode(),
     }
-    return [("product", facts), *(("price", _price_row(price)) for price in listing.prices.timeline())]
+    return [("product", facts), *(("price", price_row(price)) for price in listing.prices.timeline())]
 
 
-def product_rows(sku: str, keys: Mapping[str, Any]) -> list[Row]:
-    """The rows of ``listing_rows`` and of its barcodes, from the keys that ``read_listing`` takes: without
-    the product in between, in two thirds of the time, where thousands of products are filed at once.
-    """
-    found: dict[str, Any] = {"name": sku, "unit": DEFAULT_UNIT, "archived": False}
-    barcodes: list[str] = []
-    changes: list[PriceChange] = []
-    for name, plain in keys.items():
-        try:
-            if name in RULES:
-                if plain is not None:
-                    found[name] = _read(name, plain)
-            elif name.startswith(PRICE):
-                changes.append(read_change(sku, name[len(PRICE) :], plain))
-            elif plain is True and name.startswith(BARCODE):
-                barcodes.append(check_barcode(name[len(BARCODE) :]))
-        except UsageError:
-            continue
-    barcodes.sort()
-    body = {name: found[name] for name in RULES if name in found}
-    facts: dict[str, Value] = {
-        "name": found["name"],
-        "archived": found["archived"],
-        "body": orjson.dumps({**body, "barcodes": barcodes}).decode(),
-    }
-    rows: list[Row] = [("product", facts)]
-    if changes:
-        changes.sort(key=lambda change: change.id)  # As they are read, so that what is equal comes out equal.
-        rows += [("price", _price_row(price)) for price in PriceHistory(changes).timeline()]
-    rows += [("barcode", {"code": code}) for code in barcodes]
-    return rows
-
-
-def _price_row(price: Price) -> Mapping[str, Value]:
+def price_row(price: Price) -> Mapping[str, Value]:
+    """A price as the view of prices has it."""
     return {
         "from_ms": price.from_ms,
         "amount": price.change.amount_minor,
@@ -140,22 +108,22 @@ def _read_field(name: str, plain: Any, problems: list[str], sku: str) -> Any:
     if plain is None and name in OPTIONAL:
         return None
     try:
-        return _read(name, plain)
+        return read_value(name, plain)
     except UsageError as error:
         problems.append(f"{sku}: {error}")
         return None
 
 
-def _read(name: str, plain: Any) -> Any:
+def read_value(name: str, plain: Any) -> Any:
     """The value of a field that has one. Raises ``UsageError``."""
     kind = type(plain)
-    if kind is float or (kind is str and len(plain) <= _REPEATED_CHARACTERS_MAX):
-        return _read_again(name, plain)
+    if kind is float or (kind is str and len(plain) <= REPEATED_CHARACTERS_MAX):
+        return read_again(name, plain)
     return check_field(name, decode_value(plain, field=name))
 
 
 @lru_cache(maxsize=4096)
-def _read_again(name: str, plain: str | float) -> Any:
+def read_again(name: str, plain: str | float) -> Any:
     """As above, once for the regions, colours, years and sizes that thousands of products share. What is
     equal is read alike: texts, and numbers as the engine spells them.
     """

@@ -71,8 +71,7 @@ class PriceChange:
     @cached_property
     def id(self) -> str:
         """Its name: 128 bits of the hash of SKU and content, in hexadecimal."""
-        content = f"{self.sku}\0{self.value}".encode()
-        return hashlib.sha256(_DOMAIN + content).hexdigest()[:32]
+        return name_of_change(self.sku, self.value)
 
     @property
     def is_planned(self) -> bool:
@@ -83,6 +82,11 @@ class PriceChange:
     def what(self) -> tuple[int, int, str]:
         """What it says of the price. Two heads that say the same are no conflict."""
         return self.amount_minor, self.vat_rate, self.vat_class
+
+
+def name_of_change(sku: str, value: str) -> str:
+    """The name of the change that stands in the catalogue as that text."""
+    return hashlib.sha256(_DOMAIN + f"{sku}\0{value}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

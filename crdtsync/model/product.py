@@ -175,7 +175,8 @@ def check_barcodes(codes: Iterable[str]) -> tuple[str, ...]:
 
 def gtin_check_digit(digits: str) -> str:
     """The last digit of a GTIN, from the others (weights 3, 1, 3, … from the right)."""
-    total = 3 * sum(map(int, digits[::-2])) + sum(map(int, digits[-2::-2]))
+    letters = digits.encode("ascii")
+    total = 3 * sum(letters[::-2]) + sum(letters[-2::-2]) - ord("0") * (len(letters) + 2 * len(letters[::2]))
     return str(-total % 10)
 
 

@@ -13,26 +13,17 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
-from crdtsync.protocol.lib0 import ANY_FALSE, ANY_FLOAT32, ANY_STRING, ANY_TRUE, read_varuint
+from crdtsync.protocol.lib0 import ANY_STRING, read_varuint
+from crdtsync.protocol.plain_keys import FlatValue, PlainKeys, Unsure, plain_keys, read_number, read_scalar
 from crdtsync.protocol.yjs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, Id, read_id
-
-FlatValue = str | float | bool | None
-"""As the engine gives it: a whole number is a float."""
 
 _ENTRY: Final = ANY | HAS_KEY
 _GONE_ENTRY: Final = DELETED | HAS_KEY
-_WHOLE, _FLOAT64_TAG, _NULL = 0x7D, 0x7B, 0x7E
-_FLOAT32: Final = struct.Struct(">f")
-_FLOAT64: Final = struct.Struct(">d")
 
 GONE_MAX: Final = 1 << 17
 """So many items that are gone are looked at one by one, in all updates together. A few bytes can say that
 two thousand million are: the engine takes them as one.
 """
-
-
-class _Unsure(Exception):
-    """Only the engine can say."""
 
 
 def flat_content(root: str, updates: Iterable[bytes]) -> dict[str, FlatValue] | None:
@@ -45,7 +36,7 @@ def flat_content(root: str, updates: Iterable[bytes]) -> dict[str, FlatValue] | 
         for update in updates:
             reader.read(update)
         return reader.content()
-    except (_Unsure, IndexError, UnicodeDecodeError, struct.error):
+    except (Unsure, IndexError, UnicodeDecodeError, struct.error):
         return None
 
 
@@ -56,6 +47,7 @@ class _Reader:
 
     def __init__(self, root: str) -> None:
         name = root.encode()
+        self._root = root
         self._begin = bytes((1, len(name))) + name
         self._found: dict[str, FlatValue] = {}
         self._keys: dict[int, list[str | None]] = {}
@@ -66,15 +58,35 @@ class _Reader:
         self._gone_left = GONE_MAX
 
     def read(self, update: bytes) -> None:
-        """Take one update. Raises ``_Unsure``."""
+        """Take one update. Raises ``Unsure``."""
+        if plain := plain_keys(update, self._root):
+            self._take(plain)
+            return
         clients, pos = read_varuint(update, 0)
         for _ in range(clients):
             pos = self._read_client(update, pos)
         if self._read_deleted(update, pos) != len(update):
-            raise _Unsure
+            raise Unsure
+
+    def _take(self, plain: PlainKeys) -> None:
+        """As ``_read_client``, of what was read in bulk."""
+        found, known = self._found, self._keys.setdefault(plain.client, [])
+        if plain.clock != len(known):
+            raise Unsure
+        keys, before = [part[1 : part[0] + 1].decode() for part in plain.parts], len(found)
+        values = [
+            part[part[0] + 4 :].decode()
+            if part[part[0] + 2] == ANY_STRING
+            else read_number(part[part[0] + 1 :])
+            for part in plain.parts
+        ]
+        found.update(zip(keys, values, strict=True))
+        if len(found) != before + len(keys):
+            raise Unsure
+        known += keys
 
     def content(self) -> dict[str, FlatValue]:
-        """What is there after all of them. Raises ``_Unsure``."""
+        """What is there after all of them. Raises ``Unsure``."""
         found, gone = self._found, self._gone
         for client, clock in gone:
             key = self._key(client, clock)
@@ -94,13 +106,13 @@ class _Reader:
             else:
                 found.pop(key, None)
         if followed != len(self._after):
-            raise _Unsure
+            raise Unsure
         return found
 
     def _key(self, client: int, clock: int) -> str | None:
         keys = self._keys.get(client)
         if keys is None or clock >= len(keys):
-            raise _Unsure
+            raise Unsure
         return keys[clock]
 
     def _read_client(self, data: bytes, pos: int) -> int:
@@ -110,14 +122,14 @@ class _Reader:
         clock, pos = read_varuint(data, pos)
         keys = self._keys.setdefault(client, [])
         if clock != len(keys):  # Something is missing, or comes twice.
-            raise _Unsure
+            raise Unsure
         for _ in range(structs):
             info = data[pos]
             if info == _ENTRY and data.startswith(begin, pos + 1):
                 key, pos = _text(data, pos + 1 + size)
                 value, pos = _value(data, pos)
                 if key in found:
-                    raise _Unsure
+                    raise Unsure
                 found[key] = value
                 keys.append(key)
             else:
@@ -137,12 +149,12 @@ class _Reader:
         elif info == _GONE_ENTRY and data.startswith(self._begin, pos + 1):
             key, pos = _text(data, pos + 1 + len(self._begin))
             if key in self._found:
-                raise _Unsure
+                raise Unsure
             self._found[key] = None
             self._gone.add(item)
             keys.append(key)
         else:
-            raise _Unsure
+            raise Unsure
         if kind == DELETED:
             length, pos = read_varuint(data, pos)
             self._look_at(length)
@@ -154,13 +166,13 @@ class _Reader:
 
     def _follow(self, origin: Id, item: Id, value: FlatValue, *, has_value: bool) -> None:
         if origin in self._after:
-            raise _Unsure
+            raise Unsure
         self._after[origin] = item, value, has_value
 
     def _look_at(self, gone: int) -> None:
         self._gone_left -= gone
         if self._gone_left < 0:
-            raise _Unsure
+            raise Unsure
 
     def _read_deleted(self, data: bytes, pos: int) -> int:
         clients, pos = read_varuint(data, pos)
@@ -171,7 +183,7 @@ class _Reader:
                 clock, pos = read_varuint(data, pos)
                 length, pos = read_varuint(data, pos)
                 if clock + length > len(self._keys.get(client, ())):
-                    raise _Unsure
+                    raise Unsure
                 self._look_at(length)
                 self._gone.update((client, at) for at in range(clock, clock + length))
         return pos
@@ -190,31 +202,7 @@ def _text(data: bytes, pos: int) -> tuple[str, int]:
 def _value(data: bytes, pos: int) -> tuple[FlatValue, int]:
     """One value, with the number of values before it, and the position after it."""
     if data[pos] != 1:
-        raise _Unsure
-    tag = data[pos + 1]
-    pos += 2
-    if tag == ANY_STRING:
-        return _text(data, pos)
-    if tag == ANY_FLOAT32:
-        return _FLOAT32.unpack_from(data, pos)[0], pos + 4
-    if tag in (ANY_TRUE, ANY_FALSE):
-        return tag == ANY_TRUE, pos
-    if tag == _WHOLE:
-        return _whole(data, pos)
-    if tag == _FLOAT64_TAG:
-        return _FLOAT64.unpack_from(data, pos)[0], pos + 8
-    if tag == _NULL:
-        return None, pos
-    raise _Unsure
-
-
-def _whole(data: bytes, pos: int) -> tuple[float, int]:
-    """A signed integer: six bits and the sign in its first byte, then seven bits in each."""
-    byte = data[pos]
-    value, shift, sign = byte & 0x3F, 6, -1.0 if byte & 0x40 else 1.0
-    while byte >= 0x80:
-        pos += 1
-        byte = data[pos]
-        value |= (byte & 0x7F) << shift
-        shift += 7
-    return sign * value, pos + 1
+        raise Unsure
+    if data[pos + 1] == ANY_STRING:
+        return _text(data, pos + 2)
+    return read_scalar(data, pos + 1)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from crdtsync.errors import NotPermitted, UnsafeUpdate
 from crdtsync.ids import CATALOGUE_DOCUMENT
+from crdtsync.protocol.plain_keys import plain_keys
 from crdtsync.protocol.yjs import (
     ANY,
     BINARY,
@@ -74,6 +75,8 @@ def scan_update(
     root and key from there); what was overwritten is ``DELETED``. Raises ``RecordTooBig`` and
     ``UnsafeUpdate``. Idempotent; touches nothing.
     """
+    if flat and roots is not None and (known := _scan_plain(update, roots, limits)) is not None:
+        return known
     reader = UpdateReader(update, limits)
     clients: list[tuple[int, int, int]] = []
     named: set[str] = set()
@@ -115,6 +118,19 @@ def scan_update(
     tree.check()
     deleted = tuple(reader.deletions())
     return Scan(tuple(clients), deleted, blocks, frozenset(named), _outside(needs, clients, holes, deleted))
+
+
+def _scan_plain(update: bytes, roots: frozenset[str], limits: Limits) -> Scan | None:
+    """What is found in an update that writes new keys of one root and nothing else; None of any other."""
+    if len(update) > limits.update_bytes:
+        return None
+    for root in roots:
+        plain = plain_keys(update, root)
+        if plain is not None and len(plain.parts) <= min(limits.blocks, limits.values):
+            client, clock, blocks = plain.client, plain.clock, len(plain.parts)
+            needs = ((client, clock),) if clock else ()
+            return Scan(((client, clock, clock + blocks),), (), blocks, frozenset((root,)), needs)
+    return None
 
 
 def _outside(

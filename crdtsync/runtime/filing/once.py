@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from threading import Condition, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from crdtsync.ids import CATALOGUE_DOCUMENT
 
 if TYPE_CHECKING:
     from crdtsync.runtime.filing.product_rows import Content, ProductsHome
+
+
+GIVES_WAY_S: Final = 1.0
+"""How long at a time whoever files lets others look, at most: one look takes a fraction of that."""
 
 
 class Filing:
@@ -22,6 +28,7 @@ class Filing:
         self._content: Content | None = None
         self._turn = Condition()
         self._filed_seq = self._waited_seq = 0
+        self._looking = 0
 
     def content(self, home: ProductsHome) -> Content | None:
         """What the catalogue holds, if most of it is not in the views yet. It is kept until ``forget``:
@@ -58,3 +65,21 @@ class Filing:
             with self._turn:
                 self._turn.wait_for(lambda: self._filed_seq >= seq, timeout_s)
             self._waited_seq = seq
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Somebody looks through all products. In CPython one thread computes at a time."""
+        with self._turn:
+            self._looking += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._looking -= 1
+                self._turn.notify_all()
+
+    def give_way(self) -> None:
+        """Wait for whoever is looking, but not for ever. For whoever files, before each product."""
+        if self._looking:
+            with self._turn:
+                self._turn.wait_for(lambda: not self._looking, GIVES_WAY_S)

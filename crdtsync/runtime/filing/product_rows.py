@@ -7,17 +7,18 @@ build the engine's document and follow its changes. Where that is not certain, t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 
 from crdtsync.errors import RecordError
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, STATE, record_digest, split_update_record
-from crdtsync.model.listing import product_rows
+from crdtsync.model.plain_products import product_rows
 from crdtsync.model.product import SKU
-from crdtsync.protocol.flat import FlatValue, flat_content
+from crdtsync.protocol.flat import flat_content
+from crdtsync.protocol.plain_keys import FlatValue
 from crdtsync.runtime.committing.scans import scan_record
 from crdtsync.runtime.filing.views import ViewKeeper
 from crdtsync.storage.log import ShopLog
@@ -45,6 +46,16 @@ class Content:
     shop: bytes
     through: int
     products: Mapping[str, Mapping[str, Any]] | None
+    _rows: dict[str, Sequence[Row]] = field(default_factory=dict)
+
+    def rows(self, sku: str) -> Sequence[Row] | None:
+        """The rows of one product for the views, made once: of whoever looks and whoever files all products
+        the second finds them here. None if there is no such product.
+        """
+        rows = self._rows.get(sku)
+        if rows is None and self.products is not None and (keys := self.products.get(sku)) is not None:
+            rows = self._rows[sku] = product_rows(sku, keys)
+        return rows
 
 
 class ProductsHome(Protocol):
@@ -99,14 +110,21 @@ def read_content(log: ShopLog) -> Content:
     return Content(log.shop, through, None if content is None else _by_sku(content))
 
 
-def file_content(home: ProductsHome, content: Content) -> bool:
+def file_content(home: ProductsHome, content: Content, give_way: Callable[[], object] = lambda: None) -> bool:
     """File all products of a catalogue without the engine, if that can be done; whether it was. Not inside a
-    transaction. Raises ``StorageError``; O(catalogue).
+    transaction. ``give_way`` is called before each product, between the transactions, and may take its time.
+    Raises ``StorageError``; O(catalogue).
     """
     products = content.products
     if products is None:
         return False
-    rows = ((sku, product_rows(sku, products[sku])) for sku in sorted(products))
+
+    def made() -> Iterator[tuple[str, Sequence[Row]]]:
+        for sku in sorted(products):
+            give_way()
+            yield sku, content.rows(sku) or ()
+
+    rows = made()
     put = partial(home.tables.file_products, home.log.shop)
     file_rows(home, rows, put, through=content.through, only=products.keys())
     return True

@@ -274,14 +274,14 @@ class Replica:
             from crdtsync.runtime.filing.product_rows import file_content
 
             content = self.filing.content(self)
-            if content is not None and file_content(self, content):
+            if content is not None and file_content(self, content, self.filing.give_way):
                 self.filing.forget()
                 return
         self.catalogue.file()
         self.filing.forget()
 
     def products_now(self) -> ProductLookup:
-        """Where single products are found as the log has them: in the views, which are brought up to date
+        """Where products are found as the log has them: in the views, which are brought up to date
         first. Where a thread beside this one is about to file a whole catalogue, that is not waited for.
         Raises ``StorageError``.
         """
@@ -291,7 +291,7 @@ class Replica:
 
             content = self.filing.content(self)
             if content is not None and content.products is not None:
-                return Unfiled(content.products)
+                return Unfiled(content, self.filing)
         self.file_catalogue()
         return self.queries
 

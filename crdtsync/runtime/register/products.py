@@ -76,7 +76,7 @@ class ProductsHome(Protocol):
     def mend_head(self) -> None: ...
     def file_catalogue(self) -> None: ...
     def products_now(self) -> ProductLookup:
-        """Where single products are found as the log has them."""
+        """Where products are found as the log has them."""
         ...
 
     @property
@@ -196,9 +196,10 @@ class Products:
         return self._replica.products_are_coming
 
     def list(self, *, archived: bool = False) -> Iterator[ProductRow]:
-        """The products by SKU with their prices now; with ``archived`` also those not on sale."""
-        self.refresh()
-        rows = self._replica.queries.products(self._replica.clock.now_ms())
+        """The products by SKU with their prices now; with ``archived`` also those not on sale. Whoever lists
+        those that have just come does not wait until they are filed.
+        """
+        rows = self._replica.products_now().products(self._now_ms())
         return (row for row in rows if archived or not row.archived)
 
     def with_barcode(self, code: str) -> Sequence[ProductRow]:

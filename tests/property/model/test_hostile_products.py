@@ -1,5 +1,6 @@
 """What others wrote into the catalogue, and what people type: read, or refused with an error of ours."""
 
+import json
 import math
 from typing import Any
 
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 
 from crdtsync.errors import InvalidAmount, InvalidImport, InvalidProduct, UsageError
 from crdtsync.model import money
-from crdtsync.model.listing import PRICE, listing_rows, product_rows, read_listing
-from crdtsync.model.price import PriceChange, read_change
+from crdtsync.model.listing import PRICE, listing_rows, price_row, read_listing
+from crdtsync.model.plain_products import first_price_row, product_rows
+from crdtsync.model.price import Price, PriceChange, name_of_change, read_change
 from crdtsync.model.product import CLASS_OF_RATE, FIELD_NAMES, RULES, Product, check_product, warnings_about
 from crdtsync.model.product_columns import FIELD_OF_TITLE, field_of, read_cell
 from crdtsync.model.product_import import plan_import, read_file
@@ -203,3 +205,62 @@ def test_any_bytes_are_a_file_of_products_or_refused(data: bytes) -> None:
     except InvalidImport:
         return
     assert not plan.changed
+
+
+near = st.sampled_from(
+    [
+        0,
+        -1,
+        10**9,
+        10**9 + 1,
+        10_000,
+        10_001,
+        2000,
+        253_402_300_799_999,
+        253_402_300_800_000,
+        True,
+        None,
+        0.5,
+        1.0,
+    ]
+)
+authors = st.sampled_from(["u", "u-lea", "", "é", 'u"x', "u\\x", "a b", "u\n", "~" * 64, "~" * 65, 7])
+
+
+@st.composite
+def price_texts(draw: st.DrawFn) -> str:
+    """What may stand in the place of a price: what registers write, and what is nearly that."""
+    content = {
+        "amount": draw(near),
+        "at": draw(near),
+        "by": draw(authors),
+        "from": draw(near),
+        "replaces": draw(st.sampled_from([[], [], [], ["0" * 32], ["x"], None])),
+        "vat": draw(near),
+        "vc": draw(st.sampled_from(["N", "N", "R1", "R2", "Z", "S", "O", "X", "", 0])),
+    }
+    spaces = draw(st.sampled_from([(",", ":"), (",", ":"), (", ", ":")]))
+    text = MARK + json.dumps(content, separators=spaces, ensure_ascii=draw(st.booleans()))
+    return draw(st.sampled_from([text, text, text + " ", text.replace("}", ',"z":1}'), text[1:]]))
+
+
+@given(price_texts(), st.booleans())
+def test_a_first_price_is_read_in_bulk_as_it_is_read_alone_or_not(text: str, is_its_name: bool) -> None:
+    name = name_of_change("CM-19" if is_its_name else "TER-01", text)
+    row = first_price_row("CM-19", name, text)
+    try:
+        change = read_change("CM-19", name, text)
+    except InvalidProduct:
+        assert row is None
+        return
+    assert row is None or row == price_row(Price(change.valid_from_ms, change))
+    assert product_rows("CM-19", {PRICE + name: text}) == listing_rows(
+        read_listing("CM-19", {PRICE + name: text})
+    )
+
+
+def test_what_a_register_writes_is_read_in_bulk() -> None:
+    for rate, vat_class in CLASS_OF_RATE.items():
+        change = PriceChange("CM-19", 1850, rate, vat_class, 0, AT_MS, "u-lea")
+        row = first_price_row("CM-19", change.id, change.value)
+        assert row == price_row(Price(0, change))

@@ -5,7 +5,8 @@ from pycrdt import Doc, Map
 
 from crdtsync.errors import InvalidProduct, UnknownProduct, UnsafeUpdate
 from crdtsync.model.catalogue import Catalogue
-from crdtsync.model.listing import PRICE, listing_rows, product_rows, read_listing
+from crdtsync.model.listing import PRICE, listing_rows, read_listing
+from crdtsync.model.plain_products import first_price_row, product_rows
 from crdtsync.model.price import PriceChange
 from crdtsync.model.product import Product
 from crdtsync.protocol.scanner import scan_document
@@ -370,3 +371,25 @@ def test_rows_made_without_the_product_are_the_same_and_pass_over_what_makes_no_
     whole = [*listing_rows(read_listing("CM-19", keys)), ("barcode", {"code": "3760000000017"})]
     assert product_rows("CM-19", keys) == product_rows("CM-19", {**nonsense, **keys}) == whole
     assert product_rows("CM-19", {}) == listing_rows(read_listing("CM-19", {}))
+
+
+@pytest.mark.parametrize(
+    "plain", [None, 7, "text", "json:{", "json:[]", "json:" + "9" * 300, "json:{\\u0020}"]
+)
+def test_what_is_no_first_price_is_not_read_in_bulk(plain):
+    assert first_price_row("CM-19", "0" * 32, plain) is None
+
+
+def test_a_first_price_under_another_name_or_with_a_rate_outside_vat_is_not_read_in_bulk():
+    change = PriceChange("CM-19", 1850, 2000, "N", 0, NOW, "u")
+    assert first_price_row("CM-19", change.id, change.value) is not None
+    assert first_price_row("CM-19", "0" * 32, change.value) is None
+    outside = PriceChange("CM-19", 1850, 2000, "O", 0, NOW, "u")
+    assert first_price_row("CM-19", outside.id, outside.value) is None
+
+
+def test_a_price_that_is_damaged_leaves_its_product_without_one():
+    change = PriceChange("CM-19", 1850, 2000, "N", 0, NOW, "u")
+    other = PriceChange("CM-19", 1950, 2000, "N", 0, NOW, "u")
+    rows = product_rows("CM-19", {PRICE + change.id: other.value})
+    assert [name for name, _ in rows] == ["product"]

@@ -12,7 +12,7 @@ import pytest
 
 from crdtsync.errors import InvalidSale, UnknownProduct
 from crdtsync.ids import CATALOGUE_DOCUMENT, Item, Position, record_digest, update_record
-from crdtsync.runtime.filing import product_rows
+from crdtsync.runtime.filing import once, product_rows
 from crdtsync.runtime.filing.filer import Filer
 from crdtsync.runtime.filing.unfiled import Unfiled
 from crdtsync.runtime.folder.identity import Relay, save_relay
@@ -52,9 +52,9 @@ def test_a_product_is_sold_before_any_is_filed(fresh):
     assert filed_seq(fresh) == 0, "somebody waited for all of them"
 
 
-def test_whoever_lists_the_products_files_them(fresh):
+def test_whoever_lists_the_products_does_not_wait_until_they_are_filed(fresh):
     assert [row.sku for row in fresh.products.list()] == ["CM-19", "TER-01"]
-    assert filed_seq(fresh) > 0
+    assert filed_seq(fresh) == 0, "somebody waited for all of them"
 
 
 def test_where_no_thread_files_whoever_asks_does(fresh):
@@ -113,6 +113,66 @@ def test_a_lookup_does_not_wait_for_the_thread_that_files(fresh):
         looking.start()
         looking.join(60)
     assert found == [1850]
+
+
+def test_a_list_does_not_wait_for_the_thread_that_files(fresh):
+    listed = []
+    with fresh.replica.filing.lock:
+        looking = threading.Thread(target=lambda: listed.extend(listing(fresh.replica.folder)))
+        looking.start()
+        looking.join(60)
+    assert listed == ["CM-19", "TER-01"]
+
+
+def listing(folder):
+    with Register.open(folder) as beside:
+        beside.replica.files_views = False
+        return [row.sku for row in beside.products.list()]
+
+
+def test_a_list_leaves_out_what_is_off_sale_unless_it_is_asked_for(fresh, till):
+    till.products.archive("CM-19")
+    assert [row.sku for row in fresh.products.list()] == ["TER-01"]
+    assert [row.sku for row in fresh.products.list(archived=True)] == ["CM-19", "TER-01"]
+
+
+def test_whoever_files_gives_way_to_whoever_looks_through_all_of_them(fresh, monkeypatch):
+    filing, has_waited = fresh.replica.filing, threading.Event()
+    wait_for = filing._turn.wait_for
+    monkeypatch.setattr(filing._turn, "wait_for", lambda *until: (has_waited.set(), wait_for(*until)))
+    filer = threading.Thread(target=lambda: file_in(fresh.replica.folder))
+    with filing.looking():
+        filer.start()
+        assert has_waited.wait(60)
+        assert filed_seq(fresh) == 0
+    filer.join(60)
+    assert filed_seq(fresh) > 0
+
+
+def file_in(folder):
+    with Register.open(folder) as beside:
+        beside.replica.file_catalogue()
+
+
+def test_whoever_looks_for_ever_does_not_keep_the_products_from_the_views(fresh, monkeypatch):
+    monkeypatch.setattr(once, "GIVES_WAY_S", 0.0)
+    with fresh.replica.filing.looking():
+        fresh.replica.file_catalogue()
+    assert filed_seq(fresh) > 0
+
+
+def test_what_was_made_for_a_list_is_what_is_filed(fresh, monkeypatch):
+    made, times = product_rows.product_rows, []
+
+    def counted(sku, keys):
+        times.append(sku)
+        return made(sku, keys)
+
+    monkeypatch.setattr(product_rows, "product_rows", counted)
+    listed = list(fresh.products.list())
+    fresh.replica.file_catalogue()
+    assert times == ["CM-19", "TER-01"]
+    assert list(fresh.products.list()) == listed
 
 
 def look(folder):
@@ -179,7 +239,7 @@ def test_what_is_not_filed_is_found_as_the_views_find_it(till, clock):
             till.products.archive(product.sku)
         if place % 7 == 0:
             till.products.set(product.sku, barcodes=[CODE])
-    unfiled = Unfiled(product_rows.read_content(till.replica.log).products)
+    unfiled = Unfiled(product_rows.read_content(till.replica.log), till.replica.filing)
     queries = till.replica.queries
     codes = {code for product in made for code in product.barcodes} | {CODE, SHARED, "", "x"}
     for at_ms in (0, now_ms - 1, now_ms, now_ms + 10 * DAY_MS, now_ms + 100 * DAY_MS):
@@ -187,6 +247,7 @@ def test_what_is_not_filed_is_found_as_the_views_find_it(till, clock):
             assert unfiled.product(sku, at_ms) == queries.product(sku, at_ms)
         for code in codes:
             assert unfiled.products_with(code, at_ms) == queries.products_with(code, at_ms)
+        assert list(unfiled.products(at_ms)) == list(queries.products(at_ms))
 
 
 def test_a_price_in_dispute_is_shown_so_before_it_is_filed(till, clock):
@@ -199,7 +260,7 @@ def test_a_price_in_dispute_is_shown_so_before_it_is_filed(till, clock):
         lambda one: one.set_price("CM-19", amount_minor=2050, by="u-max", at_ms=now_ms + 1),
     )
     till.products.refresh()
-    unfiled = Unfiled(product_rows.read_content(till.replica.log).products)
+    unfiled = Unfiled(product_rows.read_content(till.replica.log), till.replica.filing)
     assert unfiled.product("CM-19", now_ms + 2) == till.replica.queries.product("CM-19", now_ms + 2)
     assert unfiled.product("CM-19", now_ms + 2).disputed
 
