@@ -44,12 +44,12 @@ from crdtsync.runtime.syncing.link_trouble import (
     save_unmended,
 )
 from crdtsync.runtime.syncing.progress import save_pace
+from crdtsync.runtime.syncing.relay_clock import RelayClock, is_news
 from crdtsync.runtime.syncing.tail import Growth, Row, Tail
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync.storage.schema import SEQ_MAX
 
 TAIL_BYTES_MAX: Final = 1 << 20
-CLOCK_TOLERANCE_MS: Final = 1_000
 NEWS_BYTES_MAX: Final = 256 << 10
 
 
@@ -88,6 +88,7 @@ class RegisterHome:
         self._has_met = False
         self._said_seq = 0
         self._sent_by: Outbound | None = None
+        self._relay_clock = RelayClock()
         self._unmended = frozenset(load_unmended(self._log))
         self._is_slowed = load_slowed(self._log) is not None
         self.documents = self.make_reader(open_store)
@@ -127,6 +128,15 @@ class RegisterHome:
         """Leave for `status` how long the rest of the history will take."""
         at_ms = self._clock.now_ms()
         self.save(lambda log: save_pace(log, at_ms, left_s))
+
+    def note_while_live(self, unmended: frozenset[str]) -> None:
+        """Leave for `status`, and for who sells, what has changed while the relay is there: whether this
+        machine's clock was set or jumped, and what a repair did not mend.
+        """
+        self.note_unmended(unmended)
+        offset = self._relay_clock.compared_with(self._clock.now_ms())
+        if offset is not None and is_news(offset, load_clock_offset(self._log)):
+            self.save(lambda log: save_clock_offset(log, offset))
 
     def note_unmended(self, documents: frozenset[str]) -> None:
         """Leave for `status` which documents a repair did not mend, if that is news."""
@@ -198,15 +208,10 @@ class RegisterHome:
         self._sent_by = outbound
         now_ms = self._clock.now_ms()
         offset = ClockOffset(now_ms - peer.time_ms, now_ms)
-        known = load_clock_offset(self._log)
-        moved = known is None or abs(known.offset_ms - offset.offset_ms) > CLOCK_TOLERANCE_MS
+        self._relay_clock.met(peer.time_ms)
         met = Relay(relay.url, relay.public_key, peer.log_id)
         # What is on the disk counts, by which `status` goes: it may not have been written last time.
-        if (
-            not moved
-            and met == load_relay(self._log)
-            and now_ms - (known.measured_at_ms if known else 0) < 3_600_000
-        ):
+        if met == load_relay(self._log) and not is_news(offset, load_clock_offset(self._log)):
             return
         self._relay = met
 
