@@ -56,6 +56,20 @@ def _disk_error(error: apsw.IOError, path: str) -> StorageError:
     return StorageError(f"the disk did not do what {path} needs: {error}")
 
 
+def has_no_room_to_share(uri: str, flags: int, vfs: str | None) -> bool:
+    """Whether the file by which processes share a store in WAL mode finds no room on the disk: nobody has it
+    then, and nobody gets it.
+    """
+    connection = apsw.Connection(uri, flags=flags, vfs=vfs)
+    try:
+        connection.pragma("schema_version")
+    except apsw.Error as error:  # Others are told when it is really opened.
+        return getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_SHMSIZE
+    finally:
+        connection.close(True)
+    return False
+
+
 def _has_no_file_left() -> bool:
     """Whether this process may open nothing more: SQLite does not say so."""
     try:
