@@ -15,7 +15,7 @@ SALVAGE: Final = (
 )
 """What to do where the tables that records are found by are damaged: nothing less helps."""
 
-_MORE_FILES: Final = "close other programs, or let this one open more files (`ulimit -n`), and try again"
+MORE_FILES: Final = "close other programs, or let this one open more files (`ulimit -n`), and try again"
 
 
 def meaning(error: apsw.Error, path: str) -> Exception:
@@ -28,7 +28,7 @@ def meaning(error: apsw.Error, path: str) -> Exception:
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             return ReadOnlyStore(f"{path} cannot be written")
         case apsw.CantOpenError() if _has_no_file_left():
-            return StorageError(f"{path} cannot be opened: too many files are open", hint=_MORE_FILES)
+            return StorageError(f"{path} cannot be opened: too many files are open", hint=MORE_FILES)
         case apsw.CantOpenError():
             what = (
                 "it may not be read or written by this user"

@@ -32,10 +32,10 @@ from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wron
 from crdtsync.runtime.folder.identity import Relay
 from crdtsync.runtime.syncing.address import (
     ABOUT_PATH,
-    certificate_advice,
     is_without_tls,
     socket_url,
     trusting,
+    what_mends,
     why,
 )
 from crdtsync.runtime.syncing.refusal import ANOTHER_RELAY
@@ -142,7 +142,8 @@ def _steps(relay: Relay, tls_ca: str | None) -> Iterator[Finding | About | float
     began_s = time.monotonic()
     connected = _connect(places)
     if isinstance(connected, OSError):
-        yield wrong("address", RelayUnreachable(f"{host}, port {port}: {why(connected)}", hint=_NOBODY))
+        hint = what_mends(connected, int(time.time() * 1000)) or _NOBODY
+        yield wrong("address", RelayUnreachable(f"{host}, port {port}: {why(connected)}", hint=hint))
         return
     yield time.monotonic() - began_s
     yield well("address", f"something answers at port {port}")
@@ -180,7 +181,7 @@ def _ask(
     except UsageError as error:
         yield wrong("tls", error)
     except OSError as error:
-        hint = certificate_advice(error, int(time.time() * 1000)) or _NOBODY
+        hint = what_mends(error, int(time.time() * 1000)) or _NOBODY
         if is_without_tls(error):
             hint = (
                 "give the relay TLS; or, if the line is yours, `crdtsync move ws://HOST:PORT` to its address"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket as sockets
@@ -12,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from crdtsync.errors import InvalidName, UsageError
+from crdtsync.storage.sqlite_errors import MORE_FILES
 
 SYNC_PATH: Final = "/v1/sync"
 ENROL_PATH: Final = "/v1/enrol"
@@ -75,10 +77,13 @@ _EXPIRED, _NOT_YET = 10, 9
 _OTHER_NAME, _OTHER_IP = 62, 64
 
 
-def certificate_advice(error: BaseException, now_ms: int) -> str:
-    """What to do about a certificate that is not trusted; empty where something else is the matter. What
-    this machine's clock shows decides whether one has expired: ``now_ms``.
+def what_mends(error: BaseException, now_ms: int) -> str:
+    """What to do about a certificate that is not trusted, or about a machine that has no file left; empty
+    where something else is the matter. What this machine's clock shows decides whether a certificate has
+    expired: ``now_ms``.
     """
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return MORE_FILES
     if not isinstance(error, ssl.SSLCertVerificationError):
         return ""
     if error.verify_code in (_EXPIRED, _NOT_YET):
