@@ -227,6 +227,13 @@ def _advice(status: Status) -> str:
             "data folder to a safe place."
         )
     trouble = status.link_trouble
+    if status.damaged_own:
+        return (
+            f"{many(status.damaged_own, 'entry', 'entries')} of this register "
+            f"{'was' if status.damaged_own == 1 else 'were'} damaged on its disk, and the relay has not "
+            "brought it back: `crdtsync quarantine list` shows what is left. What else is pending is safe "
+            "here."
+        )
     if not status.pending.records:
         if trouble is not None and trouble.is_cut_off:
             return "What was recorded so far is on the relay's disk. It gives this register nothing any more."

@@ -39,6 +39,7 @@ _REMOVED: Final = (
 )
 
 _READ_ONLY: Final = "let it be written, or look at a copy of its folder on another disk: lists lag behind"
+
 _UNDER_WAY: Final = nullcontext()
 """A snapshot where there is one, or a transaction."""
 

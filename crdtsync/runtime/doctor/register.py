@@ -183,7 +183,12 @@ def look_at_records(status: Status) -> Iterator[Finding]:
         if "differs from the relay's" in concern:
             yield wrong("quarantine", IntegrityDefect(concern, hint="`crdtsync resync` compares it again"))
     pending = status.pending
-    if pending.records == 0:
+    if status.damaged_own:
+        lost = many(status.damaged_own, "entry", "entries")
+        what = f"damaged here, and the relay has not brought it back: {lost} of this register"
+        hint = "`crdtsync sync` asks the relay for it; `crdtsync quarantine list` shows what is left of it"
+        yield wrong("pending", NotSynchronised(what, hint=hint))
+    elif pending.records == 0:
         yield well("pending", "the relay has everything on its disk")
     elif status.relay_url is None:
         what = f"on this register alone: {many(pending.sales, 'ticket')}"

@@ -23,6 +23,7 @@ from crdtsync.runtime.committing.admission import Admission
 from crdtsync.runtime.committing.committer import Committer
 from crdtsync.runtime.committing.work import Outcome, Work
 from crdtsync.runtime.committing.writer import read_head
+from crdtsync.runtime.damage.not_back import not_back
 from crdtsync.runtime.folder.identity import (
     ClockOffset,
     Identity,
@@ -128,6 +129,10 @@ class RegisterHome:
         """Leave for `status` how long the rest of the history will take."""
         at_ms = self._clock.now_ms()
         self.save(lambda log: save_pace(log, at_ms, left_s))
+
+    def damaged_own(self) -> int:
+        """How many entries of this register were damaged here, and the relay did not bring them back."""
+        return len(not_back(self._log))
 
     def note_while_live(self, unmended: frozenset[str]) -> None:
         """Leave for `status`, and for who sells, what has changed while the relay is there: whether this

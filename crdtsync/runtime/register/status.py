@@ -20,6 +20,7 @@ from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.money import AMOUNT_MINOR_MAX
 from crdtsync.model.naming import names_apart, short_id
 from crdtsync.runtime.committing.signature_checks import checked_up_to
+from crdtsync.runtime.damage.not_back import not_back
 from crdtsync.runtime.folder.identity import REPLACING, ClockOffset, load_clock_offset, load_relay
 from crdtsync.runtime.folder.replica import STORE, Replica
 from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
@@ -125,6 +126,7 @@ class Status:
     ``came_back``: how much of the lost register that this one replaces, None if it replaces none.
     ``relay_put_back_at_ms``: when it was last noticed that the relay holds less than it had confirmed.
     ``clock_measured``: ``clock_offset_ms``, and when it was measured: what it says now, it knows itself.
+    ``damaged_own``: how many of ``pending_own`` were damaged on this disk, and nobody has brought them back.
     ``on_hold_at_relay``: how many of ``refused_by_relay`` are kept there until a person decides.
     ``copied``: registers whose data was put back or copied, and that must be enrolled again.
     ``link_trouble``: why the last attempts to reach the relay failed, None if none did since the last
@@ -159,6 +161,7 @@ class Status:
     copied: tuple[CopiedTold, ...] = ()
     relay_put_back_at_ms: int | None = None
     clock_measured: ClockOffset | None = None
+    damaged_own: int = 0
 
 
 def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
@@ -221,6 +224,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         copied=copied,
         relay_put_back_at_ms=load_relay_put_back(log) if relay is not None else None,
         clock_measured=offset,
+        damaged_own=len(not_back(log)) if relay_log is not None else 0,
     )
 
 
@@ -243,6 +247,8 @@ def _pending_with_own_entries(
         own.add(body)
         if body is not None and "chain" in body:
             entries.append(body)
+    for body in not_back(log):
+        own.add(body)
     return own, others, entries
 
 
