@@ -78,5 +78,6 @@ def test_a_sale_that_was_damaged_after_the_relay_had_it_comes_back_and_is_safe(t
     till.sync()
     status = till.status()
     assert (status.damaged_own, status.pending.records) == (0, 0)
+    assert status.relay_put_back_at_ms is None, "it is this disk that lost something"
     assert "The relay has everything on its disk" in run(till, "status").stdout
     assert till.verify().findings == ()

@@ -231,8 +231,11 @@ class RegisterHome:
         if relay.log_id is None:
             return False
         known = self._log.acknowledged(peer.log_id)
+        # Of a log that took a new id, as one does that lost a record, the relay has nothing at first.
         has_less = (
-            known is not None and peer.cursor_log == self._log.log_id and peer.cursor.seq < known.position.seq
+            known is not None
+            and peer.cursor_log == self._log.log_id
+            and 0 < peer.cursor.seq < known.position.seq
         )
         return relay.log_id != peer.log_id or not peer.fits or has_less
 
