@@ -15,7 +15,7 @@ import click
 
 from crdtsync.cli.damage import telling_of_damage
 from crdtsync.config import DATA_VARIABLE
-from crdtsync.errors import CrdtsyncError, NoRegister, ReadOnlyStore, StorageError
+from crdtsync.errors import CrdtsyncError, DiskFull, NoRegister, ReadOnlyStore, StorageError
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register.register import Register
@@ -86,7 +86,8 @@ def settings_of(data: Path) -> dict[str, Any]:
 def open_register(data: Path, *, only_looks: bool = False) -> Register:
     """Open the register that a command works on. Raises ``NoRegister``, ``UsageError``, ``StorageError``.
 
-    A command that ``only_looks`` gets it from a disk that cannot be written too, and its user is told.
+    A command that ``only_looks`` gets it from a disk that is full or cannot be written too, and its user is
+    told.
     """
     from crdtsync.runtime.folder.whose import store_of_register
     from crdtsync.runtime.register.register import Register
@@ -96,13 +97,13 @@ def open_register(data: Path, *, only_looks: bool = False) -> Register:
     _refuse_empty(store_of_register(data))
     try:
         return Register.open(data, **settings_of(data))
-    except ReadOnlyStore as error:
+    except (ReadOnlyStore, DiskFull) as error:
         if not only_looks:
             raise
         return _opened_to_look(data, error)
 
 
-def _opened_to_look(data: Path, why: ReadOnlyStore) -> Register:
+def _opened_to_look(data: Path, why: StorageError) -> Register:
     from functools import partial
 
     from crdtsync.cli.output import print_notices

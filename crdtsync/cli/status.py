@@ -19,6 +19,7 @@ from crdtsync.said import many
 if TYPE_CHECKING:
     from crdtsync.runtime.doctor.finding import Finding
     from crdtsync.runtime.doctor.locally import LocalLook
+    from crdtsync.runtime.folder.identity import ClockOffset
     from crdtsync.runtime.register.register import Register
     from crdtsync.runtime.register.status import Pending, Status
 
@@ -61,7 +62,7 @@ def _show(
         show_json(status_facts(status, findings))
         return
     told = list(beyond_status(findings, status))
-    print_status(status, told, register.replica.clock.utc_offset_min(now_ms), documents=documents)
+    print_status(status, told, now_ms, register.replica.clock.utc_offset_min(now_ms), documents=documents)
 
 
 def status_facts(status: Status, findings: list[Finding]) -> dict[str, Any]:
@@ -84,6 +85,7 @@ def status_facts(status: Status, findings: list[Finding]) -> dict[str, Any]:
         "documents": status.documents,
         "store_bytes": status.store_bytes,
         "clock_offset_ms": status.clock_offset_ms,
+        "clock_measured_at": status.clock_measured.measured_at_ms if status.clock_measured else None,
         "apart": status.apart,
         "held": status.held,
         "refused_by_relay": status.refused_by_relay,
@@ -101,8 +103,10 @@ def status_facts(status: Status, findings: list[Finding]) -> dict[str, Any]:
     }
 
 
-def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *, documents: bool) -> None:
-    """A status for a person: what is safe, what is not, what to do."""
+def print_status(
+    status: Status, findings: list[Finding], now_ms: int, utc_offset_min: int, *, documents: bool
+) -> None:
+    """A status for a person: what is safe, what is not, what to do. ``now_ms``: what the clock shows."""
     from crdtsync.runtime.register.concerns import stopped_concerns
 
     click.echo(f"{status.name}, {status.shop_name}: {_headline(status)}")
@@ -145,8 +149,8 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
         click.echo(f"  slowed          since {since}: it sends more than its share; nothing is lost")
     click.echo(f"  last confirmed  {local_time(status.last_ack_at_ms, utc_offset_min)}")
     click.echo(f"  store           {status.store_bytes / 1e6:.1f} MB")
-    if status.clock_offset_ms is not None:
-        click.echo(f"  clock           {_offset(status.clock_offset_ms)}")
+    if status.clock_measured is not None:
+        click.echo(f"  clock           {_offset(status.clock_measured, now_ms, utc_offset_min)}")
     for device in status.devices:
         if device.role == "relay":  # It sells nothing; which one counts says the line above.
             continue
@@ -164,12 +168,19 @@ def print_status(status: Status, findings: list[Finding], utc_offset_min: int, *
         )
 
 
-def _offset(offset_ms: int) -> str:
+def _offset(measured: ClockOffset, now_ms: int, utc_offset_min: int) -> str:
     from crdtsync.runtime.register.concerns import span
 
+    offset_ms = measured.offset_at(now_ms)
+    when = (
+        ""
+        if offset_ms is not None
+        else f" when it showed {local_time(measured.measured_at_ms, utc_offset_min)}"
+    )
+    offset_ms = measured.offset_ms if offset_ms is None else offset_ms
     if abs(offset_ms) < 1000:
-        return "as the relay's, to the second"
-    return f"{span(abs(offset_ms) // 1000)} {'ahead of' if offset_ms > 0 else 'behind'} the relay's"
+        return f"as the relay's, to the second{when}"
+    return f"{span(abs(offset_ms) // 1000)} {'ahead of' if offset_ms > 0 else 'behind'} the relay's{when}"
 
 
 def _headline(status: Status) -> str:
@@ -216,6 +227,13 @@ def _advice(status: Status) -> str:
             "data folder to a safe place."
         )
     trouble = status.link_trouble
+    if status.damaged_own:
+        return (
+            f"{many(status.damaged_own, 'entry', 'entries')} of this register "
+            f"{'was' if status.damaged_own == 1 else 'were'} damaged on its disk, and the relay has not "
+            "brought it back: `crdtsync quarantine list` shows what is left. What else is pending is safe "
+            "here."
+        )
     if not status.pending.records:
         if trouble is not None and trouble.is_cut_off:
             return "What was recorded so far is on the relay's disk. It gives this register nothing any more."

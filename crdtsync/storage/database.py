@@ -19,7 +19,7 @@ import apsw
 
 from crdtsync.errors import DamagedStore, NotAStore, ReadOnlyStore, StorageError, StoreBusy, StoreTooNew
 from crdtsync.storage import schema
-from crdtsync.storage.sqlite_errors import meaning
+from crdtsync.storage.sqlite_errors import has_no_room_to_share, meaning
 
 SYNCHRONOUS_FULL: Final = 2
 PAGE_BYTES_MIN: Final = 512
@@ -37,6 +37,8 @@ Values = Sequence[Any]
 _REMOVED: Final = (
     "stop this program, put back the file that was there, and start again: what was recorded before is in it"
 )
+
+_READ_ONLY: Final = "let it be written, or look at a copy of its folder on another disk: lists lag behind"
 
 _UNDER_WAY: Final = nullcontext()
 """A snapshot where there is one, or a transaction."""
@@ -212,7 +214,7 @@ class Database:
         if self._depth:
             raise RuntimeError("a transaction cannot begin inside a read")
         if self.read_only:
-            raise ReadOnlyStore(f"{self.path} was opened for reading only")
+            raise ReadOnlyStore(f"{self.path} was opened for reading only", hint=_READ_ONLY)
         for name, file in self._files.items():
             if _file_at(name) != file:  # Commits would go on succeeding, into a file without a name.
                 raise StorageError(
@@ -321,12 +323,12 @@ class Database:
             return apsw.Connection(self.path, flags=flags, vfs=vfs)
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         uri = Path(os.path.abspath(self.path)).as_uri() if vfs is None else "file:" + quote(self.path)
-        wal = self.path + "-wal"
-        lonely = not (os.path.exists(wal) and os.path.getsize(wal)) and not os.access(
-            os.path.dirname(os.path.abspath(self.path)), os.W_OK
-        )
+        wal, folder = self.path + "-wal", os.path.dirname(os.path.abspath(self.path))
         # Where no shared memory file can be made and no WAL is left, nobody can be writing.
-        return apsw.Connection(uri + "?immutable=1" if lonely else uri, flags=flags, vfs=vfs)
+        has_wal = os.path.exists(wal) and os.path.getsize(wal)
+        if not has_wal and (not os.access(folder, os.W_OK) or has_no_room_to_share(uri, flags, vfs)):
+            uri += "?immutable=1"
+        return apsw.Connection(uri, flags=flags, vfs=vfs)
 
     def _prepare(self) -> None:
         connection = self.connection

@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from crdtsync.ids import ID_BYTES, Item, Origin, Position
 
@@ -89,6 +89,10 @@ class Refusal:
     code: str
     reason: str
     held: bool
+
+
+DAMAGED: Final = "damaged"
+"""The code of what was set apart because its bytes had changed on the disk."""
 
 
 @dataclass(frozen=True, slots=True)

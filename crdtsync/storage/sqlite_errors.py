@@ -15,7 +15,7 @@ SALVAGE: Final = (
 )
 """What to do where the tables that records are found by are damaged: nothing less helps."""
 
-_MORE_FILES: Final = "close other programs, or let this one open more files (`ulimit -n`), and try again"
+MORE_FILES: Final = "close other programs, or let this one open more files (`ulimit -n`), and try again"
 
 
 def meaning(error: apsw.Error, path: str) -> Exception:
@@ -28,7 +28,7 @@ def meaning(error: apsw.Error, path: str) -> Exception:
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             return ReadOnlyStore(f"{path} cannot be written")
         case apsw.CantOpenError() if _has_no_file_left():
-            return StorageError(f"{path} cannot be opened: too many files are open", hint=_MORE_FILES)
+            return StorageError(f"{path} cannot be opened: too many files are open", hint=MORE_FILES)
         case apsw.CantOpenError():
             what = (
                 "it may not be read or written by this user"
@@ -54,6 +54,20 @@ def _disk_error(error: apsw.IOError, path: str) -> StorageError:
         case apsw.SQLITE_IOERR_READ | apsw.SQLITE_IOERR_SHORT_READ | apsw.SQLITE_IOERR_CORRUPTFS:
             return DamagedStore(f"the disk does not give {path} back: {error}", hint=SALVAGE)
     return StorageError(f"the disk did not do what {path} needs: {error}")
+
+
+def has_no_room_to_share(uri: str, flags: int, vfs: str | None) -> bool:
+    """Whether the file by which processes share a store in WAL mode finds no room on the disk: nobody has it
+    then, and nobody gets it.
+    """
+    connection = apsw.Connection(uri, flags=flags, vfs=vfs)
+    try:
+        connection.pragma("schema_version")
+    except apsw.Error as error:  # Others are told when it is really opened.
+        return getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_SHMSIZE
+    finally:
+        connection.close(True)
+    return False
 
 
 def _has_no_file_left() -> bool:

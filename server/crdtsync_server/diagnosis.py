@@ -17,7 +17,8 @@ from crdtsync.errors import (
 from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_space, may_look_on
 from crdtsync.runtime.doctor.finding import Finding, notice, well, wrong
 from crdtsync.runtime.doctor.register import process_state
-from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS, span
+from crdtsync.runtime.folder.identity import CLOCK_OFFSET_MAX_MS
+from crdtsync.runtime.register.concerns import span
 from crdtsync.said import many
 from crdtsync_server.damage import in_a_relays_words
 from crdtsync_server.folder import KEYS, LOCK, STORE, DataFolder
@@ -206,7 +207,7 @@ def _registers(log: ShopLog, shop: str, now_ms: int) -> Iterator[Finding]:
         hint = "look at them with `crdtsync doctor`; what they sold meanwhile is on their own disks only"
         yield notice("registers", f"{shop}: not heard of: {', '.join(unheard)}", hint)
     else:
-        here = many(heard, "device was", f"{'all ' if heard else ''}devices were")
+        here = f"all {heard} devices were" if heard > 1 else many(heard, "device was", "devices were")
         yield well("registers", f"{shop}: {here} here within a day")
     if wrong_clocks:
         what = f"{shop}: wrong clocks: {', '.join(wrong_clocks)}"

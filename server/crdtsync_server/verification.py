@@ -30,14 +30,6 @@ class ShopReport:
     notes: tuple[Finding, ...]
 
 
-def verify_file(store: SqliteStore) -> list[Finding]:
-    """The structure of the database file, and that what is kept beside the rows follows from them."""
-    return [
-        Finding(damage.document or "store", "store", damage.seq or 0, None, None, str(damage))
-        for damage in store.check()
-    ]
-
-
 def shop_names(store: SqliteStore) -> dict[bytes, str]:
     """The shops of a store, with their names (or their ids, where the names are lost)."""
     return {shop: _directory(store.shop(shop)).shop_name or shop.hex() for shop in store.shops()}

@@ -25,7 +25,7 @@ from crdtsync.runtime.clock import SystemClock
 from crdtsync.runtime.doctor import disk, network
 from crdtsync.runtime.doctor.disk import drive_of
 from crdtsync.runtime.doctor.finding import CHECKS
-from crdtsync.runtime.folder.identity import Relay, load_relay, save_relay
+from crdtsync.runtime.folder.identity import ClockOffset, Relay, load_relay, save_clock_offset, save_relay
 from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.register.register import Register
 from crdtsync_server.cli import main as relay_main
@@ -168,6 +168,7 @@ def test_another_relay_at_the_address_is_found_out(shop):
         save_relay(log, Relay(known.url, OTHER_KEY, known.log_id))
     found = findings(till)
     assert found["relay"]["exit_code"] == errors.WrongRelayKey.exit_code
+    assert "`crdtsync move URL`" in found["relay"]["advice"]
     assert "version" not in found, "what an unknown relay says of itself is not passed on"
 
 
@@ -216,7 +217,10 @@ def test_a_relay_that_does_not_say_who_it_is_is_an_older_one(shop, monkeypatch):
     _, till = shop
     monkeypatch.setattr(network, "ABOUT_PATH", "/v1/nothing-here")
     found = findings(till)
-    assert (found["relay"]["state"], found["relay"]["advice"]) == ("unknown", "update the relay")
+    assert found["relay"]["state"] == "unknown"
+    assert (
+        found["relay"]["advice"] == "check the relay's address and port; if they are right, update the relay"
+    )
 
 
 def test_a_relay_of_another_version_is_named(shop, monkeypatch):
@@ -247,6 +251,56 @@ def test_a_clock_that_is_a_year_off_is_named_with_the_relay_there(shop, monkeypa
     found = findings(till)["clock"]
     assert found["exit_code"] == errors.WrongClock.exit_code
     assert "365 days ahead of the relay's" in found["says"]
+
+
+@pytest.mark.parametrize(("days", "state"), [(365, "unknown"), (-365, "wrong"), (0, "well")])
+def test_a_clock_that_is_a_year_off_is_not_called_right_with_no_network(shop, monkeypatch, days, state):
+    relay, till = shop
+    relay.stop()
+    genuine = SystemClock.now_ms
+    monkeypatch.setattr(SystemClock, "now_ms", lambda self: genuine(self) + days * 86_400_000)
+    found = findings(till)["clock"]
+    assert found["state"] == state
+    said = till.ok("status")
+    if days > 0:
+        assert "365 days ago, as it counts itself" in found["says"]
+        assert "to the second when it showed " in said
+    if days < 0:
+        assert "days behind the relay's" in found["says"]
+        assert "days behind the relay's: set it right" in said
+
+
+def test_a_clock_that_was_set_right_is_wrong_no_longer_with_no_network(shop, monkeypatch):
+    relay, till = shop
+    relay.stop()
+    genuine = SystemClock.now_ms
+    far_ms = 365 * 86_400_000
+    with monkeypatch.context() as wrong, Register.open(till.folder) as register:
+        wrong.setattr(SystemClock, "now_ms", lambda self: genuine(self) + far_ms)
+        with register.replica.store.transaction():
+            save_clock_offset(register.replica.log, ClockOffset(far_ms, SystemClock().now_ms()))
+        assert "365 days ahead of the relay's: set it right" in till.ok("status")
+        assert findings(till)["clock"]["exit_code"] == errors.WrongClock.exit_code
+    found = findings(till)["clock"]
+    assert (found["state"], "was set back" in found["says"]) == ("unknown", True)
+    assert "set it right" not in till.ok("status")
+
+
+def test_a_neighbour_whose_clock_was_a_year_ahead_makes_no_other_clock_wrong(shop, monkeypatch, tmp_path):
+    relay, till = shop
+    genuine = SystemClock.now_ms
+    with monkeypatch.context() as wrong:
+        wrong.setattr(SystemClock, "now_ms", lambda self: genuine(self) + 365 * 86_400_000)
+        other = Till(tmp_path / "other")
+        other.ok("join", relay.url, relay.pairing_code(), "--name", "Caisse 2")
+        sell_one(other)
+        other.ok("sync")
+    till.ok("sync")
+    for one in (till, other):
+        one.ok("sync")
+        assert findings(one)["clock"]["state"] == "well"
+        assert "set the clock" not in one.ok("status")
+        assert "set it right" not in one.ok("status")
 
 
 def test_a_clock_that_is_behind_what_is_recorded_is_named_without_a_relay(till, monkeypatch):

@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from crdtsync.runtime.folder.replica import STORE, Replica
 from crdtsync.runtime.register.register import Register
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.disk import SimulatedDisk
+from tests.cli.conftest import Till
 
 READING = [("status",), ("sales",), ("product", "list"), ("verify",), ("inspect",)]
 WRITING = [
@@ -80,11 +84,17 @@ def sealed_off(till, monkeypatch):
     till.ok("sell", "CM-19", "--pay", "card")
     till.ok("sales")
 
+    monkeypatch.setattr("crdtsync.runtime.register.register.Replica", refuse_to_write(till))
+    return till
+
+
+def refuse_to_write(till):
+    """What stands in for a replica that is opened for writing."""
+
     def refuse(*_arguments, **_settings):
         raise errors.ReadOnlyStore(f"{till.folder / STORE} cannot be written")
 
-    monkeypatch.setattr("crdtsync.runtime.register.register.Replica", refuse)
-    return till
+    return refuse
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,40 @@ def test_what_is_on_a_disk_that_cannot_be_written_is_shown_with_a_word_about_it(
         f"note: {sealed_off.folder / STORE} cannot be written; this is what is on the disk\n"
     )
     assert (sealed_off.folder / STORE).read_bytes() == before
+
+
+def test_what_is_not_in_lists_yet_on_a_disk_that_cannot_be_written_is_looked_at_in_a_copy(
+    till, tmp_path, monkeypatch
+):
+    till.ok("sell", "CM-19", "--pay", "card")  # Is filed when somebody asks for it.
+    copy = Till(tmp_path / "copy")
+    with monkeypatch.context() as sealed:
+        sealed.setattr("crdtsync.runtime.register.register.Replica", refuse_to_write(till))
+        for arguments in (("sales",), ("verify",), ("report",)):
+            result = till.run(*arguments)
+            assert result.exit_code == errors.ReadOnlyStore.exit_code
+            assert "look at a copy of its folder on another disk" in result.stderr.lower()
+        assert "1 ticket" in till.ok("status")
+        shutil.copytree(till.folder, copy.folder)
+    assert len(copy.json("sales")) == 1
+    copy.ok("verify")
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("doctor",)])
+def test_on_a_full_disk_that_nobody_uses_it_is_said_all_the_same_what_is_safe(till, arguments):
+    till.ok("sell", "CM-19", "--pay", "card")
+    # As on a full disk: no file of this process may grow, and so none by which processes share a store.
+    full = (
+        "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (100, 100)); from crdtsync.cli import main; main()"
+    )
+    command = [sys.executable, "-c", full, *arguments, "--data", str(till.folder)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "is full; this is what is on the disk" in result.stderr
+    assert "1 ticket" in result.stdout
+    command = [sys.executable, "-c", full, "sell", "CM-19", "--pay", "card", "--data", str(till.folder)]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (refused.returncode, refused.stdout) == (errors.DiskFull.exit_code, "")
+    assert len(till.json("sales")) == 1
 
 
 @pytest.mark.parametrize("arguments", WRITING, ids=" ".join)

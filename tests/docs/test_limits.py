@@ -8,7 +8,7 @@ import pytest
 
 from crdtsync.protocol import limits
 from crdtsync.runtime.committing import bounds
-from crdtsync.runtime.register import concerns
+from crdtsync.runtime.folder import identity
 from crdtsync.runtime.syncing import link
 from crdtsync_server import home
 from crdtsync_server.config import RelayConfig
@@ -22,7 +22,7 @@ CODE = {
     "RelayConfig": RELAY_CONFIG,
     **{
         module.__name__.rsplit(".", 1)[1]: vars(module)
-        for module in (limits, bounds, concerns, link, home, pace, server)
+        for module in (limits, bounds, identity, link, home, pace, server)
     },
 }
 

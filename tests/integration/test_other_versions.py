@@ -130,6 +130,7 @@ def test_a_till_whose_clock_is_a_year_off_sells_keeps_its_day_is_in_step_and_say
     clock = ManualClock(SystemClock().now_ms())
     with relay.join(tmp_path / "till", "Caisse 1", relay.first_code, clock=clock) as till:
         till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
+        till.sync(60)  # It knows the relay's time from here on.
         day = till.sell(["CM-19"], ["card"]).business_day
         clock.pass_ms(off_ms)
         ticket = till.sell(["CM-19"], ["card"])
@@ -144,3 +145,17 @@ def test_a_till_whose_clock_is_a_year_off_sells_keeps_its_day_is_in_step_and_say
         where = "ahead of" if status.clock_offset_ms > 0 else "behind"
         assert concern == f"the clock is {offset_days} days {where} the relay's: set it right"
         assert (status.clock_offset_ms > 0) == (off_ms > 0)
+
+
+@pytest.mark.parametrize("off_ms", [YEAR_MS, -YEAR_MS], ids=["ahead", "behind"])
+def test_a_clock_that_jumps_while_the_line_stays_is_told_without_connecting_again(relay, tmp_path, off_ms):
+    clock = ManualClock(SystemClock().now_ms())
+    with relay.join(tmp_path / "till", "Caisse 1", relay.first_code, clock=clock) as till:
+        till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
+        till.start_sync()
+        wait_until(lambda: till.status().clock_measured is not None)
+        clock.pass_ms(off_ms)
+        wait_until(lambda: abs(till.status().clock_offset_ms) > YEAR_MS // 2)
+        assert any("the clock is" in one for one in till.status().concerns)
+        clock.pass_ms(-off_ms)
+        wait_until(lambda: not till.status().concerns)

@@ -131,6 +131,44 @@ def test_a_certificate_that_is_not_good_for_this_relay_is_refused(
         relay.join(tmp_path / "till", "Caisse 1", relay.first_code, tls_ca=str(authority.file))
 
 
+@pytest.mark.parametrize(
+    ("certificate", "told"),
+    [
+        ({"address": "192.0.2.7"}, "to a name that is in it"),
+        (
+            {"ends": BEGAN + datetime.timedelta(days=30)},
+            "as this machine says, renew the relay's certificate",
+        ),
+        (None, "CRDTSYNC_TLS_CA must name the file (PEM) of whoever signed"),
+    ],
+    ids=["another name", "expired", "another authority"],
+)
+def test_each_certificate_that_is_not_good_comes_with_what_mends_it(
+    relay_of, authority, tmp_path, certificate, told
+):
+    good = authority.issue()
+    relay = relay_of(*good.settings)
+    relay.join(tmp_path / "till", "Caisse 1", relay.first_code, tls_ca=str(authority.file)).close()
+    (tmp_path / "others").mkdir()
+    whose = authority if certificate is not None else Authority(tmp_path / "others")
+    bad = whose.issue(**certificate or {})
+    good.cert.write_bytes(bad.cert.read_bytes())
+    good.key.write_bytes(bad.key.read_bytes())
+    relay.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: shown_is(relay, good))
+    known = {"CRDTSYNC_DATA": str(tmp_path / "till"), "CRDTSYNC_TLS_CA": str(authority.file)}
+    found = json.loads(crdtsync("doctor", "--json", **known).stdout)["findings"]
+    (tls,) = (one for one in found if one["check"] == "tls")
+    assert (tls["exit_code"], told in tls["advice"]) == (RelayUnreachable.exit_code, True), tls
+    assert told in json.loads(crdtsync("sync", "--json", **known).stderr)["hint"]
+
+
+def shown_is(relay, files):
+    """Whether the relay shows that certificate at this moment, trusted or not."""
+    shown = ssl.get_server_certificate(("127.0.0.1", relay.port))
+    return ssl.PEM_cert_to_DER_cert(shown) == ssl.PEM_cert_to_DER_cert(files.cert.read_text())
+
+
 def test_a_register_that_speaks_without_tls_is_told_that_it_does_not_reach_the_relay(
     relay_of, authority, tmp_path
 ):

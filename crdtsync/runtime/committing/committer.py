@@ -8,6 +8,7 @@ outcomes handed back, on the loop: an acknowledgement cannot overtake it. Work o
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from crdtsync.runtime.committing.upkeep import UpkeepThread
 from crdtsync.runtime.committing.work import OUT_OF_STEP, CommitObserver, Outcome, Work
 from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.storage.log import ShopLog, Store
+from crdtsync.storage.sqlite_errors import MORE_FILES
 
 
 class Committer:
@@ -231,4 +233,8 @@ def _collector_at_rest() -> Iterator[None]:
 
 
 def _known(error: Exception) -> CrdtsyncError:
-    return error if isinstance(error, CrdtsyncError) else StorageError(f"nothing was stored: {error!r}")
+    if isinstance(error, CrdtsyncError):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return StorageError("nothing was stored: too many files are open", hint=MORE_FILES)
+    return StorageError(f"nothing was stored: {error!r}")

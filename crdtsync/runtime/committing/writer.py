@@ -192,7 +192,8 @@ class Writer:
         offset = load_clock_offset(self._log)
         trusted = None
         if offset is not None:
-            trusted = local_date(now_ms - offset.offset_ms, offset_min - self._day_starts_min)
+            # When it was measured, not now: a clock that has jumped since then vouches for itself alone.
+            trusted = local_date(offset.relay_time_ms, offset_min - self._day_starts_min)
         day, question = chains.business_day(head.bd, today, trusted)
         by_itself = day
         if business_day is not None:

@@ -16,12 +16,10 @@ from crdtsync.errors import InvalidName
 from crdtsync.ids import ENTRY, Item, record_digest
 from crdtsync.runtime.belonging.revoked import other_version
 from crdtsync.runtime.committing.admission import Admission
-from crdtsync.storage.log import Apart, Refusal, ShopLog, Store
+from crdtsync.storage.log import DAMAGED, Apart, Refusal, ShopLog, Store
 
 if TYPE_CHECKING:
     from crdtsync.runtime.folder.replica import Replica
-
-DAMAGED: Final = "damaged"
 
 _ADVICE: Final = {
     DAMAGED: "whoever has it is asked for it again; `verify` names what has not come back",

@@ -10,7 +10,6 @@ from crdtsync.errors import RoleTaken
 from crdtsync.runtime.doctor.disk import look_at_disk
 from crdtsync.runtime.doctor.finding import Finding
 from crdtsync.runtime.doctor.register import look_at_store
-from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS
 from crdtsync.runtime.register.status import Status
 
 _TOLD_BY_STATUS: Final = frozenset(("copies", "quarantine", "pending"))
@@ -40,7 +39,6 @@ class LocalLook:
 
 def beyond_status(findings: list[Finding], status: Status) -> Iterator[Finding]:
     """Those of them that somebody must know and that a status does not tell in its own words."""
-    is_offset_told = abs(status.clock_offset_ms or 0) > CLOCK_OFFSET_MAX_MS
     is_stop_told = status.link_trouble is not None and status.link_trouble.is_over
     for found in findings:
         if found.state not in ("wrong", "notice") or found.check in _TOLD_BY_STATUS:
@@ -49,6 +47,6 @@ def beyond_status(findings: list[Finding], status: Status) -> Iterator[Finding]:
             continue
         if found.check == "certificate" and is_stop_told:
             continue
-        if found.check == "clock" and is_offset_told:
+        if found.check == "clock" and any(concern.startswith(found.says) for concern in status.concerns):
             continue
         yield found

@@ -30,7 +30,15 @@ from crdtsync.protocol.about import ABOUT_PURPOSE, NONCE_BYTES, About, about_pay
 from crdtsync.protocol.limits import VERSION
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
 from crdtsync.runtime.folder.identity import Relay
-from crdtsync.runtime.syncing.address import ABOUT_PATH, is_without_tls, socket_url, trusting, why
+from crdtsync.runtime.syncing.address import (
+    ABOUT_PATH,
+    is_without_tls,
+    socket_url,
+    trusting,
+    what_mends,
+    why,
+)
+from crdtsync.runtime.syncing.refusal import ANOTHER_RELAY
 
 BUDGET_S: Final = 0.7
 """In so much time the way to the relay is looked at. What has not answered by then is told as that."""
@@ -134,7 +142,8 @@ def _steps(relay: Relay, tls_ca: str | None) -> Iterator[Finding | About | float
     began_s = time.monotonic()
     connected = _connect(places)
     if isinstance(connected, OSError):
-        yield wrong("address", RelayUnreachable(f"{host}, port {port}: {why(connected)}", hint=_NOBODY))
+        hint = what_mends(connected, int(time.time() * 1000)) or _NOBODY
+        yield wrong("address", RelayUnreachable(f"{host}, port {port}: {why(connected)}", hint=hint))
         return
     yield time.monotonic() - began_s
     yield well("address", f"something answers at port {port}")
@@ -172,7 +181,7 @@ def _ask(
     except UsageError as error:
         yield wrong("tls", error)
     except OSError as error:
-        hint = "check the clock, and that CRDTSYNC_TLS_CA names the file of whoever signed its certificate"
+        hint = what_mends(error, int(time.time() * 1000)) or _NOBODY
         if is_without_tls(error):
             hint = (
                 "give the relay TLS; or, if the line is yours, `crdtsync move ws://HOST:PORT` to its address"
@@ -218,7 +227,10 @@ def _get(connected: socket.socket, path: str, host: str) -> tuple[int, bytes]:
 
 def _judge(relay: Relay, nonce: bytes, status: int, body: bytes) -> Iterator[Finding | About]:
     if status == 404:
-        yield unknown("relay", "it does not say who it is, as an older relay does not", "update the relay")
+        what = "it does not say who it is: an older relay, or a web server or proxy that is none"
+        yield unknown(
+            "relay", what, "check the relay's address and port; if they are right, update the relay"
+        )
         return
     try:
         said = About.from_json(json.loads(body))
@@ -229,7 +241,7 @@ def _judge(relay: Relay, nonce: bytes, status: int, body: bytes) -> Iterator[Fin
         return
     if not _is_proved(relay, nonce, said):
         what = "another relay answers there than the one that this register was enrolled with"
-        yield wrong("relay", WrongRelayKey(what))
+        yield wrong("relay", WrongRelayKey(what, hint=ANOTHER_RELAY))
         return
     yield said
     if said.problem:

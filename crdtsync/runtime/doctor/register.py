@@ -18,8 +18,9 @@ from crdtsync.errors import (
     WrongClock,
 )
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
+from crdtsync.runtime.folder.identity import CLOCK_OFFSET_MAX_MS
 from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
-from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS, span
+from crdtsync.runtime.register.concerns import span
 from crdtsync.runtime.register.status import OFFLINE_AFTER_MS, Status
 from crdtsync.runtime.syncing.link_trouble import LinkTrouble
 from crdtsync.runtime.syncing.refusal import HOW_TO_COME_BACK
@@ -45,21 +46,48 @@ def look_at_store(
 
 
 def look_at_clock(status: Status, now_ms: int, relay_now_ms: int | None) -> Finding:
-    """Whether the clock is right: against the relay's as it says now, else as measured last, else against
-    what is recorded already.
+    """Whether the clock is right: against the relay's as it says now; else as measured last, as long as that
+    says something; else against what was recorded here last.
     """
-    offset_ms = now_ms - relay_now_ms if relay_now_ms is not None else status.clock_offset_ms
-    newest_ms = max((row.last_entry_at_ms or 0 for row in status.devices), default=0)
-    if offset_ms is not None and abs(offset_ms) > CLOCK_OFFSET_MAX_MS:
-        seconds, where = abs(offset_ms) // 1000, "ahead of" if offset_ms > 0 else "behind"
-        what = f"the clock is {span(seconds)} {where} the relay's"
+    if relay_now_ms is not None:
+        return _clock_says(now_ms - relay_now_ms, "the clock agrees with the relay's")
+    measured = status.clock_measured
+    if measured is None:
+        return _look_at_clock_alone(status, now_ms)
+    offset_ms = measured.offset_at(now_ms)
+    since_ms = now_ms - measured.measured_at_ms
+    if offset_ms is not None:
+        return _clock_says(
+            offset_ms, f"the clock agreed with the relay's {span(max(0, since_ms) // 1000)} ago"
+        )
+    if since_ms < 0:
+        what = "the clock was set back since it was last compared with the relay's"
+    else:
+        what = (
+            f"the clock was last compared with the relay's {span(since_ms // 1000)} ago, as it counts itself"
+        )
+    return unknown(
+        "clock", what, "look whether its date and time are right; the relay is asked when it is reached"
+    )
+
+
+def _clock_says(offset_ms: int, well_says: str) -> Finding:
+    if abs(offset_ms) > CLOCK_OFFSET_MAX_MS:
+        where = "ahead of" if offset_ms > 0 else "behind"
+        what = f"the clock is {span(abs(offset_ms) // 1000)} {where} the relay's"
         return wrong("clock", WrongClock(what, hint=_SET_CLOCK))
+    return well("clock", f"{well_says}, to {max(1, abs(offset_ms) // 1000)} s")
+
+
+def _look_at_clock_alone(status: Status, now_ms: int) -> Finding:
+    """Against its own last entry: a neighbour's clock may have been the wrong one."""
+    own = next((row for row in status.devices if row.device == status.device), None)
+    newest_ms = own.last_entry_at_ms or 0 if own is not None else 0
     if newest_ms > now_ms + CLOCK_OFFSET_MAX_MS:
         what = f"the clock is {span((newest_ms - now_ms) // 1000)} behind what is recorded already"
-        return wrong("clock", WrongClock(what, hint=_SET_CLOCK))
-    if offset_ms is None:
-        return unknown("clock", "nothing to compare the clock with: no relay has been met yet")
-    return well("clock", f"the clock agrees with the relay's, to {max(1, abs(offset_ms) // 1000)} s")
+        hint = f"{_SET_CLOCK}, unless it is right now: then what was recorded last had the wrong time"
+        return wrong("clock", WrongClock(what, hint=hint))
+    return unknown("clock", "nothing to compare the clock with: no relay has been met yet")
 
 
 def look_at_syncing(status: Status, folder: Path, now_ms: int) -> Finding:
@@ -155,7 +183,12 @@ def look_at_records(status: Status) -> Iterator[Finding]:
         if "differs from the relay's" in concern:
             yield wrong("quarantine", IntegrityDefect(concern, hint="`crdtsync resync` compares it again"))
     pending = status.pending
-    if pending.records == 0:
+    if status.damaged_own:
+        lost = many(status.damaged_own, "entry", "entries")
+        what = f"damaged here, and the relay has not brought it back: {lost} of this register"
+        hint = "`crdtsync sync` asks the relay for it; `crdtsync quarantine list` shows what is left of it"
+        yield wrong("pending", NotSynchronised(what, hint=hint))
+    elif pending.records == 0:
         yield well("pending", "the relay has everything on its disk")
     elif status.relay_url is None:
         what = f"on this register alone: {many(pending.sales, 'ticket')}"

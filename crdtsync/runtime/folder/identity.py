@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import orjson
 
@@ -58,12 +58,35 @@ class Relay:
     log_id: bytes | None = None
 
 
+CLOCK_OFFSET_MAX_MS: Final = 120_000
+"""A clock that is further from the relay's is wrong."""
+
+MEASURE_LASTS_MS: Final = 24 * 3_600_000
+"""For so long a clock that was compared is believed to have gone on as it was."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
     """The clock of the machine minus the relay's, as measured when it showed ``measured_at_ms``."""
 
     offset_ms: int
     measured_at_ms: int
+
+    @property
+    def relay_time_ms(self) -> int:
+        """What the relay's clock showed then: the last time that this register knows from elsewhere."""
+        return self.measured_at_ms - self.offset_ms
+
+    def offset_at(self, now_ms: int) -> int | None:
+        """What it still says of a clock that shows ``now_ms``: its offset from the relay's, or at least so
+        much, where the clock shows less than the relay's did then. None where the clock may have been set
+        since: it shows less than it did, or so much more that nobody knows whether that time has passed.
+        """
+        since_ms = now_ms - self.measured_at_ms
+        if -CLOCK_OFFSET_MAX_MS <= since_ms < MEASURE_LASTS_MS:
+            return self.offset_ms
+        least_ms = now_ms - self.relay_time_ms
+        return least_ms if least_ms < -CLOCK_OFFSET_MAX_MS else None
 
 
 _Value = TypeVar("_Value", Identity, Relay, ClockOffset)

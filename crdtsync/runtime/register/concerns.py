@@ -10,7 +10,7 @@ from crdtsync.model.naming import names_apart, short_id
 from crdtsync.runtime.belonging.copies import CopiedTold, copied_registers, copied_says, left_for_another
 from crdtsync.runtime.committing.signature_checks import bad_signatures
 from crdtsync.runtime.committing.writer import read_head
-from crdtsync.runtime.folder.identity import has_left
+from crdtsync.runtime.folder.identity import CLOCK_OFFSET_MAX_MS, has_left
 from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.register.flags import day_flags
 from crdtsync.said import Said
@@ -20,8 +20,6 @@ from crdtsync.storage.view_queries import ChainRow, FlagRow
 if TYPE_CHECKING:
     from crdtsync.model.chain import ChainHead
     from crdtsync.runtime.syncing.link_trouble import LinkTrouble
-
-CLOCK_OFFSET_MAX_MS: Final = 120_000
 
 SPANS: Final = (
     (Said("%(count)s days"), 86_400),

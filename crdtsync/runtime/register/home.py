@@ -23,6 +23,7 @@ from crdtsync.runtime.committing.admission import Admission
 from crdtsync.runtime.committing.committer import Committer
 from crdtsync.runtime.committing.work import Outcome, Work
 from crdtsync.runtime.committing.writer import read_head
+from crdtsync.runtime.damage.not_back import not_back
 from crdtsync.runtime.folder.identity import (
     ClockOffset,
     Identity,
@@ -44,12 +45,12 @@ from crdtsync.runtime.syncing.link_trouble import (
     save_unmended,
 )
 from crdtsync.runtime.syncing.progress import save_pace
+from crdtsync.runtime.syncing.relay_clock import RelayClock, is_news
 from crdtsync.runtime.syncing.tail import Growth, Row, Tail
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync.storage.schema import SEQ_MAX
 
 TAIL_BYTES_MAX: Final = 1 << 20
-CLOCK_TOLERANCE_MS: Final = 1_000
 NEWS_BYTES_MAX: Final = 256 << 10
 
 
@@ -88,6 +89,7 @@ class RegisterHome:
         self._has_met = False
         self._said_seq = 0
         self._sent_by: Outbound | None = None
+        self._relay_clock = RelayClock()
         self._unmended = frozenset(load_unmended(self._log))
         self._is_slowed = load_slowed(self._log) is not None
         self.documents = self.make_reader(open_store)
@@ -127,6 +129,19 @@ class RegisterHome:
         """Leave for `status` how long the rest of the history will take."""
         at_ms = self._clock.now_ms()
         self.save(lambda log: save_pace(log, at_ms, left_s))
+
+    def damaged_own(self) -> int:
+        """How many entries of this register were damaged here, and the relay did not bring them back."""
+        return len(not_back(self._log))
+
+    def note_while_live(self, unmended: frozenset[str]) -> None:
+        """Leave for `status`, and for who sells, what has changed while the relay is there: whether this
+        machine's clock was set or jumped, and what a repair did not mend.
+        """
+        self.note_unmended(unmended)
+        offset = self._relay_clock.compared_with(self._clock.now_ms())
+        if offset is not None and is_news(offset, load_clock_offset(self._log)):
+            self.save(lambda log: save_clock_offset(log, offset))
 
     def note_unmended(self, documents: frozenset[str]) -> None:
         """Leave for `status` which documents a repair did not mend, if that is news."""
@@ -198,15 +213,10 @@ class RegisterHome:
         self._sent_by = outbound
         now_ms = self._clock.now_ms()
         offset = ClockOffset(now_ms - peer.time_ms, now_ms)
-        known = load_clock_offset(self._log)
-        moved = known is None or abs(known.offset_ms - offset.offset_ms) > CLOCK_TOLERANCE_MS
+        self._relay_clock.met(peer.time_ms)
         met = Relay(relay.url, relay.public_key, peer.log_id)
         # What is on the disk counts, by which `status` goes: it may not have been written last time.
-        if (
-            not moved
-            and met == load_relay(self._log)
-            and now_ms - (known.measured_at_ms if known else 0) < 3_600_000
-        ):
+        if met == load_relay(self._log) and not is_news(offset, load_clock_offset(self._log)):
             return
         self._relay = met
 
@@ -221,8 +231,11 @@ class RegisterHome:
         if relay.log_id is None:
             return False
         known = self._log.acknowledged(peer.log_id)
+        # Of a log that took a new id, as one does that lost a record, the relay has nothing at first.
         has_less = (
-            known is not None and peer.cursor_log == self._log.log_id and peer.cursor.seq < known.position.seq
+            known is not None
+            and peer.cursor_log == self._log.log_id
+            and 0 < peer.cursor.seq < known.position.seq
         )
         return relay.log_id != peer.log_id or not peer.fits or has_less
 

@@ -20,7 +20,8 @@ from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.money import AMOUNT_MINOR_MAX
 from crdtsync.model.naming import names_apart, short_id
 from crdtsync.runtime.committing.signature_checks import checked_up_to
-from crdtsync.runtime.folder.identity import REPLACING, load_clock_offset, load_relay
+from crdtsync.runtime.damage.not_back import not_back
+from crdtsync.runtime.folder.identity import REPLACING, ClockOffset, load_clock_offset, load_relay
 from crdtsync.runtime.folder.replica import STORE, Replica
 from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
 from crdtsync.runtime.register.concerns import (
@@ -124,6 +125,8 @@ class Status:
     ``history_left``: what of the time before this register came is still on its way, None if nothing is;
     ``came_back``: how much of the lost register that this one replaces, None if it replaces none.
     ``relay_put_back_at_ms``: when it was last noticed that the relay holds less than it had confirmed.
+    ``clock_measured``: ``clock_offset_ms``, and when it was measured: what it says now, it knows itself.
+    ``damaged_own``: how many of ``pending_own`` were damaged on this disk, and nobody has brought them back.
     ``on_hold_at_relay``: how many of ``refused_by_relay`` are kept there until a person decides.
     ``copied``: registers whose data was put back or copied, and that must be enrolled again.
     ``link_trouble``: why the last attempts to reach the relay failed, None if none did since the last
@@ -157,6 +160,8 @@ class Status:
     came_back: CameBack | None = None
     copied: tuple[CopiedTold, ...] = ()
     relay_put_back_at_ms: int | None = None
+    clock_measured: ClockOffset | None = None
+    damaged_own: int = 0
 
 
 def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
@@ -186,7 +191,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         *signature_concerns(log),
         *(one.says for one in copied),
         *entry_concerns(replica),
-        *clock_concerns(offset.offset_ms if offset else None),
+        *clock_concerns(offset.offset_at(replica.clock.now_ms()) if offset else None),
         *stopped_concerns(trouble),
         *unmended_concerns(unmended),
     )
@@ -218,6 +223,8 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         came_back=_came_back(replica),
         copied=copied,
         relay_put_back_at_ms=load_relay_put_back(log) if relay is not None else None,
+        clock_measured=offset,
+        damaged_own=len(not_back(log)) if relay_log is not None else 0,
     )
 
 
@@ -240,6 +247,8 @@ def _pending_with_own_entries(
         own.add(body)
         if body is not None and "chain" in body:
             entries.append(body)
+    for body in not_back(log):
+        own.add(body)
     return own, others, entries
 
 

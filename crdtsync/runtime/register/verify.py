@@ -25,7 +25,8 @@ from crdtsync.protocol.twice import WrittenOnce
 from crdtsync.runtime.filing.views import entry_rows
 from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.register.flags import held_versions
-from crdtsync.storage.log import ShopLog
+from crdtsync.storage.log import ShopLog, Store
+from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.storage.view_check import Shown, ViewCheck
 
 BATCH_BYTES_MAX = 4 << 20
@@ -59,13 +60,27 @@ class Verification:
 
 
 def verify_replica(replica: Replica, progress: Callable[[int, int], None] = lambda *_: None) -> Verification:
-    """Verify a register's log, all chains, and that the views show what the entries say. O(everything);
-    reads only, except that views which show something else are made again.
+    """Verify a register's log, all chains, the file that they lie in, and that the views show what the
+    entries say. O(everything); reads only, except that views which show something else are made again.
 
     ``progress`` is told how many records are done, and of how many.
     """
     found = verify_log(replica.log, lambda chain: _place(replica, chain), progress)
-    return replace(found, findings=(*found.findings, *_verify_views(replica)))
+    known = {(finding.place, finding.seq) for finding in found.findings if finding.code == "store"}
+    of_file = [one for one in verify_file(replica.store) if not one.seq or (one.place, one.seq) not in known]
+    return replace(found, findings=(*of_file, *found.findings, *_verify_views(replica)))
+
+
+def verify_file(store: Store) -> list[Finding]:
+    """The structure of the database file, and that what is kept beside the rows follows from them. Nothing of
+    a store in memory.
+    """
+    if not isinstance(store, SqliteStore):
+        return []
+    return [
+        Finding(damage.document or "store", "store", damage.seq or 0, None, None, str(damage))
+        for damage in store.check()
+    ]
 
 
 def verify_log(

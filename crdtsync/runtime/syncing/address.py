@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket as sockets
 import ssl
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from crdtsync.errors import InvalidName, UsageError
+from crdtsync.storage.sqlite_errors import MORE_FILES
 
 SYNC_PATH: Final = "/v1/sync"
 ENROL_PATH: Final = "/v1/enrol"
@@ -67,6 +70,30 @@ def is_without_tls(error: BaseException) -> bool:
         "WRONG_VERSION_NUMBER",
         "RECORD_LAYER_FAILURE",
     )
+
+
+# What OpenSSL calls X509_V_ERR_CERT_…, see `man X509_STORE_CTX_get_error`.
+_EXPIRED, _NOT_YET = 10, 9
+_OTHER_NAME, _OTHER_IP = 62, 64
+
+
+def what_mends(error: BaseException, now_ms: int) -> str:
+    """What to do about a certificate that is not trusted, or about a machine that has no file left; empty
+    where something else is the matter. What this machine's clock shows decides whether a certificate has
+    expired: ``now_ms``.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return MORE_FILES
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return ""
+    if error.verify_code in (_EXPIRED, _NOT_YET):
+        shown = datetime.fromtimestamp(now_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return f"if it is {shown}, as this machine says, renew the relay's certificate; else set the clock"
+    if error.verify_code in (_OTHER_NAME, _OTHER_IP):
+        return (
+            "`crdtsync move wss://NAME:PORT` to a name that is in it, or give the relay one for this address"
+        )
+    return "CRDTSYNC_TLS_CA must name the file (PEM) of whoever signed the relay's certificate"
 
 
 def why(error: BaseException) -> str:

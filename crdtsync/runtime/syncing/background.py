@@ -128,13 +128,14 @@ def sync_once(
     """Synchronise once and return when everything local is on the relay's disk. Blocks.
 
     Raises ``NotSynchronised`` when that was not reached in time, or at once where nothing is missing but what
-    the relay refused for good, ``RoleTaken`` when another process does the
-    work (which is asked to do it now), and what the network or the relay gives cause to. Nothing local is
-    lost by any of them, nor by ``KeyboardInterrupt``, at which the connection is closed before anything else
-    happens.
+    the relay refused for good, or what was damaged here before the relay had it, ``RoleTaken`` when another
+    process does the work (which is asked to do it now), and what the network or the relay gives cause to.
+    Nothing local is lost by any of them, nor by ``KeyboardInterrupt``, at which the connection is closed
+    before anything else happens.
     """
     result: list[bool] = []
     refused: set[int] = set()
+    damaged: list[int] = []
     failure: list[BaseException] = []
     stopping: list[Callable[[], object]] = []
     interrupted = threading.Event()
@@ -148,6 +149,7 @@ def sync_once(
         try:
             result.append(await syncer.sync_once(timeout_s, progress, stop))
             refused.update(syncer.refused_for_good())
+            damaged.append(syncer.damaged_own())
         finally:
             syncer.close()
 
@@ -171,6 +173,12 @@ def sync_once(
         raise NotSynchronised(
             f"the relay did not take {many(len(refused), 'record')} of this register",
             hint="`crdtsync quarantine list` says which and why; they stay on this register",
+        )
+    if result[0] and damaged[0]:
+        raise NotSynchronised(
+            f"the relay has everything but {many(damaged[0], 'entry', 'entries')} of this register that "
+            f"{'was' if damaged[0] == 1 else 'were'} damaged on this disk before it had come there",
+            hint="`crdtsync quarantine list` names it, `crdtsync quarantine show DIGEST` shows what is left",
         )
     if not result[0]:
         raise NotSynchronised(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import cast
 
 import websockets
@@ -11,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from crdtsync.errors import LinkClosed, RelayUnreachable
 from crdtsync.protocol.fields import printable
 from crdtsync.protocol.limits import FRAME_BYTES_MAX
-from crdtsync.runtime.syncing.address import SYNC_PATH, socket_url, trusting, why
+from crdtsync.runtime.syncing.address import SYNC_PATH, socket_url, trusting, what_mends, why
 
 OPEN_TIMEOUT_S = 10
 PING_EVERY_S = 15.0
@@ -115,7 +116,8 @@ async def open_link(url: str, path: str = SYNC_PATH, *, tls_ca: str | None = Non
             proxy=None,
         )
     except (OSError, TimeoutError, websockets.WebSocketException) as error:
-        raise RelayUnreachable(f"{url} cannot be reached: {_why(error)}") from error
+        hint = what_mends(error, int(time.time() * 1000)) or None
+        raise RelayUnreachable(f"{url} cannot be reached: {_why(error)}", hint=hint) from error
     return Link(cast(_Heard, socket))
 
 

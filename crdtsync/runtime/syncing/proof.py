@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from crdtsync.errors import AccessDenied, WrongRelayKey
 from crdtsync.model.certificate import Certificate
 from crdtsync.model.signature import verify_with_purpose
 from crdtsync.protocol.messages import Hello
 from crdtsync.protocol.session import Session
-from crdtsync.runtime.syncing.refusal import KEY_NOT_PROVED
-
-_WRONG_RELAY: Final = (
-    "another relay answers at its address, or somebody is in between; nothing was sent. `crdtsync move URL` "
-    "takes another address of the right relay, `crdtsync move URL CODE` goes over to another one of the shop"
-)
+from crdtsync.runtime.syncing.refusal import ANOTHER_RELAY, KEY_NOT_PROVED
 
 
 def check_proof(session: Session, hello: Hello, certificate: Certificate, pinned: bytes | None) -> None:
@@ -22,12 +15,12 @@ def check_proof(session: Session, hello: Hello, certificate: Certificate, pinned
     pairing code named (``pinned``). Raises ``WrongRelayKey``, ``AccessDenied``.
     """
     if pinned is not None and certificate.public != pinned:
-        raise WrongRelayKey("the relay is not the one that this register was paired with", hint=_WRONG_RELAY)
+        raise WrongRelayKey("the relay is not the one that this register was paired with", hint=ANOTHER_RELAY)
     purpose, payload, signature = session.signed_by_peer()
     if not verify_with_purpose(certificate.public, purpose, payload, signature):
         if pinned is not None:
             what = "the relay did not prove the key that this register was paired with"
-            raise WrongRelayKey(what, hint=_WRONG_RELAY)
+            raise WrongRelayKey(what, hint=ANOTHER_RELAY)
         raise AccessDenied(KEY_NOT_PROVED)
     if hello.is_relay != (certificate.role == "relay"):
         raise AccessDenied("the peer claims a role that its certificate does not give it")

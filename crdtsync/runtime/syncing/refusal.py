@@ -17,6 +17,12 @@ SHOP_GONE: Final = "the shop is not on this relay any more"
 
 SHOP_UNKNOWN: Final = "this relay does not know the shop"
 NOT_OF_THE_SHOP: Final = "the peer's certificate is not one of this shop"
+ANOTHER_RELAY: Final = (
+    "another relay answers at its address, or somebody is in between; nothing was sent. `crdtsync move URL` "
+    "takes another address of the right relay, `crdtsync move URL CODE` goes over to another one of the shop"
+)
+"""What to do where the key is not that of the relay that this register was enrolled with."""
+
 KEY_NOT_PROVED: Final = "the peer did not prove that it has the key of its certificate"
 
 HOW_TO_COME_BACK: Final = (

@@ -359,7 +359,7 @@ class Syncer(RegisterHome):
                     is_done = False  # At the next look it has gone out.
                 if session.inbound.wanted:
                     self.note_pace(self.progress().left_s)
-            self.note_unmended(session.comparing.unmended)
+                self.note_while_live(session.comparing.unmended)
             if is_done and self._is_compared(session.comparing):
                 return
 

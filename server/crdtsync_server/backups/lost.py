@@ -21,11 +21,10 @@ from crdtsync.errors import RecordError
 from crdtsync.ids import ENTRY, record_digest, split_update_record
 from crdtsync.model.entry import read_entry
 from crdtsync.protocol.intervals import Interval, difference, joined
-from crdtsync.runtime.damage.quarantine import DAMAGED
 from crdtsync.runtime.syncing.comparison import content_digest
 from crdtsync.said import many
 from crdtsync.storage.database import Database
-from crdtsync.storage.log import Run, ShopLog
+from crdtsync.storage.log import DAMAGED, Run, ShopLog
 from crdtsync.storage.pack import decode_pack
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.backups.file import BackupFile

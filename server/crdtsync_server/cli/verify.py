@@ -39,11 +39,12 @@ def command(data: Path, as_json: bool, shop: str | None) -> None:
     from crdtsync.cli.output import print_json
     from crdtsync.errors import IntegrityDefect, NoRegister
     from crdtsync.runtime.folder.whose import is_there
+    from crdtsync.runtime.register.verify import verify_file
     from crdtsync.said import many
     from crdtsync.storage.sqlite import SqliteStore
     from crdtsync_server.damage import RELAYS_WAY_OUT
     from crdtsync_server.folder import DataFolder
-    from crdtsync_server.verification import shop_names, verify_file, verify_shop
+    from crdtsync_server.verification import shop_names, verify_shop
 
     path = DataFolder(data).store
     if not is_there(path):

@@ -16,7 +16,7 @@ from crdtsync.model.certificate import Directory
 from crdtsync.model.entry import read_entry
 from crdtsync.runtime.belonging.copies import forks_at
 from crdtsync.runtime.doctor.disk import FREE_BYTES_GOOD
-from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS
+from crdtsync.runtime.folder.identity import CLOCK_OFFSET_MAX_MS
 from crdtsync.storage.log import ApartRow, Run, ShopLog
 from crdtsync.storage.view_alerts import disputed_prices, flagged_days, overpaid
 from crdtsync_server.backups.missing import holes, untold

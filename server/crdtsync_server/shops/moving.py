@@ -21,10 +21,9 @@ from crdtsync.model.certificate import Certificate, build_certify
 from crdtsync.runtime.belonging.revoked import in_log, other_version
 from crdtsync.runtime.clock import Clock, RandomBytes, SystemClock, system_random
 from crdtsync.runtime.committing.admission import Admission, Rejection
-from crdtsync.runtime.damage.quarantine import DAMAGED
 from crdtsync.runtime.folder.keyfile import write_key
 from crdtsync.runtime.folder.role import hold_role
-from crdtsync.storage.log import Refusal, ShopLog, Store
+from crdtsync.storage.log import DAMAGED, Refusal, ShopLog, Store
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.backups.file import BackupFile, BackupWriter
 from crdtsync_server.backups.keys import sealed_keys, unsealed_keys

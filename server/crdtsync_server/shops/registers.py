@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from crdtsync.model.entry import read_entry
-from crdtsync.runtime.register.concerns import CLOCK_OFFSET_MAX_MS
+from crdtsync.runtime.folder.identity import CLOCK_OFFSET_MAX_MS
 from crdtsync.storage.log import ShopLog
 from crdtsync_server.diagnosis import UNHEARD_MS
 from crdtsync_server.shops.devices import DeviceState

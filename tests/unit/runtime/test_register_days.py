@@ -163,6 +163,28 @@ def test_after_a_holiday_the_relays_clock_vouches_for_the_day(till, clock):
     assert till.sell(["CM-19"], ["card"]).business_day == "2026-12-24"
 
 
+@pytest.mark.parametrize("jump_ms", [3 * DAY_MS, 365 * DAY_MS], ids=["three days", "a year"])
+def test_a_clock_that_jumps_far_moves_no_day_although_the_relay_was_met_before(till, clock, jump_ms):
+    with till.replica.store.transaction():
+        save_clock_offset(till.replica.log, ClockOffset(0, clock.now_ms()))
+    till.sell(["CM-19"], ["card"])
+    clock.pass_ms(jump_ms)
+    ticket = till.sell(["CM-19"], ["card"])
+    assert (ticket.business_day, len(ticket.notices)) == ("2026-11-24", 1)
+    assert "Is it 20" in ticket.notices[0]
+    # Once the clock is right again, all goes on as before.
+    clock.pass_ms(DAY_MS - jump_ms)
+    assert till.sell(["CM-19"], ["card"]).business_day == "2026-11-25"
+
+
+def test_a_clock_that_is_ahead_while_the_relay_is_there_moves_no_day_either(till, clock):
+    till.sell(["CM-19"], ["card"])
+    clock.pass_ms(365 * DAY_MS)
+    with till.replica.store.transaction():
+        save_clock_offset(till.replica.log, ClockOffset(365 * DAY_MS, clock.now_ms()))
+    assert till.sell(["CM-19"], ["card"]).business_day == "2026-11-24"
+
+
 def test_a_day_that_a_person_cannot_have_meant_opens_nothing(till):
     before = till.end
     with pytest.raises(InvalidName):

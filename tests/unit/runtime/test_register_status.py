@@ -166,9 +166,9 @@ def test_a_record_that_was_set_apart_here_needs_a_person(enrolled):
     assert (status.state, status.apart, status.held) == ("attention", 1, 1)
 
 
-def test_a_clock_that_is_wrong_needs_a_person(enrolled):
+def test_a_clock_that_is_wrong_needs_a_person(enrolled, clock):
     with enrolled.replica.store.transaction():
-        save_clock_offset(enrolled.replica.log, ClockOffset(-600_000, 1))
+        save_clock_offset(enrolled.replica.log, ClockOffset(-600_000, clock.now_ms()))
     status = enrolled.status()
     assert (status.state, status.clock_offset_ms) == ("attention", -600_000)
 

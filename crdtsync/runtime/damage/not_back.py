@@ -1,0 +1,59 @@
+"""Own entries that were damaged on this disk and that nobody has brought back.
+
+A log goes on behind what is damaged, and the relay acknowledges what follows. An entry that the relay had
+comes back from it at the next contact. One that it never had lies in quarantine alone: it stays pending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from crdtsync.ids import ENTRY
+from crdtsync.runtime.committing.writer import read_head
+from crdtsync.runtime.folder.identity import HEAD
+from crdtsync.storage.log import DAMAGED, ShopLog
+
+
+def not_back(log: ShopLog) -> list[dict[str, Any] | None]:
+    """What each of them says, None where that cannot be read any more. O(records set apart)."""
+    damaged = [row.record for row in log.apart() if row.code == DAMAGED]
+    if not damaged or log.state(HEAD) is None:
+        return []
+    head = read_head(log)
+    holes = list(_holes(log, head.chain, head.n))
+    told: dict[int, dict[str, Any]] = {}
+    unreadable = 0
+    for record in damaged:
+        body = _body(record)
+        if body is None:
+            unreadable += 1
+        elif body.get("chain") == head.chain.hex() and any(lo <= body["seq"] <= hi for lo, hi in holes):
+            told[body["seq"]] = body
+    left = sum(hi - lo + 1 for lo, hi in holes) - len(told)
+    return [*told.values(), *[None] * min(left, unreadable)]
+
+
+def _holes(log: ShopLog, chain: bytes, last: int) -> Iterator[tuple[int, int]]:
+    """From and to which number of the own chain nothing is here."""
+    reached = 0
+    for run in sorted(log.runs(chain), key=lambda run: run.lo):
+        if run.lo > reached + 1:
+            yield reached + 1, run.lo - 1
+        reached = max(run.hi, reached)
+    if reached < last:
+        yield reached + 1, last
+
+
+def _body(record: bytes) -> dict[str, Any] | None:
+    """What a damaged entry says, if it still says all that a status counts by."""
+    if record[:1] != ENTRY:
+        return None
+    try:
+        body = orjson.loads(record[1:].rpartition(b"\0")[0])
+    except ValueError:
+        return None
+    is_whole = isinstance(body, dict) and all(type(body.get(name)) is int for name in ("seq", "ts"))
+    return body if is_whole and {"kind", "mode", "till"} <= body.keys() else None
