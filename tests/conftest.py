@@ -2,6 +2,7 @@
 long searches. All but that are repeatable.
 """
 
+import gc
 import os
 import signal
 import time
@@ -34,11 +35,17 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # Workers have it from whoever star
     time.tzset()
 
 
+def pytest_collection_finish() -> None:
+    """The collector of garbage need not go through ten thousand tests again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="module")
 def guessing_costs_little() -> Iterator[None]:
     """Codes and passphrases cost next to nothing to make and to try, in this process. As they are they take
-    most of the time of tests that are about something else; tests/unit/server/test_cost_of_guessing.py is about
-    that. Whatever another process made, or is to read, needs the real cost.
+    most of the time of tests of something else; what they cost is tested in
+    unit/server/test_cost_of_guessing. Whatever another process made, or is to read, needs the real cost.
     """
     from crdtsync_server.backups import keys
     from crdtsync_server.shops import pairing
