@@ -32,6 +32,11 @@ class Till:
         return json.loads(result.stdout)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cost_of_guessing(guessing_costs_little: None) -> None:
+    """Little."""
+
+
 @pytest.fixture
 def empty(tmp_path: Path) -> Till:
     return Till(tmp_path / "till-1")

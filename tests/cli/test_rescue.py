@@ -204,6 +204,7 @@ def test_who_has_nothing_pending_leaves_at_once(relay, tmp_path):
     assert till.run("leave").exit_code == 21
 
 
+@pytest.mark.slow  # Five seconds go by until the register gives up waiting for the reader.
 def test_nobody_leaves_while_somebody_reads_and_keeps_the_newest_sales_in_the_journal(relay, till):
     """Store and journal are moved one after the other: cut off in between, the store would lack its newest
     sales, and that it has left.

@@ -13,6 +13,8 @@ from crdtsync_server.cli import main as relay_main
 from crdtsync_server.local import LocalRelay
 from tests.cli.conftest import Till
 
+pytestmark = pytest.mark.usefixtures("on_a_disk_of_this_machine")
+
 
 @pytest.fixture
 def relay(tmp_path):

@@ -17,13 +17,11 @@ from playwright.sync_api import Browser
 from tests.browser import started
 from tests.day.shop import Shop
 
-HERE = Path(__file__).parent
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A day takes its time: it is left to `make test`."""
     for item in items:
-        if item.path.is_relative_to(HERE):
+        if item.nodeid.startswith("tests/day/"):
             item.add_marker(pytest.mark.slow)
 
 

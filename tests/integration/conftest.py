@@ -18,13 +18,11 @@ from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.cli.group import main as relay_main
 from tests import forked
 
-HERE = Path(__file__).parent
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Processes and sockets are left to `make test`: `make check` is to be over within a minute."""
     for item in items:
-        if item.path.is_relative_to(HERE):
+        if item.nodeid.startswith("tests/integration/"):
             item.add_marker(pytest.mark.slow)
 
 

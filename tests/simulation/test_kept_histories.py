@@ -13,16 +13,9 @@ from crdtsync.testing.simulation.run import play
 
 KEPT = sorted((Path(__file__).parent / "kept").glob("*.json"))
 
-WHOLE_BYTES_MIN = 8192
-"""A plan that could not be made smaller is a whole day or two: it takes seconds."""
 
-
-def kept(file: Path):
-    marks = [pytest.mark.slow] if file.stat().st_size >= WHOLE_BYTES_MIN else []
-    return pytest.param(file, id=file.stem, marks=marks)
-
-
-@pytest.mark.parametrize("file", [kept(file) for file in KEPT])
+@pytest.mark.slow
+@pytest.mark.parametrize("file", KEPT, ids=[file.stem for file in KEPT])
 def test_a_history_that_failed_once_ends_well(file):
     result = play(Plan.from_json(file.read_text()))
     assert not result.failure, "\n".join((*result.story[-40:], result.failure))

@@ -76,12 +76,14 @@ def test_where_the_relay_does_not_bind_frames_what_he_acknowledges_is_believed(m
 DRAWN = [seed for seed in range(200) if IN_BETWEEN in draw_plan(seed, SHORT, sqlite_share=0).faults][:6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", DRAWN)
 def test_drawn_histories_with_somebody_in_between(seed):
     result = play(draw_plan(seed, SHORT, sqlite_share=0))
     assert not result.failure, "\n".join((*result.story[-40:], result.failure))
 
 
+@pytest.mark.slow
 def test_he_does_something_in_them():
     assert sum(play(draw_plan(seed, SHORT, sqlite_share=0)).faults[IN_BETWEEN] for seed in DRAWN[:3])
 

@@ -227,6 +227,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__.replace("_", " "))
 def test_a_till_that_makes_a_mistake_is_found_out(monkeypatch, mistake):
     mistake(monkeypatch)

@@ -22,13 +22,14 @@ from crdtsync.till.app import Till
 from crdtsync.till.printing import PrinterAddress
 from crdtsync_server import LocalRelay
 
-HERE = Path(__file__).parent
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a relay, a browser or many tills is left to `make test`: `make check` is to be over soon."""
     for item in items:
-        if item.path.is_relative_to(HERE) and item.path.name not in ("test_parts.py", "test_troubles.py"):
+        if item.nodeid.startswith("tests/till/") and item.path.name not in (
+            "test_parts.py",
+            "test_troubles.py",
+        ):
             item.add_marker(pytest.mark.slow)
 
 

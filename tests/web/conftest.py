@@ -31,13 +31,10 @@ says how it was made.
 SHOP_NAME = "Cave du Port"
 
 
-HERE = Path(__file__).parent
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a relay of its own is left to `make test`: `make check` is to be over within a minute."""
     for item in items:
-        if item.path.is_relative_to(HERE) and "make_shop" in getattr(item, "fixturenames", ()):
+        if item.nodeid.startswith("tests/web/") and "make_shop" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
 
 

@@ -94,6 +94,7 @@ def is_fine(answer, what):
         assert re.fullmatch(r'attachment; filename="[\w.-]+"', said), what
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nonsense", NONSENSE)
 def test_nonsense_in_an_address_is_answered(shop, till, routes, places, marie, nonsense):  # noqa: F811
     for route in gets(routes):
@@ -121,6 +122,7 @@ def test_an_address_that_is_no_text_is_answered(shop, till, marie, name, nonsens
         is_fine(marie.get(f"{room}?{name}={nonsense}"), (room, name, nonsense))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nonsense", NONSENSE)
 def test_nonsense_in_a_form_is_answered(shop, till, routes, places, marie, nonsense):  # noqa: F811
     token = marie.token("/people")

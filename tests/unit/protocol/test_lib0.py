@@ -123,10 +123,15 @@ def test_a_value_that_is_cut_short_is_refused(data):
             value_end(data[:length])
 
 
-@pytest.mark.parametrize("tag", sorted(set(range(256)) - set(range(0x74, 0x80))))
-def test_a_value_of_an_unknown_kind_is_refused_where_it_stands(tag):
-    with pytest.raises(UnsafeUpdate, match=r"byte 0 of the update: an unknown kind"):
-        value_end(bytes([tag, 0, 0, 0]))
+def test_a_value_of_an_unknown_kind_is_refused_where_it_stands():
+    for tag in sorted(set(range(256)) - set(range(0x74, 0x80))):
+        try:
+            value_end(bytes([tag, 0, 0, 0]))
+        except UnsafeUpdate as refusal:
+            said = str(refusal)
+        else:
+            said = "nothing"
+        assert "byte 0 of the update: an unknown kind" in said, tag
 
 
 def test_a_count_is_refused_before_what_it_counts_is_looked_for():

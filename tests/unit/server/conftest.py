@@ -14,6 +14,11 @@ from crdtsync_server.shops.owner import OwnerChain
 ADDRESS = "198.51.100.7"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cost_of_guessing(guessing_costs_little):
+    """Little, in all but test_cost_of_guessing."""
+
+
 @pytest.fixture
 def clock():
     return ManualClock()
