@@ -1,4 +1,4 @@
-"""The processes that are measured, and what the kernel says that they used."""
+"""The processes that are measured, and what the kernel says that they used, with those that they started."""
 
 from __future__ import annotations
 
@@ -148,18 +148,29 @@ async def full_register(action: str, folder: Path, **options: object) -> AsyncIt
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """Processor seconds of all threads, in the kernel and outside."""
+    """Processor seconds of all threads, in the kernel and outside, and of what it has started."""
     times = process.cpu_times()
-    return float(times.user + times.system)
+    ended = times.children_user + times.children_system
+    living = [one.cpu_times() for one in _started_by(process)]
+    return float(times.user + times.system + ended + sum(one.user + one.system for one in living))
 
 
 def rss_mib(pid: int) -> float:
-    """Memory of a process now."""
-    return float(psutil.Process(pid).memory_info().rss / MIB)
+    """Memory of a process and of what it has started, now."""
+    process = psutil.Process(pid)
+    return float(sum(one.memory_info().rss for one in (process, *_started_by(process))) / MIB)
 
 
 def peak_mib(pid: int) -> float:
-    """The most memory that a process ever had. 0 where the kernel does not say."""
+    """The most memory that a process ever had, and each that it has started; 0 if the kernel does not say."""
+    return sum(map(_peak_mib, [pid, *(one.pid for one in _started_by(psutil.Process(pid)))]))
+
+
+def _started_by(process: psutil.Process) -> list[psutil.Process]:
+    return list(process.children(recursive=True))
+
+
+def _peak_mib(pid: int) -> float:
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:

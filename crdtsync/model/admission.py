@@ -10,6 +10,7 @@ and judged again when certificates change. A gap, a fork, a wrong total or a str
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,11 @@ from crdtsync.model.entry import Entry, is_owner_kind, read_entry
 from crdtsync.model.owner_key import KIND as OWNER_KEY
 from crdtsync.model.owner_key import read_owner_key, signed_by
 from crdtsync.model.signature import verify
+
+Known = AbstractSet[tuple[bytes, bytes]]
+"""(Public key, sealed bytes): that key made the signature of these bytes, which was verified elsewhere."""
+
+NOTHING_KNOWN: Final[Known] = frozenset()
 
 CUT_OFF_ROLE: Final = "revoked"
 """In the place of the role of a device that was revoked, or of somebody unknown: they write no document."""
@@ -70,14 +76,18 @@ def judge_entry(data: bytes, directory: Directory) -> Entry | Held:
 
 
 def judge_run(
-    entries: Sequence[bytes], directory: Directory, links: Sequence[bytes | None] | None = None
+    entries: Sequence[bytes],
+    directory: Directory,
+    links: Sequence[bytes | None] | None = None,
+    known: Known = NOTHING_KNOWN,
 ) -> list[Verdict]:
     """Judge sealed entries that arrived together; one verdict for each, in the same order.
 
     Where entries of one author follow one another without a gap, only the last one's signature is verified:
     its ``prev`` covers the others, which then await their own check. If it is bad, all are verified singly.
     Owner-chain entries among them count for those after them, and are always verified. ``links``: of those
-    that were just put together of body and signature, see ``plain.read_plain``.
+    that were just put together of body and signature, see ``plain.read_plain``. ``known``: signatures that
+    are not verified again, if the key is one of the author's; these await no check.
     """
     from crdtsync.model.plain import read_plain  # Late: whoever only sells reads nothing in bulk.
 
@@ -103,7 +113,11 @@ def judge_run(
             finished.append([i])
             runs[entry.facts.chain] = finished[-1]
     for run in finished:
-        _verify_run(run, verdicts, directory)
+        unknown = [i for i in run if not _is_known(i, verdicts, directory, known)] if known else run
+        if (
+            unknown and unknown[-1] == run[-1]
+        ):  # Else the last one's signature vouches for the others already.
+            _verify_run(unknown, verdicts, directory)
     return verdicts
 
 
@@ -166,6 +180,15 @@ def _verify_run(run: list[int], verdicts: list[Verdict], directory: Directory) -
         return
     for i in others:
         _verify_one(i, verdicts, directory)
+
+
+def _is_known(i: int, verdicts: list[Verdict], directory: Directory, known: Known) -> bool:
+    entry = verdicts[i].entry
+    assert entry is not None
+    if not any((public, entry.sealed) in known for public in _keys(entry, directory)):
+        return False
+    verdicts[i] = Verdict(entry)
+    return True
 
 
 def _verify_one(i: int, verdicts: list[Verdict], directory: Directory) -> bool:

@@ -22,6 +22,7 @@ from crdtsync.ids import (
     record_digest,
     split_update_record,
 )
+from crdtsync.model.admission import NOTHING_KNOWN, Known
 from crdtsync.model.certificate import Certificate
 from crdtsync.runtime.committing.admission import Admission, Rejection
 from crdtsync.storage.log import ShopLog
@@ -88,6 +89,7 @@ class SlipAdmission(Admission):
         unchecked: set[bytes] | None = None,
         origins: Sequence[Origin | None] | None = None,
         links: Sequence[bytes | None] | None = None,
+        known: Known = NOTHING_KNOWN,
     ) -> list[Item | Rejection]:
         """One judgement for each record."""
         judged = [self._judge(record) for record in records]

@@ -10,7 +10,15 @@ from weakref import WeakValueDictionary
 
 from crdtsync.errors import CrdtsyncError, RecordError
 from crdtsync.ids import ENTRY, OWNER_DOCUMENT, Item, Origin, record_digest, split_update_record
-from crdtsync.model.admission import Verdict, judge_entry, judge_run, judge_update, signature_holds
+from crdtsync.model.admission import (
+    NOTHING_KNOWN,
+    Known,
+    Verdict,
+    judge_entry,
+    judge_run,
+    judge_update,
+    signature_holds,
+)
 from crdtsync.model.certificate import Certificate, Directory
 from crdtsync.model.entry import Entry, read_entry
 from crdtsync.runtime.committing.scans import scan_record
@@ -98,13 +106,14 @@ class Admission:
         unchecked: set[bytes] | None = None,
         origins: Sequence[Origin | None] | None = None,
         links: Sequence[bytes | None] | None = None,
+        known: Known = NOTHING_KNOWN,
     ) -> list[Item | Rejection]:
         """One judgement for each record that a device of that role sent, in the same order.
 
         Certificates among them count for the entries after them. In an unbroken run of one chain the last
         signature covers the others: their links go into ``unchecked``, or are verified here without it.
         ``origins``: where each came from, as it will stand in its item. ``links``: of those that were just
-        unpacked, see ``storage.pack.unpack``.
+        unpacked, see ``storage.pack.unpack``. ``known``: signatures that were verified ahead.
         """
         places = [place for place, record in enumerate(records) if record[:1] == ENTRY]
         judged: list[Item | Rejection | None] = [None] * len(records)
@@ -115,9 +124,9 @@ class Admission:
             part = places[first : first + ENTRIES_AT_ONCE]
             sealed = [records[place][1:] for place in part]
             if links is None:
-                verdicts = judge_run(sealed, directory)
+                verdicts = judge_run(sealed, directory, known=known)
             else:
-                verdicts = judge_run(sealed, directory, [links[place] for place in part])
+                verdicts = judge_run(sealed, directory, [links[place] for place in part], known)
             for place, verdict in zip(part, verdicts, strict=True):
                 entry = verdict.entry
                 if entry is not None and entry.facts.document == OWNER_DOCUMENT and verdict.admitted:

@@ -13,6 +13,7 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
@@ -25,6 +26,9 @@ from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.storage.log import ShopLog, Store
 from crdtsync.storage.sqlite_errors import MORE_FILES
 
+if TYPE_CHECKING:
+    from crdtsync.runtime.committing.ahead import Verifier
+
 
 class Committer:
     """The one writer of a process. ``start`` and ``stop`` belong to the event loop's thread."""
@@ -36,6 +40,7 @@ class Committer:
         observer: CommitObserver,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
+        verifier: Verifier | None = None,
     ) -> None:
         self.before_history: Callable[[ShopLog], object] = lambda log: None
         """Called on the committer's thread before each pack of the past, with the log as this thread has it;
@@ -46,6 +51,8 @@ class Committer:
         self._observer = observer
         self._now_ms = now_ms
         self._monotonic_s = monotonic_s
+        self._verifier = verifier
+        self._is_committing = False
         self._gathered: list[Work] = []
         self._queue: list[Work] = []
         self._failed: WeakSet[object] = WeakSet()
@@ -80,6 +87,8 @@ class Committer:
 
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, []
+        if self._verifier is not None:
+            self._verifier.ask(gathered, is_waiting=self._is_committing)
         with self._signal:
             self._queue += gathered
             self._signal.notify()
@@ -106,10 +115,7 @@ class Committer:
             store = self._open_store()
         try:
             while True:
-                with self._signal:
-                    while not self._queue and not self._stopping:
-                        self._signal.wait()
-                    batch, self._queue = self._queue, []
+                batch = self._next_batch()
                 if not batch:
                     return
                 self._was_alone = len(batch) == 1
@@ -120,9 +126,26 @@ class Committer:
                     self._hand_back(batch, self._fail(batch, known), [], 0.0, known)
                     continue
                 self._commit(store, batch)
+                if self._verifier is not None:
+                    self._verifier.committed(
+                        sum(len(one.records) for work in batch for one in work.deliveries)
+                    )
         finally:
+            if self._verifier is not None:
+                self._verifier.stop()
             if store is not None:
                 store.close()
+
+    def _next_batch(self) -> list[Work]:
+        """What has come meanwhile, as soon as something has; nothing at the end."""
+        with self._signal:
+            self._is_committing = False
+            while not self._queue and not self._stopping:
+                rests_s = self._verifier.rests_s() if self._verifier is not None else None
+                self._signal.wait(rests_s)
+            batch, self._queue = self._queue, []
+            self._is_committing = True
+            return batch
 
     def _commit(self, store: Store, batch: list[Work]) -> None:
         if len(parts := bounded(batch)) > 1:
@@ -179,7 +202,9 @@ class Committer:
             if work.shop not in commits:
                 admission = self._admissions(work.shop)
                 admission.notice(store)
-                commits[work.shop] = ShopCommit(store.shop(work.shop), admission, self._now_ms())
+                commits[work.shop] = ShopCommit(
+                    store.shop(work.shop), admission, self._now_ms(), self._verifier
+                )
         growths: list[Growth] = []
         for works in by_peer(batch):
             commit = commits[works[0].shop]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from crdtsync.errors import DamagedStore, LinkClosed
 from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, START, Item, Origin, next_hash, update_record
+from crdtsync.model.admission import NOTHING_KNOWN, Known
 from crdtsync.model.certificate import Directory
 from crdtsync.protocol.intervals import subtract
 from crdtsync.protocol.messages import RefusedRecord
@@ -20,6 +22,9 @@ from crdtsync.runtime.syncing.progress import save_first
 from crdtsync.runtime.syncing.tail import Growth, Row, read_on
 from crdtsync.storage.log import LOOSE_BEFORE_PACK_MAX, Cursor, Refusal, ShopLog, Store
 
+if TYPE_CHECKING:
+    from crdtsync.runtime.committing.ahead import Verifier
+
 Judged = list[tuple[int, bytes, Item | Rejection]]
 NO_CURSOR = Cursor(START)
 _OF_CATALOGUE = tuple(update_record(CATALOGUE_DOCUMENT, b"", state=state) for state in (False, True))
@@ -27,10 +32,13 @@ ROWS_PER_TRANSACTION = 512  # Of history: they are judged in some 20 ms and stor
 
 
 class ShopCommit:
-    """What one transaction does to one shop's log."""
+    """What one transaction does to one shop's log. ``verifier``: it has verified some signatures ahead."""
 
-    def __init__(self, log: ShopLog, admission: Admission, now_ms: int) -> None:
+    def __init__(
+        self, log: ShopLog, admission: Admission, now_ms: int, verifier: Verifier | None = None
+    ) -> None:
         self._log = log
+        self._verifier = verifier
         self._admission = admission
         self._bounds = admission.bounds
         self._now_ms = now_ms
@@ -57,7 +65,10 @@ class ShopCommit:
         rows = [[rows_of(delivery) for delivery in work.deliveries] for work in works]
         peer_log = works[0].peer_log
         came = [row for deliveries in rows for delivery in deliveries for row in delivery]
-        verdicts = iter(self._judge_all(came, peer_log, works[0].role, None if each else self._awaiting))
+        verifier = self._verifier
+        known = {pair for work in works for pair in verifier.known(work)} if verifier is not None else set()
+        awaiting = None if each else self._awaiting
+        verdicts = iter(self._judge_all(came, peer_log, works[0].role, awaiting, known=known))
         for work, deliveries in zip(works, rows, strict=True):
             self._judged_by[id(work)] = self._admission.directory
             self._judged[id(work)] = [
@@ -120,9 +131,10 @@ class ShopCommit:
         role: str,
         awaiting: set[bytes] | None,
         links: list[bytes | None] | None = None,
+        known: Known = NOTHING_KNOWN,
     ) -> list[Item | Rejection]:
         origins = [Origin(peer_log, seq) for seq, _ in rows]
-        return self._admission.judge([record for _, record in rows], role, awaiting, origins, links)
+        return self._admission.judge([record for _, record in rows], role, awaiting, origins, links, known)
 
     def _append_pack(self, store: Store, work: Work, judged: Judged) -> list[Growth]:
         """Store a whole pack of the past; nothing where its rows have to be stored singly, or not at all."""

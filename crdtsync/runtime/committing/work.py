@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from crdtsync.errors import CrdtsyncError
 from crdtsync.ids import Position
@@ -12,6 +12,9 @@ from crdtsync.protocol.messages import Refused, RefusedRecord
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.storage.log import ShopLog
+
+if TYPE_CHECKING:
+    from crdtsync.runtime.committing.ahead import Ahead
 
 OUT_OF_STEP, NEW_LOG = 4513, 4512
 """Close codes: a connection's hello was overtaken, or said another log id than there is. Connect again."""
@@ -33,7 +36,8 @@ class Work:
     (empty: nobody knows, it is out of a file). ``also`` runs inside the transaction, for small state.
     ``done`` is called on the event loop. ``our_log``: the id that our hello said; nothing of the connection
     counts once the log has another (None: whatever it is). ``sender``: whose work it is; when some of it was
-    not stored, nothing that was submitted after it is.
+    not stored, nothing that was submitted after it is. ``key``: the public key of that device, by which its
+    signatures may be verified ``ahead``; it decides nothing.
     """
 
     shop: bytes
@@ -47,6 +51,8 @@ class Work:
     our_log: bytes | None = None
     sender: object | None = None
     device: bytes = b""
+    key: bytes = b""
+    ahead: Ahead | None = None
 
 
 class CommitObserver(Protocol):

@@ -326,6 +326,7 @@ class Connection:
             our_log=self.our_log,
             sender=self,
             device=peer.device,
+            key=self.certificate.public,
         )
         self.home.committer.submit(work)
 

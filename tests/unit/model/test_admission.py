@@ -272,6 +272,42 @@ class TestRuns:
         assert all(verdict.admitted for verdict in verdicts)
         assert [v.awaits_check for v in verdicts[: len(owner.sealed)]] == [False] * len(owner.sealed)
 
+    def test_what_is_known_is_not_verified_again_and_awaits_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        owner, till = shop_with_a_till()
+        directory = owner.directory
+        known = {(till.key.public, till.sealed[place]) for place in (1, 4)}
+        seen = self.counted(monkeypatch)
+        verdicts = judge_run(till.sealed, directory, known=known)
+        assert not seen
+        assert [verdict.entry for verdict in verdicts] == till.entries
+        assert [verdict.awaits_check for verdict in verdicts] == [True, False, True, True, False]
+
+    def test_known_ones_do_not_vouch_for_a_last_one_that_is_not(self) -> None:
+        owner, till = shop_with_a_till()
+        data = [till.sealed[0], resigned(till.sealed[1]), *till.sealed[2:4]]
+        data[2] = seal({**till.entries[2].body, "prev": read_entry(data[1]).link.hex()}, till.key)
+        data[3] = resigned(seal({**till.entries[3].body, "prev": read_entry(data[2]).link.hex()}, till.key))
+        verdicts = judge_run(data, owner.directory, known={(till.key.public, data[2])})
+        assert [verdict.code for verdict in verdicts] == ["", "bad-signature", "", "bad-signature"]
+        assert not any(verdict.awaits_check for verdict in verdicts)
+
+    def test_what_is_known_of_another_key_says_nothing(self) -> None:
+        owner, till = shop_with_a_till()
+        other = owner.enrol("till 2")
+        forged = resigned(till.sealed[2], other.key)
+        known = {(other.key.public, forged), (THIEF.public, forged), (till.key.public, till.sealed[2])}
+        (verdict,) = judge_run([forged], owner.directory, known=known)
+        assert verdict.code == "bad-signature"
+
+    def test_what_is_known_of_a_revoked_device_is_held_all_the_same(self) -> None:
+        owner, till = shop_with_a_till()
+        owner.revoke(till)
+        known = {(till.key.public, sealed) for sealed in till.sealed}
+        verdicts = judge_run(till.sealed, owner.directory, known=known)
+        assert {verdict.code for verdict in verdicts} == {"revoked"}
+
     def test_a_revocation_counts_for_the_tickets_after_it(self) -> None:
         owner = MemoryOwner()
         till = owner.enrol("Caisse 1")
