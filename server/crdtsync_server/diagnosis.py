@@ -14,7 +14,13 @@ from crdtsync.errors import (
     UnknownShop,
     WrongClock,
 )
-from crdtsync.runtime.doctor.disk import look_at_drive, look_at_folder, look_at_space, may_look_on
+from crdtsync.runtime.doctor.disk import (
+    look_at_drive,
+    look_at_folder,
+    look_at_lock,
+    look_at_space,
+    may_look_on,
+)
 from crdtsync.runtime.doctor.finding import Finding, notice, well, wrong
 from crdtsync.runtime.doctor.register import process_state
 from crdtsync.runtime.folder.identity import CLOCK_OFFSET_MAX_MS
@@ -105,7 +111,8 @@ def _shops(data: Path, now_ms: int, *, is_served: bool, tell: Tell) -> Iterator[
             hint = "`crdtsync-relay shop create NAME` makes one"
             yield wrong("store", UnknownShop("there is no shop here", hint=hint))
         else:
-            yield well("store", f"the stores open, with {many(len(shops), 'shop')}")
+            locked = look_at_lock(data / STORE)
+            yield locked or well("store", f"the stores open, with {many(len(shops), 'shop')}")
         for shop in shops:
             yield from _shop(store, shop, now_ms)
             yield from _devices(store.shop(shop.id), shop.name, is_served=is_served, tell=tell)

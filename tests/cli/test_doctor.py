@@ -311,6 +311,19 @@ def test_a_clock_that_is_behind_what_is_recorded_is_named_without_a_relay(till, 
     assert "behind what is recorded already" in found["says"]
 
 
+def test_a_process_that_keeps_the_store_locked_is_named(shop):
+    _, till = shop
+    sell_one(till)
+    with closing(apsw.Connection(str(till.folder / "register.sqlite"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        found = findings(till)["store"]
+        assert found["exit_code"] == errors.StoreBusy.exit_code
+        assert f"process {os.getpid()} keeps " in found["says"]
+        assert f"`kill {os.getpid()}`" in found["advice"]
+        other.execute("ROLLBACK")
+    assert findings(till)["store"]["state"] == "well"
+
+
 @pytest.mark.slow
 def test_a_process_that_synchronises_is_named_and_one_that_is_stopped_is_in_the_way(shop):
     _, till = shop

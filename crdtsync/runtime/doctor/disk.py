@@ -8,11 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from crdtsync.errors import CrdtsyncError, DiskFull, NoRegister, NotAStore, ReadOnlyStore, StorageError
+from crdtsync.errors import (
+    CrdtsyncError,
+    DiskFull,
+    NoRegister,
+    NotAStore,
+    ReadOnlyStore,
+    StorageError,
+    StoreBusy,
+)
 from crdtsync.runtime.doctor.finding import Finding, notice, unknown, well, wrong
 from crdtsync.runtime.folder.keyfile import DEVICE_KEY, read_key
 from crdtsync.runtime.folder.replica import STORE
 from crdtsync.runtime.folder.whose import is_there, refuse_relays_folder
+from crdtsync.storage.write_lock import is_kept_locked, who_keeps
 
 FREE_BYTES_MIN: Final = 16 << 20
 """Below this a day's sales may not find room."""
@@ -128,6 +137,27 @@ def look_at_space(folder: Path) -> Finding:
     if free < FREE_BYTES_GOOD:
         return notice("space", f"only {says}", "free some space before the disk is full")
     return well("space", says)
+
+
+LOCKED_S: Final = 0.25
+"""Who synchronises has the lock of a store for some milliseconds, and pauses in between."""
+
+
+def look_at_lock(store: Path) -> Finding | None:
+    """What to say where another process keeps a store from being written; None where none does."""
+    if not is_kept_locked(store, LOCKED_S):
+        return None
+    process = who_keeps(store)
+    who = "another process" if process is None else f"process {process}"
+    what = f"{who} keeps {store} locked, for {LOCKED_S:g} s at least: nothing can be recorded meanwhile"
+    how = (
+        "find the process that uses the data folder, and end it"
+        if process is None
+        else f"end it (`kill {process}`)"
+    )
+    return wrong(
+        "store", StoreBusy(what, hint=f"if that is so again in a minute, {how}: nothing is lost by it")
+    )
 
 
 def _key(folder: Path) -> Finding:

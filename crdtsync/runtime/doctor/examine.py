@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from crdtsync.config import RegisterConfig
 from crdtsync.errors import CrdtsyncError
 from crdtsync.protocol.about import About
-from crdtsync.runtime.doctor.disk import look_at_disk
+from crdtsync.runtime.doctor.disk import look_at_disk, look_at_lock
 from crdtsync.runtime.doctor.finding import CHECKS, Finding, notice, well, wrong
 from crdtsync.runtime.doctor.network import look_at_relay
 from crdtsync.runtime.doctor.register import look_at_store
+from crdtsync.runtime.folder.replica import STORE
 
 if TYPE_CHECKING:
     from crdtsync.runtime.register.register import Register
@@ -46,7 +47,8 @@ def _findings(config: RegisterConfig, open_register: Callable[[], Register]) -> 
             yield from _look_at_whose_key_it_is(register, found)
             status, relay = register.status(), register.replica.relay
             now_ms = register.replica.clock.now_ms
-            yield well("store", f"{register.identity.device_name} of {register.identity.shop_name}")
+            locked = look_at_lock(config.data / STORE)
+            yield locked or well("store", f"{register.identity.device_name} of {register.identity.shop_name}")
             said: list[About] = []
             if relay is None:
                 yield notice("relay", "this register belongs to no relay", "enrol it with `crdtsync join`")
