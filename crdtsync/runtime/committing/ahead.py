@@ -48,6 +48,8 @@ FEW: Final = 4
 
 QUESTION_BYTES_MAX: Final = 48 << 10
 ANSWER_BYTES_MAX: Final = 64 << 10
+LINE_BYTES: Final = 1 << 20
+"""What may lie in its socket, if the system gives that much: what 200 registers sell at once."""
 
 
 class Question:
@@ -107,7 +109,7 @@ class Verifier:
         """Have it verify what these bring, if it can; never waits. ``is_waiting``: a commit comes before."""
         if not self.is_ready:
             return
-        shown = [(work, records) for work in works if work.key and (records := _loose(work))]
+        shown = [(work, records) for work in works if work.key and (records := _shown(work))]
         if not is_waiting and sum(len(records) for _, records in shown) < FEW:
             return
         part: list[tuple[Work, list[bytes]]] = []
@@ -117,9 +119,8 @@ class Verifier:
             if part and size + added > QUESTION_BYTES_MAX:
                 self._send(part)
                 part, size = [], 0
-            if added <= QUESTION_BYTES_MAX:
-                part.append((work, records))
-                size += added
+            part.append((work, records))
+            size += added
         if part:
             self._send(part)
 
@@ -157,14 +158,15 @@ class Verifier:
         pairs = zip(ahead.records, verdicts, strict=True)
         return [(work.key, record[1:]) for record, is_good in pairs if is_good]
 
-    def committed(self, records: int) -> None:
-        """A commit brought so many records that came singly: start it if there is much, end it if not."""
+    def committed(self, works: Sequence[Work]) -> None:
+        """These were committed: start it if there is much that it could be shown, end it if not."""
         if self._process is not None:
             if not self.is_ready:
                 self._look_whether_ready()
             self.rests_s()
             return
-        if records:  # Else nothing came in: upkeep has written something down.
+        if any(work.deliveries for work in works):  # Else upkeep has written something down.
+            records = sum(len(_shown(work)) for work in works)
             self._loaded = self._loaded + 1 if records >= LOADED_RECORDS else 0
         is_loaded = self._loaded >= LOADED_COMMITS and self._cores > 1
         if is_loaded and self._monotonic_s() >= self._not_before_s:
@@ -201,6 +203,7 @@ class Verifier:
         try:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.setblocking(False)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LINE_BYTES)
             process = subprocess.Popen(list(self._command), stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
         except (OSError, AttributeError):  # No file is left, or the system has no such sockets.
             if ours is not None:
@@ -264,8 +267,10 @@ class _NothingYet(Exception):
     """It has said nothing so far."""
 
 
-def _loose(work: Work) -> list[bytes]:
-    return [record for delivery in work.deliveries for _, record in delivery.records]
+def _shown(work: Work) -> list[bytes]:
+    """The records of what is sold just now. Of a backlog the last one vouches for the others."""
+    records = [record for delivery in work.deliveries for _, record in delivery.records]
+    return records if sum(map(len, records)) <= QUESTION_BYTES_MAX else []
 
 
 def _cores() -> int:

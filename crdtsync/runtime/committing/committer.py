@@ -127,9 +127,7 @@ class Committer:
                     continue
                 self._commit(store, batch)
                 if self._verifier is not None:
-                    self._verifier.committed(
-                        sum(len(one.records) for work in batch for one in work.deliveries)
-                    )
+                    self._verifier.committed(batch)
         finally:
             if self._verifier is not None:
                 self._verifier.stop()

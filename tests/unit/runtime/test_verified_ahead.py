@@ -93,7 +93,14 @@ def verifiers(monkeypatch):
 
 def load(verifier, commits=ahead.LOADED_COMMITS):
     for _ in range(commits):
-        verifier.committed(ahead.LOADED_RECORDS)
+        verifier.committed([sold(ahead.LOADED_RECORDS)])
+
+
+def sold(count):
+    """What one register has sold meanwhile."""
+    records = tuple((seq, b"a sale") for seq in range(count))
+    came = [Delivery(1, START, Position(count, b"e" * 32), records)]
+    return Work(b"s" * 16, b"p" * 16, "register", print, came)
 
 
 def ready(verifier):
@@ -102,7 +109,7 @@ def ready(verifier):
     until_s = time.monotonic() + 60
     while not verifier.is_ready:
         assert time.monotonic() < until_s
-        verifier.committed(0)
+        verifier.committed([])
         time.sleep(0.005)
     return verifier
 
@@ -153,14 +160,22 @@ def test_what_is_as_large_as_a_backlog_is_not_asked(shop, verifiers):
 def test_there_is_none_while_little_comes_in(verifiers):
     verifier = verifiers()
     for _ in range(100):
-        verifier.committed(ahead.LOADED_RECORDS - 1)
+        verifier.committed([sold(ahead.LOADED_RECORDS - 1)])
     load(verifier, ahead.LOADED_COMMITS - 1)
-    verifier.committed(1)
+    verifier.committed([sold(1)])
     load(verifier, ahead.LOADED_COMMITS - 1)
-    verifier.committed(0)  # By upkeep, between two others.
+    verifier.committed([Work(b"s" * 16, b"", "", print)])  # By upkeep, between two others.
     assert verifier.pid is None
     load(verifier, 1)
     assert verifier.pid is not None
+
+
+def test_there_is_none_where_a_register_hands_over_a_backlog(verifiers):
+    verifier = verifiers()
+    backlog = sold(ahead.QUESTION_BYTES_MAX)
+    for _ in range(100):
+        verifier.committed([backlog, sold(3)])
+    assert verifier.pid is None
 
 
 def test_there_is_none_on_one_core(verifiers):
@@ -213,7 +228,7 @@ def test_one_that_is_killed_while_it_is_asked_makes_nothing_good(shop, verifiers
     verifier.ask(works[1:], is_waiting=True)
     for work in works:
         assert verifier.known(work) in ([], shop.sealed(*work_records(work)))
-    verifier.committed(0)
+    verifier.committed([])
     again = shop.work(shop.good[1])
     verifier.ask([again], is_waiting=True)
     assert verifier.known(again) == []
