@@ -11,7 +11,10 @@ RELAYS_WAY_OUT: Final = (
     "serve it again: its registers fill a new store (or put a backup back: `crdtsync-relay restore-from`)"
 )
 
-_ONE_RECORD: Final = f"`crdtsync-relay verify` names all that is damaged; then {RELAYS_WAY_OUT}"
+ONE_RECORD: Final = (
+    "`crdtsync-relay serve` sets it apart with its bytes and gets it back from a register; "
+    "`crdtsync-relay verify` names all that is damaged"
+)
 
 
 def in_a_relays_words(error: CrdtsyncError) -> CrdtsyncError:
@@ -19,5 +22,5 @@ def in_a_relays_words(error: CrdtsyncError) -> CrdtsyncError:
     if isinstance(error, DamagedStore):
         from crdtsync.storage.sqlite_errors import SALVAGE  # Late: `--help` opens no store.
 
-        error.hint = {SALVAGE: RELAYS_WAY_OUT, DamagedStore.hint: _ONE_RECORD}.get(error.hint, error.hint)
+        error.hint = {SALVAGE: RELAYS_WAY_OUT, DamagedStore.hint: ONE_RECORD}.get(error.hint, error.hint)
     return error

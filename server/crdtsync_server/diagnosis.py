@@ -26,6 +26,7 @@ from crdtsync.runtime.doctor.register import process_state
 from crdtsync.runtime.folder.identity import CLOCK_OFFSET_MAX_MS
 from crdtsync.runtime.register.concerns import span
 from crdtsync.said import many
+from crdtsync.storage.log import DAMAGED
 from crdtsync_server.damage import in_a_relays_words
 from crdtsync_server.folder import KEYS, LOCK, STORE, DataFolder
 
@@ -183,6 +184,8 @@ def _copies(log: ShopLog, shop: str) -> Iterator[Finding]:
             away.append(names[certificate.device])
     if noticed is not None and away and read_restored(log) is None:  # Else ``missing`` tells it.
         what = f"{shop}: put back from a backup, taken in from an export, or lost and filled again"
+        if any(row.code == DAMAGED for row in log.apart_rows()):
+            what = f"{shop}: something was damaged on this disk, if it was not put back from a backup"
         hint = f"its registers bring what it lacks; not here since: {', '.join(sorted(away))}"
         yield notice("copies", what, hint)
     elif not told:

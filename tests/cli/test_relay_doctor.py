@@ -233,3 +233,47 @@ def test_where_an_entry_is_missing_it_is_complete_up_to_the_one_before(till, fol
     assert found["says"] == "Cave du Port: entries are missing between those held: Caisse 1"
     told = CliRunner().invoke(main, ["missing", "Cave du Port", "--data", str(folder)]).stdout
     assert f"between tickets {numbers[0]} and {numbers[2]}" in told
+
+
+def test_a_damaged_record_of_a_relay_that_is_not_served_is_named_and_serving_it_is_the_way_out(
+    relay, till, folder
+):
+    ticket = till.sell(["CM-19"], ["card"])
+    till.sync()
+    relay.stop()
+    with closing(apsw.Connection(str(DataFolder(folder).store))) as store:
+        store.execute("UPDATE record SET crc = crc + 1 WHERE pos = (SELECT max(pos) FROM record)")
+    found = findings(folder)["store"]
+    assert found["exit_code"] == errors.DamagedStore.exit_code
+    assert found["advice"].startswith("`crdtsync-relay serve` sets it apart with its bytes")
+    verified = run(folder, "verify")
+    assert verified.exit_code == errors.IntegrityDefect.exit_code
+    assert {one["code"] for one in json.loads(verified.stdout)["store"]} == {"store"}
+    assert "is damaged" in json.loads(verified.stdout)["store"][0]["message"]
+    told = json.loads(verified.stderr)
+    assert told["hint"].startswith("`crdtsync-relay serve` sets it apart with its bytes")
+    shown = CliRunner().invoke(main, ["verify", "--data", str(folder)]).stdout
+    assert "There are no shops" not in shown
+    assert "everything holds" not in shown
+    # The advice, followed.
+    with LocalRelay(folder, shop="Cave du Port", port=relay.port):
+        till.sync()
+    assert run(folder, "verify").exit_code == 0
+    with opened(folder) as (_, store):
+        assert store.shop(till.identity.shop).holds(ticket.link, ticket.chain, ticket.n)
+    told = findings(folder)["copies"]
+    assert "put back from a backup, taken" not in told["says"]
+
+
+def test_a_shop_of_which_nothing_can_be_read_is_told_as_that_and_others_are_verified(
+    till, folder, monkeypatch
+):
+    def cannot(*_):
+        raise errors.DamagedStore("the head of the log is damaged")
+
+    monkeypatch.setattr("crdtsync_server.verification.verify_shop", cannot)
+    result = run(folder, "verify")
+    assert result.exit_code == errors.DamagedStore.exit_code
+    assert "the head of the log is damaged" in result.stderr
+    shown = CliRunner().invoke(main, ["verify", "--data", str(folder)]).stdout
+    assert shown == "Cave du Port: nothing else of it can be read as it is.\n"

@@ -14,7 +14,9 @@ from crdtsync.cli.options import epilog
 from crdtsync_server.cli.options import NO_RELAY, common_options
 
 if TYPE_CHECKING:
+    from crdtsync.errors import DamagedStore
     from crdtsync.runtime.register.verify import Finding
+    from crdtsync.storage.sqlite import SqliteStore
     from crdtsync_server.verification import ShopReport
 
 _COMPARE: Final = "keep the folder as it is; the registers have their own copies: `crdtsync verify` on each"
@@ -42,9 +44,8 @@ def command(data: Path, as_json: bool, shop: str | None) -> None:
     from crdtsync.runtime.register.verify import verify_file
     from crdtsync.said import many
     from crdtsync.storage.sqlite import SqliteStore
-    from crdtsync_server.damage import RELAYS_WAY_OUT
     from crdtsync_server.folder import DataFolder
-    from crdtsync_server.verification import shop_names, verify_shop
+    from crdtsync_server.verification import shop_names
 
     path = DataFolder(data).store
     if not is_there(path):
@@ -53,19 +54,45 @@ def command(data: Path, as_json: bool, shop: str | None) -> None:
     try:
         names = _chosen(shop_names(store), shop)
         in_file = verify_file(store)
-        reports = [verify_shop(store, one, name, _progress(name)) for one, name in names.items()]
+        reports, unread = _verified(store, names)
     finally:
         store.close()
     defects = [*in_file, *(finding for report in reports for finding in report.findings)]
     if as_json:
         print_json({"defects": len(defects), "store": in_file, "shops": reports})
     else:
-        _print(in_file, reports)
+        _print(in_file, reports, unread)
+    if unread and not in_file:
+        raise next(iter(unread.values()))
     if defects:
         raise IntegrityDefect(
             f"{many(len(defects), 'defect')} in {path}, the first: {_sentence(defects[0])}",
-            hint=RELAYS_WAY_OUT if in_file else _COMPARE,
+            hint=_hint(in_file),
         )
+
+
+def _verified(
+    store: SqliteStore, names: dict[bytes, str]
+) -> tuple[list[ShopReport], dict[str, DamagedStore]]:
+    """What was found of each shop; of some nothing can be read but what the file itself shows."""
+    from crdtsync.errors import DamagedStore
+    from crdtsync_server.verification import verify_shop
+
+    reports, unread = [], {}
+    for shop, name in names.items():
+        try:
+            reports.append(verify_shop(store, shop, name, _progress(name)))
+        except DamagedStore as error:
+            unread[name] = error
+    return reports, unread
+
+
+def _hint(in_file: list[Finding]) -> str:
+    from crdtsync_server.damage import ONE_RECORD, RELAYS_WAY_OUT
+
+    if not in_file:
+        return _COMPARE
+    return ONE_RECORD if all(finding.seq for finding in in_file) else RELAYS_WAY_OUT
 
 
 def _chosen(names: dict[bytes, str], text: str | None) -> dict[bytes, str]:
@@ -81,12 +108,14 @@ def _chosen(names: dict[bytes, str], text: str | None) -> dict[bytes, str]:
     return chosen
 
 
-def _print(in_file: list[Finding], reports: list[ShopReport]) -> None:
+def _print(in_file: list[Finding], reports: list[ShopReport], unread: dict[str, DamagedStore]) -> None:
     from crdtsync.said import many
 
     for finding in in_file:
         click.echo(_sentence(finding))
-    if not reports:
+    for name in unread:
+        click.echo(f"{name}: nothing else of it can be read as it is.")
+    if not reports and not unread:
         click.echo("There are no shops in this store.")
     for report in reports:
         for finding in report.findings:
