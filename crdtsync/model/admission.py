@@ -114,9 +114,8 @@ def judge_run(
             runs[entry.facts.chain] = finished[-1]
     for run in finished:
         unknown = [i for i in run if not _is_known(i, verdicts, directory, known)] if known else run
-        if (
-            unknown and unknown[-1] == run[-1]
-        ):  # Else the last one's signature vouches for the others already.
+        # Where the last one's signature is known it vouches for the others.
+        if unknown and unknown[-1] == run[-1]:
             _verify_run(unknown, verdicts, directory)
     return verdicts
 

@@ -90,6 +90,7 @@ class Verifier:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_gone = False
         self.is_ready = False
         """Whether it can be asked."""
         self._asked: deque[Question] = deque()
@@ -133,7 +134,10 @@ class Verifier:
             message = msgpack.packb([self._number, [(work.key, records) for work, records in part]])
             try:
                 self._socket.send(message)
-            except OSError:  # It has enough to do, or is gone, which the committer's thread finds out.
+            except BlockingIOError:  # It has enough to do.
+                return
+            except OSError:  # The committer's thread ends what is left of it.
+                self._is_gone = True
                 return
             self._asked.append(question)
             self._asked_s = self._monotonic_s()
@@ -163,6 +167,8 @@ class Verifier:
         if self._process is not None:
             if not self.is_ready:
                 self._look_whether_ready()
+            if self._is_gone:
+                self.stop()
             self.rests_s()
             return
         if any(work.deliveries for work in works):  # Else upkeep has written something down.
@@ -187,7 +193,7 @@ class Verifier:
         with self._lock:
             process, end, asked = self._process, self._socket, self._asked
             self._process = self._socket = None
-            self._asked, self.is_ready = deque(), False
+            self._asked, self.is_ready, self._is_gone = deque(), False, False
             self._loaded = 0
         for question in asked:
             question.answer = question.answer or b""

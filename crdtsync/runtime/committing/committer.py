@@ -136,14 +136,16 @@ class Committer:
 
     def _next_batch(self) -> list[Work]:
         """What has come meanwhile, as soon as something has; nothing at the end."""
-        with self._signal:
-            self._is_committing = False
-            while not self._queue and not self._stopping:
-                rests_s = self._verifier.rests_s() if self._verifier is not None else None
-                self._signal.wait(rests_s)
-            batch, self._queue = self._queue, []
-            self._is_committing = True
-            return batch
+        self._is_committing = False
+        while True:
+            rests_s = self._verifier.rests_s() if self._verifier is not None else None
+            with self._signal:
+                if not self._queue and not self._stopping:
+                    self._signal.wait(rests_s)
+                if self._queue or self._stopping:
+                    batch, self._queue = self._queue, []
+                    self._is_committing = True
+                    return batch
 
     def _commit(self, store: Store, batch: list[Work]) -> None:
         if len(parts := bounded(batch)) > 1:

@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import closing
 
+import psutil
 import pytest
 
 from crdtsync.ids import START, Position, entry_record
@@ -228,10 +229,19 @@ def test_one_that_is_killed_while_it_is_asked_makes_nothing_good(shop, verifiers
     verifier.ask(works[1:], is_waiting=True)
     for work in works:
         assert verifier.known(work) in ([], shop.sealed(*work_records(work)))
-    verifier.committed([])
     again = shop.work(shop.good[1])
     verifier.ask([again], is_waiting=True)
     assert verifier.known(again) == []
+    verifier.committed([again])
+    assert verifier.pid is None
+
+
+def test_one_that_has_died_unasked_is_found_out_by_the_next_commit(shop, verifiers):
+    verifier = ready(verifiers("line.close()"))
+    psutil.Process(verifier.pid).wait(60)
+    verifier.ask([work := shop.work(*shop.good)], is_waiting=True)
+    assert verifier.known(work) == []
+    verifier.committed([work])
     assert verifier.pid is None
 
 
