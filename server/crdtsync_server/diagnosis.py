@@ -14,6 +14,7 @@ from crdtsync.errors import (
     UnknownShop,
     WrongClock,
 )
+from crdtsync.runtime.damage.not_back import is_back
 from crdtsync.runtime.doctor.disk import (
     look_at_drive,
     look_at_folder,
@@ -22,7 +23,7 @@ from crdtsync.runtime.doctor.disk import (
     may_look_on,
 )
 from crdtsync.runtime.doctor.finding import Finding, notice, well, wrong
-from crdtsync.runtime.doctor.register import process_state
+from crdtsync.runtime.doctor.register import brought_back, process_state
 from crdtsync.runtime.folder.identity import CLOCK_OFFSET_MAX_MS
 from crdtsync.runtime.register.concerns import span
 from crdtsync.said import many
@@ -122,13 +123,17 @@ def _shops(data: Path, now_ms: int, *, is_served: bool, tell: Tell) -> Iterator[
 def _shop(store: Store, shop: ShopRow, now_ms: int) -> Iterator[Finding]:
     log = store.shop(shop.id)
     apart = log.apart()
-    refused = [row for row in apart if not row.held]
+    back = [row for row in apart if is_back(log, row)]
+    refused = [row for row in apart if not row.held and row not in back]
     look = f"`crdtsync-relay quarantine list '{shop.name}'` shows them, each with its reason"
     if refused:
         what = f"{shop.name}: refused or damaged: {many(len(refused), 'record')}"
         yield wrong("quarantine", RecordError(what, hint=look))
-    elif apart:
-        yield notice("quarantine", f"{shop.name}: held: {many(len(apart), 'record')}", look)
+    elif held := sum(row.held for row in apart):
+        yield notice("quarantine", f"{shop.name}: held: {many(held, 'record')}", look)
+    elif back:
+        found = brought_back(len(back))
+        yield notice("quarantine", f"{shop.name}: {found.says}", found.advice)
     else:
         yield well("quarantine", f"{shop.name}: nothing was refused, held or damaged")
     yield _missing(log, shop.name)

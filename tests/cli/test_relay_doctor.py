@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import apsw
 import pytest
@@ -240,6 +241,7 @@ def test_a_damaged_record_of_a_relay_that_is_not_served_is_named_and_serving_it_
 ):
     ticket = till.sell(["CM-19"], ["card"])
     till.sync()
+    port = urlsplit(relay.url).port
     relay.stop()
     with closing(apsw.Connection(str(DataFolder(folder).store))) as store:
         store.execute("UPDATE record SET crc = crc + 1 WHERE pos = (SELECT max(pos) FROM record)")
@@ -256,9 +258,9 @@ def test_a_damaged_record_of_a_relay_that_is_not_served_is_named_and_serving_it_
     assert "There are no shops" not in shown
     assert "everything holds" not in shown
     # The advice, followed.
-    with LocalRelay(folder, shop="Cave du Port", port=relay.port):
-        till.sync()
-    assert run(folder, "verify").exit_code == 0
+    with LocalRelay(folder, shop="Cave du Port", port=port):
+        till.start_sync()  # It connects again where the relay has found what is damaged.
+        wait_until(lambda: run(folder, "verify").exit_code == 0)
     with opened(folder) as (_, store):
         assert store.shop(till.identity.shop).holds(ticket.link, ticket.chain, ticket.n)
     told = findings(folder)["copies"]

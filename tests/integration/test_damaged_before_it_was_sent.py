@@ -81,3 +81,11 @@ def test_a_sale_that_was_damaged_after_the_relay_had_it_comes_back_and_is_safe(t
     assert status.relay_put_back_at_ms is None, "it is this disk that lost something"
     assert "The relay has everything on its disk" in run(till, "status").stdout
     assert till.verify().findings == ()
+    # A person is called as long as nobody can say whether what is set apart is here again, and not for ever.
+    assert (status.apart, status.apart_back) == (1, how == SOME)
+    assert (status.state, status.concerns == ()) == (
+        ("synced", True) if how == SOME else ("attention", False)
+    )
+    found = json.loads(run(till, "doctor", "--json").stdout)["findings"]
+    (quarantine,) = (one for one in found if one["check"] == "quarantine")
+    assert quarantine["state"] == ("notice" if how == SOME else "wrong")

@@ -14,7 +14,7 @@ import orjson
 from crdtsync.ids import ENTRY
 from crdtsync.runtime.committing.writer import read_head
 from crdtsync.runtime.folder.identity import HEAD
-from crdtsync.storage.log import DAMAGED, ShopLog
+from crdtsync.storage.log import DAMAGED, Apart, ShopLog
 
 
 def not_back(log: ShopLog) -> list[dict[str, Any] | None]:
@@ -34,6 +34,20 @@ def not_back(log: ShopLog) -> list[dict[str, Any] | None]:
             told[body["seq"]] = body
     left = sum(hi - lo + 1 for lo, hi in holes) - len(told)
     return [*told.values(), *[None] * min(left, unreadable)]
+
+
+def is_back(log: ShopLog, row: Apart) -> bool:
+    """Whether what was damaged here is here again, from whoever had a copy: of an entry that still says which
+    it was. Of what cannot be read any more nobody can say it.
+    """
+    if row.code != DAMAGED or row.record[:1] != ENTRY:
+        return False
+    try:
+        body = orjson.loads(row.record[1:].rpartition(b"\0")[0])
+        chain, number = bytes.fromhex(body["chain"]), body["seq"]
+    except (ValueError, TypeError, KeyError):
+        return False
+    return type(number) is int and bool(log.links_at(chain, number))
 
 
 def _holes(log: ShopLog, chain: bytes, last: int) -> Iterator[tuple[int, int]]:

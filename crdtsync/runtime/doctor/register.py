@@ -164,6 +164,12 @@ def look_at_copies(status: Status) -> Finding:
     return wrong("copies", IntegrityDefect(copied[0].says, hint=copied[0].advice))
 
 
+def brought_back(records: int) -> Finding:
+    """What to say of damage that was mended: a disk that changes bytes may do it again."""
+    what = f"damaged on this disk, and here again from another's copy: {many(records, 'record')}"
+    return notice("quarantine", what, "nothing has to be done for them; have the disk looked at")
+
+
 def look_at_records(status: Status) -> Iterator[Finding]:
     """Quarantine, and what is pending."""
     look = "`crdtsync quarantine list` shows them, each with its reason"
@@ -172,11 +178,12 @@ def look_at_records(status: Status) -> Iterator[Finding]:
         if status.on_hold_at_relay == status.refused_by_relay:
             what = f"the relay keeps {many(status.refused_by_relay, 'record')} on hold until a person decides"
         yield wrong("quarantine", NotPermitted(what, hint=look))
-    elif status.apart - status.held:
-        what = f"refused here, or damaged: {many(status.apart - status.held, 'record')}"
-        yield wrong("quarantine", RecordError(what, hint=look))
+    elif left := status.apart - status.held - status.apart_back:
+        yield wrong("quarantine", RecordError(f"refused here, or damaged: {many(left, 'record')}", hint=look))
     elif status.held:
         yield notice("quarantine", f"waiting for a certificate: {many(status.held, 'record')}", look)
+    elif status.apart_back:
+        yield brought_back(status.apart_back)
     else:
         yield well("quarantine", "nothing was refused, held or set apart")
     for concern in status.concerns:

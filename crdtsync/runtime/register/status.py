@@ -20,7 +20,7 @@ from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.money import AMOUNT_MINOR_MAX
 from crdtsync.model.naming import names_apart, short_id
 from crdtsync.runtime.committing.signature_checks import checked_up_to
-from crdtsync.runtime.damage.not_back import not_back
+from crdtsync.runtime.damage.not_back import is_back, not_back
 from crdtsync.runtime.folder.identity import REPLACING, ClockOffset, load_clock_offset, load_relay
 from crdtsync.runtime.folder.replica import STORE, Replica
 from crdtsync.runtime.folder.role import SYNC_LOCK, holder_of
@@ -127,6 +127,7 @@ class Status:
     ``relay_put_back_at_ms``: when it was last noticed that the relay holds less than it had confirmed.
     ``clock_measured``: ``clock_offset_ms``, and when it was measured: what it says now, it knows itself.
     ``damaged_own``: how many of ``pending_own`` were damaged on this disk, and nobody has brought them back.
+    ``apart_back``: how many of ``apart`` were damaged on this disk, and are here again from another's copy.
     ``on_hold_at_relay``: how many of ``refused_by_relay`` are kept there until a person decides.
     ``copied``: registers whose data was put back or copied, and that must be enrolled again.
     ``link_trouble``: why the last attempts to reach the relay failed, None if none did since the last
@@ -162,6 +163,7 @@ class Status:
     relay_put_back_at_ms: int | None = None
     clock_measured: ClockOffset | None = None
     damaged_own: int = 0
+    apart_back: int = 0
 
 
 def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
@@ -177,6 +179,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     else:
         own, others = pending_at(log, relay_log, replica.identity.device)
     apart = log.apart()
+    back = sum(is_back(log, row) for row in apart)
     refused = log.refusals_received(relay_log) if relay_log else []
     acknowledged = log.acknowledged(relay_log) if relay_log else None
     offset = load_clock_offset(log)
@@ -186,7 +189,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     total = _sum(own, others)
     copied = copied_told(replica)
     concerns = (
-        *apart_concerns(len(apart), sum(row.held for row in apart)),
+        *apart_concerns(len(apart) - back, sum(row.held for row in apart)),
         *refused_concerns(refused),
         *signature_concerns(log),
         *(one.says for one in copied),
@@ -224,6 +227,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         copied=copied,
         relay_put_back_at_ms=load_relay_put_back(log) if relay is not None else None,
         clock_measured=offset,
+        apart_back=back,
         damaged_own=len(not_back(log)) if relay_log is not None else 0,
     )
 
