@@ -4,7 +4,8 @@
 
 The case ``visible_full`` of `make bench`: two full registers and a relay, processes of their own, 50 sales a
 second. Moments are stamped in all three (see ``benchmarks.stamping``) and put together by the machine's
-clock. Of each hop the lower quartile and the median, in µs. With ``--folder /dev/shm`` a commit waits for no disk.
+clock. Of each hop the lower quartile and the median, in µs. With ``--folder /dev/shm`` a commit waits for no
+disk.
 """
 
 from __future__ import annotations
