@@ -408,6 +408,12 @@ class Store(Protocol):
         """
         ...
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Several reads of one committed state (or of the transaction under way), for less than one by one.
+        Reads that belong together of themselves need none.
+        """
+        ...
+
     def data_version(self) -> int:
         """Changes when another connection has committed. Costs microseconds."""
         ...

@@ -7,7 +7,7 @@ until it commits, so that a crash is nothing but a new handle on the same disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from crdtsync.errors import StorageError, StoreBusy
 from crdtsync.storage.memory_log import MemoryLog
@@ -132,6 +132,10 @@ class MemoryStore:
         self.touched.clear()
         if self.disk.writer is self:
             self.disk.writer = None
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """See ``Store.snapshot``: each of one thread's reads sees what was committed last."""
+        return nullcontext()
 
     def data_version(self) -> int:
         """See ``Store.data_version``."""

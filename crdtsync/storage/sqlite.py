@@ -144,6 +144,10 @@ class SqliteStore:
         """The only way to write; see ``Store.transaction``."""
         return _Transaction(self._db, self._logs, self._written, self._created)
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """See ``Store.snapshot``."""
+        return self._db.snapshot()
+
     def check(self) -> Iterator[DamagedStore]:
         """Check everything: the structure of the file, then every log (see ``SqliteLog.check``). Yields what
         is damaged as errors; nothing is changed. O(everything).

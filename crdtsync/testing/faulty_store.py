@@ -104,6 +104,10 @@ class FaultyStore:
         """See ``Store.transaction``; ends as ``fail`` says."""
         return self._transaction()
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """See ``Store.snapshot``."""
+        return self.wrapped.snapshot()
+
     def data_version(self) -> int:
         """See ``Store.data_version``."""
         return self.wrapped.data_version()

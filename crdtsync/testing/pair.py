@@ -32,7 +32,7 @@ from crdtsync.runtime.clock import Clock, SystemClock, system_random
 from crdtsync.runtime.register.documents import fingerprint_of
 from crdtsync.runtime.register.register import Register
 from crdtsync.runtime.syncing.address import SYNC_PATH
-from crdtsync.runtime.syncing.link import Link, open_link
+from crdtsync.runtime.syncing.link import Heard, Link, open_link
 from crdtsync.testing.line import FaultyLine
 
 if TYPE_CHECKING:
@@ -167,6 +167,9 @@ async def socket_pair() -> AsyncIterator[tuple[Link, Link]]:
     """
     from websockets.asyncio.server import ServerConnection, serve
 
+    class Accepting(Heard, ServerConnection):
+        """The end that is connected to."""
+
     accepted: asyncio.Future[ServerConnection] = asyncio.get_running_loop().create_future()
     over = asyncio.Event()
 
@@ -176,7 +179,9 @@ async def socket_pair() -> AsyncIterator[tuple[Link, Link]]:
         accepted.set_result(socket)
         await over.wait()
 
-    async with serve(accept, "127.0.0.1", 0, compression=None, close_timeout=2) as server:
+    async with serve(
+        accept, "127.0.0.1", 0, compression=None, close_timeout=2, create_connection=Accepting
+    ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         near = await open_link(f"ws://127.0.0.1:{port}", SYNC_PATH)
         try:

@@ -46,6 +46,10 @@ class Committer:
         """Called on the committer's thread before each pack of the past, with the log as this thread has it;
         may take its time.
         """
+        self.on_disk: Callable[[list[Growth]], object] = lambda growths: None
+        """Called on the committer's thread as soon as something is on disk, before the event loop hears of
+        it: for whoever waits to see it. Returns at once.
+        """
         self._open_store = open_store
         self._admissions = admissions
         self._observer = observer
@@ -162,10 +166,8 @@ class Committer:
                 return
             known = _known(error)
             outcomes, growths = self._fail(batch, known), []
-        if self._upkeep is not None:
-            for growth in growths:
-                if growth.rows:
-                    self._upkeep.grew(growth)
+        else:
+            self.on_disk(growths)
         seconds = self._monotonic_s() - started
         self._hand_back(batch, outcomes, growths, seconds, known)
 
@@ -185,6 +187,11 @@ class Committer:
             for work, outcome in zip(batch, outcomes, strict=True):
                 self._report(work, outcome)
             self._observer.committed(growths, seconds, error)
+            # Last: its thread wakes up for it, and would take the interpreter's lock from who is waited for.
+            if self._upkeep is not None:
+                for growth in growths:
+                    if growth.rows:
+                        self._upkeep.grew(growth)
 
         self._call(tell)
 

@@ -27,6 +27,9 @@ it.
 CHASES: Final = 60
 """On a slow disk a commit takes longer: then its end is found by the next look."""
 
+BEHIND_S: Final = 0.02
+"""After a commit was found: the word of another one behind it may have come before, and its end after."""
+
 LOOK_EVERY_S: Final = 1.0
 """Where the system tells: in case that it did not (some network file systems)."""
 
@@ -54,6 +57,7 @@ class CommitWatch:
         self._descriptor: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._quick_looks = 0
+        self._listens = False
 
     @property
     def is_told(self) -> bool:
@@ -65,46 +69,68 @@ class CommitWatch:
         self._loop = asyncio.get_running_loop()
         if self._store_file is not None:
             self._descriptor = _watch_folder(self._store_file.parent)
-            if self._descriptor is not None:
-                self._loop.add_reader(self._descriptor, self._told)
-        self._again()
+            self._listen()
+        self._again(LOOK_EVERY_S if self.is_told else POLL_EVERY_S)
 
     def stop(self) -> None:
         """End. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
         if self._descriptor is not None:
-            if self._loop is not None:
-                self._loop.remove_reader(self._descriptor)
+            self._listen_no_more()
             os.close(self._descriptor)
             self._descriptor = None
         self._loop = None
 
+    def _listen(self) -> None:
+        if self._loop is not None and self._descriptor is not None and not self._listens:
+            self._listens = True
+            self._loop.add_reader(self._descriptor, self._told)
+
+    def _listen_no_more(self) -> None:
+        if self._loop is not None and self._descriptor is not None and self._listens:
+            self._listens = False
+            self._loop.remove_reader(self._descriptor)
+
     def _told(self) -> None:
-        if self._descriptor is None or self._store_file is None:
-            return
-        if f"{self._store_file.name}-wal" in _names(self._descriptor):
+        """The first word of a commit. A dozen more follow, one for each page that is written, and each would
+        interrupt whoever commits, most often a thread of this process: until the commit is found time alone
+        tells when to look.
+        """
+        if self._is_written():
             self._quick_looks = CHASES
-            self._look_now()
+            self._listen_no_more()
+            self._again(CHASE_S)
 
-    def _look_now(self) -> None:
+    def _is_written(self) -> bool:
+        """Whether the system told of a write since this was last asked."""
+        if self._descriptor is None or self._store_file is None:
+            return False
+        return f"{self._store_file.name}-wal" in _names(self._descriptor)
+
+    def look_now(self) -> None:
+        """Look, on the event loop: something is said to be committed, or it is time to look."""
         found = self._look()
-        if self.is_told:
-            self._quick_looks = 0 if found else max(0, self._quick_looks - 1)
-        else:
+        # After it, for whoever waits: the word of another commit may be among these.
+        is_written = self._quick_looks > 0 and self._is_written()
+        if not self.is_told:
             self._quick_looks = BUSY_FOR if found else max(0, self._quick_looks - 1)
-        self._again()
+            self._again(POLL_BUSY_S if self._quick_looks else POLL_EVERY_S)
+        elif found:
+            self._quick_looks = 0
+            self._again(BEHIND_S if is_written else LOOK_EVERY_S)
+        else:
+            self._quick_looks = CHASES if is_written else max(0, self._quick_looks - 1)
+            self._again(CHASE_S if self._quick_looks else LOOK_EVERY_S)
+        if not self._quick_looks:
+            self._listen()
 
-    def _again(self) -> None:
+    def _again(self, pause_s: float) -> None:
         if self._loop is None:
             return
         if self._timer is not None:
             self._timer.cancel()
-        if self.is_told:
-            pause_s = CHASE_S if self._quick_looks else LOOK_EVERY_S
-        else:
-            pause_s = POLL_BUSY_S if self._quick_looks else POLL_EVERY_S
-        self._timer = self._loop.call_later(pause_s, self._look_now)
+        self._timer = self._loop.call_later(pause_s, self.look_now)
 
 
 def _watch_folder(folder: Path) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from crdtsync.ids import ENTRY, split_update_record
-from crdtsync.model.entry import read_entry
+from crdtsync.model.entry import read_admitted
 from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.register.ticket import Ticket
 
@@ -45,15 +45,16 @@ class Changes:
     def poll(self, timeout_s: float) -> bool:
         """See ``Register.poll``."""
         ends_s = time.monotonic() + timeout_s
-        while self._replica.log.end.seq == self._seq:
+        while (change := self._next()) is None:
             left_s = ends_s - time.monotonic()
             if left_s <= 0:
                 return False
             # The event tells of this process's syncer; other processes are noticed by looking.
             self._arrived.wait(min(left_s, LOOK_EVERY_S))
             self._arrived.clear()
-        while (change := self._next()) is not None:
+        while change is not None:
             self._tell(change)
+            change = self._next()
         return True
 
     def _tell(self, change: Change) -> None:
@@ -77,7 +78,7 @@ class Changes:
             if record[:1] != ENTRY:
                 documents.add(split_update_record(record)[0])
                 continue
-            entry = read_entry(record[1:])
+            entry = read_admitted(record[1:])
             documents.add(entry.facts.document)
             ticket = Ticket.read(entry)
             if ticket is not None:

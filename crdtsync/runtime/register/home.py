@@ -56,8 +56,8 @@ NEWS_BYTES_MAX: Final = 256 << 10
 
 class RegisterHome:
     """One register, as its connection sees it. Lives on one event loop. ``open_store`` opens the register's
-    store, ``key`` is the device's; ``changed`` is told of every commit that brought records from elsewhere;
-    ``mend`` sets a damaged record apart, whoever has the store open.
+    store, ``key`` is the device's; ``changed`` is told of every commit that brought records from elsewhere,
+    on the committer's thread; ``mend`` sets a damaged record apart, whoever has the store open.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class RegisterHome:
         self._is_slowed = load_slowed(self._log) is not None
         self.documents = self.make_reader(open_store)
         self.committer = self.make_committer(open_store, Admission(identity.shop))
+        self.committer.on_disk = self._on_disk
 
     def mended(self, error: CrdtsyncError | None) -> bool:
         """Whether a connection ended because a record on this disk is damaged, and it was set apart now: the
@@ -278,7 +279,10 @@ class RegisterHome:
                     self.connection.log_grew(self._tail.end)
                     if any(is_closing(row.record) for row in growth.rows):
                         self.connection.session.comparing.compare_soon()
-                self._changed()
+
+    def _on_disk(self, growths: list[Growth]) -> None:
+        if any(growth.rows for growth in growths):
+            self._changed()
 
     def _is_own_from_elsewhere(self, row: Row) -> bool:
         return row.origin is not None and self._own in row.record and row.record[:1] == ENTRY

@@ -433,7 +433,7 @@ class Register:
         return Changes(self._replica, self._arrived)
 
     def _something_arrived(self) -> None:
-        """Called in the syncer's thread, after each commit of records from elsewhere."""
+        """Called on the committer's thread, as soon as records from elsewhere are on disk."""
         self._arrived.set()
         if self._filer is not None:
             self._filer.wake()

@@ -11,8 +11,8 @@ from crdtsync.storage.sqlite import SqliteStore
 
 
 def make_syncer(replica: Replica, changed: Callable[[], None]) -> Syncer:
-    """A syncer with a store of its own: it runs in a thread of its own. ``changed`` is called there after
-    each commit of records from elsewhere.
+    """A syncer with a store of its own: it runs in a thread of its own. ``changed`` is called by
+    its committer, on one more thread, as soon as records from elsewhere are on disk.
     """
     identity, store_file = replica.identity, replica.folder / STORE
     syncer = Syncer(

@@ -157,7 +157,7 @@ class Syncer(RegisterHome):
 
     def wake(self) -> None:
         """This process has written to the log. May be called from any thread; returns at once."""
-        self._call(self._look)
+        self._call(self._commits.look_now)
 
     def try_now(self) -> None:
         """A person wants to be in step: connect now if there is no connection. As ``wake``."""
@@ -394,20 +394,20 @@ class Syncer(RegisterHome):
         if version == self._data_version:
             return False
         self._data_version = version
-        before, self._seen_seq = self._seen_seq, self._log.end.seq
         connection = self.connection
-        if connection is not None and connection.session.is_live:
-            if connection.our_log not in (None, self._log.log_id):
-                # A damaged record was set apart: the relay leaves out what may be lost.
-                connection.close(LinkClosed("this log goes on under a new id", code=NEW_LOG), NEW_LOG)
-            else:
-                self._tell_growth(connection)
+        with self._store.snapshot():
+            before, self._seen_seq = self._seen_seq, self._log.end.seq
+            if connection is not None and connection.session.is_live:
+                if connection.our_log not in (None, self._log.log_id):
+                    # A damaged record was set apart: the relay leaves out what may be lost.
+                    connection.close(LinkClosed("this log goes on under a new id", code=NEW_LOG), NEW_LOG)
+                else:
+                    self._tell_growth(connection)
+            self._look_for_closing()
+            wished, self._wish = self._wish, self._log.state(WISH)
         if self._seen_seq > before:
             self._reconnecting.sold()
-        self._look_for_closing()
-        wish = self._log.state(WISH)
-        if wish != self._wish:
-            self._wish = wish
+        if wished != self._wish:
             self._reconnecting.try_now()
         self._wake.set()
         return True

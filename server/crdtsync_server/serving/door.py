@@ -267,7 +267,11 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Some bytes, which may be a part of something."""
         self._heard_s = self.loop.time()
-        super().data_received(data)
+        self.queue.hold()
+        try:
+            super().data_received(data)
+        finally:
+            self.queue.let_go()
 
     def silent_s(self) -> float:
         """For how long nothing has come."""

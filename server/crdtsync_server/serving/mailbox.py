@@ -1,7 +1,7 @@
 """What has come of one WebSocket and waits for the application, in place of uvicorn's queue.
 
 Whoever waits for the next event is woken by a task's turn, which costs more than most of what devices send.
-So an application may listen instead: it is called once for all that one turn of the event loop has brought.
+So an application may listen instead: it is called once for all that one read of the socket has brought.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class Gate:
 class Mailbox:
     """The events of one connection, oldest first: what uvicorn uses of ``asyncio.Queue``, and smaller."""
 
-    __slots__ = ("_came", "_events", "_is_called", "_loop", "_waiting")
+    __slots__ = ("_came", "_events", "_is_called", "_is_held", "_loop", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._events: list[ASGIReceiveEvent] = []
         self._waiting: asyncio.Future[None] | None = None
         self._came: Callable[[], None] | None = None
-        self._is_called = False
+        self._is_called = self._is_held = False
 
     def listen(self, came: Callable[[], None]) -> None:
         """Have ``came`` called from now on, on a turn of its own, when there is something."""
@@ -64,9 +64,19 @@ class Mailbox:
         if self._events:
             self.call()
 
+    def hold(self) -> None:
+        """Call nobody for what comes until ``let_go``."""
+        self._is_held = True
+
+    def let_go(self) -> None:
+        """Call whoever listens now, if something has come meanwhile."""
+        self._is_held = False
+        if self._events and self._came is not None:
+            self._came()
+
     def call(self) -> None:
         """Have whoever listens called on the next turn."""
-        if self._came is not None and not self._is_called:
+        if self._came is not None and not self._is_called and not self._is_held:
             self._is_called = True
             self._loop.call_soon(self._call)
 

@@ -95,10 +95,67 @@ async def test_a_word_of_a_write_is_followed_up_until_the_commit_is_seen(store_f
 
     watch = CommitWatch(store_file, look)
     watch.start()
-    monkeypatch.setattr(commit_watch, "_names", lambda descriptor: {store_file.name + "-wal"})
+    words = [{store_file.name + "-wal"}]
+    monkeypatch.setattr(commit_watch, "_names", lambda descriptor: words.pop() if words else set())
     watch._told()
     await asyncio.wait_for(is_seen.wait(), 10)
     assert watch._quick_looks == 0
+    watch.stop()
+
+
+async def test_who_commits_is_interrupted_by_one_word_not_by_one_for_each_page(
+    store_file, writer, reader, monkeypatch
+):
+    monkeypatch.setattr(commit_watch, "CHASE_S", 3600.0)
+    told = 0
+    names = commit_watch._names
+
+    def count(descriptor):
+        nonlocal told
+        told += 1
+        return names(descriptor)
+
+    monkeypatch.setattr(commit_watch, "_names", count)
+    watch = CommitWatch(store_file, reader.look)
+    watch.start()
+    for number in range(5):
+        sell(writer, number)
+        for _ in range(3):
+            await asyncio.sleep(0)
+    watch.stop()
+    assert (told, reader.looks) == (1, 0)
+
+
+async def test_a_commit_behind_the_one_that_was_found_is_looked_for_too(store_file, monkeypatch):
+    """Its word may have come before the look that found the first one, its end comes after."""
+    finds, is_over = [False, True, True], asyncio.Event()
+
+    def look():
+        found = finds.pop(0) if finds else False
+        if not finds:
+            is_over.set()
+        return found
+
+    monkeypatch.setattr(commit_watch, "LOOK_EVERY_S", 3600.0)
+    words = [{store_file.name + "-wal"}] * 3  # Of the first commit, more of it, and of the one behind it.
+    monkeypatch.setattr(commit_watch, "_names", lambda descriptor: words.pop() if words else set())
+    watch = CommitWatch(store_file, look)
+    watch.start()
+    watch._told()
+    await asyncio.wait_for(is_over.wait(), 10)
+    watch.stop()
+
+
+async def test_who_was_told_of_a_commit_does_not_look_for_it_any_longer(store_file, monkeypatch):
+    watch = CommitWatch(store_file, lambda: True)
+    watch.start()
+    words = [{store_file.name + "-wal"}]
+    monkeypatch.setattr(commit_watch, "_names", lambda descriptor: words.pop() if words else set())
+    watch._told()
+    assert not watch._listens
+    watch.look_now()  # As a sale of the same process has it done.
+    assert watch._listens
+    assert watch._timer.when() - asyncio.get_running_loop().time() > 0.9
     watch.stop()
 
 

@@ -433,3 +433,55 @@ async def test_what_one_turn_of_the_loop_brings_is_one_commit_where_more_than_on
     await committer.stop()
     assert [outcome.error for outcome in outcomes] == [None] * 3
     assert [len(growth.rows) for growth in growths] == [len(owners) + len(own)]
+
+
+async def test_who_waits_for_what_comes_to_disk_sees_it_before_anybody_is_told(sold, path):
+    shop, owners, _ = sold
+    told, seen = [], []
+
+    class Told:
+        def committed(self, growths, seconds, error):
+            told.append(error)
+
+    committer = Committer(
+        lambda: SqliteStore(path), lambda _: Admission(shop), Told(), lambda: 0, lambda: 0.0
+    )
+
+    def look(growths):
+        with closing(SqliteStore(path)) as store:
+            seen.append((store.shop(shop).end.seq, len(told), [len(growth.rows) for growth in growths]))
+
+    committer.on_disk = look
+    committer.start()
+    for deliveries in ([delivery(1, START, owners)], [delivery(2, Position(9, bytes(32)), owners)]):
+        done = asyncio.get_running_loop().create_future()
+        committer.submit(Work(shop, PEER, "relay", done.set_result, deliveries))
+        await done
+    await committer.stop()
+    assert seen[0] == (len(owners), 0, [len(owners)])
+    assert not any(rows for *_, rows in seen[1:]), "of what did not fit nothing came"
+
+
+async def test_of_a_commit_that_fails_nothing_is_on_disk_to_be_seen(sold, path):
+    shop, owners, _ = sold
+    seen = []
+
+    class Told:
+        def committed(self, growths, seconds, error):
+            assert error is not None
+
+    def fail():
+        raise StoreBusy("another process kept it locked")
+
+    class Locked(SqliteStore):
+        def transaction(self):
+            fail()
+
+    committer = Committer(lambda: Locked(path), lambda _: Admission(shop), Told(), lambda: 0, lambda: 0.0)
+    committer.on_disk = seen.append
+    committer.start()
+    done = asyncio.get_running_loop().create_future()
+    committer.submit(Work(shop, PEER, "relay", done.set_result, [delivery(1, START, owners)]))
+    assert (await done).error is not None
+    await committer.stop()
+    assert seen == []

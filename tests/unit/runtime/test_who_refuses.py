@@ -42,6 +42,8 @@ class OnTheLine:
         return frame
 
     def __getattr__(self, name):
+        if name in ("send_now", "receive_now", "listen"):  # Nothing goes past this one.
+            raise AttributeError(name)
         return getattr(self._link, name)
 
 
@@ -149,6 +151,8 @@ class Spoiler:
         await self._link.send(frame)
 
     def __getattr__(self, name):
+        if name in ("send_now", "receive_now", "listen"):  # Nothing goes past this one.
+            raise AttributeError(name)
         return getattr(self._link, name)
 
 

@@ -68,3 +68,37 @@ async def test_who_waits_at_a_gate_goes_on_when_it_opens():
     await asyncio.gather(*waiting, return_exceptions=True)
     assert gate.is_set()
     assert through == ["nobody waits at an open one", "one", "two"]
+
+
+async def test_who_listens_is_called_at_once_for_all_that_one_read_brought():
+    box, calls = Mailbox(asyncio.get_running_loop()), []
+
+    def take_all():
+        calls.append([])
+        while not box.empty():
+            calls[-1].append(box.get_nowait()["bytes"])
+
+    box.listen(take_all)
+    box.hold()
+    for text in (b"one", b"two"):
+        box.put_nowait(said(text))
+    assert calls == []
+    box.let_go()
+    assert calls == [[b"one", b"two"]]
+    await asyncio.sleep(0)
+    box.let_go()
+    await asyncio.sleep(0)
+    assert calls == [[b"one", b"two"]], "there is nothing more"
+    box.put_nowait(said(b"three"))
+    await asyncio.sleep(0)
+    assert calls == [[b"one", b"two"], [b"three"]]
+
+
+async def test_what_came_before_somebody_listened_is_told_though_it_came_in_one_read():
+    box, calls = Mailbox(asyncio.get_running_loop()), []
+    box.hold()
+    box.put_nowait(said(b"one"))
+    box.let_go()
+    box.listen(lambda: calls.append(box.get_nowait()))
+    await asyncio.sleep(0)
+    assert calls == [said(b"one")]
