@@ -49,13 +49,18 @@ class Content:
     _rows: dict[str, Sequence[Row]] = field(default_factory=dict)
 
     def rows(self, sku: str) -> Sequence[Row] | None:
-        """The rows of one product for the views, made once: of whoever looks and whoever files all products
-        the second finds them here. None if there is no such product.
+        """The rows of one product for the views, kept for whoever files it. None if there is no such
+        product.
         """
         rows = self._rows.get(sku)
         if rows is None and self.products is not None and (keys := self.products.get(sku)) is not None:
             rows = self._rows[sku] = product_rows(sku, keys)
         return rows
+
+    def take_rows(self, sku: str) -> Sequence[Row]:
+        """As ``rows``, of a product that is there, and nothing of them is kept."""
+        assert self.products is not None
+        return self._rows.pop(sku, None) or product_rows(sku, self.products[sku])
 
 
 class ProductsHome(Protocol):
@@ -122,7 +127,7 @@ def file_content(home: ProductsHome, content: Content, give_way: Callable[[], ob
     def made() -> Iterator[tuple[str, Sequence[Row]]]:
         for sku in sorted(products):
             give_way()
-            yield sku, content.rows(sku) or ()
+            yield sku, content.take_rows(sku)
 
     rows = made()
     put = partial(home.tables.file_products, home.log.shop)

@@ -170,7 +170,9 @@ def test_what_was_made_for_a_list_is_what_is_filed(fresh, monkeypatch):
 
     monkeypatch.setattr(product_rows, "product_rows", counted)
     listed = list(fresh.products.list())
+    content = fresh.replica.filing.content(fresh.replica)
     fresh.replica.file_catalogue()
+    assert not content._rows, "what is filed is not kept"
     assert times == ["CM-19", "TER-01"]
     assert list(fresh.products.list()) == listed
 
