@@ -135,11 +135,12 @@ def test_on_a_full_disk_that_nobody_uses_it_is_said_all_the_same_what_is_safe(ti
     full = (
         "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (100, 100)); from crdtsync.cli import main; main()"
     )
-    command = [sys.executable, "-c", full, *arguments, "--data", str(till.folder)]
+    # -B: what it compiled would be cut off there too, and stay so for whoever comes after.
+    command = [sys.executable, "-B", "-c", full, *arguments, "--data", str(till.folder)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "is full; this is what is on the disk" in result.stderr
     assert "1 ticket" in result.stdout
-    command = [sys.executable, "-c", full, "sell", "CM-19", "--pay", "card", "--data", str(till.folder)]
+    command = [sys.executable, "-B", "-c", full, "sell", "CM-19", "--pay", "card", "--data", str(till.folder)]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (refused.returncode, refused.stdout) == (errors.DiskFull.exit_code, "")
     assert len(till.json("sales")) == 1
