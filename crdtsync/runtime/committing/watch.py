@@ -110,15 +110,23 @@ class CommitWatch:
 
     def look_now(self) -> None:
         """Look, on the event loop: something is said to be committed, or it is time to look."""
-        found = self._look()
-        # After it, for whoever waits: the word of another commit may be among these.
+        has_looked = found = False
+        try:
+            found = self._look()
+            has_looked = True
+        finally:  # A disk that cannot be read now is looked at again like any other.
+            self._look_again(found, has_looked=has_looked)
+
+    def _look_again(self, found: bool, *, has_looked: bool) -> None:
+        """Later, when there may be something."""
+        # Asked after the look, for whoever waits for it: the word of another commit may be among these.
         is_written = self._quick_looks > 0 and self._is_written()
         if not self.is_told:
             self._quick_looks = BUSY_FOR if found else max(0, self._quick_looks - 1)
             self._again(POLL_BUSY_S if self._quick_looks else POLL_EVERY_S)
-        elif found:
+        elif found or not has_looked:
             self._quick_looks = 0
-            self._again(BEHIND_S if is_written else LOOK_EVERY_S)
+            self._again(BEHIND_S if found and is_written else LOOK_EVERY_S)
         else:
             self._quick_looks = CHASES if is_written else max(0, self._quick_looks - 1)
             self._again(CHASE_S if self._quick_looks else LOOK_EVERY_S)

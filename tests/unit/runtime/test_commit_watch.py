@@ -107,6 +107,7 @@ async def test_who_commits_is_interrupted_by_one_word_not_by_one_for_each_page(
     store_file, writer, reader, monkeypatch
 ):
     monkeypatch.setattr(commit_watch, "CHASE_S", 3600.0)
+    monkeypatch.setattr(commit_watch, "LOOK_EVERY_S", 3600.0)
     told = 0
     names = commit_watch._names
 
@@ -147,6 +148,7 @@ async def test_a_commit_behind_the_one_that_was_found_is_looked_for_too(store_fi
 
 
 async def test_who_was_told_of_a_commit_does_not_look_for_it_any_longer(store_file, monkeypatch):
+    monkeypatch.setattr(commit_watch, "LOOK_EVERY_S", 3600.0)
     watch = CommitWatch(store_file, lambda: True)
     watch.start()
     words = [{store_file.name + "-wal"}]
@@ -155,7 +157,27 @@ async def test_who_was_told_of_a_commit_does_not_look_for_it_any_longer(store_fi
     assert not watch._listens
     watch.look_now()  # As a sale of the same process has it done.
     assert watch._listens
-    assert watch._timer.when() - asyncio.get_running_loop().time() > 0.9
+    assert watch._timer.when() - asyncio.get_running_loop().time() > 1000
+    watch.stop()
+
+
+async def test_a_look_that_fails_is_not_the_last_one(store_file, monkeypatch):
+    words = [{store_file.name + "-wal"}]
+    monkeypatch.setattr(commit_watch, "_names", lambda descriptor: words.pop() if words else set())
+
+    monkeypatch.setattr(commit_watch, "LOOK_EVERY_S", 3600.0)
+
+    def look():
+        raise OSError("the disk does not answer")
+
+    watch = CommitWatch(store_file, look)
+    watch.start()
+    watch._told()
+    with pytest.raises(OSError, match="does not answer"):
+        watch.look_now()
+    assert watch._listens
+    assert not watch._timer.cancelled()
+    assert watch._timer.when() > asyncio.get_running_loop().time()
     watch.stop()
 
 
