@@ -49,12 +49,12 @@ def strict(monkeypatch):
     """While it is called with True, an admission that knows no sales, as an older program would be."""
     genuine = admission.judge_run
 
-    def knows_no_sales(sealed, directory, **known):
+    def knows_no_sales(sealed, directory, known):
         return [
             Verdict(None, "malformed", "no entry is of the kind 'sale'")
             if verdict.entry is not None and verdict.entry.kind == "sale"
             else verdict
-            for verdict in genuine(sealed, directory, **known)
+            for verdict in genuine(sealed, directory, known=known)
         ]
 
     return lambda on: monkeypatch.setattr(admission, "judge_run", knows_no_sales if on else genuine)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 COMMAND: Final = (sys.executable, "-P", "-m", "crdtsync.runtime.committing.verifying")
 READY: Final = (0, b"")
 LOADED_RECORDS: Final = 16
-LOADED_COMMITS: Final = 8
+LOADED_COMMITS: Final = 4
 """It is started after so many commits in a row of so many records."""
 
 IDLE_S: Final = 60.0
