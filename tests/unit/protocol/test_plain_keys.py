@@ -5,6 +5,8 @@ import pytest
 from pycrdt import Doc
 
 from crdtsync.errors import RecordTooBig, UnsafeUpdate
+from crdtsync.protocol import flat, scanner
+from crdtsync.protocol.flat import flat_content
 from crdtsync.protocol.plain_keys import Unsure, plain_keys, read_number, read_scalar
 from crdtsync.protocol.scanner import Scan, scan_update
 from crdtsync.protocol.yjs import Limits
@@ -133,3 +135,44 @@ def test_the_scanner_keeps_its_bounds_for_them():
     for name, error in (("blocks", UnsafeUpdate), ("values", UnsafeUpdate), ("update_bytes", RecordTooBig)):
         with pytest.raises(error):
             scan_update(update, roots=roots, limits=Limits(**{**within, name: within[name] - 1}), flat=True)
+
+
+def test_up_to_its_bounds_the_scanner_needs_no_strict_reader_for_them(monkeypatch):
+    monkeypatch.setattr(scanner, "UpdateReader", None)
+    before = {"A/name": "x"}
+    update, roots = update_of({f"B/{place}": "x" for place in range(5)}, before=before), frozenset((ROOT,))
+    bounds = {"update_bytes": len(update), "clients": 1, "blocks": 5, "deleted_ranges": 0, "values": 5}
+    scan = scan_update(update, roots=roots, limits=Limits(**bounds), flat=True)
+    assert scan == Scan(((7, 1, 6),), (), 5, roots, ((7, 1),))
+
+
+def test_what_may_hold_more_than_plain_values_is_read_strictly(monkeypatch):
+    monkeypatch.setattr(scanner, "plain_keys", None)
+    update, roots = update_of({"A/name": "x"}), frozenset((ROOT,))
+    assert scan_update(update, roots=None, flat=True).roots == roots
+    assert scan_update(update, roots=roots).blocks == 1
+
+
+def test_of_several_roots_that_may_be_written_the_one_that_is_written_is_told():
+    roots = frozenset((ROOT, "other", "third"))
+    scan = scan_update(update_of({"A/name": "x"}), roots=roots, flat=True)
+    assert scan.roots == frozenset((ROOT,))
+
+
+def test_what_new_keys_hold_is_told_without_reading_each_block(monkeypatch):
+    monkeypatch.setattr(flat._Reader, "_read_client", None)
+    first, then = {"A/name": "é", "A/vintage": 2019, "A/colour": ""}, {"B/barcode/1": True}
+    updates = [update_of(first), update_of(then, before=first)]
+    assert flat_content(ROOT, updates) == {**first, **then}
+    assert flat_content(ROOT, [*updates, update_of({"C/name": "y"}, client=8)]) == {
+        **first,
+        **then,
+        "C/name": "y",
+    }
+
+
+def test_new_keys_that_come_twice_or_with_something_missing_are_left_to_the_engine():
+    first, then = {"A/name": "x"}, {"B/name": "y"}
+    assert flat_content(ROOT, [update_of(then, before=first)]) is None
+    assert flat_content(ROOT, [update_of(first), update_of(first)]) is None
+    assert flat_content(ROOT, [update_of(first), update_of(first, client=8)]) is None
