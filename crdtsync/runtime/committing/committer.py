@@ -12,6 +12,7 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 from weakref import WeakSet
 
 from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
@@ -22,6 +23,11 @@ from crdtsync.runtime.committing.upkeep import UpkeepThread
 from crdtsync.runtime.committing.work import OUT_OF_STEP, CommitObserver, Outcome, Work
 from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.storage.log import ShopLog, Store
+
+LET_GO_S: Final = 5.0
+"""What is known of a log is kept in memory so long after it was last written: to read it again takes a part
+of a millisecond, and a relay may have thousands of shops that sell nothing now.
+"""
 
 
 class Committer:
@@ -54,6 +60,7 @@ class Committer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._was_alone = True
+        self._used_s: dict[bytes, float] = {}
 
     def start(self) -> None:
         """Begin to take work. Call on the event loop."""
@@ -106,7 +113,9 @@ class Committer:
             while True:
                 with self._signal:
                     while not self._queue and not self._stopping:
-                        self._signal.wait()
+                        is_told = self._signal.wait(LET_GO_S if self._used_s else None)
+                        if not is_told and store is not None:
+                            self._let_go(store)
                     batch, self._queue = self._queue, []
                 if not batch:
                     return
@@ -118,9 +127,28 @@ class Committer:
                     self._hand_back(batch, self._fail(batch, known), [], 0.0, known)
                     continue
                 self._commit(store, batch)
+                self._use(store, batch)
         finally:
             if store is not None:
                 store.close()
+
+    def _use(self, store: Store, batch: list[Work]) -> None:
+        now_s = self._monotonic_s()
+        for work in batch:
+            self._used_s.pop(work.shop, None)  # The one used last is the last one.
+            self._used_s[work.shop] = now_s
+        self._let_go(store)
+
+    def _let_go(self, store: Store) -> None:
+        """Of the logs that nothing was brought to for a while."""
+        since_s = self._monotonic_s() - LET_GO_S
+        while self._used_s:
+            shop, used_s = next(iter(self._used_s.items()))
+            if used_s > since_s:
+                return
+            del self._used_s[shop]
+            with suppress(KeyError, CrdtsyncError):  # A shop that was never there, or cannot be read.
+                store.shop(shop).let_go()
 
     def _commit(self, store: Store, batch: list[Work]) -> None:
         if len(parts := bounded(batch)) > 1:
