@@ -166,6 +166,9 @@ class Relay(RelayHome):
             with suppress(asyncio.CancelledError):
                 await self._watch
         await self.office.stop()
+        for task in self._parting:  # From devices that do not even read that it is over.
+            task.cancel()
+        await asyncio.gather(*self._parting, return_exceptions=True)
         self._save_contacts(at_once=True)
         self.documents.close()
         await self.committer.stop()

@@ -278,10 +278,10 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         del self.request
         event.headers.clear()
-        # Its parser keeps the request as long as the connection lasts. Nothing but that request has come.
-        self.conn.parser = Frames.parse(self.conn)
-        next(self.conn.parser)
         if not self.close_sent:
+            # Its parser keeps the request as long as the connection lasts. Nothing but that request has come.
+            self.conn.parser = Frames.parse(self.conn)
+            next(self.conn.parser)
             extensions: dict[str, Any] = dict(self.scope.get("extensions") or {})
             self.scope["extensions"] = extensions | {
                 PROVED: self.has_proved,
