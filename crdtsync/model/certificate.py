@@ -172,17 +172,26 @@ _Place = tuple[int, bytes]
 """Number and link of an entry of the owner's chain: the later place counts."""
 
 
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """What is asked for of the ``owner`` entry: a relay keeps it for each shop with a device connected."""
+
+    link: bytes
+    public: bytes
+    shop_name: str
+    made_ms: int
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Directory:
     """Who belongs to the shop ``shop_id``: a fold of its owner's chain. Immutable.
 
     ``Directory(shop_id)`` is empty. As the shop's id follows from the owner's key, only the genuine
-    ``owner`` entry fits, and only entries signed by its key count. Of the body of ``genesis`` there is what
-    names the shop, its key and its beginning.
+    ``owner`` entry fits, and only entries signed by its key count.
     """
 
     shop_id: bytes
-    genesis: Entry | None = None
+    genesis: Genesis | None = None
     _certificates: Mapping[bytes, tuple[tuple[_Place, Certificate], ...]] = field(default_factory=dict)
     _revocations: Mapping[bytes, tuple[_Place, Revocation]] = field(default_factory=dict)
     _approved: frozenset[bytes] = frozenset()
@@ -200,12 +209,12 @@ class Directory:
             return by
         if self.genesis is None:
             raise NotPermitted("the owner entry of the shop is not known yet")
-        return bytes.fromhex(self.genesis.body["key"]["pub"])
+        return self.genesis.public
 
     @property
     def shop_name(self) -> str:
         """The shop's name; empty until the ``owner`` entry is known."""
-        return "" if self.genesis is None else str(self.genesis.body["shop"]["name"])
+        return "" if self.genesis is None else self.genesis.shop_name
 
     def with_entry(self, entry: Entry, *, admitted: bool = False) -> Self:
         """The directory after one more entry of the owner's chain. Idempotent, in any order, except that
@@ -224,9 +233,8 @@ class Directory:
         if entry.kind == "owner":
             if self.genesis is not None and self.genesis.link >= entry.link:
                 return self
-            # A relay keeps this several times for each shop with a device connected: only what is asked for.
-            asked_for = {name: entry.body[name] for name in ("kind", "till", "key", "shop", "ts")}
-            after = replace(self, genesis=Entry(entry.sealed, asked_for, entry.facts))
+            key, name = bytes.fromhex(entry.body["key"]["pub"]), str(entry.body["shop"]["name"])
+            after = replace(self, genesis=Genesis(entry.link, key, name, entry.body["ts"]))
             return after._begun_anew() if self.keys.present != owner_key.FIRST else after
         if entry.link in self._said:
             return self

@@ -5,7 +5,7 @@ Both ends send the same messages. *Mine* below is the sender of the message, *yo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -29,6 +29,9 @@ TAKES_ONLY = "takes only"
 
 REFUSES = "refuses"
 """In the hello to whoever is refused, before the connection is closed: somebody in between cannot say it."""
+
+_UNDERSTOOD = {one: one for one in (*CAPABILITIES, TAKES_ONLY, REFUSES)}
+"""What is decoded of a hello is a text of its own each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ class Hello:
     exchange_key: bytes = b""
     body: bytes = field(default=b"", compare=False)
     signature: bytes = field(default=b"", compare=False)
+
+    def believed(self) -> Hello:
+        """The same once it is proved, without what proved it: it is kept as long as the connection lasts."""
+        known = tuple(_UNDERSTOOD.get(one, one) for one in self.capabilities)
+        return replace(self, body=b"", signature=b"", exchange_key=b"", nonce=b"", capabilities=known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,7 @@ class Session:
             self.outbound.start(peer.cursor)
         if not self._restart_inbound(peer, said or me, me):
             self._start_outbound(peer)
+        self.peer, self._challenge, self._my_hello = peer.believed(), b"", b""
 
     def refuse(self, me: Me) -> None:
         """Prove to a peer whose hello is judged, and that is refused, that it is we who refuse it."""

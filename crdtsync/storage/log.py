@@ -169,6 +169,10 @@ class ShopLog(Protocol):
         """After the newest record. Read from disk: other processes write too."""
         ...
 
+    def let_go(self) -> None:
+        """Keep nothing in memory that can be read again. Inside a transaction nothing happens."""
+        ...
+
     # -- reading records ------------------------------------------------------------------------------
 
     def hash_at(self, seq: int) -> bytes | None:

@@ -33,6 +33,9 @@ class MemoryPeers:
         """See ``ShopLog.log_id``."""
         return self._head().log_id
 
+    def let_go(self) -> None:
+        """See ``ShopLog.let_go``: it is all in memory."""
+
     @property
     def end(self) -> Position:
         """See ``ShopLog.end``."""

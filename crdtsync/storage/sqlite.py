@@ -42,7 +42,8 @@ class SqliteStore:
     ``create=False`` refuses to make a new store where none is (or where the file is empty). A new one can be
     read by its owner alone, whatever folder it lies in. ``vfs`` names the
     apsw VFS to use, for tests of faults. Raises ``NotAStore``, ``StoreTooNew``, ``ReadOnlyStore``,
-    ``DamagedStore``, ``StoreBusy``, ``DiskFull``. May block for ``busy_timeout_s``.
+    ``DamagedStore``, ``StoreBusy``, ``DiskFull``. May block for ``busy_timeout_s``. ``cache_kib``: how much
+    of the file SQLite keeps in memory at most, for who reads little of it again; 2,000 unless told otherwise.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class SqliteStore:
         create: bool = True,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         vfs: str | None = None,
+        cache_kib: int | None = None,
     ) -> None:
         self.path = Path(path)
         if create and not read_only and vfs is None:
@@ -60,6 +62,8 @@ class SqliteStore:
         self._db = Database(
             os.fspath(path), read_only=read_only, create=create, busy_timeout_s=busy_timeout_s, vfs=vfs
         )
+        if cache_kib is not None:
+            self._db.connection.pragma("cache_size", -cache_kib)
         self._shelf = PackShelf(self._db)
         self._logs: dict[bytes, SqliteLog] = {}
         self._written: list[Heads] = []

@@ -80,9 +80,15 @@ class Heads(ABC):
         self._documents: dict[str, Totals] = {}
         self._states: dict[str, bytes | None] = {}
         self._cursors: dict[bytes, Cursor | None] = {}
-        self._changed_runs: set[bytes] = set()
-        self._changed_documents: set[str] = set()
+        # As dictionaries, each log with a device connected takes a kilobyte less than with empty sets.
+        self._changed_runs: dict[bytes, None] = {}
+        self._changed_documents: dict[str, None] = {}
         self._must_flush = False
+
+    def let_go(self) -> None:
+        """See ``ShopLog``."""
+        if not self._enlisted and not self._db.in_transaction:
+            self._forget()
 
     @property
     def shop(self) -> bytes:
@@ -198,14 +204,14 @@ class Heads(ABC):
         totals.records += 1
         totals.records_bytes += size
         totals.last_seq = self._seq
-        self._changed_documents.add(document)
+        self._changed_documents[document] = None
         return totals
 
     def _set_totals(
         self, document: str, number: int, records: int, records_bytes: int, last_seq: int
     ) -> None:
         self._documents[document] = Totals(number, records, records_bytes, last_seq)
-        self._changed_documents.add(document)
+        self._changed_documents[document] = None
 
     def _continue_run(self, chain: int, entry: EntryFacts) -> bool:
         """Let an entry continue the one run of its chain; False where that is not all that it does."""
@@ -216,7 +222,7 @@ class Heads(ABC):
         if longer is None:
             return False
         runs[0] = longer
-        self._changed_runs.add(entry.chain)
+        self._changed_runs[entry.chain] = None
         return True
 
     def flush(self) -> None:
@@ -240,7 +246,7 @@ class Heads(ABC):
                 "chain.no = new.column1",
                 [self._chain_row(link) for link in self._changed_runs],
             )
-        self._changed_runs.clear()
+        self._changed_runs = {}
         if self._changed_documents:
             self._db.update_many(
                 "UPDATE document SET records = new.column2, records_bytes = new.column3,"
@@ -248,7 +254,7 @@ class Heads(ABC):
                 "document.no = new.column1",
                 [self._document_row(name) for name in self._changed_documents],
             )
-        self._changed_documents.clear()
+        self._changed_documents = {}
         self._must_flush = False
 
     def _chain_row(self, link: bytes) -> tuple[int, bytes, int]:

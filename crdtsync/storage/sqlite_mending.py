@@ -264,7 +264,7 @@ class Mending(Peers):
                     entries.append(EntryFacts(link, row[3], row[8], row[7], "", ""))
             self._chains[link] = number
             self._runs[number] = runs_of(entries)
-            self._changed_runs.add(link)
+            self._changed_runs[link] = None
 
     def _be_another_log(self, seq: int, at_ms: int) -> None:
         """A log that no peer has met, and that has met none."""

@@ -136,7 +136,7 @@ class SqliteLog(Writing, Mending, Checking):
             if runs is None:
                 raise AssertionError("these entries were found to be new")
             self._runs[number] = runs
-            self._changed_runs.add(link)
+            self._changed_runs[link] = None
 
     def _count_items(self, items: Sequence[Item]) -> list[Position]:
         """Count appended records in the totals of their documents; the position after each."""
@@ -161,7 +161,7 @@ class SqliteLog(Writing, Mending, Checking):
             totals.records += records
             totals.records_bytes += size
             totals.last_seq = last_seq
-            self._changed_documents.add(name)
+            self._changed_documents[name] = None
         updates = [
             (self._no, item.digest, position.seq)
             for item, position in zip(items, positions, strict=True)
@@ -216,7 +216,7 @@ class SqliteLog(Writing, Mending, Checking):
             self.set_state(RECOUNTED, (recounted + 1).to_bytes(8, "big"))
         if seq is None or seq in replaces:
             raise ValueError("a compacted state cannot replace itself")
-        self._changed_documents.add(state.document)
+        self._changed_documents[state.document] = None
         self._must_flush = True
         for row in loose:
             self._drop_bytes(row, totals)

@@ -86,6 +86,6 @@ class Writing(Rows):
         for run in gone:
             runs.remove(run)
         runs.extend(new)
-        self._changed_runs.add(entry.chain)
+        self._changed_runs[entry.chain] = None
         self._must_flush = True
         return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from crdtsync.errors import AccessDenied, CrdtsyncError, DamagedStore, LinkClosed
@@ -251,8 +252,9 @@ class RelayHome(ABC):
         is to be looked at again: the committer is at work in a shop, and its outcome comes first.
         """
         is_done = True
-        for tail in self._tails.values():
-            tail.let_go()
+        for shop, tail in self._tails.items():
+            if tail.let_go():
+                self._let_go(shop)
         for shop in [shop for shop, live in self.connections.items() if live]:
             if newest[shop] <= max(self.tail(shop).end.seq, self._others_wrote_to[shop]):
                 continue
@@ -261,6 +263,11 @@ class RelayHome(ABC):
             else:
                 self._others_wrote(shop)
         return is_done
+
+    def _let_go(self, shop: bytes) -> None:
+        """Nothing has come to a shop for a while: what is in memory of its log can be read again."""
+        with suppress(KeyError):
+            self.store.shop(shop).let_go()
 
     def _others_wrote(self, shop: bytes) -> None:
         end = self.shop_log(shop).end

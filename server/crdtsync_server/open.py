@@ -14,10 +14,13 @@ from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.shops.access import Access
 
+CACHE_KIB: Final = 256
+"""A relay has its store open six times, and each would fill 2 MB with pages that the kernel has too."""
 
-def open_store(folder: DataFolder) -> Store:
-    """The logs of all shops. Raises ``StorageError``."""
-    return SqliteStore(folder.store)
+
+def open_store(folder: DataFolder) -> SqliteStore:
+    """The logs of all shops, for who reads little of them again. Raises ``StorageError``."""
+    return SqliteStore(folder.store, cache_kib=CACHE_KIB)
 
 
 _LOST: Final = "its store was lost, or put away: the shop's registers fill it again when they synchronise"

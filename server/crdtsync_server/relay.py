@@ -36,6 +36,7 @@ from crdtsync_server.config import RelayConfig
 from crdtsync_server.dashboard.back_office import BackOffice
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.home import LOOK_EVERY_S, RelayHome, mend
+from crdtsync_server.open import open_store
 from crdtsync_server.serving.app import Health
 from crdtsync_server.serving.health import StoreHealth
 from crdtsync_server.serving.logs import get_logger
@@ -69,13 +70,14 @@ class Relay(RelayHome):
         self.access = Access(folder, clock=clock, random=random)
         self._folder = folder
         self._config = config
-        self._sqlite = SqliteStore(folder.store)
+        self._sqlite = open_store(folder)
         super().__init__(
             self._sqlite, self.access.relay_device, clock or SystemClock(), random, quota=config.quota
         )
         self.restored = self._notice_restore()
         self._mending: set[asyncio.Task[None]] = set()
         self._all: dict[Connection, WebSocketEnd] = {}
+        self._parting: set[asyncio.Task[None]] = set()
         self._everybody_left = asyncio.Event()
         self._is_stopping = False
         self._pace = Pace(
@@ -109,7 +111,7 @@ class Relay(RelayHome):
             self.metrics,
             self._came,
         )
-        self.documents = DocumentReader(lambda: SqliteStore(folder.store))
+        self.documents = DocumentReader(lambda: open_store(folder))
         self.committer: Committer = self._commits
         self._let_metrics_be_read()
 
@@ -164,6 +166,9 @@ class Relay(RelayHome):
             with suppress(asyncio.CancelledError):
                 await self._watch
         await self.office.stop()
+        for task in self._parting:  # From devices that do not even read that it is over.
+            task.cancel()
+        await asyncio.gather(*self._parting, return_exceptions=True)
         self._save_contacts(at_once=True)
         self.documents.close()
         await self.committer.stop()
@@ -171,12 +176,12 @@ class Relay(RelayHome):
         self.access.close()
         self.store.close()
 
-    async def serve_socket(self, websocket: WebSocket) -> None:
-        """Synchronise with one device until it is gone."""
+    async def serve_socket(self, websocket: WebSocket) -> bool:
+        """Synchronise with one device until it is gone, or return at once if the server goes on without."""
         end = WebSocketEnd(websocket, self.metrics)
         if self._is_stopping:
             await end.close(RESTARTING, "the relay restarts")
-            return
+            return False
         nonce = self._random(16)
         session = Session(
             connecting=False,
@@ -188,13 +193,27 @@ class Relay(RelayHome):
         connection = Connection(self, end, session)
         self._all[connection] = end
         end.pause_s = lambda: self._pace.pause_s(device_of(connection))
+        if end.stay():
+            connection.begin().add_done_callback(lambda _: self._part_from(connection))
+            return True
         try:
             await connection.run()
         finally:
-            del self._all[connection]
-            self._gone(connection)
-            if not self._all:
-                self._everybody_left.set()
+            self._has_left(connection)
+        return False
+
+    def _part_from(self, connection: Connection) -> None:
+        task = asyncio.create_task(connection.finish())
+        self._parting.add(task)
+        task.add_done_callback(self._parting.discard)
+        task.add_done_callback(lambda _: self._has_left(connection))
+        task.add_done_callback(lambda _: self.metrics.connections.dec())
+
+    def _has_left(self, connection: Connection) -> None:
+        del self._all[connection]
+        self._gone(connection)
+        if not self._all:
+            self._everybody_left.set()
 
     async def serve_enrolment(self, websocket: WebSocket) -> None:
         """Let one device in, if its pairing code is right."""

@@ -215,3 +215,26 @@ def test_what_was_refused_to_a_log_that_nothing_else_is_known_of_is_forgotten_to
         log.refuse(PEER, Refusal(21, bad.digest, "bad-signature", "", False), bad.record, 1)
         mend(log, 1)
     assert world.log.refusals_given(PEER) == []
+
+
+def test_what_a_log_lets_go_of_is_read_again(world):
+    chain = MadeUpChain(1)
+    world.append(*chain.entries(3))
+    log = world.log
+    known = log.end, log.log_id, log.runs(), [row.name for row in log.documents()]
+    log.let_go()
+    assert (log.end, log.log_id, log.runs(), [row.name for row in log.documents()]) == known
+    log.let_go()
+    world.append(*chain.entries(2))
+    assert (world.log.end.seq, [run.hi for run in world.log.runs()]) == (5, [5])
+
+
+def test_nothing_is_let_go_of_what_a_transaction_has_written(world):
+    with world.transaction() as log:
+        log.append(MadeUpChain(1).entry())
+        log.let_go()
+        assert log.end.seq == 1
+        log.set_state("told", b"once")
+        log.let_go()
+        assert log.state("told") == b"once"
+    assert (world.log.end.seq, world.log.state("told")) == (1, b"once")

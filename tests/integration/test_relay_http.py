@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from crdtsync.errors import CannotListen, UsageError
 from crdtsync_server.config import RelayConfig
 from crdtsync_server.serving.app import Health, create_app
-from crdtsync_server.serving.door import PIECES_MAX, PROVED
+from crdtsync_server.serving.door import LISTEN, PIECES_MAX, PROVED, READ, STAY, WRITE
 from crdtsync_server.serving.metrics import RelayMetrics
 from crdtsync_server.serving.server import listen, make_server
 
@@ -82,8 +82,8 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(tmp_path, **settings):
-    relay, config = EchoRelay(), RelayConfig(data=tmp_path, port=0, **settings)
+async def serving(tmp_path, relay=None, **settings):
+    relay, config = relay or EchoRelay(), RelayConfig(data=tmp_path, port=0, **settings)
     ready = asyncio.Event()
     server = make_server(create_app(relay), config, relay.metrics, ready.set)
     listener = listen(config.host, config.port)
@@ -344,3 +344,49 @@ def test_tls_files_that_are_none_are_told_before_anything_is_served(tmp_path):
     relay = EchoRelay()
     with pytest.raises(UsageError, match=r"the TLS certificate .* cannot be used"):
         make_server(create_app(relay), config, relay.metrics, lambda: None)
+
+
+class StayingRelay(EchoRelay):
+    """Answers every frame with itself, once, without a task that waits with each connection."""
+
+    async def serve_socket(self, websocket):
+        told = websocket.scope["extensions"]
+        told[STAY]()
+        told[LISTEN](lambda: self._answer(told[READ], told[WRITE]))
+        told[PROVED]()
+        self.left = websocket
+        self.socket = told[PROVED].__self__
+        return True
+
+    def _answer(self, read, write):
+        while (message := read()) is not None:
+            if message["type"] == "websocket.receive":
+                write([message["bytes"]])
+            else:
+                self.close_codes.append(message["code"])
+
+
+async def test_an_application_may_keep_a_connection_without_a_task(tmp_path):
+    async with serving(tmp_path, relay=StayingRelay()) as served:
+        async with served.sync() as device:
+            for sale in (b"one", b"two"):
+                await device.send(sale)
+                assert await device.recv() == sale
+            assert served.server.server_state.tasks == set()
+        async with served.sync() as device:
+            await device.send(b"three")
+            assert await device.recv() == b"three"
+            await served.relay.left.close(4400, "that is enough")
+            with pytest.raises(ConnectionClosed) as closed:
+                await device.recv()
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4400, "that is enough")
+    assert served.relay.close_codes[0] == 1000
+
+
+async def test_what_is_kept_of_a_connection_is_in_slots(tmp_path):
+    """With one attribute outside of them Python makes a dictionary for each; uvicorn may have new ones."""
+    async with serving(tmp_path, relay=StayingRelay()) as served, served.sync() as device:
+        await device.send(b"one")
+        assert await device.recv() == b"one"
+        assert vars(served.relay.socket) == {}
+        assert served.relay.socket.scope == {}

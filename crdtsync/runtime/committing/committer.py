@@ -13,7 +13,7 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from crdtsync.errors import CrdtsyncError, LinkClosed, StorageError
@@ -28,6 +28,11 @@ from crdtsync.storage.sqlite_errors import MORE_FILES
 
 if TYPE_CHECKING:
     from crdtsync.runtime.committing.ahead import Verifier
+
+LET_GO_S: Final = 5.0
+"""What is known of a log is kept in memory so long after it was last written: to read it again takes a part
+of a millisecond, and a relay may have thousands of shops that sell nothing now.
+"""
 
 
 class Committer:
@@ -67,6 +72,7 @@ class Committer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._was_alone = True
+        self._used_s: dict[bytes, float] = {}
 
     def start(self) -> None:
         """Begin to take work. Call on the event loop."""
@@ -119,7 +125,7 @@ class Committer:
             store = self._open_store()
         try:
             while True:
-                batch = self._next_batch()
+                batch = self._next_batch(store)
                 if not batch:
                     return
                 self._was_alone = len(batch) == 1
@@ -132,24 +138,46 @@ class Committer:
                 self._commit(store, batch)
                 if self._verifier is not None:
                     self._verifier.committed(batch)
+                self._use(store, batch)
         finally:
             if self._verifier is not None:
                 self._verifier.stop()
             if store is not None:
                 store.close()
 
-    def _next_batch(self) -> list[Work]:
+    def _next_batch(self, store: Store | None) -> list[Work]:
         """What has come meanwhile, as soon as something has; nothing at the end."""
         self._is_committing = False
         while True:
             rests_s = self._verifier.rests_s() if self._verifier is not None else None
+            waits_s = [LET_GO_S] if self._used_s else []
             with self._signal:
                 if not self._queue and not self._stopping:
-                    self._signal.wait(rests_s)
+                    self._signal.wait(min(waits_s if rests_s is None else [rests_s, *waits_s], default=None))
                 if self._queue or self._stopping:
                     batch, self._queue = self._queue, []
                     self._is_committing = True
                     return batch
+            if store is not None:
+                self._let_go(store)
+
+    def _use(self, store: Store, batch: list[Work]) -> None:
+        now_s = self._monotonic_s()
+        for work in batch:
+            self._used_s.pop(work.shop, None)  # The one used last is the last one.
+            self._used_s[work.shop] = now_s
+        self._let_go(store)
+
+    def _let_go(self, store: Store) -> None:
+        """Of the logs that nothing was brought to for a while."""
+        since_s = self._monotonic_s() - LET_GO_S
+        while self._used_s:
+            shop, used_s = next(iter(self._used_s.items()))
+            if used_s > since_s:
+                return
+            del self._used_s[shop]
+            with suppress(KeyError, CrdtsyncError):  # A shop that was never there, or cannot be read.
+                store.shop(shop).let_go()
 
     def _commit(self, store: Store, batch: list[Work]) -> None:
         if len(parts := bounded(batch)) > 1:

@@ -142,6 +142,7 @@ class _ShopUpkeep:
         self._grown = {row.name for row in log.documents() if is_compactable(row.name)}
         self._is_compacting = False
         self._look_again_at: dict[str, int] = {}
+        log.let_go()
 
     @property
     def unchecked(self) -> int:
@@ -185,6 +186,8 @@ class _ShopUpkeep:
         self._bad += bad
         if self._bad or self._checked - self._saved >= SAVE_CHECKED_EVERY:
             self.save()
+        if not self._unchecked:
+            self._log.let_go()
         return True
 
     def compact(self) -> bool:

@@ -48,6 +48,7 @@ class Connection:
     """
 
     def __init__(self, home: Home, socket: Socket | PromptSocket, session: Session) -> None:
+        # Thirty attributes: with one more Python keeps them in a dictionary of 1.6 KB for each connection.
         self.home = home
         self.session = session
         self.certificate: Certificate | None = None
@@ -60,7 +61,6 @@ class Connection:
         self._socket = socket
         self._send_now: Callable[[list[bytes]], bool] | None = getattr(socket, "send_now", None)
         self._receive_now: Callable[[], bytes | None] = getattr(socket, "receive_now", _nothing)
-        self._listen: Callable[[Callable[[], None]], bool] | None = getattr(socket, "listen", None)
         self._is_listening = False
         self._silent_s: Callable[[], float] | None = getattr(socket, "silent_s", None)
         self._outbox: list[bytes] = []  # An empty deque would take 0.75 KB.
@@ -71,6 +71,7 @@ class Connection:
         self._documents: DocumentComparison | None = None
         self._tail: Tail | None = None
         self._close_code = 1000
+        self._reading: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
         self._was_stored: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -86,22 +87,33 @@ class Connection:
         An idle connection has no task but this one, unless its socket has to be waited for: there is a task
         that writes only while there is something to write, and time is a timer of the loop.
         """
+        ended = self.begin()
+        try:
+            await ended
+        finally:
+            await self.finish()
+
+    def begin(self) -> asyncio.Future[None]:
+        """As ``run``, for who does not wait: ``finish`` is to follow what is given back."""
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         self._timer = loop.call_later(TICK_S, self._tick)
-        self._is_listening = self._listen is not None and self._listen(self._came)
-        reading = None if self._is_listening else loop.create_task(self._receive())
-        try:
-            self.pump()
-            await self._ended
-        finally:
+        listen: Callable[[Callable[[], None]], bool] | None = getattr(self._socket, "listen", None)
+        self._is_listening = listen is not None and listen(self._came)
+        self._reading = None if self._is_listening else loop.create_task(self._receive())
+        self.pump()
+        return self._ended
+
+    async def finish(self) -> None:
+        """Stop what is under way, and close the socket."""
+        if self._timer is not None:
             self._timer.cancel()
-            self._is_listening = False
-            tasks = [task for task in (reading, self._writing) if task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._socket.close(self._close_code, str(self.error or "")[:120])
+        self._is_listening = False
+        tasks = [task for task in (self._reading, self._writing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._socket.close(self._close_code, str(self.error or "")[:120])
 
     def close(self, error: CrdtsyncError, code: int) -> None:
         """End the connection for that reason, when what is to be written is written or has had its time."""

@@ -105,6 +105,7 @@ class Tail:
         self._answers: dict[tuple[int, int], _Answer] = {}
         self._passed: dict[int, _Passed] = {}
         self._log_id = b""
+        self._looked_seq = -1
 
     def belong_to(self, log_id: bytes) -> None:
         """The log has this id now. If it had another one, a row may have been damaged on the disk and set
@@ -135,17 +136,24 @@ class Tail:
         if size - sizes[0] > 2 * self._bytes_max:
             self._forget(bisect_left(sizes, size - self._bytes_max))
 
-    def let_go(self) -> None:
-        """Keep nothing encoded: who needs it has it."""
-        self._answers.clear()
+    def let_go(self) -> bool:
+        """Keep nothing encoded: who needs it has it. Nor the rows, if none has come since the last time: who
+        still lags has other things in its way than a read from disk. Whether it is quiet for the first time.
+        """
+        self._answers = {}
+        is_quiet, self._looked_seq = self.end.seq == self._looked_seq, self.end.seq
+        has_rows = self._start is not self.end
+        if is_quiet and has_rows:
+            self.clear()
+        return is_quiet and has_rows
 
     def clear(self) -> None:
         """Forget the rows; they are read from disk."""
         self._start = self.end
         self._rows = []
         self._sizes = [0]
-        self._answers.clear()
-        self._passed.clear()
+        self._answers = {}
+        self._passed = {}
 
     def bytes_after(self, after: int) -> int:
         """How much is kept of the rows after seq ``after``."""

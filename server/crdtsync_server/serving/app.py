@@ -64,8 +64,10 @@ class SyncRelay(Protocol):
         """Finish the commit under way, then let go of everything. Called once, after the last connection."""
         ...
 
-    async def serve_socket(self, websocket: WebSocket) -> None:
-        """Synchronise with the device at the other end of an accepted WebSocket, until it is gone."""
+    async def serve_socket(self, websocket: WebSocket) -> bool:
+        """Synchronise with the device at the other end of an accepted WebSocket, until it is gone. True: it
+        is not gone, the server keeps it without a task, and ``metrics.connections`` is told when it goes.
+        """
         ...
 
     async def serve_enrolment(self, websocket: WebSocket) -> None:
@@ -111,13 +113,6 @@ def create_app(relay: SyncRelay, rooms: Sequence[BaseRoute] = (), *, home: str =
         finally:
             await relay.stop()
 
-    async def sync(websocket: WebSocket) -> None:
-        await websocket.accept()
-        websocket.scope["headers"].clear()  # The layers of the server keep them as long as it lasts.
-        relay.metrics.connections_opened.inc()
-        with relay.metrics.connections.track_inprogress():
-            await relay.serve_socket(websocket)
-
     async def enrol(websocket: WebSocket) -> None:
         await websocket.accept()
         await relay.serve_enrolment(websocket)
@@ -148,7 +143,7 @@ def create_app(relay: SyncRelay, rooms: Sequence[BaseRoute] = (), *, home: str =
         return JSONResponse(said.to_json(), headers={"cache-control": "no-store"})
 
     return RelayApp(
-        sync,
+        _sync(relay),
         routes=[
             Route("/", _front(home if rooms else None)),
             Route(ABOUT_PATH, about),
@@ -159,6 +154,24 @@ def create_app(relay: SyncRelay, rooms: Sequence[BaseRoute] = (), *, home: str =
         ],
         lifespan=lifespan,
     )
+
+
+def _sync(relay: SyncRelay) -> Callable[[WebSocket], Awaitable[None]]:
+    """Devices that synchronise, counted."""
+
+    async def sync(websocket: WebSocket) -> None:
+        await websocket.accept()
+        websocket.scope["headers"].clear()  # The layers of the server keep them as long as it lasts.
+        relay.metrics.connections_opened.inc()
+        relay.metrics.connections.inc()
+        stays = False
+        try:
+            stays = await relay.serve_socket(websocket)
+        finally:
+            if not stays:
+                relay.metrics.connections.dec()
+
+    return sync
 
 
 def _front(home: str | None) -> Callable[[Request], Awaitable[Response]]:

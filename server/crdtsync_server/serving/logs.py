@@ -10,10 +10,26 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import IO, Any
 
-import structlog
+
+@contextmanager
+def _not_found(*names: str) -> Iterator[None]:
+    """As if these modules were not installed."""
+    hidden: dict[str, Any] = {name: None for name in names if name not in sys.modules}
+    sys.modules.update(hidden)
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+# It takes these wherever it finds them, to paint errors in colours, which no log here does: 4 MB of a relay.
+with _not_found("rich", "greenlet"):
+    import structlog
 
 SECRET_NAMES = frozenset({"code", "secret", "verifier", "private_key", "password", "token", "seed"})
 STRUCK_OUT = "[struck out]"

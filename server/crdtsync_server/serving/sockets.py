@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from crdtsync.errors import LinkClosed, MessageTooBig
 from crdtsync.protocol.limits import FRAME_BYTES_MAX
-from crdtsync_server.serving.door import LISTEN, PROVED, READ, SILENT_S, WRITE
+from crdtsync_server.serving.door import LISTEN, PROVED, READ, SILENT_S, STAY, WRITE
 from crdtsync_server.serving.metrics import RelayMetrics
 
 
@@ -23,21 +23,22 @@ class WebSocketEnd:
         self._metrics = metrics
         self._open = True
         self._reads_no_more = False
-        self.pause_s: Callable[[], float] = lambda: 0.0
+        self.pause_s: Callable[[], float] = _no_pause
         """How long to wait before the next message is read: the device sends faster than it may."""
-        self._write: Callable[[list[bytes]], bool] | None = self._extensions.get(WRITE)
-        self._came: Callable[[], None] = lambda: None
+        # All of them now: once the device has proved who it is, the server lets go of what it connected with.
+        extensions: dict[str, Any] = websocket.scope.get("extensions") or {}
+        self._write: Callable[[list[bytes]], bool] | None = extensions.get(WRITE)
+        self._read: Callable[[], Mapping[str, Any] | None] | None = extensions.get(READ)
+        self._listen: Callable[[Callable[[], None]], None] | None = extensions.get(LISTEN)
+        self._silent_s: Callable[[], float] | None = extensions.get(SILENT_S)
+        self._stay: Callable[[], None] | None = extensions.get(STAY)
+        self._tell_door: Callable[[], None] | None = extensions.get(PROVED)
+        self._came: Callable[[], None] = _nothing
         self._waits = False
-        self._read: Callable[[], Mapping[str, Any] | None] | None = self._extensions.get(READ)
-
-    @property
-    def _extensions(self) -> dict[str, Any]:
-        return self._websocket.scope.get("extensions") or {}
 
     def silent_s(self) -> float:
         """For how long nothing has come; how long that may be is the door's business."""
-        silent_s: Callable[[], float] | None = self._extensions.get(SILENT_S)
-        return 0.0 if silent_s is None else silent_s()
+        return 0.0 if self._silent_s is None else self._silent_s()
 
     def stop_reading(self) -> None:
         """Take nothing more from the device: whatever it sends from now on it will send again."""
@@ -45,9 +46,16 @@ class WebSocketEnd:
 
     def has_proved(self) -> None:
         """Its device has proved who it is: the door keeps it before those that have not."""
-        tell_door = self._extensions.get(PROVED)
-        if tell_door is not None:
-            tell_door()
+        if self._tell_door is not None:
+            self._tell_door()
+            self._tell_door = None
+
+    def stay(self) -> bool:
+        """Keep the connection when the application returns; whether the server can do that."""
+        if self._stay is None or self._listen is None:
+            return False
+        self._stay()
+        return True
 
     def send_now(self, frames: list[bytes]) -> bool:
         """Send all of them without waiting, or none: whether they were sent. Most often nobody waits, and a
@@ -85,11 +93,11 @@ class WebSocketEnd:
         """Have ``came`` called whenever there may be something for ``receive_now``, from now on; nobody waits
         in ``receive`` then. Whether the server can do that.
         """
-        listen = self._extensions.get(LISTEN)
-        if listen is None or self._read is None:
+        if self._listen is None or self._read is None:
             return False
         self._came = came
-        listen(came)
+        self._listen(came)
+        self._listen = None
         return True
 
     def receive_now(self) -> bytes | None:
@@ -131,3 +139,11 @@ class WebSocketEnd:
         self._metrics.closes.labels(code).inc()
         with suppress(RuntimeError, WebSocketDisconnect, OSError):
             await self._websocket.close(code, reason.encode()[:120].decode(errors="ignore"))
+
+
+def _nothing() -> None:
+    return None
+
+
+def _no_pause() -> float:
+    return 0.0

@@ -148,7 +148,7 @@ class Access:
             chain = OwnerChain.read(store.shop(shop))
             if chain.directory.genesis is None:
                 continue  # It was lost, and its registers have not filled it again yet.
-            name, made_ms = chain.directory.shop_name, chain.directory.genesis.body["ts"]
+            name, made_ms = chain.directory.shop_name, chain.directory.genesis.made_ms
             db = self._database
             with db.whole_transaction():
                 folded = name.casefold()

@@ -35,11 +35,11 @@ class Line:
         self.relay = Session(connecting=False, nonce=b"n" * 16, sign=sign, now_ms=0, exchange_seed=relay)
         self.to_register(*self.from_relay())
         self.to_relay(*self.from_register())
-        assert self.relay.take_ready().judge is not None
+        self.heard = [self.relay.take_ready().judge]
         self.relay.admit(Standing(theirs, cursor_fits=True))
         first, *rest = self.from_relay()
         self.to_register(first)
-        assert self.register.take_ready().judge is not None
+        self.heard.append(self.register.take_ready().judge)
         self.register.admit(Standing(mine, cursor_fits=True))
         self.to_register(*rest)
         self.to_relay(*self.from_register())
@@ -187,8 +187,18 @@ def test_the_keys_are_in_what_the_hellos_sign():
     with_key = encode_hello_body(hello(exchange_key=public_key(ONE)))
     assert with_key != encode_hello_body(bare)
     line = Line()
-    assert public_key(ONE) in line.relay.peer.body
-    assert public_key(OTHER) in line.register.peer.body
+    assert public_key(ONE) in line.heard[0].body
+    assert public_key(OTHER) in line.heard[1].body
+
+
+def test_of_a_hello_that_is_proved_what_proved_it_is_not_kept():
+    """A relay has thousands of them."""
+    line = Line()
+    for heard, end in zip(line.heard, (line.relay, line.register), strict=True):
+        assert end.is_live
+        assert (end.peer.body, end.peer.signature, end.peer.exchange_key, end.peer.nonce) == (b"",) * 4
+        assert (end.peer.shop, end.peer.device, end.peer.end) == (heard.shop, heard.device, heard.end)
+        assert end.peer.capabilities == heard.capabilities
 
 
 def test_a_hello_of_a_later_version_may_say_something_else_in_that_place():

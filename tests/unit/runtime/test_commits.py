@@ -13,7 +13,7 @@ from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.committing import batches
 from crdtsync.runtime.committing import shop_commit as committing
 from crdtsync.runtime.committing.admission import Admission
-from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.committer import LET_GO_S, Committer
 from crdtsync.runtime.committing.work import Work
 from crdtsync.runtime.folder.identity import Relay
 from crdtsync.runtime.register.register import Register
@@ -485,3 +485,39 @@ async def test_of_a_commit_that_fails_nothing_is_on_disk_to_be_seen(sold, path):
     assert (await done).error is not None
     await committer.stop()
     assert seen == []
+
+
+async def test_of_a_log_that_nothing_is_brought_to_nothing_is_kept_in_memory(sold, path):
+    """A relay has thousands of shops, of which most sell nothing now."""
+    shop, owners, own = sold
+    now_s, stores, other = [0.0], [], b"another shop on i"[:16]
+    with closing(SqliteStore(path)) as store, store.transaction():
+        store.create_shop(other, b"m" * 16)
+
+    def opened():
+        stores.append(SqliteStore(path))
+        return stores[-1]
+
+    committer = Committer(opened, Admission, Growths(), lambda: 0, lambda: now_s[0])
+    committer.start()
+
+    async def commit_to(shop, deliveries):
+        done = asyncio.get_running_loop().create_future()
+        committer.submit(Work(shop, PEER, "relay", done.set_result, deliveries))
+        assert (await done).error is None
+
+    first = delivery(1, START, owners)
+    await commit_to(shop, [first])
+    now_s[0] = LET_GO_S - 1
+    await commit_to(other, [])
+    now_s[0] = LET_GO_S
+    await commit_to(other, [])
+    await committer.stop()
+    assert stores[0]._logs[shop]._chains == {}
+    assert stores[0]._logs[other]._head is not None
+    committer = Committer(opened, Admission, Growths(), lambda: 0, lambda: now_s[0])
+    committer.start()
+    await commit_to(shop, [delivery(2, first.cursor, own)])
+    await committer.stop()
+    with closing(SqliteStore(path)) as store:
+        assert store.shop(shop).end.seq == len(owners) + len(own)

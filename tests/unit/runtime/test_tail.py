@@ -164,3 +164,19 @@ def test_nothing_is_passed_over_that_is_news_to_the_peer(commits, number):
                 assert row.origin is not None
                 assert row.origin.log_id == PEER
                 assert row.origin.seq <= number
+
+
+def test_a_quiet_shop_takes_no_memory_and_goes_on_where_it_was():
+    tail = Tail(Position(0, bytes(32)), 1000)
+    first, second = made([[(5, PEER, 1), (6, None, 2)], [(7, None, 3)]])
+    assert not tail.let_go()
+    tail.extend(before(first[0]), first)
+    assert not tail.let_go()
+    assert tail.read(0, bytes_max=99, skip_origin=None) is not None
+    assert tail.let_go()
+    assert (tail.read(0, bytes_max=99, skip_origin=None), tail.end.seq) == (None, 2)
+    assert not tail.let_go()
+    tail.extend(before(second[0]), second)
+    assert [seq for seq, _ in tail.read(2, bytes_max=99, skip_origin=None).records] == [3]
+    assert not tail.let_go()
+    assert tail.let_go()

@@ -1,6 +1,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -65,3 +67,16 @@ def test_what_is_below_the_level_is_not_logged():
     stream = logged("json", "warning")
     get_logger().info("relay_ready")
     assert stream.getvalue() == ""
+
+
+def test_logs_take_no_memory_for_colours_that_nobody_sees():
+    """The library imports what it finds: rich for errors, greenlet for threads of another sort."""
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, crdtsync_server.serving.logs; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.split()
+    assert "structlog" in said
+    assert not {"rich", "greenlet"} & set(said)
