@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 QUARTER_MS: Final = 15 * 60 * 1000
 
@@ -28,8 +28,25 @@ class Clock(Protocol):
         ...
 
 
+@runtime_checkable
+class Ticking(Protocol):
+    """A clock that also counts time that nobody sets, by which it is noticed that the wall clock was set. One
+    that is moved by hand, together with others', has none.
+    """
+
+    def ticks_ms(self) -> int:
+        """Milliseconds, with those in which the machine slept, where the system counts these."""
+        ...
+
+
 class SystemClock:
     """The clock and the time zone of the operating system."""
+
+    def ticks_ms(self) -> int:
+        """See ``Ticking``."""
+        boot_time = getattr(time, "CLOCK_BOOTTIME", None)
+        passed_ns = time.monotonic_ns() if boot_time is None else time.clock_gettime_ns(boot_time)
+        return passed_ns // 1_000_000
 
     def now_ms(self) -> int:
         """Unix milliseconds."""

@@ -89,7 +89,7 @@ class RegisterHome:
         self._has_met = False
         self._said_seq = 0
         self._sent_by: Outbound | None = None
-        self._relay_clock = RelayClock()
+        self._relay_clock = RelayClock(clock)
         self._unmended = frozenset(load_unmended(self._log))
         self._is_slowed = load_slowed(self._log) is not None
         self.documents = self.make_reader(open_store)

@@ -171,13 +171,9 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     hold nothing yet begin: they name the devices. A whole past is filed by others.
     """
     replica.views.catch_up_a_little(lag_rows_max=replica.lag_rows_max)
-    relay = replica.relay
-    log = replica.log
+    relay, log = replica.relay, replica.log
     relay_log = relay.log_id if relay is not None else None
-    if relay_log is None:
-        own, others = _everything(replica)
-    else:
-        own, others = pending_at(log, relay_log, replica.identity.device)
+    own, others = _pending(replica, relay_log)
     apart = log.apart()
     back = sum(is_back(log, row) for row in apart)
     refused = log.refusals_received(relay_log) if relay_log else []
@@ -188,13 +184,14 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
     syncing = is_syncing(replica.folder)
     total = _sum(own, others)
     copied = copied_told(replica)
+    held, now_ms = sum(row.held for row in apart), replica.clock.now_ms()
     concerns = (
-        *apart_concerns(len(apart) - back, sum(row.held for row in apart)),
+        *apart_concerns(len(apart) - back, held),
         *refused_concerns(refused),
         *signature_concerns(log),
         *(one.says for one in copied),
         *entry_concerns(replica),
-        *clock_concerns(offset.offset_at(replica.clock.now_ms()) if offset else None),
+        *clock_concerns(offset.offset_at(now_ms) if offset else None),
         *stopped_concerns(trouble),
         *unmended_concerns(unmended),
     )
@@ -214,7 +211,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         store_bytes=store_bytes(replica.folder),
         clock_offset_ms=offset.offset_ms if offset else None,
         apart=len(apart),
-        held=sum(row.held for row in apart),
+        held=held,
         refused_by_relay=len(refused),
         on_hold_at_relay=sum(one.code == "revoked" for one in refused),
         log_end=log.end.seq,
@@ -222,7 +219,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         concerns=concerns,
         link_trouble=trouble,
         slowed_since_ms=load_slowed(log) if total.records else None,
-        history_left=history_left(log, relay_log, replica.clock.now_ms()) if relay_log else None,
+        history_left=history_left(log, relay_log, now_ms) if relay_log else None,
         came_back=_came_back(replica),
         copied=copied,
         relay_put_back_at_ms=load_relay_put_back(log) if relay is not None else None,
@@ -230,6 +227,12 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         apart_back=back,
         damaged_own=len(not_back(log)) if relay_log is not None else 0,
     )
+
+
+def _pending(replica: Replica, relay_log: bytes | None) -> tuple[Pending, Pending]:
+    if relay_log is None:
+        return _everything(replica)
+    return pending_at(replica.log, relay_log, replica.identity.device)
 
 
 def pending_at(log: ShopLog, relay_log: bytes | None, device: bytes) -> tuple[Pending, Pending]:

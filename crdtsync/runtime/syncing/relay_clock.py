@@ -6,10 +6,9 @@ jump; so the time is counted on from there by a clock that nobody sets, and comp
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Final
 
+from crdtsync.runtime.clock import Clock, Ticking
 from crdtsync.runtime.folder.identity import ClockOffset
 
 TOLERANCE_MS: Final = 1_000
@@ -19,29 +18,25 @@ MEASURED_EVERY_MS: Final = 3_600_000
 """How old a measure may be while the relay is there: until when the relay vouches for the date goes by it."""
 
 
-def since_boot_ms() -> int:
-    """Milliseconds that nobody sets, with those in which the machine slept, where the system counts these."""
-    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
-    passed_ns = time.monotonic_ns() if boot_time is None else time.clock_gettime_ns(boot_time)
-    return passed_ns // 1_000_000
-
-
 class RelayClock:
-    """The relay's clock since it was last met. Milliseconds."""
+    """The relay's clock since it was last met. Milliseconds. ``clock`` is the machine's."""
 
-    def __init__(self, ticks_ms: Callable[[], int] = since_boot_ms) -> None:
-        self._ticks_ms = ticks_ms
+    def __init__(self, clock: Clock) -> None:
+        self._ticking = clock if isinstance(clock, Ticking) else None
         self._ahead_of_ticks_ms: int | None = None
 
     def met(self, time_ms: int) -> None:
         """It says that it is ``time_ms``."""
-        self._ahead_of_ticks_ms = time_ms - self._ticks_ms()
+        if self._ticking is not None:
+            self._ahead_of_ticks_ms = time_ms - self._ticking.ticks_ms()
 
     def compared_with(self, now_ms: int) -> ClockOffset | None:
-        """How far a wall clock that shows ``now_ms`` is from it. None before it was met."""
-        if self._ahead_of_ticks_ms is None:
+        """How far a wall clock that shows ``now_ms`` is from it. None before it was met, and with a clock
+        that does not tell.
+        """
+        if self._ticking is None or self._ahead_of_ticks_ms is None:
             return None
-        return ClockOffset(now_ms - self._ahead_of_ticks_ms - self._ticks_ms(), now_ms)
+        return ClockOffset(now_ms - self._ahead_of_ticks_ms - self._ticking.ticks_ms(), now_ms)
 
 
 def is_news(measured: ClockOffset, known: ClockOffset | None) -> bool:

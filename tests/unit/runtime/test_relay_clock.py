@@ -2,37 +2,37 @@
 
 import pytest
 
+from crdtsync.runtime.clock import SystemClock
 from crdtsync.runtime.folder.identity import CLOCK_OFFSET_MAX_MS, MEASURE_LASTS_MS, ClockOffset
 from crdtsync.runtime.syncing.relay_clock import (
     MEASURED_EVERY_MS,
     TOLERANCE_MS,
     RelayClock,
     is_news,
-    since_boot_ms,
 )
-from crdtsync.testing.clock import DAY_MS, HOUR_MS
+from crdtsync.testing.clock import DAY_MS, HOUR_MS, ManualClock
 
 NOON_MS = 1_795_521_600_000
 
 
-class Ticks:
-    """Milliseconds that the test lets pass."""
+class Ticks(ManualClock):
+    """A clock that can be set, and milliseconds that the test lets pass."""
 
-    now_ms = 5_000
+    passed_ms = 5_000
 
-    def __call__(self):
-        return self.now_ms
+    def ticks_ms(self):
+        return self.passed_ms
 
 
 def test_before_the_relay_was_met_nothing_is_known():
-    assert RelayClock().compared_with(NOON_MS) is None
+    assert RelayClock(SystemClock()).compared_with(NOON_MS) is None
 
 
 def test_a_clock_that_jumps_on_a_line_that_stays_is_seen():
-    ticks = Ticks()
+    ticks = Ticks(NOON_MS)
     relay = RelayClock(ticks)
     relay.met(NOON_MS)
-    ticks.now_ms += 3 * DAY_MS
+    ticks.passed_ms += 3 * DAY_MS
     now_ms = NOON_MS + 3 * DAY_MS
     assert relay.compared_with(now_ms) == ClockOffset(0, now_ms)
     assert relay.compared_with(now_ms + 365 * DAY_MS).offset_ms == 365 * DAY_MS
@@ -41,8 +41,15 @@ def test_a_clock_that_jumps_on_a_line_that_stays_is_seen():
 
 
 def test_time_that_nobody_sets_goes_on():
-    before = since_boot_ms()
-    assert since_boot_ms() >= before > 0
+    clock = SystemClock()
+    before = clock.ticks_ms()
+    assert clock.ticks_ms() >= before > 0
+
+
+def test_clocks_that_are_moved_by_hand_are_moved_together_and_not_compared():
+    relay = RelayClock(ManualClock(NOON_MS))
+    relay.met(NOON_MS)
+    assert relay.compared_with(NOON_MS + DAY_MS) is None
 
 
 @pytest.mark.parametrize(
