@@ -126,8 +126,8 @@ class Committer:
                     known = _known(error)
                     self._hand_back(batch, self._fail(batch, known), [], 0.0, known)
                     continue
-                self._commit(store, batch)
                 self._use(store, batch)
+                self._commit(store, batch)
         finally:
             if store is not None:
                 store.close()
