@@ -135,10 +135,10 @@ class Committer:
                     known = _known(error)
                     self._hand_back(batch, self._fail(batch, known), [], 0.0, known)
                     continue
+                self._use(store, batch)
                 self._commit(store, batch)
                 if self._verifier is not None:
                     self._verifier.committed(batch)
-                self._use(store, batch)
         finally:
             if self._verifier is not None:
                 self._verifier.stop()
