@@ -55,9 +55,7 @@ class Connection:
         self.takes_only = False
         self.error: CrdtsyncError | None = None
         self.presence: dict[str, Any] = {}
-        self.frames_sent = 0
-        self.bytes_sent = 0
-        self.bytes_received = 0
+        self.frames_sent = self.bytes_sent = self.bytes_received = 0
         self._socket = socket
         self._send_now: Callable[[list[bytes]], bool] | None = getattr(socket, "send_now", None)
         self._receive_now: Callable[[], bytes | None] = getattr(socket, "receive_now", _nothing)
