@@ -150,7 +150,7 @@ async def full_register(action: str, folder: Path, **options: object) -> AsyncIt
 def cpu_s(process: psutil.Process) -> float:
     """Processor seconds of all threads, in the kernel and outside, and of what it has started."""
     times = process.cpu_times()
-    ended = times.children_user + times.children_system
+    ended = times.children_user + times.children_system if process.pid != os.getpid() else 0.0
     living = [one.cpu_times() for one in _started_by(process)]
     return float(times.user + times.system + ended + sum(one.user + one.system for one in living))
 
@@ -167,7 +167,8 @@ def peak_mib(pid: int) -> float:
 
 
 def _started_by(process: psutil.Process) -> list[psutil.Process]:
-    return list(process.children(recursive=True))
+    """Not for this process itself: what the driver has started is what it measures."""
+    return [] if process.pid == os.getpid() else list(process.children(recursive=True))
 
 
 def _peak_mib(pid: int) -> float:
