@@ -6,7 +6,8 @@ counts, and for exactly the key and the bytes that it was shown. All else is ver
 what the verifier calls bad, what it was not asked, and everything once it is dead, hangs or answers what
 nobody asked. So nobody is refused on its word, and nothing depends on it but speed.
 
-There is none while little comes in, nor on a machine with one core.
+There is none while little comes in, nor on a machine with one core, nor where few devices bring much each:
+of a run the committer verifies one signature, and the others are checked after the commit.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
 
 COMMAND: Final = (sys.executable, "-P", "-m", "crdtsync.runtime.committing.verifying")
 READY: Final = (0, b"")
-LOADED_RECORDS: Final = 16
+LOADED_DEVICES: Final = 16
+EACH_MAX: Final = 2
 LOADED_COMMITS: Final = 4
-"""It is started after so many commits in a row of so many records."""
+"""It is started after so many commits in a row of what so many devices brought, each no more than that on
+average; and it is asked while commits are such.
+"""
 
 IDLE_S: Final = 60.0
 """It is ended when nothing was asked for so long."""
@@ -108,7 +112,7 @@ class Verifier:
 
     def ask(self, works: Sequence[Work], *, is_waiting: bool) -> None:
         """Have it verify what these bring, if it can; never waits. ``is_waiting``: a commit comes before."""
-        if not self.is_ready:
+        if not self.is_ready or not self._loaded:
             return
         shown = [(work, records) for work in works if work.key and (records := _shown(work))]
         if not is_waiting and sum(len(records) for _, records in shown) < FEW:
@@ -164,6 +168,8 @@ class Verifier:
 
     def committed(self, works: Sequence[Work]) -> None:
         """These were committed: start it if there is much that it could be shown, end it if not."""
+        if any(work.deliveries for work in works):  # Else upkeep has written something down.
+            self._loaded = self._loaded + 1 if _is_load(works) else 0
         if self._process is not None:
             if not self.is_ready:
                 self._look_whether_ready()
@@ -171,9 +177,6 @@ class Verifier:
                 self.stop()
             self.rests_s()
             return
-        if any(work.deliveries for work in works):  # Else upkeep has written something down.
-            records = sum(len(_shown(work)) for work in works)
-            self._loaded = self._loaded + 1 if records >= LOADED_RECORDS else 0
         is_loaded = self._loaded >= LOADED_COMMITS and self._cores > 1
         if is_loaded and self._monotonic_s() >= self._not_before_s:
             self._start()
@@ -271,6 +274,13 @@ class Verifier:
 
 class _NothingYet(Exception):
     """It has said nothing so far."""
+
+
+def _is_load(works: Sequence[Work]) -> bool:
+    """Whether it helps: many signatures vouch for nothing but their own entry."""
+    shown = {id(work): len(records) for work in works if (records := _shown(work))}
+    devices = len({work.key for work in works if id(work) in shown})
+    return devices >= LOADED_DEVICES and sum(shown.values()) <= EACH_MAX * devices
 
 
 def _shown(work: Work) -> list[bytes]:

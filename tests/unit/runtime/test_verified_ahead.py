@@ -94,14 +94,19 @@ def verifiers(monkeypatch):
 
 def load(verifier, commits=ahead.LOADED_COMMITS):
     for _ in range(commits):
-        verifier.committed([sold(ahead.LOADED_RECORDS)])
+        verifier.committed(sold_by(ahead.LOADED_DEVICES))
 
 
-def sold(count):
+def sold_by(devices, each=1):
+    """What so many registers have sold meanwhile."""
+    return [sold(each, key=bytes([device])) for device in range(devices)]
+
+
+def sold(count, key=b"k"):
     """What one register has sold meanwhile."""
     records = tuple((seq, b"a sale") for seq in range(count))
     came = [Delivery(1, START, Position(count, b"e" * 32), records)]
-    return Work(b"s" * 16, b"p" * 16, "register", print, came)
+    return Work(b"s" * 16, b"p" * 16, "register", print, came, key=key)
 
 
 def ready(verifier):
@@ -161,7 +166,7 @@ def test_what_is_as_large_as_a_backlog_is_not_asked(shop, verifiers):
 def test_there_is_none_while_little_comes_in(verifiers):
     verifier = verifiers()
     for _ in range(100):
-        verifier.committed([sold(ahead.LOADED_RECORDS - 1)])
+        verifier.committed(sold_by(ahead.LOADED_DEVICES - 1))
     load(verifier, ahead.LOADED_COMMITS - 1)
     verifier.committed([sold(1)])
     load(verifier, ahead.LOADED_COMMITS - 1)
@@ -175,8 +180,25 @@ def test_there_is_none_where_a_register_hands_over_a_backlog(verifiers):
     verifier = verifiers()
     backlog = sold(ahead.QUESTION_BYTES_MAX)
     for _ in range(100):
-        verifier.committed([backlog, sold(3)])
+        verifier.committed([backlog, *sold_by(ahead.LOADED_DEVICES - 1)])
     assert verifier.pid is None
+
+
+def test_there_is_none_where_few_registers_sell_much(shop, verifiers):
+    """One signature vouches for what one of them has sold in a row; the others are checked later."""
+    verifier = verifiers()
+    for _ in range(100):
+        verifier.committed(sold_by(2, each=40))
+        verifier.committed(sold_by(ahead.LOADED_DEVICES, each=ahead.EACH_MAX + 1))
+        verifier.committed([sold(1) for _ in range(60)])
+    assert verifier.pid is None
+    load(ready(verifier), 1)
+    verifier.committed(sold_by(2, each=40))
+    verifier.ask([work := shop.work(shop.good[1])], is_waiting=True)
+    assert work.ahead is None
+    load(verifier, 1)
+    verifier.ask([work], is_waiting=True)
+    assert verifier.known(work) == shop.sealed(shop.good[1])
 
 
 def test_there_is_none_on_one_core(verifiers):
