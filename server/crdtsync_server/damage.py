@@ -12,8 +12,9 @@ RELAYS_WAY_OUT: Final = (
 )
 
 ONE_RECORD: Final = (
-    "`crdtsync-relay serve` sets it apart with its bytes and gets it back from a register; "
-    "`crdtsync-relay verify` names all that is damaged"
+    "`crdtsync-relay serve` sets it apart with its bytes and gets it back from a register, if the file holds "
+    "together (`crdtsync-relay verify` names all that is damaged). If the same is told after that, "
+    f"{RELAYS_WAY_OUT}"
 )
 
 

@@ -50,11 +50,12 @@ class EchoRelay:
         self.is_stopped = True
 
     async def serve_socket(self, websocket):
+        has_proved = websocket.scope["extensions"][PROVED]  # Who has proved it has no scope any more.
         try:
             while True:
                 frame = await websocket.receive_bytes()
                 if frame == b"proof":
-                    websocket.scope["extensions"][PROVED]()
+                    has_proved()
                 await websocket.send_bytes(frame)
         except WebSocketDisconnect as end:
             self.close_codes.append(end.code)

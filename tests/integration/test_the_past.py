@@ -66,8 +66,8 @@ def test_a_new_register_files_its_products_when_all_are_there(small_limits, tmp_
     monkeypatch.setattr(filer, "FIRST_WHOLE_S", 600.0)
     file, filed = product_rows.file_content, []
 
-    def told(replica, content):
-        filed.append((replica.log.document("catalogue").records, file(replica, content)))
+    def told(replica, *content):
+        filed.append((replica.log.document("catalogue").records, file(replica, *content)))
         return filed[-1][1]
 
     monkeypatch.setattr(product_rows, "file_content", told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from crdtsync.protocol.limits import PACK_UNPACKED_BYTES_MAX, UNPACKED_AT_ONCE_BYTES_MAX
@@ -33,9 +34,28 @@ def unpacked(delivery: Delivery) -> tuple[list[tuple[int, bytes]], list[bytes | 
 
 def is_history(work: Work) -> bool:
     """Whether it is one pack of the past, which is asked for by interval: it moves no position."""
-    return (
-        len(work.deliveries) == 1 and work.deliveries[0].fills is not None and bool(work.deliveries[0].blob)
-    )
+    return len(work.deliveries) == 1 and _is_past(work.deliveries[0])
+
+
+def _is_past(delivery: Delivery) -> bool:
+    return delivery.fills is not None and bool(delivery.blob)
+
+
+def history_apart(work: Work) -> list[Work]:
+    """The same in the same order, each pack of the past by itself: what one read of a socket brought may hold
+    several, and what is not by itself is not stored as the pack that it came as. What is to be written down
+    beside the deliveries goes with the last of them.
+    """
+    parts: list[list[Delivery]] = []
+    for delivery in work.deliveries:
+        if parts and not _is_past(delivery) and not _is_past(parts[-1][-1]):
+            parts[-1].append(delivery)
+        else:
+            parts.append([delivery])
+    if len(parts) < 2:
+        return [work]
+    before = [replace(work, deliveries=part, acknowledged=None, refused=[], also=None) for part in parts[:-1]]
+    return [*before, replace(work, deliveries=parts[-1])]
 
 
 def is_kept_as_pack(blob: bytes) -> bool:

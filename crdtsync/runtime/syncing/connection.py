@@ -19,6 +19,7 @@ from crdtsync.protocol.messages import REFUSES, HeldRun, Hello
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import ReadRequest, Ready, Standing
 from crdtsync.runtime.belonging.revoked import HANDED_OVER, has_handed_over, who_only_takes
+from crdtsync.runtime.committing.batches import history_apart
 from crdtsync.runtime.committing.work import Outcome, Work
 from crdtsync.runtime.syncing.answer import answer, refused, supply_cut
 from crdtsync.runtime.syncing.comparison import DocumentComparison
@@ -34,8 +35,7 @@ OUTBOX_BYTES_MAX = 512 << 10
 """Frames waiting for the socket; beyond it nothing more is read for this peer."""
 
 TICK_S = 0.25
-IDLE_TICK_S = 2.0
-IDLE_TICKS = 8
+IDLE_TICK_S, IDLE_TICKS = 2.0, 8
 """After so many ticks in which nothing came and nothing went, time is looked at less often."""
 
 LAST_WRITES_S = 2.0
@@ -318,8 +318,8 @@ class Connection:
 
     def _persist(self, ready: Ready) -> None:
         peer = self.session.peer
-        if peer is None or self.certificate is None:
-            raise AssertionError("nothing is stored before the peer is known")
+        assert peer is not None, "nothing is stored before the peer is known"
+        assert self.certificate is not None
         also = None
         if ready.acknowledged is not None:
             also = self.home.acknowledged(self, ready.acknowledged)
@@ -338,7 +338,8 @@ class Connection:
             device=peer.device,
             key=self.certificate.public,
         )
-        self.home.committer.submit(work)
+        for part in history_apart(work):
+            self.home.committer.submit(part)
 
     def _stored(self, outcome: Outcome) -> None:
         if outcome.error is not None:

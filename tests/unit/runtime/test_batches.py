@@ -10,7 +10,7 @@ from crdtsync.ids import START, Position
 from crdtsync.protocol import limits
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.committing.admission import Admission
-from crdtsync.runtime.committing.batches import bounded, rows_of
+from crdtsync.runtime.committing.batches import bounded, history_apart, rows_of
 from crdtsync.runtime.committing.committer import Committer
 from crdtsync.runtime.committing.work import Work
 from crdtsync.storage.pack import encode_pack, unpacked_cost
@@ -58,6 +58,21 @@ def test_history_is_stored_by_itself():
     sale = work()
     assert bounded([sale, past, sale]) == [[sale], [past], [sale]]
     assert bounded([past]) == [[past]]
+
+
+def test_packs_of_the_past_that_came_in_one_read_are_stored_each_by_itself():
+    """Two of them in one piece of work were stored row by row, and never became packs again."""
+    sale, past = work().deliveries[0], work(bomb(100), fills=(1, 1)).deliveries[0]
+    also, refused = print, [object()]
+    one = work()
+    one.deliveries, one.also, one.refused = [sale, sale, past, past, sale], also, refused
+    parts = history_apart(one)
+    assert [part.deliveries for part in parts] == [[sale, sale], [past], [past], [sale]]
+    assert [part.also for part in parts] == [None, None, None, also]
+    assert [part.refused for part in parts] == [[], [], [], refused]
+    for deliveries in ([], [sale, sale], [past]):
+        one.deliveries = deliveries
+        assert history_apart(one) == [one]
 
 
 def test_a_pack_that_says_that_it_becomes_too_large_is_refused_before_it_is():
