@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import cast
 
 import websockets
@@ -54,8 +53,6 @@ class Heard(Connection):
         self._fragments: list[bytes] = []
         self._is_text = self._is_full = self._is_cut = self._is_lost = False
         self._waiting: asyncio.Future[None] | None = None
-        self.came: Callable[[], None] | None = None
-        """Called when a message has come, or the connection is lost."""
         super().connection_made(transport)
         if hasattr(transport, "max_size"):  # Of asyncio's own loop, without TLS.
             transport.max_size = READ_BYTES
@@ -138,8 +135,6 @@ class Heard(Connection):
     def _tell(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
-        if self.came is not None:
-            self.came()
 
 
 class _Connecting(Heard, ClientConnection):
@@ -179,20 +174,6 @@ class Link:
             return _frame(await self._socket.next())
         except websockets.ConnectionClosed as error:
             raise _closed(error) from error
-
-    def receive_now(self) -> bytes | None:
-        """As ``receive``, for a frame that is here already; None without one."""
-        try:
-            message = self._socket.next_now()
-        except websockets.ConnectionClosed as error:
-            raise _closed(error) from error
-        return None if message is None else _frame(message)
-
-    def listen(self, came: Callable[[], None]) -> bool:
-        """Have ``came`` called whenever ``receive_now`` may have something; nobody waits in ``receive``."""
-        self._socket.came = came
-        self._socket.loop.call_soon(came)  # What has come before.
-        return True
 
     async def answers(self, timeout_s: float) -> bool:
         """Whether the other end answers a ping in time."""

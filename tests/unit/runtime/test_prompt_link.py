@@ -21,20 +21,21 @@ async def eventually(is_so):
 
 
 class Ear:
-    """Who listens to a link, and takes what it can whenever it is called."""
+    """Who takes what comes over a link, as a connection does."""
 
     def __init__(self, link):
         self.heard, self.ended = [], None
         self._link, self._new = link, asyncio.Event()
-        assert link.listen(self._came)
+        self._taking = asyncio.create_task(self._take())
 
-    def _came(self):
+    async def _take(self):
         try:
-            while self.ended is None and (frame := self._link.receive_now()) is not None:
-                self.heard.append(frame)
+            while True:
+                self.heard.append(await self._link.receive())
+                self._new.set()
         except LinkClosed as error:
             self.ended = error
-        self._new.set()
+            self._new.set()
 
     async def until(self, is_so):
         async with asyncio.timeout(WITHIN_S):
@@ -43,7 +44,7 @@ class Ear:
                 await self._new.wait()
 
 
-async def test_who_listens_is_called_for_what_comes_and_for_what_had_come_before():
+async def test_who_waits_gets_what_comes_and_what_had_come_before():
     async with socket_pair() as (near, far):
         await far.send(b"before")
         assert await near.receive() == b"before"
