@@ -41,10 +41,10 @@ def is_back(log: ShopLog, row: Apart) -> bool:
     """Whether what was damaged here is here again, from whoever had a copy: of an entry that still says which
     it was. Of what cannot be read any more nobody can say it.
     """
-    if row.code != DAMAGED or row.record[:1] != ENTRY:
+    body = readable_body(row.record) if row.code == DAMAGED else None
+    if body is None:
         return False
     try:
-        body = orjson.loads(row.record[1:].rpartition(b"\0")[0])
         chain, number = bytes.fromhex(body["chain"]), body["seq"]
     except (ValueError, TypeError, KeyError):
         return False
@@ -62,13 +62,19 @@ def _holes(log: ShopLog, chain: bytes, last: int) -> Iterator[tuple[int, int]]:
         yield reached + 1, last
 
 
-def _body(record: bytes) -> dict[str, Any] | None:
-    """What a damaged entry says, if it still says all that a status counts by."""
+def readable_body(record: bytes) -> dict[str, Any] | None:
+    """What an entry says, if it can be read at all: nothing that was set apart is what it should be."""
     if record[:1] != ENTRY:
         return None
     try:
         body = orjson.loads(record[1:].rpartition(b"\0")[0])
     except ValueError:
         return None
-    is_whole = isinstance(body, dict) and all(type(body.get(name)) is int for name in ("seq", "ts"))
-    return body if is_whole and {"kind", "mode", "till"} <= body.keys() else None
+    return body if isinstance(body, dict) else None
+
+
+def _body(record: bytes) -> dict[str, Any] | None:
+    """What a damaged entry says, if it still says all that a status counts by."""
+    body = readable_body(record)
+    is_whole = body is not None and all(type(body.get(name)) is int for name in ("seq", "ts"))
+    return body if body is not None and is_whole and {"kind", "mode", "till"} <= body.keys() else None

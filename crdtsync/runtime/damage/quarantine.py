@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import orjson
-
 from crdtsync.errors import InvalidName
 from crdtsync.ids import ENTRY, Item, record_digest
 from crdtsync.runtime.belonging.revoked import other_version
 from crdtsync.runtime.committing.admission import Admission
+from crdtsync.runtime.damage.not_back import readable_body
 from crdtsync.storage.log import DAMAGED, Apart, Refusal, ShopLog, Store
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ def _row(
     held: bool,
     at_ms: int | None,
 ) -> Quarantined:
-    body = _body(record)
+    body = readable_body(record)
     return Quarantined(
         digest=digest,
         by=by,
@@ -181,17 +180,6 @@ def _row(
         body=body,
         record=record,
     )
-
-
-def _body(record: bytes) -> dict[str, Any] | None:
-    """What an entry says, if it can be read at all: nothing in quarantine is what it should be."""
-    if record[:1] != ENTRY:
-        return None
-    try:
-        body = orjson.loads(record[1:].rpartition(b"\0")[0])
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
 
 
 def _amount(body: dict[str, Any] | None) -> int | None:

@@ -9,16 +9,12 @@ from typing import cast
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
-from websockets.frames import Frame, Opcode
-from websockets.protocol import Event, State
+from websockets.protocol import State
 
 from crdtsync.errors import LinkClosed, RelayUnreachable
 from crdtsync.protocol.fields import printable
 from crdtsync.protocol.limits import FRAME_BYTES_MAX
 from crdtsync.runtime.syncing.address import SYNC_PATH, socket_url, trusting, what_mends, why
-
-OPEN = State.OPEN
-TEXT, BINARY, CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 
 OPEN_TIMEOUT_S = 10
 PING_EVERY_S = 15.0
@@ -32,27 +28,15 @@ from the system and gives back: that takes several times as long as to read the 
 """
 
 
-QUEUE_MAX, QUEUE_MIN = 16, 4
-"""So many messages wait to be taken; then nothing more is read until there are no more than the fewer."""
-
-FRAGMENTS_MAX = 4096
-"""Of one message. Its bytes are bounded by the library, but fragments may be empty."""
-
-
 class Heard(Connection):
-    """A WebSocket that knows when something last came, and keeps what has come where it can be had without
-    waiting. The library's own way to find out whether the other end lives is to wait for the answer to a
-    ping: over a slow line that waits behind a megabyte of history.
+    """A WebSocket that knows when something last came. Its own way to find out whether the other end lives
+    is to wait for the answer to a ping: over a slow line that waits behind a megabyte of history.
     """
 
     heard_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open."""
-        self._messages: list[bytes | str] = []
-        self._fragments: list[bytes] = []
-        self._is_text = self._is_full = self._is_cut = self._is_lost = False
-        self._waiting: asyncio.Future[None] | None = None
         super().connection_made(transport)
         if hasattr(transport, "max_size"):  # Of asyncio's own loop, without TLS.
             transport.max_size = READ_BYTES
@@ -61,61 +45,12 @@ class Heard(Connection):
         """Some bytes, which may be a part of something."""
         self.heard_s = self.loop.time()
         super().data_received(data)
-        if self._messages:
-            self._tell()
-
-    def process_event(self, event: Event) -> None:
-        """A frame, or the answer to the handshake."""
-        if not isinstance(event, Frame) or event.opcode not in (TEXT, BINARY, CONT):
-            super().process_event(event)
-            return
-        if self._is_cut:
-            return
-        if event.opcode is not CONT:
-            self._is_text = event.opcode is TEXT
-        if event.fin and not self._fragments:
-            self._add(bytes(event.data))
-            return
-        self._fragments.append(bytes(event.data))
-        if event.fin:
-            whole, self._fragments = b"".join(self._fragments), []
-            self._add(whole)
-        elif len(self._fragments) > FRAGMENTS_MAX:
-            self._is_cut = True
-            self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone; what came before it went can still be taken."""
-        super().connection_lost(exc)
-        self._is_lost = True
-        self._tell()
-
-    def next_now(self) -> bytes | str | None:
-        """The oldest message that has come, a text for one that is none of ours; None without one. Raises
-        ``websockets.ConnectionClosed`` where none will come any more.
-        """
-        if not self._messages:
-            if self._is_lost:
-                raise self.close_exc
-            return None
-        message = self._messages.pop(0)
-        if self._is_full and len(self._messages) <= QUEUE_MIN:
-            self._is_full = False
-            self.transport.resume_reading()
-        return message
-
-    async def next(self) -> bytes | str:
-        """As ``next_now``, as soon as there is one. Not for more than one at a time."""
-        while (message := self.next_now()) is None:
-            self._waiting = self.loop.create_future()
-            await self._waiting
-        return message
 
     def send_now(self, frames: list[bytes]) -> bool:
         """Send all of these messages if nothing waits to be sent before them; whether they were. Raises
         nothing: where that fails the connection is lost.
         """
-        if self.protocol.state is not OPEN or self.paused or self.transport.get_write_buffer_size():
+        if self.protocol.state is not State.OPEN or self.paused or self.transport.get_write_buffer_size():
             return False
         try:
             for frame in frames:
@@ -125,16 +60,6 @@ class Heard(Connection):
             self.set_connection_exc(error)
             self.transport.abort()
         return True
-
-    def _add(self, data: bytes) -> None:
-        self._messages.append("" if self._is_text else data)
-        if len(self._messages) > QUEUE_MAX and not self._is_full:
-            self._is_full = True
-            self.transport.pause_reading()
-
-    def _tell(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
 
 
 class _Connecting(Heard, ClientConnection):
@@ -171,9 +96,12 @@ class Link:
     async def receive(self) -> bytes:
         """The next frame. Raises ``LinkClosed``."""
         try:
-            return _frame(await self._socket.next())
+            frame = await self._socket.recv()
         except websockets.ConnectionClosed as error:
             raise _closed(error) from error
+        if isinstance(frame, str):
+            raise LinkClosed("the peer sent text where the protocol has bytes", code=4400)
+        return frame
 
     async def answers(self, timeout_s: float) -> bool:
         """Whether the other end answers a ping in time."""
@@ -218,12 +146,6 @@ async def open_link(url: str, path: str = SYNC_PATH, *, tls_ca: str | None = Non
         hint = what_mends(error, int(time.time() * 1000)) or None
         raise RelayUnreachable(f"{url} cannot be reached: {_why(error)}", hint=hint) from error
     return Link(cast(Heard, socket))
-
-
-def _frame(message: bytes | str) -> bytes:
-    if isinstance(message, str):
-        raise LinkClosed("the peer sent text where the protocol has bytes", code=4400)
-    return message
 
 
 def _closed(error: websockets.ConnectionClosed) -> LinkClosed:

@@ -1,12 +1,12 @@
-"""What has come over a WebSocket is had without waiting, and what is sent goes out at once: or both wait."""
+"""What is sent over a WebSocket goes out at once or waits its turn; what has come is taken, in order."""
 
 import asyncio
 
 import pytest
+from websockets.asyncio import messages
 from websockets.asyncio.server import ServerConnection, serve
 
 from crdtsync.errors import LinkClosed
-from crdtsync.runtime.syncing import link as links
 from crdtsync.runtime.syncing.link import open_link
 from crdtsync.testing.pair import socket_pair
 
@@ -129,7 +129,7 @@ async def test_text_is_refused(text):
 
 
 async def test_a_message_of_endless_empty_pieces_ends_the_connection(monkeypatch):
-    monkeypatch.setattr(links, "FRAGMENTS_MAX", 8)
+    monkeypatch.setattr(messages, "MAX_FRAGMENTS", 8)
 
     async def tell(socket):
         await socket.send([b""] * 20)
