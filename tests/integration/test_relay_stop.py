@@ -20,6 +20,10 @@ UPGRADE = (
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
+SOMETHING = b"\x82\xfe\x10\x00" + bytes(4) + bytes(4096)
+GOODBYE = b"\x88\x82" + bytes(4) + b"\x03\xe8"
+"""Frames of a WebSocket: a message, masked with zeros, and a close."""
+
 SELLER = """
 import sys
 from crdtsync import Register
@@ -108,6 +112,24 @@ def test_devices_are_told_to_come_back_with_1012(relay):
         device.recv()
         relay.stop()
         assert (device.close_code, device.close_reason) == (1012, "the relay restarts")
+
+
+def test_a_device_that_sends_on_is_told_all_before_a_stop(relay):
+    """A socket closed over something unread is reset: what was on its way to the device is lost."""
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=60) as device:
+        device.sendall(UPGRADE)
+        told = b""
+        relay_stops = threading.Thread(target=relay.stop)
+        while b"the relay restarts" not in told:
+            if told.startswith(b"HTTP/1.1 101") and not relay_stops.ident:
+                relay_stops.start()
+            told += (came := device.recv(65_536))
+            assert came
+        for _ in range(50):
+            device.sendall(SOMETHING)
+        device.sendall(GOODBYE)
+        assert device.recv(1) == b""
+        relay_stops.join(60)
 
 
 def test_a_device_that_answers_nothing_holds_up_a_stop_no_longer_than_is_set(relay_of):

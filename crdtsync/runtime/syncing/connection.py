@@ -15,7 +15,7 @@ from crdtsync.errors import AccessDenied, CrdtsyncError, LinkClosed
 from crdtsync.ids import OWNER_DOCUMENT, Position
 from crdtsync.model.certificate import Certificate
 from crdtsync.protocol import heads as protocol_heads
-from crdtsync.protocol.messages import REFUSES, HeldRun, Hello
+from crdtsync.protocol.messages import REFUSES, Hello
 from crdtsync.protocol.session import Session
 from crdtsync.protocol.work import ReadRequest, Ready, Standing
 from crdtsync.runtime.belonging.revoked import HANDED_OVER, has_handed_over, who_only_takes
@@ -25,7 +25,7 @@ from crdtsync.runtime.syncing.answer import answer, refused, supply_cut
 from crdtsync.runtime.syncing.comparison import DocumentComparison
 from crdtsync.runtime.syncing.ending import ending, say_who_refuses
 from crdtsync.runtime.syncing.home import Home
-from crdtsync.runtime.syncing.proof import check_proof
+from crdtsync.runtime.syncing.proof import by_its_key, check_proof
 from crdtsync.runtime.syncing.refusal import CUT_OFF, NOT_OF_THE_SHOP
 from crdtsync.runtime.syncing.sockets import PromptSocket, Socket
 from crdtsync.runtime.syncing.tail import Tail
@@ -85,9 +85,8 @@ class Connection:
         An idle connection has no task but this one, unless its socket has to be waited for: there is a task
         that writes only while there is something to write, and time is a timer of the loop.
         """
-        ended = self.begin()
         try:
-            await ended
+            await self.begin()
         finally:
             await self.finish()
 
@@ -177,9 +176,7 @@ class Connection:
                 self._do(Ready(acknowledged=said.acknowledged, refused=said.refused, presence=said.presence))
             except Exception as another:  # The boundary of a connection, see `_fail`.
                 self._fail(another)
-        self._fail(error)
-        if isinstance(error, LinkClosed):  # Nobody is there any more to write to.
-            self._end()
+        (self._is_lost if isinstance(error, LinkClosed) else self._fail)(error)
 
     def _take(self, frame: bytes | None) -> None:
         """A frame, and those behind it that are here already: what they bring is one piece of work."""
@@ -221,14 +218,22 @@ class Connection:
                 await self._socket.send(frame)
                 if self._pending_read is not None or self.session.comparing.has_more_to_tell:
                     self.pump()
+        except LinkClosed as error:
+            # What it said before may not have been read yet: reading finds the end. Nothing is written again.
+            if self.error is None and self._ended is not None:
+                self._ended.get_loop().call_later(LAST_WRITES_S, self._is_lost, error)
+                return
+            self._is_lost(error)
         except Exception as error:  # As above.
-            self._outbox.clear()
-            self._fail(error)
-            self._end()
-        finally:
-            self._writing = None
+            self._is_lost(error)
+        self._writing = None
         if self.error is not None:
             self._end()
+
+    def _is_lost(self, error: Exception) -> None:
+        self._outbox.clear()  # Nobody is there any more to write to.
+        self._fail(error)
+        self._end()
 
     # -- doing what the session says -----------------------------------------------------------------------
 
@@ -304,7 +309,7 @@ class Connection:
             log = self._the_log()
             self.session.supply_heads(protocol_heads.describe(log.runs(), self._links_at))
         if ready.heads is not None:
-            self._cover(ready.heads)
+            self.session.cover(protocol_heads.covered(self._the_log().runs(), ready.heads, self._links_at))
         if ready.digest_due or ready.digest is not None:
             digest = protocol_heads.root_digest(self._the_log().runs())
             if ready.digest_due:
@@ -379,9 +384,6 @@ class Connection:
             self._outbox.append(frame)
             self._outbox_bytes += len(frame)
 
-    def _cover(self, heads: list[HeldRun]) -> None:
-        self.session.cover(protocol_heads.covered(self._the_log().runs(), heads, self._links_at))
-
     def _links_at(self, chain: bytes, n: int) -> list[bytes]:
         return self._the_log().links_at(chain, n)
 
@@ -409,10 +411,7 @@ class Connection:
         admission.refresh(log)
         certificate = admission.certificate(hello.device, certificates)
         pinned = self.home.pinned_relay_key()
-        if certificate is None and pinned is not None:
-            # It was lost with a damaged record. The key that the pairing code named says as much, and the
-            # certificate comes with the rest.
-            certificate = Certificate(hello.device, "relay", "relay", pinned, hello.shop)
+        certificate = certificate or (pinned and by_its_key(hello, pinned)) or None
         if certificate is None:
             if certificates or self.session.connecting:
                 raise AccessDenied(NOT_OF_THE_SHOP)

@@ -10,6 +10,13 @@ from crdtsync.protocol.session import Session
 from crdtsync.runtime.syncing.refusal import ANOTHER_RELAY, KEY_NOT_PROVED
 
 
+def by_its_key(hello: Hello, pinned: bytes) -> Certificate:
+    """The certificate of a relay where it was lost with a damaged record: the key that the pairing code named
+    says as much, and the certificate comes with the rest.
+    """
+    return Certificate(hello.device, "relay", "relay", pinned, hello.shop)
+
+
 def check_proof(session: Session, hello: Hello, certificate: Certificate, pinned: bytes | None) -> None:
     """The peer has the key of its certificate and the role that it claims; a relay has the key that the
     pairing code named (``pinned``). Raises ``WrongRelayKey``, ``AccessDenied``.

@@ -87,6 +87,8 @@ class Door:
         self.silent: dict[Newcomer, asyncio.TimerHandle] = {}
         self.strangers: dict[CountedWebSocket, None] = {}
         self.websockets = 0
+        self.one_left = asyncio.Event()
+        """Set whenever a WebSocket is gone; whoever waits for it clears it before."""
 
     def wait_for(self, newcomer: Newcomer) -> None:
         """Let it stand here until ``has_spoken``, but no longer than a request may take."""
@@ -261,6 +263,7 @@ class CountedWebSocket(WebSocketsSansIOProtocol):
         self.door.websockets -= 1
         self.door.strangers.pop(self, None)
         super().connection_lost(exc)
+        self.door.one_left.set()
 
     def has_proved(self) -> None:
         """This is a stranger no more."""

@@ -36,6 +36,9 @@ as often, with a line in the log for each, and comes back as often a second late
 nothing else any more.
 """
 
+GOODBYE_S = 5.0
+"""So long for the answers of devices that were told that the relay stops."""
+
 EXPIRY_WARNING_S = 14 * 86_400
 
 FILES_PER_RELAY = 256
@@ -113,9 +116,20 @@ class RelayServer(uvicorn.Server):
         try:
             async with asyncio.timeout(self.config.timeout_graceful_shutdown):
                 await self._drain()
+                await self._goodbyes()
         except TimeoutError:
             get_logger().warning("stop_cut_short", reason="some devices do not read what they are sent")
         await super().shutdown(sockets)
+
+    async def _goodbyes(self) -> None:
+        """Wait, for a moment, until the devices that were told to go have answered. A socket that is closed
+        while something it brought lies unread is reset, and what was sent last, acknowledgements, is lost.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                while any(getattr(one, "close_sent", False) for one in self.server_state.connections):
+                    self._door.one_left.clear()
+                    await self._door.one_left.wait()
 
     def _new_connection(self) -> GuardedHttp:
         return self._http_class(

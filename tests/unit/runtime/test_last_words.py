@@ -71,3 +71,39 @@ async def test_a_register_that_says_at_its_end_that_nothing_is_pending_is_heard(
     assert (connection.presence, told) == (NOTHING_PENDING, [NOTHING_PENDING])
     assert [delivery for one in work for delivery in one.deliveries] == []
     assert str(connection.error) == "the device is gone"
+
+
+class BrokenForWriting(LeavingSocket):
+    """A peer that takes nothing more, while what it said before is still to be read."""
+
+    def __init__(self, *frames):
+        super().__init__(*frames)
+        self.is_broken = asyncio.Event()
+        self.listen = lambda came: False
+
+    async def receive(self):
+        await self.is_broken.wait()
+        return self.receive_now()
+
+    async def send(self, frame):
+        self.is_broken.set()
+        raise LinkClosed("the connection broke", code=1006)
+
+
+async def test_what_was_said_before_a_write_failed_is_read():
+    socket = BrokenForWriting(encode(Presence(NOTHING_PENDING)))
+    connection, told, _ = connected(socket)
+    connection.session.send_presence({})
+    await asyncio.wait_for(connection.run(), 30)
+    assert told == [NOTHING_PENDING]
+    assert str(connection.error) == "the device is gone"
+
+
+async def test_a_connection_that_takes_nothing_and_says_nothing_ends(monkeypatch):
+    monkeypatch.setattr("crdtsync.runtime.syncing.connection.LAST_WRITES_S", 0.01)
+    socket = BrokenForWriting()
+    socket.receive = asyncio.Event().wait
+    connection, _, _ = connected(socket)
+    connection.session.send_presence({})
+    await asyncio.wait_for(connection.run(), 30)
+    assert str(connection.error) == "the connection broke"
