@@ -29,7 +29,8 @@ AMOUNT_MAX: Final = 10**12
 """Greater amounts or quantities (ten thousand million euros) are not added up: sums must fit in 63 bits."""
 
 
-@dataclass(frozen=True, slots=True)
+# A value, never changed. It is made for every entry, and to freeze it takes three times as long.
+@dataclass(slots=True, unsafe_hash=True)
 class Projection:
     """The rows of one entry: ``head`` stands for it, ``details`` belong to it, ``sums`` are added to the
     totals of its chain and day, ``newest`` is what its chain shows while no later entry is known.

@@ -19,7 +19,7 @@ import apsw
 
 from crdtsync.errors import DamagedStore, NotAStore, ReadOnlyStore, StorageError, StoreBusy, StoreTooNew
 from crdtsync.storage import schema
-from crdtsync.storage.sqlite_errors import has_no_room_to_share, meaning
+from crdtsync.storage.sqlite_errors import file_at, has_no_room_to_share, meaning
 
 SYNCHRONOUS_FULL: Final = 2
 PAGE_BYTES_MIN: Final = 512
@@ -30,6 +30,9 @@ ROWS_PER_STATEMENT: Final = 64
 """Far below SQLite's limit of 32,766 values. Other numbers of rows are put together of powers of two: for a
 length of its own each statement would be compiled anew, which costs more than to run it.
 """
+
+STATEMENTS_KEPT: Final = 100
+"""So many uses of others later a statement is compiled anew, however few different ones these were."""
 
 Row = tuple[Any, ...]
 Values = Sequence[Any]
@@ -62,6 +65,7 @@ class Database:
         busy_timeout_s: float,
         vfs: str | None = None,
         whatever_is_left: bool = False,
+        statements_kept: int = STATEMENTS_KEPT,
         application_id: int = schema.APPLICATION_ID,
         migrations: Sequence[str] = schema.MIGRATIONS,
     ) -> None:
@@ -77,6 +81,7 @@ class Database:
         self._version = self._file_version = -1
         self._files: dict[str, tuple[int, int]] = {}
         self._busy_timeout_s = busy_timeout_s
+        self._statements_kept = statements_kept
         self._application_id = application_id
         self._migrations = migrations
         size = os.path.getsize(path) if os.path.exists(path) else 0
@@ -86,7 +91,7 @@ class Database:
             # SQLite takes a file of a few bytes for an empty one, and would write over it.
             raise NotAStore(f"{path} is not a store of crdtsync, or is cut off")
         whole = os.path.abspath(path)  # Whoever opened it may change to another folder.
-        file_before = _file_at(whole) if vfs is None else None
+        file_before = file_at(whole) if vfs is None else None
         with self._translated():
             self.connection = self._connect(vfs, create=create)
         try:
@@ -95,10 +100,10 @@ class Database:
                     read_whatever_is_left(self.connection)
                 self._prepare()
             # Whoever waited for a lock meanwhile has the file that it opened, not the one that is there now.
-            if file_before is not None and _file_at(whole) != file_before:
+            if file_before is not None and file_at(whole) != file_before:
                 raise StoreBusy(f"{path} was replaced as it was opened", hint="try again")
             if vfs is None and not read_only:
-                self._files = {name: file for name in (whole, whole + "-wal") if (file := _file_at(name))}
+                self._files = {name: file for name in (whole, whole + "-wal") if (file := file_at(name))}
         except BaseException:
             self.close()
             raise
@@ -216,7 +221,7 @@ class Database:
         if self.read_only:
             raise ReadOnlyStore(f"{self.path} was opened for reading only", hint=_READ_ONLY)
         for name, file in self._files.items():
-            if _file_at(name) != file:  # Commits would go on succeeding, into a file without a name.
+            if file_at(name) != file:  # Commits would go on succeeding, into a file without a name.
                 raise StorageError(
                     f"{name} was removed or replaced while it was in use: nothing more is recorded",
                     hint=_REMOVED,
@@ -320,7 +325,7 @@ class Database:
     def _connect(self, vfs: str | None, *, create: bool) -> apsw.Connection:
         if not self.read_only:
             flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
-            return apsw.Connection(self.path, flags=flags, vfs=vfs)
+            return apsw.Connection(self.path, flags=flags, vfs=vfs, statementcachesize=self._statements_kept)
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         uri = Path(os.path.abspath(self.path)).as_uri() if vfs is None else "file:" + quote(self.path)
         wal, folder = self.path + "-wal", os.path.dirname(os.path.abspath(self.path))
@@ -333,6 +338,7 @@ class Database:
     def _prepare(self) -> None:
         connection = self.connection
         connection.set_busy_timeout(int(self._busy_timeout_s * 1000))
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # Else other values compile a statement anew.
         self._recognise()
         if not self.read_only:
             self._use_wal()
@@ -416,15 +422,6 @@ def read_whatever_is_left(connection: apsw.Connection) -> None:
     SQLite gives nothing of a file that has fewer pages than its header says. Nothing is written by it.
     """
     connection.execute("PRAGMA writable_schema=ON")
-
-
-def _file_at(name: str) -> tuple[int, int] | None:
-    """Which file has that name now, if one has."""
-    try:
-        found = os.stat(name)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 @lru_cache(maxsize=128)

@@ -13,7 +13,7 @@ import apsw
 from crdtsync.errors import DamagedStore
 from crdtsync.ids import ZERO_HASH
 from crdtsync.storage.checksums import checksum
-from crdtsync.storage.database import Database
+from crdtsync.storage.database import STATEMENTS_KEPT, Database
 from crdtsync.storage.schema import SEQ_BITS, SEQ_MAX
 from crdtsync.storage.sqlite_heads import Heads
 from crdtsync.storage.sqlite_packing import SqliteLog
@@ -44,6 +44,7 @@ class SqliteStore:
     apsw VFS to use, for tests of faults. Raises ``NotAStore``, ``StoreTooNew``, ``ReadOnlyStore``,
     ``DamagedStore``, ``StoreBusy``, ``DiskFull``. May block for ``busy_timeout_s``. ``cache_kib``: how much
     of the file SQLite keeps in memory at most, for who reads little of it again; 2,000 unless told otherwise.
+    ``statements_kept``: how many uses of others a compiled statement outlasts, see ``STATEMENTS_KEPT``.
     """
 
     def __init__(
@@ -55,12 +56,18 @@ class SqliteStore:
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         vfs: str | None = None,
         cache_kib: int | None = None,
+        statements_kept: int = STATEMENTS_KEPT,
     ) -> None:
         self.path = Path(path)
         if create and not read_only and vfs is None:
             make_for_owner_alone(self.path)
         self._db = Database(
-            os.fspath(path), read_only=read_only, create=create, busy_timeout_s=busy_timeout_s, vfs=vfs
+            os.fspath(path),
+            read_only=read_only,
+            create=create,
+            busy_timeout_s=busy_timeout_s,
+            vfs=vfs,
+            statements_kept=statements_kept,
         )
         if cache_kib is not None:
             self._db.connection.pragma("cache_size", -cache_kib)

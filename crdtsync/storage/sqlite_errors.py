@@ -70,6 +70,15 @@ def has_no_room_to_share(uri: str, flags: int, vfs: str | None) -> bool:
     return False
 
 
+def file_at(name: str) -> tuple[int, int] | None:
+    """Which file has that name now, if one has."""
+    try:
+        found = os.stat(name)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _has_no_file_left() -> bool:
     """Whether this process may open nothing more: SQLite does not say so."""
     try:

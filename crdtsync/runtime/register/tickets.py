@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -192,12 +192,13 @@ class Tickets:
         """
         skus = {line if isinstance(line, str) else line.sku for line in lines if not isinstance(line, Line)}
         now_ms = self._replica.clock.now_ms()
+        shown = _AskedOnce(self._replica.queries)
         for sku in skus:
-            product = self._replica.queries.product(sku, now_ms)
-            missing = product is None and not self._replica.queries.products_with(sku, now_ms)
+            product = shown.product(sku, now_ms)
+            missing = product is None and not shown.products_with(sku, now_ms)
             if missing or (product is not None and product.price_minor is None):
                 return self._replica.products_now()
-        return self._replica.queries
+        return shown
 
     def _sold_that(self, entry: Entry, lines: Sequence[SoldLine], products: ProductLookup) -> bool:
         """Whether a sale made before is of this basket: as many of the same. Its prices may be other ones by
@@ -232,6 +233,33 @@ class Tickets:
                 f"{len(found)} products bear the barcode {code}: {skus}", hint="name one by its SKU"
             )
         return found[0]
+
+
+class _AskedOnce:
+    """Products for one basket: what was found of a code is not asked again, for an answer takes as long as a
+    signature. So a product has the price of the moment at which it was looked up first.
+    """
+
+    def __init__(self, products: ProductLookup) -> None:
+        self._products = products
+        self._by_sku: dict[str, ProductRow | None] = {}
+        self._by_barcode: dict[str, list[ProductRow]] = {}
+
+    def product(self, sku: str, at_ms: int) -> ProductRow | None:
+        """See ``ProductLookup``."""
+        if sku not in self._by_sku:
+            self._by_sku[sku] = self._products.product(sku, at_ms)
+        return self._by_sku[sku]
+
+    def products_with(self, barcode: str, at_ms: int) -> list[ProductRow]:
+        """See ``ProductLookup``."""
+        if barcode not in self._by_barcode:
+            self._by_barcode[barcode] = self._products.products_with(barcode, at_ms)
+        return self._by_barcode[barcode]
+
+    def products(self, at_ms: int) -> Iterator[ProductRow]:
+        """See ``ProductLookup``."""
+        return self._products.products(at_ms)
 
 
 def _may_be_barcode(line: BasketLine | Line, now_ms: int, products: ProductLookup) -> bool:

@@ -3,6 +3,7 @@ import sys
 import time
 from contextlib import contextmanager
 
+import apsw
 import pytest
 
 from crdtsync.config import RegisterConfig
@@ -334,3 +335,54 @@ def test_a_ticket_that_no_relay_would_take_is_refused_before_anything_is_recorde
         till.sell([long] * 200, ["card"])
     assert till.end == before
     assert till.sell([short] * 200, ["card"]).number.endswith("-000001")
+
+
+def statements(till, act):
+    """What is asked of the file while somebody acts."""
+    asked = []
+    connection = till.replica.store.connection
+    connection.exec_trace = lambda _, sql, __: asked.append(sql) or True
+    act()
+    connection.exec_trace = None
+    return asked
+
+
+def test_a_product_is_looked_up_once_for_a_basket(till):
+    asked = statements(till, lambda: till.sell(["CM-19", "TER-01", BasketLine("CM-19", 2000)], ["card"]))
+    assert len([sql for sql in asked if "view_product" in sql]) == 2
+
+
+def test_what_is_scanned_is_looked_up_once_for_a_basket(till):
+    till.products.set("CM-19", barcodes=["3760000000017"])
+    ticket = None
+
+    def sell():
+        nonlocal ticket
+        ticket = till.sell(["3760000000017"], ["card"])
+
+    asked = statements(till, sell)
+    assert [line.sku for line in ticket.lines] == ["CM-19"]
+    assert len([sql for sql in asked if "view_product" in sql]) == 2, "as a SKU, and as a barcode"
+
+
+def test_a_product_is_looked_up_anew_for_the_next_basket(till, same_till):
+    till.sell(["CM-19"], ["card"])
+    same_till.products.set("CM-19", price_minor=1950)
+    assert till.sell(["CM-19"], ["card"]).total_minor == 1950
+
+
+def test_filing_and_selling_find_their_statements_compiled(till):
+    for _ in range(3 * FILED_EVERY):
+        till.sell(["CM-19"], ["card"])
+    compiled = []
+    connection = till.replica.store.connection
+    connection.authorizer = lambda *what: compiled.append(what) or apsw.SQLITE_OK
+    for _ in range(FILED_EVERY):  # To be told of it takes to compile everything once more.
+        till.sell(["CM-19"], ["card"])
+    assert compiled
+    compiled.clear()
+    for _ in range(2 * FILED_EVERY):
+        till.sell(["CM-19"], ["card"])
+    connection.authorizer = None
+    assert till.replica.views.lag() < FILED_EVERY
+    assert compiled == []
