@@ -14,7 +14,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from crdtsync.protocol.lib0 import ANY_STRING, read_varuint
-from crdtsync.protocol.plain_keys import FlatValue, PlainKeys, Unsure, plain_keys, read_number, read_scalar
+from crdtsync.protocol.plain_keys import (
+    REMEMBERED,
+    FlatValue,
+    PlainKeys,
+    Unsure,
+    plain_keys,
+    read_number,
+    read_scalar,
+)
 from crdtsync.protocol.yjs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, Id, read_id
 
 _ENTRY: Final = ANY | HAS_KEY
@@ -25,16 +33,30 @@ GONE_MAX: Final = 1 << 17
 two thousand million are: the engine takes them as one.
 """
 
+STROKE: Final = "/"
+_STROKE: Final = STROKE.encode()
+_NO_KEY: Final = bytes(1 << 10)
+"""Longer than a key and its value of a plain update: none begins so."""
 
-def flat_content(root: str, updates: Iterable[bytes]) -> dict[str, FlatValue] | None:
-    """What the map ``root`` holds once these updates are applied; None where only the engine can say.
+Grouped = dict[str | None, dict[str, FlatValue]]
+"""What a map holds: by what stands before the first stroke of its keys, and then by what stands behind it.
+Under None the keys without a stroke.
+"""
+
+
+def flat_content(root: str, updates: Iterable[bytes | PlainKeys]) -> Grouped | None:
+    """What the map ``root`` holds once these updates are applied; None where only the engine can say. Of one
+    that the scanner found plain the keys may be given instead, see ``split_keys``.
 
     All of them were admitted by the scanner as those of a flat document: their bytes are not judged here.
     """
     reader = _Reader(root)
     try:
         for update in updates:
-            reader.read(update)
+            if isinstance(update, PlainKeys):
+                reader.take(update)
+            else:
+                reader.read(update)
         return reader.content()
     except (Unsure, IndexError, UnicodeDecodeError, struct.error):
         return None
@@ -49,9 +71,14 @@ class _Reader:
         name = root.encode()
         self._root = root
         self._begin = bytes((1, len(name))) + name
-        self._found: dict[str, FlatValue] = {}
-        self._keys: dict[int, list[str | None]] = {}
-        """By client and clock: the key that an item begins, None of one that follows another."""
+        self._found: Grouped = {}
+        self._begun = 0
+        """How many items begin a key: as many keys as are found, if none is begun twice."""
+        self._names: dict[bytes, str] = {}
+        self._keys: dict[int, list[str | bytes | None]] = {}
+        """By client and clock: the key that an item begins, or the part of an update that begins with it;
+        None of one that follows another.
+        """
         self._after: dict[Id, tuple[Id, FlatValue, bool]] = {}
         """By the item that is replaced: which one does, its value, and whether it has one."""
         self._gone: set[Id] = set()
@@ -60,7 +87,7 @@ class _Reader:
     def read(self, update: bytes) -> None:
         """Take one update. Raises ``Unsure``."""
         if plain := plain_keys(update, self._root):
-            self._take(plain)
+            self.take(plain)
             return
         clients, pos = read_varuint(update, 0)
         for _ in range(clients):
@@ -68,30 +95,42 @@ class _Reader:
         if self._read_deleted(update, pos) != len(update):
             raise Unsure
 
-    def _take(self, plain: PlainKeys) -> None:
-        """As ``_read_client``, of what was read in bulk."""
-        found, known = self._found, self._keys.setdefault(plain.client, [])
-        if plain.clock != len(known):
+    def take(self, plain: PlainKeys) -> None:
+        """As ``read``, of keys that were split already: most often those of a product follow one another."""
+        begun = self._keys.setdefault(plain.client, [])
+        if plain.clock != len(begun):
             raise Unsure
-        keys, before = [part[1 : part[0] + 1].decode() for part in plain.parts], len(found)
-        values = [
-            part[part[0] + 4 :].decode()
-            if part[part[0] + 2] == ANY_STRING
-            else read_number(part[part[0] + 1 :])
-            for part in plain.parts
-        ]
-        found.update(zip(keys, values, strict=True))
-        if len(found) != before + len(keys):
-            raise Unsure
-        known += keys
+        begun += plain.parts
+        self._begun += len(plain.parts)
+        found, names = self._found, self._names
+        keys, before, name_at = dict[str, FlatValue](), _NO_KEY, 1
+        for part in plain.parts:
+            end = part[0] + 1
+            if name_at > end or not part.startswith(before, 1):
+                name_at = part.find(_STROKE, 1, end) + 1 or 1
+                before = part[1:name_at] or _NO_KEY
+                keys = found.setdefault(before[:-1].decode() if name_at > 1 else None, {})
+            spelled = part[name_at:end]
+            name = names.get(spelled)
+            if name is None:
+                name = spelled.decode()
+                if len(names) < REMEMBERED and _STROKE not in spelled:
+                    names[spelled] = name
+            if part[end + 1] == ANY_STRING:
+                keys[name] = part[end + 3 :].decode()
+            else:
+                keys[name] = read_number(part[end:])
 
-    def content(self) -> dict[str, FlatValue]:
+    def content(self) -> Grouped:
         """What is there after all of them. Raises ``Unsure``."""
-        found, gone = self._found, self._gone
+        gone = self._gone
+        if sum(map(len, self._found.values())) != self._begun:
+            raise Unsure
         for client, clock in gone:
             key = self._key(client, clock)
             if key is not None:
-                found.pop(key, None)
+                keys, name = self._place(key)
+                keys.pop(name, None)
         followed = 0
         for origin in list(self._after):
             key = self._key(*origin)
@@ -101,22 +140,34 @@ class _Reader:
             while last is not None:
                 (item, value, has_value), last = last, self._after.get(last[0])
                 followed += 1
+            keys, name = self._place(key)
             if has_value and item not in gone:
-                found[key] = value
+                keys[name] = value
             else:
-                found.pop(key, None)
+                keys.pop(name, None)
         if followed != len(self._after):
             raise Unsure
-        return found
+        return self._found
+
+    def _place(self, key: str) -> tuple[dict[str, FlatValue], str]:
+        """Where a key is found."""
+        before, stroke, name = key.partition(STROKE)
+        return self._found.setdefault(before if stroke else None, {}), name if stroke else key
+
+    def _begin_key(self, key: str, value: FlatValue) -> None:
+        keys, name = self._place(key)
+        keys[name] = value
+        self._begun += 1
 
     def _key(self, client: int, clock: int) -> str | None:
         keys = self._keys.get(client)
         if keys is None or clock >= len(keys):
             raise Unsure
-        return keys[clock]
+        key = keys[clock]
+        return key[1 : key[0] + 1].decode() if isinstance(key, bytes) else key
 
     def _read_client(self, data: bytes, pos: int) -> int:
-        found, begin, size = self._found, self._begin, len(self._begin)
+        begin, size = self._begin, len(self._begin)
         structs, pos = read_varuint(data, pos)
         client, pos = read_varuint(data, pos)
         clock, pos = read_varuint(data, pos)
@@ -128,15 +179,13 @@ class _Reader:
             if info == _ENTRY and data.startswith(begin, pos + 1):
                 key, pos = _text(data, pos + 1 + size)
                 value, pos = _value(data, pos)
-                if key in found:
-                    raise Unsure
-                found[key] = value
+                self._begin_key(key, value)
                 keys.append(key)
             else:
                 pos = self._read_other(data, pos, info, (client, len(keys)), keys)
         return pos
 
-    def _read_other(self, data: bytes, pos: int, info: int, item: Id, keys: list[str | None]) -> int:
+    def _read_other(self, data: bytes, pos: int, info: int, item: Id, keys: list[str | bytes | None]) -> int:
         """An item that takes the place of another, or items that are gone, each in the place of the last."""
         kind = info & 0x0F
         value: FlatValue = None
@@ -148,9 +197,7 @@ class _Reader:
             keys.append(None)
         elif info == _GONE_ENTRY and data.startswith(self._begin, pos + 1):
             key, pos = _text(data, pos + 1 + len(self._begin))
-            if key in self._found:
-                raise Unsure
-            self._found[key] = None
+            self._begin_key(key, None)
             self._gone.add(item)
             keys.append(key)
         else:

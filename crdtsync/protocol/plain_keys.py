@@ -34,7 +34,7 @@ _FLOAT64: Final = struct.Struct(">d")
 _SHORT: Final = 0x80
 """Lengths below it are one byte."""
 
-_REMEMBERED: Final = 4096
+REMEMBERED: Final = 4096
 
 
 class PlainKeys(NamedTuple):
@@ -51,16 +51,18 @@ class Unsure(Exception):
     """Only the strict reader, or the engine, can say."""
 
 
+def split_keys(update: bytes, root: str) -> PlainKeys:
+    """What an update writes to the map ``root``, where ``plain_keys`` has said that it has this form."""
+    _, client, clock, parts = _split(update, root)
+    return PlainKeys(client, clock, parts[1:])
+
+
 def plain_keys(update: bytes, root: str) -> PlainKeys | None:
     """What an update writes to the map ``root``, if it has this form: all its text is UTF-8 then."""
-    name = root.encode()
     try:
         if update[0] != 1 or update[-1] != 0:
             return None
-        structs, pos = read_varuint(update, 1)
-        client, pos = read_varuint(update, pos)
-        clock, pos = read_varuint(update, pos, CLOCKS)
-        parts = update[pos:-1].split(bytes((ANY | HAS_KEY, 1, len(name))) + name)
+        structs, client, clock, parts = _split(update, root)
         if parts.pop(0) or len(parts) != structs or clock + structs >= CLOCKS:
             return None
         texts = list[bytes]()
@@ -83,7 +85,18 @@ def plain_keys(update: bytes, root: str) -> PlainKeys | None:
     return PlainKeys(client, clock, parts)
 
 
-@lru_cache(maxsize=_REMEMBERED)
+def _split(update: bytes, root: str) -> tuple[int, int, int, list[bytes]]:
+    """How many keys an update says that it has, its writer, the first clock, and what stands between the
+    places where a key of ``root`` begins.
+    """
+    name = root.encode()
+    structs, pos = read_varuint(update, 1)
+    client, pos = read_varuint(update, pos)
+    clock, pos = read_varuint(update, pos, CLOCKS)
+    return structs, client, clock, update[pos:-1].split(bytes((ANY | HAS_KEY, 1, len(name))) + name)
+
+
+@lru_cache(maxsize=REMEMBERED)
 def read_number(value: bytes) -> float | bool | None:
     """The number or truth that exactly these bytes are, with the number of values before it; read once for
     the years and sizes that thousands of products share. Raises ``Unsure``, ``UnsafeUpdate``, ``IndexError``

@@ -9,7 +9,7 @@ the catalogue has no such blocks.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crdtsync.errors import NotPermitted, UnsafeUpdate
 from crdtsync.ids import CATALOGUE_DOCUMENT
@@ -54,7 +54,8 @@ class Scan:
     ``clients`` are (client, first clock, clock after the last); ``deleted`` (client, clock, length);
     ``roots`` the names of the roots that blocks name as their parent. A block with an origin takes its
     parent from there, and names none. ``needs`` are (client, clock): the update can be integrated whole where
-    of each such client everything before that clock is (see ``protocol.causal``).
+    of each such client everything before that clock is (see ``protocol.causal``). ``is_plain``: its keys can
+    be split (``plain_keys.split_keys``).
     """
 
     clients: tuple[tuple[int, int, int], ...]
@@ -62,6 +63,7 @@ class Scan:
     blocks: int
     roots: frozenset[str]
     needs: tuple[tuple[int, int], ...]
+    is_plain: bool = field(default=False, compare=False)
 
 
 def scan_update(
@@ -129,7 +131,8 @@ def _scan_plain(update: bytes, roots: frozenset[str], limits: Limits) -> Scan | 
         if plain is not None and len(plain.parts) <= min(limits.blocks, limits.values):
             client, clock, blocks = plain.client, plain.clock, len(plain.parts)
             needs = ((client, clock),) if clock else ()
-            return Scan(((client, clock, clock + blocks),), (), blocks, frozenset((root,)), needs)
+            clients = ((client, clock, clock + blocks),)
+            return Scan(clients, (), blocks, frozenset((root,)), needs, is_plain=True)
     return None
 
 

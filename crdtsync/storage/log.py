@@ -242,6 +242,12 @@ class ShopLog(Protocol):
         """One document, None while it has no records. Costs the same however many there are."""
         ...
 
+    def document_before(self, name: str) -> str | None:
+        """Of the names of all ``documents`` the last one before ``name``, by code points; None where there is
+        none. Costs the same however many there are.
+        """
+        ...
+
     def runs(self, chain: bytes | None = None) -> list[Run]:
         """The maximal runs of all chains or of one, by (chain, lo, hi_link)."""
         ...

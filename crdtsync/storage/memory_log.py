@@ -155,6 +155,10 @@ class MemoryLog(MemoryPeers):
         """See ``ShopLog.document``."""
         return self._tables.documents.get(name, self._inside)
 
+    def document_before(self, name: str) -> str | None:
+        """See ``ShopLog.document_before``."""
+        return max((row.name for row in self.documents() if row.name < name), default=None)
+
     def runs(self, chain: bytes | None = None) -> list[Run]:
         """See ``ShopLog.runs``."""
         if chain is not None:

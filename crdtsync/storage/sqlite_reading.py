@@ -172,6 +172,16 @@ class Reading(Rows):
             found[name] = DocumentRow(name, totals.records, totals.records_bytes, totals.last_seq)
         return [row for row in found.values() if row.last_seq]
 
+    def document_before(self, name: str) -> str | None:
+        """See ``ShopLog.document_before``."""
+        sql = "SELECT name FROM document WHERE shop = ? AND name < ? ORDER BY name DESC LIMIT 1"
+        with self._db.snapshot():
+            while (found := self._db.row(sql, (self._no, name))) is not None:
+                name = found[0]
+                if self.document(name) is not None:
+                    return name
+        return None
+
     def document(self, name: str) -> DocumentRow | None:
         """One document; None while it has no records."""
         with self._db.snapshot():

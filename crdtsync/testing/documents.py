@@ -12,6 +12,18 @@ from typing import Any
 import pycrdt
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
 
+from crdtsync.protocol.flat import STROKE, Grouped
+from crdtsync.protocol.plain_keys import FlatValue
+
+
+def ungrouped(content: Grouped | None) -> dict[str, FlatValue] | None:
+    """What ``flat_content`` tells, by the keys as they stand in the map."""
+    if content is None:
+        return None
+    found = [(before, name, value) for before, keys in content.items() for name, value in keys.items()]
+    return {name if before is None else f"{before}{STROKE}{name}": value for before, name, value in found}
+
+
 _WORDS = ("rouge", "vin élevé", "🍷", "a", "Châteauneuf-du-Pape", "")
 
 

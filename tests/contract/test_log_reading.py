@@ -128,3 +128,23 @@ def test_a_long_iteration_does_not_see_what_is_appended_meanwhile(world):
     with world.store.transaction():
         world.log.append(made_up_update("x/a", b"late"))
     assert [seq for seq, _ in records] == list(range(2, 601))
+
+
+def test_the_last_document_before_a_name_is_found(world):
+    names = ["catalogue", "x/a", "x/a/1", "x/b", "x/é"]
+    world.append(*(made_up_update(name, name.encode()) for name in names))
+    for _ in range(2):
+        log = world.log
+        assert [log.document_before(name) for name in names] == [None, *names[:-1]]
+        assert (log.document_before(""), log.document_before("x/a/")) == (None, "x/a")
+        assert log.document_before("y") == "x/é"
+        world.reopen()
+    with world.transaction() as log:
+        log.append(made_up_update("x/c", b"new"))
+        assert log.document_before("x/d") == "x/c"
+    assert world.log.document_before("x/d") == "x/c"
+    with pytest.raises(ZeroDivisionError), world.transaction() as log:
+        log.append(made_up_update("x/d", b"lost"))
+        assert log.document_before("x/e") == "x/d"
+        raise ZeroDivisionError
+    assert world.log.document_before("x/e") == "x/c"

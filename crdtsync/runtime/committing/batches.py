@@ -81,9 +81,9 @@ def bounded(batch: list[Work]) -> list[list[Work]]:
     """
     parts: list[list[Work]] = [[]]
     unpacked = 0
-    keeps_apart = len(batch) > 1 and any(map(is_history, batch))
     for work in batch:
         cost = sum(unpacked_cost(delivery.blob) for delivery in work.deliveries if delivery.blob)
+        keeps_apart = bool(parts[-1]) and (is_history(work) or is_history(parts[-1][-1]))
         if parts[-1] and (keeps_apart or unpacked + cost > UNPACKED_AT_ONCE_BYTES_MAX):
             parts.append([])
             unpacked = 0

@@ -123,6 +123,8 @@ class Committer:
         store: Store | None = None
         with suppress(CrdtsyncError):  # So that the first commit need not; it tries again, and tells.
             store = self._open_store()
+        import crdtsync.model.plain  # noqa: F401  # As well; whoever never judges does without it.
+
         try:
             while True:
                 batch = self._next_batch(store)

@@ -94,6 +94,7 @@ class Filer:
             replica.views.catch_up(go_on=self._has_nothing_come)
 
     def _run(self) -> None:
+        _load()
         replica: Replica | None = None
         has_come = True  # Whoever begins to synchronise has a backlog to send and to fetch first.
         try:
@@ -114,3 +115,9 @@ class Filer:
         finally:
             if replica is not None:
                 replica.close()
+
+
+def _load() -> None:
+    """Load what products are read with. Somebody waits for it once they have come, and for nothing now."""
+    import crdtsync.runtime.filing.product_rows
+    import crdtsync.runtime.filing.unfiled  # noqa: F401

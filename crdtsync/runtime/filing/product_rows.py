@@ -17,8 +17,8 @@ from crdtsync.errors import RecordError
 from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, STATE, record_digest, split_update_record
 from crdtsync.model.plain_products import product_rows
 from crdtsync.model.product import SKU
-from crdtsync.protocol.flat import flat_content
-from crdtsync.protocol.plain_keys import FlatValue
+from crdtsync.protocol.flat import Grouped, flat_content
+from crdtsync.protocol.plain_keys import PlainKeys, split_keys
 from crdtsync.runtime.committing.scans import scan_record
 from crdtsync.runtime.filing.views import ViewKeeper
 from crdtsync.storage.log import ShopLog
@@ -135,32 +135,30 @@ def file_content(home: ProductsHome, content: Content, give_way: Callable[[], ob
     return True
 
 
-def _updates(log: ShopLog) -> list[bytes]:
+def _updates(log: ShopLog) -> list[bytes | PlainKeys]:
     """The updates of the catalogue that were or would be admitted, compacted states first: later updates
     build on these, wherever they lie in the log.
     """
-    states, updates = list[bytes](), list[bytes]()
+    states, updates = list[bytes | PlainKeys](), list[bytes | PlainKeys]()
     for _, record in log.document_records(CATALOGUE_DOCUMENT):
         if record[:1] == ENTRY:
             continue
         try:
-            scan_record(record, record_digest(record))
+            scan = scan_record(record, record_digest(record))
         except RecordError:
             continue
-        (states if record[:1] == STATE else updates).append(split_update_record(record)[1])
+        update = split_update_record(record)[1]
+        # What the scanner has looked at to the last byte need not be looked at again.
+        found = split_keys(update, ROOT) if scan.is_plain else update
+        (states if record[:1] == STATE else updates).append(found)
     return states + updates
 
 
-def _by_sku(content: Mapping[str, FlatValue]) -> dict[str, dict[str, Any]]:
+def _by_sku(content: Grouped) -> dict[str, dict[str, Any]]:
     """The keys of each product, as ``model.catalogue`` takes them."""
     products: dict[str, dict[str, Any]] = {}
-    for key, plain in content.items():
-        sku, _, name = key.partition("/")
-        keys = products.get(sku)
-        if keys is not None:
-            keys[name] = plain
-        elif name and SKU.fullmatch(sku):
-            products[sku] = {name: plain}
-    for keys in products.values():
+    for sku, keys in content.items():
         keys.pop("", None)  # Of a key that ends with its stroke.
+        if sku is not None and keys and SKU.fullmatch(sku):
+            products[sku] = keys
     return products

@@ -33,6 +33,9 @@ of it would carry all of it again. Its rows go in smaller ones. Large are packs 
 making others of it costs little beside the carrying.
 """
 
+_LEDGERS, _LEDGERS_END = "ledger/", "ledger0"
+"""How the names of ledgers begin, and what follows the last of them: the digit after the stroke."""
+
 PACK_LEVEL = 3
 """Quick: such a pack is sent once and not kept."""
 
@@ -93,12 +96,22 @@ def supply_cut(session: Session, log: ShopLog) -> None:
     """Supply the session with what goes first where a replica starts: certificates, the catalogue, today."""
     certificates = [(seq, record) for seq, record in log.document_records(OWNER_DOCUMENT)]
     first = [(seq, seq) for seq in log.document_seqs(CATALOGUE_DOCUMENT)]
-    days = [row for row in log.documents() if row.name.startswith("ledger/")]
-    newest = max((row.name.rsplit("/", 1)[1] for row in days), default="")
-    for row in days:
-        if row.name.endswith(newest):
-            first += [(seq, seq) for seq in log.document_seqs(row.name)]
+    newest = _newest_ledgers(log)
+    today = max((name.rsplit("/", 1)[1] for name in newest), default="")
+    for name in newest:
+        if name.endswith(f"/{today}"):
+            first += [(seq, seq) for seq in log.document_seqs(name)]
     session.supply_cut(log.end, first, certificates)
+
+
+def _newest_ledgers(log: ShopLog) -> list[str]:
+    """The newest ledger of each device. There is one for each day of each device: not all are looked at."""
+    newest = list[str]()
+    name = log.document_before(_LEDGERS_END)
+    while name is not None and name.startswith(_LEDGERS):
+        newest.append(name)
+        name = log.document_before(name.rsplit("/", 1)[0] + "/")
+    return newest[::-1]
 
 
 def _is_worth_packing(batch: Batch) -> bool:

@@ -5,6 +5,7 @@ from pycrdt import Doc, Map
 
 from crdtsync.protocol.flat import flat_content
 from crdtsync.protocol.scanner import scan_document
+from crdtsync.testing.documents import ungrouped
 
 
 class Device:
@@ -40,7 +41,7 @@ WHOLE = {"name": "Crozes", "colour": "red", "year": 2019.0, "sold": True}
 
 
 def told(*updates):
-    return flat_content("products", updates)
+    return ungrouped(flat_content("products", updates))
 
 
 def test_nothing_is_in_no_updates():

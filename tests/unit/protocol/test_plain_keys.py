@@ -7,9 +7,10 @@ from pycrdt import Doc
 from crdtsync.errors import RecordTooBig, UnsafeUpdate
 from crdtsync.protocol import flat, scanner
 from crdtsync.protocol.flat import flat_content
-from crdtsync.protocol.plain_keys import Unsure, plain_keys, read_number, read_scalar
+from crdtsync.protocol.plain_keys import Unsure, plain_keys, read_number, read_scalar, split_keys
 from crdtsync.protocol.scanner import Scan, scan_update
 from crdtsync.protocol.yjs import Limits
+from crdtsync.testing.documents import ungrouped
 
 ROOT = "products"
 BEGIN = b"\x28\x01\x08products"
@@ -163,12 +164,69 @@ def test_what_new_keys_hold_is_told_without_reading_each_block(monkeypatch):
     monkeypatch.setattr(flat._Reader, "_read_client", None)
     first, then = {"A/name": "é", "A/vintage": 2019, "A/colour": ""}, {"B/barcode/1": True}
     updates = [update_of(first), update_of(then, before=first)]
-    assert flat_content(ROOT, updates) == {**first, **then}
-    assert flat_content(ROOT, [*updates, update_of({"C/name": "y"}, client=8)]) == {
-        **first,
-        **then,
-        "C/name": "y",
+    assert ungrouped(flat_content(ROOT, updates)) == {**first, **then}
+    another = update_of({"C/name": "y"}, client=8)
+    assert ungrouped(flat_content(ROOT, [*updates, another])) == {**first, **then, "C/name": "y"}
+
+
+def test_keys_are_told_by_what_stands_before_their_first_stroke():
+    keys = {
+        "A/name": "x",
+        "A/barcode/1": True,
+        "B": 1,
+        "B/": 2,
+        "AB/name": "y",
+        "A": 3,
+        "A/unit": "z",
+        "/a": 4,
     }
+    update = update_of(keys)
+    wanted = {
+        "A": {"name": "x", "barcode/1": True, "unit": "z"},
+        None: {"B": 1.0, "A": 3.0},
+        "B": {"": 2.0},
+        "AB": {"name": "y"},
+        "": {"a": 4.0},
+    }
+    assert flat_content(ROOT, [update]) == wanted
+    assert flat_content(ROOT, [split_keys(update, ROOT)]) == wanted
+
+
+def test_a_key_that_ends_where_its_value_looks_like_the_rest_of_another_is_its_own():
+    update = update_of({"\x01w\x01/name": "x", "": "/"})
+    assert plain_keys(update, ROOT)
+    assert flat_content(ROOT, [update]) == {"\x01w\x01": {"name": "x"}, None: {"": "/"}}
+
+
+def test_what_was_split_is_told_once_and_in_its_order():
+    first, then = {"A/name": "x"}, {"A/name2": "y"}
+    one, two = update_of(first), update_of(then, before=first)
+    split = [split_keys(update, ROOT) for update in (one, two)]
+    assert split[0] == plain_keys(one, ROOT)
+    assert ungrouped(flat_content(ROOT, split)) == {**first, **then}
+    assert flat_content(ROOT, split[::-1]) is None
+    assert flat_content(ROOT, [*split, one]) is None
+    assert flat_content(ROOT, [split[0], update_of(first, client=8)]) is None
+
+
+def test_a_key_of_a_plain_update_is_found_again_by_who_writes_over_it():
+    doc = Doc(client_id=7)
+    items, updates = doc.get(ROOT, type=pycrdt.Map), []
+    subscription = doc.observe(lambda event: updates.append(event.update))
+    with doc.transaction():
+        items["A/é"], items["B"], items["B/name"] = "x", "y", "z"
+    items["A/é"], items["B"] = "x2", "y2"
+    del items["B/name"]
+    doc.unobserve(subscription)
+    assert plain_keys(updates[0], ROOT)
+    assert ungrouped(flat_content(ROOT, updates)) == {"A/é": "x2", "B": "y2"}
+
+
+def test_the_scanner_tells_which_updates_can_be_split():
+    update, roots = update_of({"A/name": "x"}), frozenset((ROOT,))
+    assert scan_update(update, roots=roots, flat=True).is_plain
+    long = update_of({"A/name": "x" * 128})
+    assert not scan_update(long, roots=roots, flat=True).is_plain
 
 
 def test_new_keys_that_come_twice_or_with_something_missing_are_left_to_the_engine():

@@ -60,6 +60,13 @@ def test_history_is_stored_by_itself():
     assert bounded([past]) == [[past]]
 
 
+def test_what_waits_between_packs_of_the_past_is_stored_together():
+    """Today of a shop with four tills came to a new register in five transactions, an fsync each."""
+    past, sales = work(bomb(100), fills=(1, 1)), [work(seq=number) for number in range(1, 4)]
+    assert bounded([past, *sales, past]) == [[past], sales, [past]]
+    assert bounded([*sales, past, past, sales[0]]) == [sales, [past], [past], [sales[0]]]
+
+
 def test_packs_of_the_past_that_came_in_one_read_are_stored_each_by_itself():
     """Two of them in one piece of work were stored row by row, and never became packs again."""
     sale, past = work().deliveries[0], work(bomb(100), fills=(1, 1)).deliveries[0]

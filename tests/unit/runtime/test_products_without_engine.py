@@ -118,7 +118,15 @@ def test_who_has_filed_more_meanwhile_is_not_undone(till, folder, clock):
 
 
 def test_keys_that_name_no_product_are_left_out():
-    content = {"CM-19/name": "x", "CM-19/": "y", "CM-19": "z", "/name": "a", "é/name": "b", "A/price/1": "c"}
+    content = {
+        "CM-19": {"name": "x", "": "y"},
+        None: {"CM-19": "z"},
+        "": {"name": "a"},
+        "é": {"name": "b"},
+        "A": {"price/1": "c"},
+        "B": {"": "d"},
+        "C": {},
+    }
     assert product_rows._by_sku(content) == {"CM-19": {"name": "x"}, "A": {"price/1": "c"}}
 
 
