@@ -89,6 +89,7 @@ class Heads(ABC):
         """See ``ShopLog``."""
         if not self._enlisted and not self._db.in_transaction:
             self._forget()
+            self._shelf.let_go(self._no)
 
     @property
     def shop(self) -> bytes:

@@ -18,9 +18,13 @@ CACHE_KIB: Final = 256
 """A relay has its store open six times, and each would fill 2 MB with pages that the kernel has too."""
 
 
-def open_store(folder: DataFolder) -> SqliteStore:
+COMMITTER_CACHE_KIB: Final = 1024
+"""Of the one that writes: with the 2 MB that SQLite takes otherwise, five hundred shops fill it too."""
+
+
+def open_store(folder: DataFolder, *, cache_kib: int = CACHE_KIB) -> SqliteStore:
     """The logs of all shops, for who reads little of them again. Raises ``StorageError``."""
-    return SqliteStore(folder.store, cache_kib=CACHE_KIB)
+    return SqliteStore(folder.store, cache_kib=cache_kib)
 
 
 _LOST: Final = "its store was lost, or put away: the shop's registers fill it again when they synchronise"

@@ -30,13 +30,12 @@ from crdtsync.runtime.syncing.connection import Connection
 from crdtsync.runtime.syncing.link_trouble import SLOWED
 from crdtsync.runtime.syncing.refusal import SHOP_GONE
 from crdtsync.runtime.syncing.tail import Growth
-from crdtsync.storage.sqlite import SqliteStore
 from crdtsync_server.commits import CountedCommitter
 from crdtsync_server.config import RelayConfig
 from crdtsync_server.dashboard.back_office import BackOffice
 from crdtsync_server.folder import DataFolder
 from crdtsync_server.home import LOOK_EVERY_S, RelayHome, mend
-from crdtsync_server.open import open_store
+from crdtsync_server.open import COMMITTER_CACHE_KIB, open_store
 from crdtsync_server.serving.app import Health
 from crdtsync_server.serving.health import StoreHealth
 from crdtsync_server.serving.logs import get_logger
@@ -103,7 +102,7 @@ class Relay(RelayHome):
         self._health = StoreHealth(folder, self.metrics, disk_free_mb_min=config.disk_free_mb_min)
         self._watch: asyncio.Task[None] | None = None
         self._commits = CountedCommitter(
-            lambda: SqliteStore(folder.store),
+            lambda: open_store(folder, cache_kib=COMMITTER_CACHE_KIB),
             self.committer_admission,
             self,
             self.clock.now_ms,

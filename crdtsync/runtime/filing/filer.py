@@ -108,7 +108,9 @@ class Filer:
                 except StorageError:
                     # A disk that is full or locked now: views may lag, and the next look tries again.
                     pass
-                has_come = self._wanted.wait(LOOK_EVERY_S)
+                came_before, has_come = has_come, self._wanted.wait(LOOK_EVERY_S)
+                if replica is not None and came_before and not has_come:
+                    replica.log.let_go()  # Unpacked packs of a past that is filed now.
                 if not waits:
                     self._stopped.wait(GATHER_S)
                 self._wanted.clear()

@@ -12,6 +12,7 @@ from crdtsync.ids import ENTRY, START, Position, record_digest, update_record
 from crdtsync.protocol.backoff import may_retry
 from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.committing import batches
+from crdtsync.runtime.committing import committer as committer_module
 from crdtsync.runtime.committing import shop_commit as committing
 from crdtsync.runtime.committing.admission import Admission
 from crdtsync.runtime.committing.committer import LET_GO_S, Committer
@@ -521,3 +522,25 @@ async def test_of_a_log_that_nothing_is_brought_to_nothing_is_kept_in_memory(sol
     await committer.stop()
     with closing(SqliteStore(path)) as store:
         assert store.shop(shop).end.seq == len(owners) + len(own)
+
+
+async def test_of_many_logs_that_something_is_brought_to_few_are_kept_in_memory(path, monkeypatch):
+    """Five hundred devices, each of a shop of its own, come back within a few seconds."""
+    monkeypatch.setattr(committer_module, "LOGS_KEPT", 2)
+    shops, stores = [bytes([number]) * 16 for number in range(1, 6)], {}
+    with closing(SqliteStore(path)) as store, store.transaction():
+        for shop in shops:
+            store.create_shop(shop, shop)
+
+    def opened():
+        return stores.setdefault(threading.current_thread().name, SqliteStore(path))
+
+    committer = Committer(opened, Admission, Growths(), lambda: 0, lambda: 0.0)
+    committer.start()
+    for shop in shops:
+        done = asyncio.get_running_loop().create_future()
+        committer.submit(Work(shop, PEER, "relay", done.set_result, []))
+        assert (await done).error is None
+    await committer.stop()
+    known = [stores["committer"]._logs[shop]._generation >= 0 for shop in shops]
+    assert known == [False, False, False, True, True]

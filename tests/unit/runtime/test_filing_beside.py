@@ -96,6 +96,16 @@ def test_as_soon_as_nothing_of_what_comes_first_is_left_products_are_filed(till,
     assert till.replica.tables.catalogue_seq(till.replica.log.shop) > 0
 
 
+def test_when_nothing_comes_any_more_what_was_read_for_filing_is_let_go(till, same_till, monkeypatch):
+    let_go = threading.Event()
+    monkeypatch.setattr(type(till.replica.log), "let_go", lambda log: let_go.set())
+    monkeypatch.setattr(filer, "LOOK_EVERY_S", 0.01)
+    beside = filer.Filer(same_till.replica)
+    beside.start()
+    assert let_go.wait(60)
+    beside.stop()
+
+
 def test_looking_for_changes_of_the_products_reads_no_sale(till, monkeypatch):
     catalogue = till.replica.catalogue
     till.sell(["CM-19"], ["card"])

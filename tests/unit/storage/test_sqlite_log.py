@@ -1,6 +1,8 @@
 """How the log in SQLite lies on disk: what is found by what, and what each thing costs."""
 
+import tracemalloc
 from contextlib import suppress
+from random import Random
 
 import pytest
 
@@ -10,7 +12,7 @@ from crdtsync.storage import sqlite_packing
 from crdtsync.storage.pack import encode_pack
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.storage.sqlite_heads import HEAD_LAG_MAX
-from crdtsync.testing.records import MadeUpChain, interleaved, made_up_update
+from crdtsync.testing.records import MadeUpChain, everything, interleaved, made_up_update
 
 SHOP, LOG, PEER = b"s" * 16, b"l" * 16, b"p" * 16
 
@@ -218,3 +220,22 @@ def test_a_pack_that_is_appended_writes_no_row_for_any_of_its_records(store):
     append(store, sales[4])
     assert [(run.lo, run.hi) for run in again.shop(SHOP).runs()] == [(1, 5), (21, 40)]
     again.close()
+
+
+def test_of_a_past_that_was_read_two_packs_are_kept_and_then_none(store):
+    rng, rows, row_bytes = Random(1), 8, 16_384
+    append(store, *(made_up_update("x/photos", rng.randbytes(row_bytes)) for _ in range(6 * rows)))
+    with store.transaction():
+        while store.shop(SHOP).pack(rows, 6 * rows):
+            pass
+    assert count(store, "pack") == 6
+    tracemalloc.start()
+    try:
+        everything(store.shop(SHOP))
+        kept = tracemalloc.get_traced_memory()[0] / (rows * row_bytes)
+        store.shop(SHOP).let_go()
+        left = tracemalloc.get_traced_memory()[0] / (rows * row_bytes)
+    finally:
+        tracemalloc.stop()
+    assert 1.9 < kept < 2.5
+    assert left < 0.5
