@@ -306,6 +306,29 @@ def test_status_needs_neither_the_crdt_engine_nor_cryptography_nor_the_network(t
     assert ran.stderr == "[]\n"
 
 
+NOT_FOR_A_STATUS = {
+    *("pycrdt", "cryptography", "asyncio", "websockets", "rich", "shutil", "lzma", "secrets", "signal"),
+    *("crdtsync.model.certificate", "crdtsync.model.ticket", "crdtsync.runtime.belonging.copies"),
+    *("crdtsync.runtime.committing.writer", "crdtsync.runtime.syncing.progress"),
+    "crdtsync.runtime.register.document_status",
+}
+"""Each takes a millisecond or more of a command that people and scripts run all day."""
+
+
+def test_status_of_a_register_in_step_imports_nothing_that_it_does_not_need(till):
+    script = (
+        "import sys; from crdtsync.cli import main\n"
+        "main(['status', '--data', sys.argv[1]], standalone_mode=False)\n"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(till.folder)], capture_output=True, text=True, check=True
+    )
+    imported = set(ran.stderr.split())
+    assert "crdtsync.runtime.register.status" in imported
+    assert sorted(NOT_FOR_A_STATUS & imported) == []
+
+
 @pytest.mark.slow
 def test_run_ends_when_it_is_told_to(till):
     from crdtsync.runtime.folder.identity import Relay, save_relay
