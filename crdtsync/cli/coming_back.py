@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crdtsync.cli.output import local_time, money
-from crdtsync.cli.stopping import Stop
 from crdtsync.errors import CrdtsyncError
 from crdtsync.said import many
 
@@ -31,6 +30,8 @@ def bring_back(register: Register, ready: Callable[[int], None], *, as_json: boo
     ``ready`` is called once, when products and today are here, with how many records are still to come.
     Ctrl-C ends it well, and so does a relay that is not reached for as long as `open` and `close` would wait.
     """
+    from crdtsync.cli.stopping import Stop
+
     stopped, background = Stop(), register.start_sync()
     is_shown = not as_json and sys.stderr.isatty()
     is_ready = is_done = is_held = False
@@ -46,7 +47,7 @@ def bring_back(register: Register, ready: Callable[[int], None], *, as_json: boo
                     ready(progress.to_receive)
                 if is_shown:
                     click.echo(f"\r{_so_far(register, progress):<78}", nl=False, err=True)
-                if not progress.to_receive and not register.status().pending.records:
+                if not progress.to_receive and not register.status(with_documents=False).pending.records:
                     is_done = True
                     break
                 held_since_s = (held_since_s or met_s) if _is_all_answered(register, progress) else None
@@ -65,7 +66,7 @@ def bring_back(register: Register, ready: Callable[[int], None], *, as_json: boo
     if is_done:
         return "Synchronised: the relay has everything on its disk."
     if is_held:
-        records = many(register.status().pending.records, "record")
+        records = many(register.status(with_documents=False).pending.records, "record")
         return f"Synchronised, but for {records} that the relay keeps on hold or refuses: `crdtsync status`."
     why = str(error) if isinstance(error, CrdtsyncError) else "it was stopped before the end"
     return (

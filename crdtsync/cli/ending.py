@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from crdtsync.errors import CrdtsyncError, Interrupted, OutputLost, ReadOnlyStore, WrongCommandLine
+from crdtsync.errors import (
+    CrdtsyncError,
+    Interrupted,
+    OutputLost,
+    ReadOnlyStore,
+    StorageError,
+    WrongCommandLine,
+)
 
 READER_GONE = 141
 """Nobody reads standard output any more (`| head -1`); as shells show a program that SIGPIPE ended."""
@@ -42,9 +49,15 @@ def end_with(command: Callable[[], Any]) -> tuple[int, CrdtsyncError | None]:
 
 
 def meaning(error: OSError) -> CrdtsyncError | None:
-    """What it means if standard output failed, or if a file may not be used: only of a file the error has the
-    name. None for what is a defect.
+    """What it means if standard output failed, if no more files can be opened, or if a file may not be used:
+    only of a file the error has the name. None for what is a defect.
     """
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        # In the words of `storage.sqlite_errors`, which cannot be imported any more.
+        return StorageError(
+            "too many files are open",
+            hint="close other programs, or let this one open more files (`ulimit -n`), and try again",
+        )
     if error.filename is not None:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             return None

@@ -72,7 +72,7 @@ def command(url: str, code: str, name: str, data: Path, as_json: bool) -> None:
                 )
 
         outcome = bring_back(register, ready, as_json=as_json)
-        status, now_ms = register.status(), register.replica.clock.now_ms()
+        status, now_ms = register.status(with_documents=False), register.replica.clock.now_ms()
         utc_offset_min = register.replica.clock.utc_offset_min(now_ms)
     if as_json:
         print_json(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import os
 import sys
@@ -80,6 +82,10 @@ class LazyGroup(click.Group):
         for stream in (sys.stdout, sys.stderr):
             # A terminal that cannot show "€" shows "?": a ticket is never lost to its own printing.
             getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
+        if args is None:
+            # The process ends with this command. What is left then goes with it: to look once more for cycles
+            # among all that was imported takes as long as many a command.
+            atexit.register(gc.freeze)
         arguments = list(sys.argv[1:] if args is None else args)
         name = self.program or prog_name
         if not standalone_mode:

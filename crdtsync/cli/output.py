@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from shutil import get_terminal_size
 from typing import Any, Final
 
 import click
@@ -67,7 +66,7 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: 
     rows = [[_COMMANDS.sub(" ", cell) for cell in row] for row in rows]
     table = [titles, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(titles))]
-    if sys.stdout.isatty() and sum(widths) + 2 * (len(widths) - 1) > get_terminal_size().columns:
+    if sys.stdout.isatty() and sum(widths) + 2 * (len(widths) - 1) > _terminal_columns():
         _print_stacked(titles, rows)
         return
     for row in table:
@@ -76,6 +75,12 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: 
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         click.echo("  ".join(cells).rstrip())
+
+
+def _terminal_columns() -> int:
+    from shutil import get_terminal_size  # Late: it brings every compression that Python has.
+
+    return get_terminal_size().columns
 
 
 def _print_stacked(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

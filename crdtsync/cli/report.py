@@ -24,7 +24,7 @@ def command(day: str | None, data: Path, as_json: bool) -> None:
 
     A register that was not heard is named as missing; it is not taken to have sold nothing.
     """
-    from crdtsync.runtime.committing.writer import read_head
+    from crdtsync.runtime.committing.head import read_head
 
     day = None if day is None else parse_day(day)
     with open_register(data, only_looks=True) as register:

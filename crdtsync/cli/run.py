@@ -84,7 +84,7 @@ def _tell(
     if not as_json:
         click.echo(now if left is None else f"{now}; history: {history_text(left, register.end.seq)}")
         return
-    pending = register.status().pending
+    pending = register.status(with_documents=False).pending
     print_json_line(
         {
             "is_connected": is_connected,

@@ -12,7 +12,6 @@ from crdtsync import errors
 from crdtsync.cli.coming_back import came_back_facts, came_back_text, history_text
 from crdtsync.cli.options import common_options, epilog, open_register
 from crdtsync.cli.output import local_time, money, print_json, print_json_line, print_table
-from crdtsync.cli.stopping import Stop
 from crdtsync.protocol.fields import printable
 from crdtsync.said import many
 
@@ -43,6 +42,8 @@ def command(documents: bool, watch: bool, data: Path, as_json: bool) -> None:
         if not watch:
             _show(register, look, documents, print_json if as_json else None)
             return
+        from crdtsync.cli.stopping import Stop
+
         stopped = Stop()
         while not stopped.requested:
             if not as_json:
@@ -56,7 +57,8 @@ def _show(
 ) -> None:
     from crdtsync.runtime.doctor.locally import beyond_status
 
-    status, now_ms = register.status(all_documents=documents), register.replica.clock.now_ms()
+    status = register.status(all_documents=documents, with_documents=show_json is not None)
+    now_ms = register.replica.clock.now_ms()
     findings = look.findings(status, now_ms)
     if show_json is not None:
         show_json(status_facts(status, findings))

@@ -43,7 +43,7 @@ def command(timeout_s: float, data: Path, as_json: bool) -> None:
     Ends with an error (and loses nothing) when that was not reached.
     """
     with open_register(data) as register:
-        before = register.status().pending
+        before = register.status(with_documents=False).pending
         register.sync(timeout_s, progress_on_terminal(as_json=as_json))
         register.replica.views.catch_up()
         register.products.refresh()

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Self
 
-from crdtsync.model.ticket import amount_due
-
 Level = Literal["day", "month", "year"]
 LEVELS: Final[tuple[Level, ...]] = ("day", "month", "year")
 
@@ -61,6 +59,8 @@ class Period:
         if kind in COUNTED_KINDS:
             return self._with_ticket(body, counts)
         if kind == "abandon":
+            from crdtsync.model.ticket import amount_due  # Late: a head does without tickets.
+
             return replace(self, end=body["seq"], counts=counts, abandoned=self.abandoned + amount_due(body))
         if kind in DRAWER_KINDS:
             return replace(self, end=body["seq"], counts=counts, drawer=self.drawer + body["amt"])

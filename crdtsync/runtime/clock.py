@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,7 +13,10 @@ QUARTER_MS: Final = 15 * 60 * 1000
 RandomBytes = Callable[[int], bytes]
 """Gives that many random bytes; nobody may be able to guess them in production."""
 
-system_random: RandomBytes = secrets.token_bytes
+
+def system_random(size: int) -> bytes:
+    """That many bytes of the operating system's generator."""
+    return os.urandom(size)
 
 
 class Clock(Protocol):

@@ -50,6 +50,7 @@ class Mending(Peers):
         self._must_flush = True
         place = self._shelf.find(self._no, seq)
         if place is not None:
+            self._shelf.forget(place)  # What was unpacked before says nothing of the disk.
             if self._is_readable(place):
                 return self._mend_hashes(place)
             self._set_pack_apart(place, at_ms)

@@ -130,6 +130,11 @@ class PackShelf:
         start, to = Position(place.first - 1, h_before), Position(place.last, h)
         return PackRow(start, to, place.last - place.first + 1, blob)
 
+    def forget(self, place: PackPlace) -> None:
+        """Read it from the disk when it is asked for next."""
+        for kept in (self._records, self._columns, self._hashes):
+            kept.pop(place, None)
+
     def prev(self, place: PackPlace, number: int) -> bytes:
         """The link before the entry at a place of a pack."""
         columns = self.columns(place)

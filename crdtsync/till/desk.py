@@ -288,7 +288,9 @@ class Desk:
         try:
             key = self._key()
             if self._safety is None or key != self._safety_key or now_s >= self._safety_due_s:
-                self._safety = Safety.of(self.register.status(), is_connected=self.is_connected)
+                self._safety = Safety.of(
+                    self.register.status(with_documents=False), is_connected=self.is_connected
+                )
                 took_s = time.monotonic() - now_s
                 self._safety_key = key
                 self._safety_due_s = now_s + max(STATUS_EVERY_S, STATUS_REST_FACTOR * took_s)

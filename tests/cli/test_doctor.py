@@ -399,7 +399,7 @@ def test_the_last_mount_at_the_deepest_point_counts(tmp_path):
     assert drive_of(Path("/home"), tmp_path / "nothing") is None
 
 
-Usage = namedtuple("Usage", "free")
+Usage = namedtuple("Usage", "f_bavail f_frsize")
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ Usage = namedtuple("Usage", "free")
     [(1 << 20, "wrong", errors.DiskFull.exit_code), (100 << 20, "notice", 0), (5 << 30, "well", 0)],
 )
 def test_a_disk_that_is_nearly_full_is_told_before_it_is_full(till, monkeypatch, free, state, exit_code):
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: Usage(free))
+    monkeypatch.setattr(os, "statvfs", lambda _: Usage(f_bavail=free // 4096, f_frsize=4096))
     found = findings(till)["space"]
     assert (found["state"], found["exit_code"]) == (state, exit_code)
 

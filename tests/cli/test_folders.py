@@ -14,7 +14,7 @@ import pytest
 from crdtsync import errors
 from crdtsync.ids import Item, entry_record
 from crdtsync.model.entry import read_entry
-from crdtsync.runtime.committing.writer import read_head
+from crdtsync.runtime.committing.head import read_head
 from crdtsync.runtime.folder.replica import STORE, Replica
 from crdtsync.runtime.register.register import Register
 from crdtsync.storage.sqlite import SqliteStore

@@ -306,6 +306,43 @@ def test_status_needs_neither_the_crdt_engine_nor_cryptography_nor_the_network(t
     assert ran.stderr == "[]\n"
 
 
+NOT_FOR_A_STATUS = {
+    *("pycrdt", "cryptography", "asyncio", "websockets", "rich", "shutil", "lzma", "secrets", "signal"),
+    *("crdtsync.model.certificate", "crdtsync.model.ticket", "crdtsync.runtime.belonging.copies"),
+    *("crdtsync.runtime.committing.writer", "crdtsync.runtime.syncing.progress"),
+    "crdtsync.runtime.register.document_status",
+}
+"""Each takes a millisecond or more of a command that people and scripts run all day."""
+
+
+def test_status_of_a_register_in_step_imports_nothing_that_it_does_not_need(till):
+    script = (
+        "import sys; from crdtsync.cli import main\n"
+        "main(['status', '--data', sys.argv[1]], standalone_mode=False)\n"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(till.folder)], capture_output=True, text=True, check=True
+    )
+    imported = set(ran.stderr.split())
+    assert "crdtsync.runtime.register.status" in imported
+    assert sorted(NOT_FOR_A_STATUS & imported) == []
+
+
+@pytest.mark.parametrize("files", [6, 8, 9, 10, 11])
+def test_sync_that_may_not_open_enough_files_says_so(till, files):
+    from crdtsync.runtime.folder.identity import Relay, save_relay
+    from crdtsync.runtime.register.register import Register
+
+    with Register.open(till.folder) as register, register.replica.store.transaction():
+        save_relay(register.replica.log, Relay("ws://127.0.0.1:1", b"\x02" * 33))
+    command = f"ulimit -n {files}; exec {sys.executable} -m crdtsync sync --data {till.folder}"
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert ran.returncode in (errors.StorageError.exit_code, errors.RelayUnreachable.exit_code)
+    assert ran.stderr.startswith("crdtsync: ")
+    assert "Traceback" not in ran.stderr
+
+
 @pytest.mark.slow
 def test_run_ends_when_it_is_told_to(till):
     from crdtsync.runtime.folder.identity import Relay, save_relay

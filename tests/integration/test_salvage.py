@@ -21,7 +21,7 @@ from crdtsync.model.entry import read_entry
 from crdtsync.runtime.belonging.leaving import leave
 from crdtsync.runtime.belonging.replacing import Lost, load_lost, save_lost
 from crdtsync.runtime.clock import SystemClock, system_random
-from crdtsync.runtime.committing.writer import read_head
+from crdtsync.runtime.committing.head import read_head
 from crdtsync.runtime.damage.rescue import rescue
 from crdtsync.runtime.damage.salvage import salvage
 from crdtsync.runtime.folder.replica import STORE

@@ -20,7 +20,7 @@ from crdtsync.errors import MalformedRecord
 from crdtsync.model import chain as chains
 from crdtsync.model.chain import ChainHead, Moment, Shop
 from crdtsync.model.entry import Entry, Head, read_entry, read_heads, seal_entry
-from crdtsync.runtime.committing.writer import append_entry, read_head
+from crdtsync.runtime.committing.head import read_head
 from crdtsync.runtime.folder.identity import HEAD, Identity
 from crdtsync.said import Said
 from crdtsync.storage.log import Run, ShopLog
@@ -99,6 +99,8 @@ def begin_own_chain(
     """
     if identity.role == "display":
         return None
+    from crdtsync.runtime.committing.writer import append_entry
+
     left = read_head(log)
     ts_ms = clock.now_ms()
     body = chains.start(

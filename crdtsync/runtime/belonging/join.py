@@ -34,7 +34,8 @@ from crdtsync.runtime.belonging.enrol import Connect, ask_for_certificate
 from crdtsync.runtime.belonging.rejoin import Believed, enrol_again, writes_after_copy
 from crdtsync.runtime.belonging.replacing import heads_to_name, lost_of, save_lost
 from crdtsync.runtime.clock import Clock, RandomBytes
-from crdtsync.runtime.committing.writer import append_entry, local_date, read_head
+from crdtsync.runtime.committing.head import read_head
+from crdtsync.runtime.committing.writer import append_entry, local_date
 from crdtsync.runtime.folder.identity import (
     HEAD,
     Identity,

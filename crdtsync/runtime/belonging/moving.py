@@ -30,7 +30,8 @@ from crdtsync.protocol.pairing import PairingCode
 from crdtsync.runtime.belonging.enrol import Connect, ask_for_certificate
 from crdtsync.runtime.belonging.join import believe
 from crdtsync.runtime.clock import RandomBytes
-from crdtsync.runtime.committing.writer import append_entry, read_head
+from crdtsync.runtime.committing.head import read_head
+from crdtsync.runtime.committing.writer import append_entry
 from crdtsync.runtime.doctor.finding import Finding
 from crdtsync.runtime.doctor.network import look_at_relay
 from crdtsync.runtime.folder.identity import Identity, Relay, load_relay, present_shop, save_relay

@@ -24,7 +24,8 @@ from crdtsync.model.signature import PrivateKey
 from crdtsync.runtime.belonging.copies import follows_of
 from crdtsync.runtime.belonging.replacing import heads_to_name, lost_of, save_lost
 from crdtsync.runtime.clock import RandomBytes
-from crdtsync.runtime.committing.writer import append_entry, read_head
+from crdtsync.runtime.committing.head import read_head
+from crdtsync.runtime.committing.writer import append_entry
 from crdtsync.runtime.folder.identity import HEAD, Identity, Relay, load_relay, save_identity, save_relay
 from crdtsync.runtime.folder.keyfile import NEXT_KEY, take_next_key
 from crdtsync.runtime.folder.role import SYNC_LOCK, hold_role

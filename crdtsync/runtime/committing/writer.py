@@ -23,7 +23,8 @@ from crdtsync.model.closing import build_close, closing_due
 from crdtsync.model.entry import Entry, read_entry, seal_entry
 from crdtsync.runtime.clock import Clock
 from crdtsync.runtime.committing.events import LOOK_EVERY_MS, unreachable_request, unrecorded_events
-from crdtsync.runtime.folder.identity import HEAD, load_clock_offset, refuse_left
+from crdtsync.runtime.committing.head import read_head
+from crdtsync.runtime.folder.identity import HEAD, load_clock_offset
 from crdtsync.said import Said
 from crdtsync.storage.log import ShopLog, Store
 
@@ -311,15 +312,6 @@ class Session:
             )
         except StorageError:
             return False  # The disk does not even answer: the first error is the one to tell.
-
-
-def read_head(log: ShopLog) -> ChainHead:
-    """The end of the register's own chain. Raises ``DamagedStore``, and ``NoRegister`` where it has left."""
-    data = log.state(HEAD)
-    if data is None:
-        refuse_left(log)
-        raise DamagedStore("the head of the register's chain is missing")
-    return ChainHead.from_bytes(data)
 
 
 def append_entry(log: ShopLog, entry: Entry) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from crdtsync.ids import ENTRY
-from crdtsync.runtime.committing.writer import read_head
+from crdtsync.runtime.committing.head import read_head
 from crdtsync.runtime.folder.identity import HEAD
 from crdtsync.storage.log import DAMAGED, Apart, ShopLog
 

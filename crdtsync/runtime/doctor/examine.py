@@ -45,7 +45,7 @@ def _findings(config: RegisterConfig, open_register: Callable[[], Register]) -> 
     try:
         with open_register() as register:
             yield from _look_at_whose_key_it_is(register, found)
-            status, relay = register.status(), register.replica.relay
+            status, relay = register.status(with_documents=False), register.replica.relay
             now_ms = register.replica.clock.now_ms
             locked = look_at_lock(config.data / STORE)
             yield locked or well("store", f"{register.identity.device_name} of {register.identity.shop_name}")

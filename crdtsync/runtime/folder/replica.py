@@ -219,7 +219,7 @@ class Replica:
                         begin_own_chain(self.log, self.identity, self.key, self.clock, self.random_bytes)
 
     def _is_chain_head_damaged(self) -> bool:
-        from crdtsync.runtime.committing.writer import read_head
+        from crdtsync.runtime.committing.head import read_head
 
         try:
             read_head(self.log)

@@ -7,9 +7,8 @@ from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 from crdtsync.model.naming import names_apart, short_id
-from crdtsync.runtime.belonging.copies import CopiedTold, copied_registers, copied_says, left_for_another
+from crdtsync.runtime.committing.head import read_head
 from crdtsync.runtime.committing.signature_checks import bad_signatures
-from crdtsync.runtime.committing.writer import read_head
 from crdtsync.runtime.folder.identity import CLOCK_OFFSET_MAX_MS, has_left
 from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.register.flags import day_flags
@@ -19,6 +18,7 @@ from crdtsync.storage.view_queries import ChainRow, FlagRow
 
 if TYPE_CHECKING:
     from crdtsync.model.chain import ChainHead
+    from crdtsync.runtime.belonging.copies import CopiedTold
     from crdtsync.runtime.syncing.link_trouble import LinkTrouble
 
 SPANS: Final = (
@@ -148,7 +148,9 @@ def copied_told(replica: Replica) -> tuple[CopiedTold, ...]:
     """Registers that were put back or copied. Looked for only where some device has two chains."""
     devices = [chain.device for chain in replica.queries.chains() if chain.series is not None]
     if len(devices) == len(set(devices)):
-        return ()
+        return ()  # Most shops have none: nothing is imported for it.
+    from crdtsync.runtime.belonging.copies import copied_registers, copied_says
+
     known = {device.device: device for device in replica.queries.devices()}
     names = _names(replica)
     own = None if _makes_no_entries(replica) else read_head(replica.log).chain
@@ -170,7 +172,7 @@ def _chain_concerns(replica: Replica) -> Iterable[str]:
         if run.lo <= reached.get(run.chain, 0):
             forked.add(run.chain)
         reached[run.chain] = max(run.hi, reached.get(run.chain, 0))
-    left = left_for_another(replica.log) if forked else set()
+    left = _left_for_another(replica) if forked else set()
     names = _names(replica)
     writers: dict[bytes, list[ChainRow]] = {}
     for row in replica.queries.chains():
@@ -191,6 +193,12 @@ def _chain_concerns(replica: Replica) -> Iterable[str]:
                 "two versions of the register %(name)s exist: both are kept, `crdtsync verify` names them",
                 name=name,
             )
+
+
+def _left_for_another(replica: Replica) -> set[bytes]:
+    from crdtsync.runtime.belonging.copies import left_for_another
+
+    return left_for_another(replica.log)
 
 
 def _series_concerns(replica: Replica) -> Iterable[str]:

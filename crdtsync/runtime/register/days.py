@@ -14,7 +14,8 @@ from crdtsync.model.drawer import CashMove, build_cash, build_open
 from crdtsync.model.entry import Head, is_day, read_entry
 from crdtsync.model.jet import DAY_CONFIRMED, build_jet
 from crdtsync.model.period import Level
-from crdtsync.runtime.committing.writer import Payload, Session, read_head
+from crdtsync.runtime.committing.head import read_head
+from crdtsync.runtime.committing.writer import Payload, Session
 from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.register.closing import DayReport, Figures
 from crdtsync.runtime.register.day_reports import DayReports

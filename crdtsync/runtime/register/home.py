@@ -21,8 +21,8 @@ from crdtsync.runtime.belonging.revoked import HANDED_OVER
 from crdtsync.runtime.clock import Clock, RandomBytes
 from crdtsync.runtime.committing.admission import Admission
 from crdtsync.runtime.committing.committer import Committer
+from crdtsync.runtime.committing.head import read_head
 from crdtsync.runtime.committing.work import Outcome, Work
-from crdtsync.runtime.committing.writer import read_head
 from crdtsync.runtime.damage.not_back import not_back
 from crdtsync.runtime.folder.identity import (
     ClockOffset,

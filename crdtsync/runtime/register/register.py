@@ -297,11 +297,16 @@ class Register:
 
     # -- what is safe -------------------------------------------------------------------------------------
 
-    def status(self, *, all_documents: bool = False) -> Status:
-        """What is safe, what is not yet, and why. From the disk alone: no network, no waiting."""
+    def status(self, *, all_documents: bool = False, with_documents: bool = True) -> Status:
+        """What is safe, what is not yet, and why. From the disk alone: no network, no waiting.
+
+        ``with_documents=False``: none are named, so that nothing has to be unpacked.
+        """
         from crdtsync.runtime.register.status import read_status
 
-        return self._replica.mending(lambda: read_status(self._replica, all_documents=all_documents))
+        return self._replica.mending(
+            lambda: read_status(self._replica, all_documents=all_documents, with_documents=with_documents)
+        )
 
     def verify(self, progress: Callable[[int, int], None] = lambda *_: None) -> Verification:
         """Check every checksum, link, number, total and signature. O(everything); reads only."""

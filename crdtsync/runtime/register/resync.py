@@ -13,7 +13,8 @@ from crdtsync.errors import NoRegister
 from crdtsync.ids import ID_BYTES, OWNER_DOCUMENT, parse_document_name
 from crdtsync.runtime.folder.replica import Replica
 from crdtsync.runtime.folder.role import sync_role
-from crdtsync.runtime.register.status import links_fingerprint, pending_at
+from crdtsync.runtime.register.document_status import links_fingerprint
+from crdtsync.runtime.register.status import pending_at
 
 
 @dataclass(frozen=True, slots=True)

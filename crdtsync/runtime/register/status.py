@@ -7,7 +7,6 @@ met a relay has everything pending.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document, record_digest
+from crdtsync.ids import CATALOGUE_DOCUMENT, ENTRY, OWNER_DOCUMENT, ledger_document
 from crdtsync.model.entry import SOFTWARE
 from crdtsync.model.money import AMOUNT_MINOR_MAX
 from crdtsync.model.naming import names_apart, short_id
@@ -41,12 +40,13 @@ from crdtsync.runtime.syncing.link_trouble import (
     load_slowed,
     load_unmended,
 )
-from crdtsync.runtime.syncing.progress import HistoryLeft, history_left
 from crdtsync.storage.log import ShopLog
 
 if TYPE_CHECKING:
     from crdtsync.runtime.belonging.copies import CopiedTold
     from crdtsync.runtime.belonging.replacing import CameBack
+    from crdtsync.runtime.register.document_status import DocumentStatus
+    from crdtsync.runtime.syncing.progress import HistoryLeft
 
 State = Literal["alone", "synced", "pending", "offline", "attention"]
 
@@ -79,19 +79,6 @@ class Pending:
         if body["kind"] in ("sale", "refund") and body["mode"] == "live":
             self.sales += 1
             self.amount_minor += _amount(body)
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentStatus:
-    """One document: records and bytes in the log. ``fingerprint`` names what it holds: the set of its
-    entries, or the content of a Yjs document. Unless all documents were asked for it is None for the latter,
-    and for a very busy day.
-    """
-
-    name: str
-    entries: int
-    bytes: int
-    fingerprint: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +153,7 @@ class Status:
     apart_back: int = 0
 
 
-def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
+def read_status(replica: Replica, *, all_documents: bool = False, with_documents: bool = True) -> Status:
     """Compute the status; O(pending + today). Views that lag a little are brought up to date, and those that
     hold nothing yet begin: they name the devices. A whole past is filed by others.
     """
@@ -207,7 +194,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         relay_url=relay.url if relay else None,
         syncing=syncing,
         devices=_devices(replica),
-        documents=tuple(_documents(replica, all_documents)),
+        documents=_documents(replica, all_documents=all_documents, with_documents=with_documents),
         store_bytes=store_bytes(replica.folder),
         clock_offset_ms=offset.offset_ms if offset else None,
         apart=len(apart),
@@ -219,7 +206,7 @@ def read_status(replica: Replica, *, all_documents: bool = False) -> Status:
         concerns=concerns,
         link_trouble=trouble,
         slowed_since_ms=load_slowed(log) if total.records else None,
-        history_left=history_left(log, relay_log, now_ms) if relay_log else None,
+        history_left=_history_left(log, relay_log, now_ms) if relay_log else None,
         came_back=_came_back(replica),
         copied=copied,
         relay_put_back_at_ms=load_relay_put_back(log) if relay is not None else None,
@@ -305,6 +292,15 @@ def _came_back(replica: Replica) -> CameBack | None:
     from crdtsync.runtime.belonging.replacing import came_back
 
     return came_back(replica)
+
+
+def _history_left(log: ShopLog, relay_log: bytes, now_ms: int) -> HistoryLeft | None:
+    cursor = log.cursor(relay_log)
+    if cursor is None or not cursor.wanted:
+        return None  # As above.
+    from crdtsync.runtime.syncing.progress import history_left
+
+    return history_left(log, relay_log, now_ms)
 
 
 def is_syncing(folder: Path) -> bool:
@@ -409,30 +405,41 @@ def _devices(replica: Replica) -> tuple[DeviceStatus, ...]:
     return tuple(sorted(devices, key=lambda row: (row.role == "relay", row.name.casefold(), row.device)))
 
 
-def _documents(replica: Replica, all_documents: bool) -> Iterable[DocumentStatus]:
-    log = replica.log
+def _todays_documents(replica: Replica) -> list[str]:
+    """Names: the newest day of each register, and what all days share."""
+    newest = {(chain.device, chain.day) for chain in replica.queries.chains() if chain.series is not None}
+    return [CATALOGUE_DOCUMENT, OWNER_DOCUMENT, *sorted(ledger_document(*pair) for pair in newest)]
+
+
+def _documents(replica: Replica, *, all_documents: bool, with_documents: bool) -> tuple[DocumentStatus, ...]:
+    names = _todays_documents(replica)
+    if not (all_documents or with_documents):
+        _look_at_todays_entries(replica.log, names)
+        return ()
+    from crdtsync.runtime.register.document_status import document_status
+
     if all_documents:
-        names = [row.name for row in log.documents()]
-    else:
-        newest = {(chain.device, chain.day) for chain in replica.queries.chains() if chain.series is not None}
-        names = [CATALOGUE_DOCUMENT, OWNER_DOCUMENT, *sorted(ledger_document(*pair) for pair in newest)]
-    for name in names:
-        row = log.document(name)
-        if row is None:
-            continue
-        is_ledger = name == OWNER_DOCUMENT or name.startswith("ledger/")
-        fingerprint = None
-        if is_ledger and (all_documents or row.records <= FINGERPRINTED_MAX):
-            records = log.document_records(name)
-            fingerprint = links_fingerprint({record_digest(record) for _, record in records})
-        elif all_documents and not is_ledger:
-            # pycrdt is slow to import, and a status that nobody asks for documents does without it.
-            from crdtsync.runtime.register.documents import fingerprint_of
-
-            fingerprint = fingerprint_of(replica, name)
-        yield DocumentStatus(name, row.records, row.records_bytes, fingerprint)
+        names = [row.name for row in replica.log.documents()]
+    found = (document_status(replica, name, all_documents=all_documents) for name in names)
+    return tuple(one for one in found if one is not None)
 
 
-def links_fingerprint(links: set[bytes]) -> str:
-    """The name of a set of links, as ``model.ledger.fingerprint``, which needs pycrdt."""
-    return hashlib.sha256(b"".join(sorted(links))).hexdigest()
+def _look_at_todays_entries(log: ShopLog, names: Iterable[str]) -> None:
+    """Find out whether they are still as they were stored, by their checksums: what is packed stays packed.
+    Raises ``DamagedStore``.
+    """
+    looked_at = 0
+    for seq in sorted(seq for name in names if _is_looked_at(log, name) for seq in log.document_seqs(name)):
+        if seq > looked_at:
+            pack = log.pack_at(seq)
+            looked_at = pack.to.seq if pack is not None else log.read(seq - 1, bytes_max=1 << 20).to.seq
+
+
+def _is_looked_at(log: ShopLog, name: str) -> bool:
+    row = log.document(name)
+    return row is not None and has_entries(name) and row.records <= FINGERPRINTED_MAX
+
+
+def has_entries(document: str) -> bool:
+    """Whether that is a ledger: of a register, or the shop's owner."""
+    return document == OWNER_DOCUMENT or document.startswith("ledger/")

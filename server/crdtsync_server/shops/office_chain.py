@@ -23,6 +23,7 @@ from crdtsync.model.entry import Head, read_entry, seal_entry
 from crdtsync.model.form import payload_problem
 from crdtsync.runtime.belonging.copies import is_contested, own_ends
 from crdtsync.runtime.clock import Clock, RandomBytes
+from crdtsync.runtime.committing.head import read_head
 from crdtsync.runtime.committing.writer import (
     Payload,
     Session,
@@ -30,7 +31,6 @@ from crdtsync.runtime.committing.writer import (
     Written,
     append_entry,
     local_date,
-    read_head,
 )
 from crdtsync.runtime.folder.identity import HEAD
 from crdtsync.storage.log import Store

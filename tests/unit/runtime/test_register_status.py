@@ -261,3 +261,23 @@ def test_a_sale_that_is_gone_from_the_end_of_the_disk_needs_a_person(enrolled, s
     status = same_till.status()
     assert status.state == "attention"
     assert any("1 entry of this register is missing" in concern for concern in status.concerns)
+
+
+@pytest.mark.parametrize("with_documents", [True, False])
+@pytest.mark.parametrize("table", ["record", "pack"])
+def test_damage_of_what_was_sold_today_is_found_by_every_status(enrolled, same_till, table, with_documents):
+    enrolled.sell(["CM-19"], ["card"])
+    store, log = enrolled.replica.store, enrolled.replica.log
+    with store.transaction():
+        while table == "pack" and log.pack(4, log.end.seq):
+            continue
+    acknowledge_all(enrolled)
+    assert enrolled.status().apart == 0
+    with store.transaction():
+        store.connection.execute(
+            f"UPDATE {table} SET bytes = zeroblob(length(bytes)) WHERE pos = (SELECT max(pos) FROM {table})"
+        )
+    # What a register has unpacked before it does not unpack again.
+    status = same_till.status() if with_documents else enrolled.status(with_documents=False)
+    assert status.apart
+    assert any("set apart as refused or damaged" in concern for concern in status.concerns)

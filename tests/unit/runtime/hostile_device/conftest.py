@@ -40,7 +40,7 @@ from crdtsync.runtime.committing.bounds import Bounds
 from crdtsync.runtime.committing.committer import Committer
 from crdtsync.runtime.committing.quota import Quota
 from crdtsync.runtime.committing.work import Work
-from crdtsync.runtime.register.status import links_fingerprint
+from crdtsync.runtime.register.document_status import links_fingerprint
 from crdtsync.runtime.register.verify import verify_log
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.strange_entries import everything_once
