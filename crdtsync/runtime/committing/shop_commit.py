@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crdtsync.errors import DamagedStore, LinkClosed
-from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, START, Item, Origin, next_hash, update_record
+from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, START, Item, Origin, update_record
 from crdtsync.model.admission import NOTHING_KNOWN, Known
 from crdtsync.model.certificate import Directory
 from crdtsync.protocol.intervals import subtract
@@ -55,7 +55,7 @@ class ShopCommit:
         self._rows: list[Row] = []
         self._anew: set[bytes] = set()
         self._admitted: set[Origin] = set()
-        self._start, self._h, self._log_id = START, b"", b""
+        self._start, self._log_id = START, b""
 
     def judge(self, works: list[Work], *, each: bool = False) -> None:
         """Judge what one peer sent, before the transaction: signatures take longer than the commit. ``each``:
@@ -166,7 +166,6 @@ class ShopCommit:
         self._admission.notice(store)
         self._admission.refresh(self._log)
         self._start, self._log_id = self._log.end, self._log.log_id
-        self._h = self._start.h
         self._cursors.clear()
         self._rows, self._unchecked, self._anew, self._documents, self._tops = [], {}, set(), set(), {}
         if self._bounds is not None:
@@ -205,7 +204,7 @@ class ShopCommit:
             work.also(self._log)
             self._log_id = self._log.log_id  # It may go on under a new one now.
             self._cursors.clear()
-            self._h = read_on(self._log, self._rows, self._start)
+            read_on(self._log, self._rows, self._start)
         return outcome
 
     def _continues(self, work: Work) -> bool:
@@ -293,8 +292,7 @@ class ShopCommit:
         seq = self._log.append(item)
         if seq is None:
             return False
-        self._h = next_hash(self._h, item.record)
-        self._appended(item, seq, self._h)
+        self._appended(item, seq, self._log.hash_appended)
         if self._bounds is not None:
             self._bounds.appended(self._log, item)
         return True

@@ -197,8 +197,8 @@ class Tail:
         del self._rows[:count], self._sizes[:count]
 
 
-def read_on(log: ShopLog, rows: list[Row], start: Position) -> bytes:
-    """Add what a log has beyond ``rows``, which follow ``start`` without a gap; the running hash at its end.
+def read_on(log: ShopLog, rows: list[Row], start: Position) -> None:
+    """Add what a log has beyond ``rows``, which follow ``start`` without a gap.
 
     Inside a transaction: for what was appended past the committer, a compacted state say. With a row missing
     among the others, these would be sent under wrong hashes, and who lags a commit would miss some of them.
@@ -211,4 +211,3 @@ def read_on(log: ShopLog, rows: list[Row], start: Position) -> bytes:
             h = next_hash(h, record)
             rows.append(Row(seq, h, record, None))
         known = batch.to
-    return known.h
