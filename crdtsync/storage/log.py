@@ -170,6 +170,11 @@ class ShopLog(Protocol):
         """After the newest record. Read from disk: other processes write too."""
         ...
 
+    @property
+    def hash_appended(self) -> bytes:
+        """Right after ``append``, in the same transaction: the running hash after that record."""
+        ...
+
     def let_go(self) -> None:
         """Keep nothing in memory that can be read again. Inside a transaction nothing happens."""
         ...

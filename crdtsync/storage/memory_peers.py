@@ -37,6 +37,11 @@ class MemoryPeers:
         """See ``ShopLog.let_go``: it is all in memory."""
 
     @property
+    def hash_appended(self) -> bytes:
+        """Right after ``append``, in the same transaction: the running hash after that record."""
+        return self.end.h
+
+    @property
     def end(self) -> Position:
         """See ``ShopLog.end``."""
         head = self._head()

@@ -44,6 +44,11 @@ class Writing(Rows):
         self._file(seq, totals.no, chain, n, origin)
         return seq
 
+    @property
+    def hash_appended(self) -> bytes:
+        """Right after ``append``, in the same transaction: the running hash after that record."""
+        return self._h
+
     def rotate_log_id(self, log_id: bytes) -> None:
         """Go on under a new log id: what peers acknowledged under the old one counts no more."""
         self._begin_writing()

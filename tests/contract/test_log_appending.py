@@ -18,6 +18,15 @@ def test_records_are_numbered_from_one_with_a_running_hash(world):
     assert world.log.end == Position(4, h)
 
 
+def test_the_running_hash_is_known_as_soon_as_a_record_is_appended(world):
+    h = ZERO_HASH
+    with world.store.transaction():
+        for sale in MadeUpChain(1).entries(4):
+            world.log.append(sale)
+            h = next_hash(h, sale.record)
+            assert world.log.hash_appended == h
+
+
 def test_there_is_no_hash_beyond_the_end(world):
     world.append(MadeUpChain(1).entry())
     assert (world.log.hash_at(2), world.log.hash_at(-1)) == (None, None)

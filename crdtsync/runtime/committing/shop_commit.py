@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crdtsync.errors import DamagedStore, LinkClosed
-from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, START, Item, Origin, next_hash, update_record
+from crdtsync.ids import CATALOGUE_DOCUMENT, OWNER_DOCUMENT, START, Item, Origin, update_record
 from crdtsync.model.admission import NOTHING_KNOWN, Known
 from crdtsync.model.certificate import Directory
 from crdtsync.protocol.intervals import subtract
@@ -16,6 +16,7 @@ from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.belonging.revoked import in_log, other_version
 from crdtsync.runtime.committing.admission import Admission, Rejection
 from crdtsync.runtime.committing.batches import is_kept_as_pack, rows_of, unpacked
+from crdtsync.runtime.committing.bounds import device_of
 from crdtsync.runtime.committing.upkeep import PACK_ROWS
 from crdtsync.runtime.committing.work import NEW_LOG, OUT_OF_STEP, Outcome, Work
 from crdtsync.runtime.syncing.progress import save_first
@@ -46,7 +47,7 @@ class ShopCommit:
         self._judged_by: dict[int, Directory] = {}
         self._verifies_each = False
         self._awaiting: set[bytes] = set()
-        self._unchecked: list[int] = []
+        self._unchecked: dict[int, str] = {}
         self._documents: set[str] = set()
         self._tops: dict[bytes, int] = {}
         self._cursors: dict[bytes, Cursor] = {}
@@ -54,7 +55,7 @@ class ShopCommit:
         self._rows: list[Row] = []
         self._anew: set[bytes] = set()
         self._admitted: set[Origin] = set()
-        self._start, self._h, self._log_id = START, b"", b""
+        self._start, self._log_id = START, b""
 
     def judge(self, works: list[Work], *, each: bool = False) -> None:
         """Judge what one peer sent, before the transaction: signatures take longer than the commit. ``each``:
@@ -165,9 +166,8 @@ class ShopCommit:
         self._admission.notice(store)
         self._admission.refresh(self._log)
         self._start, self._log_id = self._log.end, self._log.log_id
-        self._h = self._start.h
         self._cursors.clear()
-        self._rows, self._unchecked, self._anew, self._documents, self._tops = [], [], set(), set(), {}
+        self._rows, self._unchecked, self._anew, self._documents, self._tops = [], {}, set(), set(), {}
         if self._bounds is not None:
             self._bounds.begin(self._log)
 
@@ -204,7 +204,7 @@ class ShopCommit:
             work.also(self._log)
             self._log_id = self._log.log_id  # It may go on under a new one now.
             self._cursors.clear()
-            self._h = read_on(self._log, self._rows, self._start)
+            read_on(self._log, self._rows, self._start)
         return outcome
 
     def _continues(self, work: Work) -> bool:
@@ -227,7 +227,17 @@ class ShopCommit:
         if bounds is not None:
             bounds.finish(self._log)
         anew, unchecked, documents = frozenset(self._anew), tuple(self._unchecked), frozenset(self._documents)
-        return Growth(self._log.shop, self._start, self._rows, anew, unchecked, documents)
+        keys = self._keys_of_unchecked()
+        return Growth(self._log.shop, self._start, self._rows, anew, unchecked, documents, keys)
+
+    def _keys_of_unchecked(self) -> tuple[bytes, ...]:
+        """The newest key of the author of each."""
+        directory, found = self._admission.directory, dict[str, bytes]()
+        for document in self._unchecked.values():
+            if document not in found:
+                certificates = directory.certificates(bytes.fromhex(device_of(document)))
+                found[document] = certificates[-1].public if certificates else b""
+        return tuple([found[document] for document in self._unchecked.values()])
 
     def leave_out_admitted(self, work: Work, outcome: Outcome) -> None:
         """A record that was held, and came in with a certificate of the same commit, was never refused."""
@@ -282,8 +292,7 @@ class ShopCommit:
         seq = self._log.append(item)
         if seq is None:
             return False
-        self._h = next_hash(self._h, item.record)
-        self._appended(item, seq, self._h)
+        self._appended(item, seq, self._log.hash_appended)
         if self._bounds is not None:
             self._bounds.appended(self._log, item)
         return True
@@ -293,7 +302,7 @@ class ShopCommit:
         if item.entry is None:
             self._documents.add(item.document)
         elif item.digest in self._awaiting:
-            self._unchecked.append(seq)
+            self._unchecked[seq] = item.document
         if item.document == OWNER_DOCUMENT:
             self._admission.appended(item)
 

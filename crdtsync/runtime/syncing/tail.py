@@ -29,7 +29,7 @@ class Growth:
 
     ``admitted_anew``: logs some of whose held records came in, or were here already: then there may be no
     rows. ``unchecked``: seqs of entries that only later ones vouch for so far (``committing.upkeep`` checks
-    them). ``documents``: those that received Yjs updates.
+    them), ``keys`` a public key of the author of each. ``documents``: those that received Yjs updates.
     """
 
     shop: bytes
@@ -38,6 +38,7 @@ class Growth:
     admitted_anew: frozenset[bytes] = frozenset()
     unchecked: tuple[int, ...] = ()
     documents: frozenset[str] = frozenset()
+    keys: tuple[bytes, ...] = ()
 
 
 PASSED_ROWS_MIN = 64
@@ -196,8 +197,8 @@ class Tail:
         del self._rows[:count], self._sizes[:count]
 
 
-def read_on(log: ShopLog, rows: list[Row], start: Position) -> bytes:
-    """Add what a log has beyond ``rows``, which follow ``start`` without a gap; the running hash at its end.
+def read_on(log: ShopLog, rows: list[Row], start: Position) -> None:
+    """Add what a log has beyond ``rows``, which follow ``start`` without a gap.
 
     Inside a transaction: for what was appended past the committer, a compacted state say. With a row missing
     among the others, these would be sent under wrong hashes, and who lags a commit would miss some of them.
@@ -210,4 +211,3 @@ def read_on(log: ShopLog, rows: list[Row], start: Position) -> bytes:
             h = next_hash(h, record)
             rows.append(Row(seq, h, record, None))
         known = batch.to
-    return known.h
