@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from crdtsync.runtime.committing.admission import Admission
 from crdtsync.runtime.committing.ahead import Verifier
-from crdtsync.runtime.committing.checking import Checker
 from crdtsync.runtime.committing.committer import Committer
 from crdtsync.runtime.committing.work import CommitObserver, Outcome, Work
 from crdtsync.storage.log import Store
@@ -27,15 +26,7 @@ class CountedCommitter(Committer):
         metrics: RelayMetrics,
         came: Callable[[Work], None] = lambda work: None,
     ) -> None:
-        super().__init__(
-            open_store,
-            admissions,
-            observer,
-            now_ms,
-            monotonic_s,
-            Verifier(monotonic_s),
-            Checker(monotonic_s),
-        )
+        super().__init__(open_store, admissions, observer, now_ms, monotonic_s, Verifier(monotonic_s))
         self._metrics = metrics
         self._came = came
         self._under_way: dict[bytes, int] = {}

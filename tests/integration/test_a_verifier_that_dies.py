@@ -17,12 +17,9 @@ from tests import forked
 
 pytestmark = pytest.mark.timeout(300)
 
-MANY, FEW = 60, 4
-"""Where many registers sell, signatures are verified ahead of the commit; where few do, after it."""
-
-ROUND, ROUNDS_MAX = 900, 40
+REGISTERS, ROUND, ROUNDS_MAX = 60, 900, 40
 UNDER_WAY = 96
-"""Sales not acknowledged yet: one or two of each of many registers, and some dozen of each of few."""
+"""Sales not acknowledged yet: one or two of each register, as where a verifier is of use."""
 WORKED_S = 0.2
 """Of processor time: of which to start takes a third."""
 
@@ -58,9 +55,9 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop_that_sells(folder, count):
-    made = make_shop(folder / "relay", count, 1)
-    chains = sealed_sales(made.devices, ROUND // count * (ROUNDS_MAX + 2))
+async def shop_that_sells(folder):
+    made = make_shop(folder / "relay", REGISTERS, 1)
+    chains = sealed_sales(made.devices, ROUND // REGISTERS * (ROUNDS_MAX + 2))
     relay, crowd = RelayProcess(made.folder, folder / "relay.log"), Crowd()
     try:
         await relay.start()
@@ -68,7 +65,7 @@ async def shop_that_sells(folder, count):
             LightRegister(crowd, made, device, sealed)
             for device, sealed in zip(made.devices, chains, strict=True)
         ]
-        await connect_all(crowd, registers, relay.port, expected=2 + 2 * count - 1)
+        await connect_all(crowd, registers, relay.port, expected=2 + 2 * REGISTERS - 1)
         yield Shop(relay, registers, crowd)
         crowd.stop_ticking()
         for register in registers:
@@ -77,10 +74,9 @@ async def shop_that_sells(folder, count):
         relay.abandon()
 
 
-@pytest.mark.parametrize("registers", [MANY, FEW])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-async def test_sales_go_on_and_each_is_verified(tmp_path, how, registers):
-    async with shop_that_sells(tmp_path, registers) as shop:
+async def test_sales_go_on_and_each_is_verified(tmp_path, how):
+    async with shop_that_sells(tmp_path) as shop:
         verifier = await shop.sell_until_it_works()
         selling = asyncio.create_task(shop.sell())
         await asyncio.sleep(0)  # The first of the round are under way.
@@ -94,15 +90,14 @@ async def test_sales_go_on_and_each_is_verified(tmp_path, how, registers):
     with closing(SqliteStore(folder / "relay.sqlite")) as store:
         (shop_id,) = store.shops()
         log = store.shop(shop_id)
-        assert log.end.seq == 2 + 2 * registers + sold
+        assert log.end.seq == 2 + 2 * REGISTERS + sold
         assert list(log.apart()) == []
     checked = forked.run(["-m", "crdtsync_server", "verify", "--data", folder])
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.parametrize("registers", [MANY, FEW])
-async def test_it_ends_with_a_relay_that_is_killed(tmp_path, registers):
-    async with shop_that_sells(tmp_path, registers) as shop:
+async def test_it_ends_with_a_relay_that_is_killed(tmp_path):
+    async with shop_that_sells(tmp_path) as shop:
         verifier = await shop.sell_until_it_works()
         await shop.relay.kill()
         gone, _ = await asyncio.to_thread(psutil.wait_procs, [verifier], timeout=60)

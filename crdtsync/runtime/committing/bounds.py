@@ -104,7 +104,7 @@ class Bounds:
             return
         chain = self._chain(log, entry)
         if chain.is_new:
-            device = device_of(item.document)
+            device = _device_of(item.document)
             log.set_state(_chains_key(device), (_chains_begun(log, device) + 1).to_bytes(4, "big"))
         chain.add(entry)
 
@@ -143,7 +143,7 @@ class Bounds:
     def _over_chains(self, log: ShopLog, entry: EntryFacts, document: str) -> str:
         chain = self._chain(log, entry)
         if chain.is_new:
-            if _chains_begun(log, device_of(document)) >= CHAINS_PER_DEVICE_MAX:
+            if _chains_begun(log, _device_of(document)) >= CHAINS_PER_DEVICE_MAX:
                 return f"this device has begun {CHAINS_PER_DEVICE_MAX} chains of entries already"
         elif chain.runs >= RUNS_PER_CHAIN_MAX and not chain.continues(entry):
             return f"the entries of this chain have {RUNS_PER_CHAIN_MAX} gaps or branches already"
@@ -219,7 +219,7 @@ class _Chain:
             self._tips.add(entry.link)
 
 
-def device_of(document: str) -> str:
+def _device_of(document: str) -> str:
     """The device whose ledger it is: ``ledger/<device>/<day>``."""
     return document.split("/")[1]
 

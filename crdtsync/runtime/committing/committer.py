@@ -28,7 +28,6 @@ from crdtsync.storage.sqlite_errors import MORE_FILES
 
 if TYPE_CHECKING:
     from crdtsync.runtime.committing.ahead import Verifier
-    from crdtsync.runtime.committing.checking import Checker
 
 LET_GO_S: Final = 5.0
 """What is known of a log is kept in memory so long after it was last written: to read it again takes a part
@@ -52,7 +51,6 @@ class Committer:
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         verifier: Verifier | None = None,
-        checker: Checker | None = None,
     ) -> None:
         self.before_history: Callable[[ShopLog], object] = lambda log: None
         """Called on the committer's thread before each pack of the past, with the log as this thread has it;
@@ -68,7 +66,6 @@ class Committer:
         self._now_ms = now_ms
         self._monotonic_s = monotonic_s
         self._verifier = verifier
-        self._checker = checker
         self._is_committing = False
         self._gathered: list[Work] = []
         self._queue: list[Work] = []
@@ -87,7 +84,7 @@ class Committer:
         self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
-        self._upkeep = UpkeepThread(self._open_store, self._submit_change, self._checker)
+        self._upkeep = UpkeepThread(self._open_store, self._submit_change)
         self._upkeep.start()
 
     def submit(self, work: Work) -> None:

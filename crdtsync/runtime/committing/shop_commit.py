@@ -16,7 +16,6 @@ from crdtsync.protocol.work import Delivery
 from crdtsync.runtime.belonging.revoked import in_log, other_version
 from crdtsync.runtime.committing.admission import Admission, Rejection
 from crdtsync.runtime.committing.batches import is_kept_as_pack, rows_of, unpacked
-from crdtsync.runtime.committing.bounds import device_of
 from crdtsync.runtime.committing.upkeep import PACK_ROWS
 from crdtsync.runtime.committing.work import NEW_LOG, OUT_OF_STEP, Outcome, Work
 from crdtsync.runtime.syncing.progress import save_first
@@ -47,7 +46,7 @@ class ShopCommit:
         self._judged_by: dict[int, Directory] = {}
         self._verifies_each = False
         self._awaiting: set[bytes] = set()
-        self._unchecked: dict[int, str] = {}
+        self._unchecked: list[int] = []
         self._documents: set[str] = set()
         self._tops: dict[bytes, int] = {}
         self._cursors: dict[bytes, Cursor] = {}
@@ -167,7 +166,7 @@ class ShopCommit:
         self._admission.refresh(self._log)
         self._start, self._log_id = self._log.end, self._log.log_id
         self._cursors.clear()
-        self._rows, self._unchecked, self._anew, self._documents, self._tops = [], {}, set(), set(), {}
+        self._rows, self._unchecked, self._anew, self._documents, self._tops = [], [], set(), set(), {}
         if self._bounds is not None:
             self._bounds.begin(self._log)
 
@@ -227,17 +226,7 @@ class ShopCommit:
         if bounds is not None:
             bounds.finish(self._log)
         anew, unchecked, documents = frozenset(self._anew), tuple(self._unchecked), frozenset(self._documents)
-        keys = self._keys_of_unchecked()
-        return Growth(self._log.shop, self._start, self._rows, anew, unchecked, documents, keys)
-
-    def _keys_of_unchecked(self) -> tuple[bytes, ...]:
-        """The newest key of the author of each."""
-        directory, found = self._admission.directory, dict[str, bytes]()
-        for document in self._unchecked.values():
-            if document not in found:
-                certificates = directory.certificates(bytes.fromhex(device_of(document)))
-                found[document] = certificates[-1].public if certificates else b""
-        return tuple([found[document] for document in self._unchecked.values()])
+        return Growth(self._log.shop, self._start, self._rows, anew, unchecked, documents)
 
     def leave_out_admitted(self, work: Work, outcome: Outcome) -> None:
         """A record that was held, and came in with a certificate of the same commit, was never refused."""
@@ -302,7 +291,7 @@ class ShopCommit:
         if item.entry is None:
             self._documents.add(item.document)
         elif item.digest in self._awaiting:
-            self._unchecked[seq] = item.document
+            self._unchecked.append(seq)
         if item.document == OWNER_DOCUMENT:
             self._admission.appended(item)
 

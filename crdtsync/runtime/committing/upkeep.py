@@ -1,10 +1,9 @@
 """What a log needs besides commits: signatures that are still to be checked, states of documents, packs.
 
 Admission verifies the last signature of an unbroken run, which covers the entries before it; their own are
-verified here, within about a second, and how far that has come is kept in the log (*checked up to*). Where
-there are many of them a process beside verifies them (``committing.checking``). In quiet moments Yjs
-documents of many updates are compacted, and old rows are packed, so that a new device gets the past as it
-lies on disk.
+verified here, within about a second, and how far that has come is kept in the log (*checked up to*). In quiet
+moments Yjs documents of many updates are compacted, and old rows are packed, so that a new device gets the
+past as it lies on disk.
 
 Everything is done in small steps beside the commits, with a store of its own for reading. What is found goes
 to disk as work of the committer, like everything else: a sale never waits for more than a short transaction.
@@ -13,11 +12,9 @@ to disk as work of the committer, like everything else: a sale never waits for m
 from __future__ import annotations
 
 import threading
-from bisect import insort
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from crdtsync.errors import CrdtsyncError
 from crdtsync.ids import ENTRY
@@ -28,9 +25,6 @@ from crdtsync.runtime.committing.compacting import RECORDS_MIN, is_compactable, 
 from crdtsync.runtime.committing.signature_checks import checked_up_to, save_checks
 from crdtsync.runtime.syncing.tail import Growth
 from crdtsync.storage.log import ShopLog, Store
-
-if TYPE_CHECKING:
-    from crdtsync.runtime.committing.checking import Checker, Handed
 
 CHECKS_PER_STEP: Final = 64
 """About 5 ms of verifying."""
@@ -52,9 +46,6 @@ RESTS_MAX: Final = 60
 """How many such pauses there are before signatures are checked although ever more comes in: nobody who goes
 on sending a past keeps those of others unchecked.
 """
-
-ANSWERS_EVERY_S: Final = 0.02
-"""While no commit comes, a checker's answers are looked for so often."""
 
 PACK_ROWS: Final = 4096
 LOOSE_ROWS: Final = 4096
@@ -83,20 +74,12 @@ class UpkeepLimits:
 
 class Upkeep:
     """The steps, shop by shop. ``submit`` has a change made on disk. ``store`` is for reading, on the thread
-    that calls ``step``. ``checker``: it is handed signatures to check, where there are many.
+    that calls ``step``.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        submit: Submit,
-        *,
-        limits: UpkeepLimits | None = None,
-        checker: Checker | None = None,
-    ) -> None:
+    def __init__(self, store: Store, submit: Submit, *, limits: UpkeepLimits | None = None) -> None:
         self._store = store
         self._submit = submit
-        self._checker = checker
         self._limits = limits or UpkeepLimits()
         self._shops: dict[bytes, _ShopUpkeep] = {}
         for shop in store.shops():
@@ -104,13 +87,11 @@ class Upkeep:
 
     def grew(self, growth: Growth) -> None:
         """A commit added rows."""
-        self._of(growth.shop).grew(growth, self._checker)
+        self._of(growth.shop).grew(growth)
 
     def step(self, *, is_quiet: bool) -> bool:
         """Do one small piece of work; whether there was any. ``is_quiet``: no commits for a while."""
         shops = list(self._shops.values())
-        if self._checker is not None:
-            self._checker.collect()
         checked = [shop.check() for shop in shops]  # Every shop gets its turn.
         if any(checked):
             return True
@@ -152,7 +133,6 @@ class _ShopUpkeep:
         self._began = self._to = log.end.seq
         # What a crash left, and what other processes wrote: nobody knows which of these were checked.
         self._unchecked = [(self._saved + 1, self._to)] if self._saved < self._to else []
-        self._handed: deque[Handed] = deque()
         self._bad: list[int] = []
         self._is_saving = False
         self._is_damaged = False
@@ -179,24 +159,20 @@ class _ShopUpkeep:
         """Whether there may be a document to compact."""
         return bool(self._grown) and not self._is_compacting
 
-    def grew(self, growth: Growth, checker: Checker | None) -> None:
+    def grew(self, growth: Growth) -> None:
         """See ``Upkeep.grew``."""
         if growth.start.seq > self._to:  # Another process wrote in between.
             self._add(self._to + 1, growth.start.seq)
-        handed = checker.hand_over(growth) if checker is not None and growth.start.seq >= self._began else []
-        self._handed += handed
-        asked = {seq for part in handed for seq in part.seqs}
         for seq in growth.unchecked:
-            if seq > self._began and seq not in asked:
+            if seq > self._began:
                 self._add(seq, seq)
         self._to = max(self._to, growth.rows[-1].seq)
         self._grown |= growth.documents
 
     def check(self) -> bool:
         """Verify some signatures; whether there were any to verify."""
-        are_answered = self._take_answers()
         if not self._unchecked or self._is_damaged:
-            return are_answered
+            return False
         # Where many devices sell at once every second row is to be checked: they are read together.
         first, to = self._unchecked[:CHECKS_PER_STEP], self._unchecked[0][0] + CHECKS_PER_STEP - 1
         due = {seq for lo, hi in first for seq in range(lo, min(hi, to) + 1)}
@@ -208,24 +184,11 @@ class _ShopUpkeep:
             return False
         self._unchecked[: len(first)] = [(max(lo, to + 1), hi) for lo, hi in first if hi > to]
         self._bad += bad
-        self._save_now_and_then()
+        if self._bad or self._checked - self._saved >= SAVE_CHECKED_EVERY:
+            self.save()
         if not self._unchecked:
             self._log.let_go()
         return True
-
-    def _take_answers(self) -> bool:
-        """Whether something was answered. What was not found good is to be verified here."""
-        if not self._handed or not self._handed[0].is_answered:
-            return False
-        while self._handed and self._handed[0].is_answered:
-            for seq in self._handed.popleft().not_good():
-                insort(self._unchecked, (seq, seq))
-        self._save_now_and_then()
-        return True
-
-    def _save_now_and_then(self) -> None:
-        if self._bad or self._checked - self._saved >= SAVE_CHECKED_EVERY:
-            self.save()
 
     def compact(self) -> bool:
         """Compact a document that has grown, if it is worth it; whether there was anything to do."""
@@ -285,8 +248,7 @@ class _ShopUpkeep:
 
     @property
     def _checked(self) -> int:
-        to = self._handed[0].seqs[0] - 1 if self._handed else self._to
-        return min(to, self._unchecked[0][0] - 1) if self._unchecked else to
+        return self._unchecked[0][0] - 1 if self._unchecked else self._to
 
     def _has_packed(self, is_on_disk: bool) -> None:
         if not is_on_disk:  # A full disk, say: again when more has come, not at once and for ever.
@@ -320,14 +282,11 @@ class _ShopUpkeep:
 
 
 class UpkeepThread:
-    """Runs the steps beside a committer, as long as that lives. ``checker``: see ``Upkeep``; it ends too."""
+    """Runs the steps beside a committer, as long as that lives."""
 
-    def __init__(
-        self, open_store: Callable[[], Store], submit: Submit, checker: Checker | None = None
-    ) -> None:
+    def __init__(self, open_store: Callable[[], Store], submit: Submit) -> None:
         self._open_store = open_store
         self._submit = submit
-        self._checker = checker
         self._signal = threading.Condition()
         self._grown: list[Growth] = []
         self._stopping = self._was_woken = False
@@ -365,13 +324,11 @@ class UpkeepThread:
         except CrdtsyncError:
             return  # As below.
         try:
-            self._work(Upkeep(store, self._submit_and_wake, checker=self._checker))
+            self._work(Upkeep(store, self._submit_and_wake))
         except CrdtsyncError:
             # The disk does not even answer: commits fail too, and say so. Checking goes on after a start.
             return
         finally:
-            if self._checker is not None:
-                self._checker.stop()
             store.close()
 
     def _work(self, upkeep: Upkeep) -> None:
@@ -381,7 +338,8 @@ class UpkeepThread:
         while True:
             with self._signal:
                 if not (worked or self._grown or self._was_woken or self._stopping):
-                    is_quiet = self._wait(upkeep, is_quiet=is_quiet)
+                    pause_s = None if is_quiet or not upkeep.waits_for_quiet else QUIET_BEFORE_PACKING_S
+                    is_quiet = not self._signal.wait(pause_s)
                 if self._stopping:
                     break
                 grown, self._grown, self._was_woken = self._grown, [], False
@@ -398,17 +356,6 @@ class UpkeepThread:
             if worked and upkeep.is_far_behind:
                 self._pause(PAUSE_S)
         upkeep.save()
-
-    def _wait(self, upkeep: Upkeep, *, is_quiet: bool) -> bool:
-        """Wait until something comes; whether nothing did for a while."""
-        checker = self._checker
-        if checker is not None and checker.is_awaited:
-            self._signal.wait(ANSWERS_EVERY_S)
-            return False
-        rests_s = checker.rests_s() if checker is not None else None
-        return not self._signal.wait(
-            rests_s if is_quiet or not upkeep.waits_for_quiet else QUIET_BEFORE_PACKING_S
-        )
 
     def _pause(self, seconds: float) -> None:
         with self._signal:

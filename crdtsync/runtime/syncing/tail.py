@@ -29,7 +29,7 @@ class Growth:
 
     ``admitted_anew``: logs some of whose held records came in, or were here already: then there may be no
     rows. ``unchecked``: seqs of entries that only later ones vouch for so far (``committing.upkeep`` checks
-    them), ``keys`` a public key of the author of each. ``documents``: those that received Yjs updates.
+    them). ``documents``: those that received Yjs updates.
     """
 
     shop: bytes
@@ -38,7 +38,6 @@ class Growth:
     admitted_anew: frozenset[bytes] = frozenset()
     unchecked: tuple[int, ...] = ()
     documents: frozenset[str] = frozenset()
-    keys: tuple[bytes, ...] = ()
 
 
 PASSED_ROWS_MIN = 64

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from contextlib import closing
 
@@ -11,14 +12,32 @@ import pytest
 
 from crdtsync.ids import START, Position, entry_record
 from crdtsync.protocol.work import Delivery
-from crdtsync.runtime.committing import ahead, line
+from crdtsync.runtime.committing import ahead
 from crdtsync.runtime.committing.admission import Admission, entry_item
 from crdtsync.runtime.committing.ahead import Verifier
 from crdtsync.runtime.committing.committer import Committer
 from crdtsync.runtime.committing.work import Work
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.till import MemoryOwner
-from tests.verifiers import SKIPS_ONE, STRANGE, command
+
+SPEAKS_FIRST = """
+import socket, sys, time
+import msgpack
+from crdtsync.runtime.committing.verifying import READY, answer
+line = socket.socket(fileno=0)
+line.send(READY)
+"""
+STRANGE = {
+    "dies": "line.recv(1 << 20)",
+    "talks nonsense": "line.recv(1 << 20); line.send(b'\\xc1' * 40); time.sleep(600)",
+    "says nothing": "line.recv(1 << 20); time.sleep(600)",
+    "says too little": "n, g = msgpack.unpackb(line.recv(1 << 20)); line.send(msgpack.packb([n, b'\\1']))"
+    "; time.sleep(600)",
+    "knows a third answer": "n, g = msgpack.unpackb(line.recv(1 << 20))"
+    "; line.send(msgpack.packb([n, b'\\2' * sum(len(r) for _, r in g)])); time.sleep(600)",
+    "gives a map": "line.recv(1 << 20); line.send(msgpack.packb({1: 2, 3: 4})); time.sleep(600)",
+}
+SKIPS_ONE = "line.recv(1 << 20); line.send(answer(line.recv(1 << 20))); time.sleep(600)"
 
 
 class Clock:
@@ -60,12 +79,12 @@ def shop():
 @pytest.fixture
 def verifiers(monkeypatch):
     """Make verifiers, which may be as slow as the machine; they are ended with the test."""
-    monkeypatch.setattr(line, "ANSWER_S", 60.0)
+    monkeypatch.setattr(ahead, "ANSWER_S", 60.0)
     made = []
 
     def make(*then, clock=None, cores=2):
-        started = {"command": command(then[0])} if then else {}
-        made.append(Verifier(clock or Clock(), cores=cores, **started))
+        command = {"command": [sys.executable, "-P", "-c", SPEAKS_FIRST + then[0]]} if then else {}
+        made.append(Verifier(clock or Clock(), cores=cores, **command))
         return made[-1]
 
     yield make
@@ -159,7 +178,7 @@ def test_there_is_none_while_little_comes_in(verifiers):
 
 def test_there_is_none_where_a_register_hands_over_a_backlog(verifiers):
     verifier = verifiers()
-    backlog = sold(line.QUESTION_BYTES_MAX)
+    backlog = sold(ahead.QUESTION_BYTES_MAX)
     for _ in range(100):
         verifier.committed([backlog, *sold_by(ahead.LOADED_DEVICES - 1)])
     assert verifier.pid is None
@@ -191,13 +210,13 @@ def test_there_is_none_on_one_core(verifiers):
 def test_it_is_ended_when_nothing_was_asked_for_long(shop, verifiers):
     clock = Clock()
     verifier = ready(verifiers(clock=clock))
-    clock.now_s += line.IDLE_S - 1
+    clock.now_s += ahead.IDLE_S - 1
     assert verifier.rests_s() == 1
     pid = verifier.pid
     verifier.ask([shop.work(shop.good[1])], is_waiting=True)
     clock.now_s += 2
-    assert verifier.rests_s() == line.IDLE_S - 2
-    clock.now_s += line.IDLE_S
+    assert verifier.rests_s() == ahead.IDLE_S - 2
+    clock.now_s += ahead.IDLE_S
     assert verifier.rests_s() is None
     assert verifier.pid is None
     with pytest.raises(ProcessLookupError):
@@ -207,7 +226,7 @@ def test_it_is_ended_when_nothing_was_asked_for_long(shop, verifiers):
 @pytest.mark.parametrize("how", STRANGE)
 def test_one_that_goes_wrong_is_ended_and_makes_nothing_good(shop, verifiers, monkeypatch, how):
     if how == "says nothing":
-        monkeypatch.setattr(line, "ANSWER_S", 0.05)
+        monkeypatch.setattr(ahead, "ANSWER_S", 0.05)
     clock = Clock()
     verifier = ready(verifiers(STRANGE[how], clock=clock))
     works = [shop.work(*shop.good[1:4]), shop.work(shop.bad)]
@@ -219,7 +238,7 @@ def test_one_that_goes_wrong_is_ended_and_makes_nothing_good(shop, verifiers, mo
     assert later.ahead is None
     load(verifier)
     assert verifier.pid is None  # Not at once again.
-    clock.now_s += line.AGAIN_AFTER_S
+    clock.now_s += ahead.AGAIN_AFTER_S
     load(verifier)
     assert verifier.pid is not None
 
@@ -309,7 +328,7 @@ async def test_whatever_it_says_a_forged_sale_is_refused_and_no_other(
     shop, verifiers, tmp_path, monkeypatch, how
 ):
     if how == "says nothing":
-        monkeypatch.setattr(line, "ANSWER_S", 0.05)
+        monkeypatch.setattr(ahead, "ANSWER_S", 0.05)
     verifier = ready(verifiers(*([STRANGE[how]] if how else [])))
     told = []
     work = shop.work(*shop.good[:4], forged(shop), *shop.good[5:], done=told.append)
