@@ -20,6 +20,7 @@ import apsw
 from crdtsync.errors import DamagedStore, NotAStore, ReadOnlyStore, StorageError, StoreBusy, StoreTooNew
 from crdtsync.storage import schema
 from crdtsync.storage.sqlite_errors import file_at, has_no_room_to_share, meaning
+from crdtsync.storage.write_lock import Patience
 
 SYNCHRONOUS_FULL: Final = 2
 PAGE_BYTES_MIN: Final = 512
@@ -337,7 +338,7 @@ class Database:
 
     def _prepare(self) -> None:
         connection = self.connection
-        connection.set_busy_timeout(int(self._busy_timeout_s * 1000))
+        connection.set_busy_handler(Patience(self._busy_timeout_s))
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # Else other values compile a statement anew.
         self._recognise()
         if not self.read_only:

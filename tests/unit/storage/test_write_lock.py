@@ -6,7 +6,8 @@ from contextlib import closing
 import apsw
 import pytest
 
-from crdtsync.storage.write_lock import is_kept_locked, who_keeps
+from crdtsync.storage import write_lock
+from crdtsync.storage.write_lock import Patience, is_kept_locked, who_keeps
 
 
 @pytest.fixture
@@ -72,3 +73,31 @@ def test_where_the_system_does_not_say_nobody_is_named(store, tmp_path):
     path, _ = store
     assert who_keeps(path, tmp_path / "nothing here") is None
     assert who_keeps(tmp_path / "no store", tmp_path / "nothing here") is None
+
+
+class Times:
+    """A clock that goes on by what is slept."""
+
+    def __init__(self):
+        self.now_s, self.slept = 100.0, []
+
+    def monotonic(self):
+        return self.now_s
+
+    def sleep(self, pause_s):
+        self.slept.append(pause_s)
+        self.now_s += pause_s
+
+
+def test_a_sale_looks_for_its_turn_often_as_long_as_it_waits(monkeypatch):
+    times = Times()
+    monkeypatch.setattr(write_lock, "time", times)
+    patience = Patience(5.0)
+    for _ in range(2):  # Each lock has its own time.
+        times.slept.clear()
+        looks = 0
+        while patience(looks):
+            looks += 1
+        assert sum(times.slept) == pytest.approx(5.0)
+        assert max(times.slept) <= 0.005
+        assert times.slept[0] <= 0.001
