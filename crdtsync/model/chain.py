@@ -7,10 +7,10 @@ stored in the transaction that stores its entry, and can be rebuilt from the ent
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Final, Self
 
 import orjson
@@ -101,7 +101,7 @@ class ChainHead:
 
     def to_bytes(self) -> bytes:
         """As it is kept beside the log: short, for every entry writes it, and one spelling for one head."""
-        return _pack()(
+        return _pack(
             [
                 self.chain,
                 self.author,
@@ -130,12 +130,22 @@ class ChainHead:
             raise DamagedStore("the head of the chain cannot be read") from error
 
 
-@cache
-def _pack() -> Callable[[object], bytes]:
-    from msgpack import Packer  # Late: who only looks at a till does without.
+_idle_packers: Final[list[Any]] = []
+"""Each is taken by one thread at a time: written in Python, as msgpack is where it could not be compiled, two
+threads would write into one buffer.
+"""
 
-    pack: Callable[[object], bytes] = Packer().pack
-    return pack
+
+def _pack(what: object) -> bytes:
+    try:
+        packer = _idle_packers.pop()
+    except IndexError:
+        from msgpack import Packer  # Late: who only looks at a till does without.
+
+        packer = Packer()
+    packed: bytes = packer.pack(what)
+    _idle_packers.append(packer)
+    return packed
 
 
 def _read_packed(data: bytes) -> Iterator[Any]:

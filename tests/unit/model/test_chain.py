@@ -1,12 +1,15 @@
 import json
 import re
 from dataclasses import asdict, replace
+from threading import Thread
 from typing import Any
 
 import msgpack
 import pytest
+from msgpack import fallback
 
 from crdtsync.errors import DamagedStore, IntegrityDefect
+from crdtsync.model import chain
 from crdtsync.model.chain import (
     CLOCK_STEP_CODE,
     ChainHead,
@@ -105,6 +108,26 @@ def test_a_head_survives_the_disk() -> None:
     again = ChainHead.from_bytes(TILL.end.to_bytes())
     assert again == TILL.end
     assert again.to_bytes() == TILL.end.to_bytes()
+
+
+def test_two_threads_pack_their_heads_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A packer that is written in Python, as where msgpack was not compiled, is interrupted by others."""
+    whole, others = TILL.end.to_bytes(), list[bytes]()
+    another = Thread(target=lambda: others.append(TILL.end.to_bytes()))
+    asked = []
+
+    class Interrupted(fallback.Packer):
+        def _pack(self, *given: Any, **also: Any) -> None:
+            asked.append(given)
+            if len(asked) == 3:
+                another.start()
+                another.join()
+            super()._pack(*given, **also)
+
+    monkeypatch.setattr(msgpack, "Packer", Interrupted)
+    monkeypatch.setattr(chain, "_idle_packers", [Interrupted()])
+    assert (TILL.end.to_bytes(), others) == (whole, [whole])
+    assert len(asked) > 3
 
 
 def old_spelling(head: ChainHead) -> bytes:
