@@ -23,7 +23,7 @@ from crdtsync.runtime.committing.batches import history_apart
 from crdtsync.runtime.committing.work import Outcome, Work
 from crdtsync.runtime.syncing.answer import answer, refused, supply_cut
 from crdtsync.runtime.syncing.comparison import DocumentComparison
-from crdtsync.runtime.syncing.ending import ending, say_who_refuses
+from crdtsync.runtime.syncing.ending import come_to_end, ending, say_who_refuses
 from crdtsync.runtime.syncing.home import Home
 from crdtsync.runtime.syncing.proof import by_its_key, check_proof
 from crdtsync.runtime.syncing.refusal import CUT_OFF, NOT_OF_THE_SHOP
@@ -120,7 +120,7 @@ class Connection:
         if self._writing is None:
             self._end()
         elif self._ended is not None:
-            self._ended.get_loop().call_later(LAST_WRITES_S, self._end)
+            self._ended.get_loop().call_later(LAST_WRITES_S, come_to_end, self._ended)
 
     def _flush(self) -> None:
         if not self._outbox or self._writing is not None or self._ended is None or self._ended.done():
@@ -136,8 +136,8 @@ class Connection:
             self._writing = self._ended.get_loop().create_task(self._write())
 
     def _end(self) -> None:
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
+        if self._ended is not None:
+            come_to_end(self._ended)
 
     def _fail(self, error: Exception) -> None:
         self.close(*ending(error, self.session, is_proved=self.certificate is not None))
@@ -220,9 +220,8 @@ class Connection:
                     self.pump()
         except LinkClosed as error:
             # What it said before may not have been read yet: reading finds the end. Nothing is written again.
-            if self.error is None and self._ended is not None:
-                self._ended.get_loop().call_later(LAST_WRITES_S, self._is_lost, error)
-                return
+            if self.error is None:
+                await asyncio.sleep(LAST_WRITES_S)
             self._is_lost(error)
         except Exception as error:  # As above.
             self._is_lost(error)

@@ -7,6 +7,7 @@ everything else is a connection that broke, and is tried again.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from crdtsync.errors import (
@@ -80,3 +81,11 @@ def _believed(error: LinkClosed, session: Session, *, is_proved: bool) -> LinkCl
     what = f"what answers at its address refuses this register ({error.code}{why})"
     hint = refusal_hint(error.reason) if error.reason in _HARMLESS else None
     return LinkClosed(f"{what}, and has not proved it", code=UNPROVED, hint=hint or _WHO_IS_IT)
+
+
+def come_to_end(ended: asyncio.Future[None]) -> None:
+    """Let whoever waits for the end of a connection go on. Apart from the connection: what is to be called
+    later would keep one that has ended since, with all that it has in memory.
+    """
+    if not ended.done():
+        ended.set_result(None)

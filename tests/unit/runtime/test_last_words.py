@@ -1,6 +1,8 @@
 """What a device said just before its connection ended is heard; what it brought then is not taken."""
 
 import asyncio
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -107,3 +109,14 @@ async def test_a_connection_that_takes_nothing_and_says_nothing_ends(monkeypatch
     connection.session.send_presence({})
     await asyncio.wait_for(connection.run(), 30)
     assert str(connection.error) == "the connection broke"
+
+
+async def test_a_connection_that_has_ended_is_not_kept_for_a_write_that_failed():
+    socket = BrokenForWriting(encode(Presence(NOTHING_PENDING)))
+    connection, _, _ = connected(socket)
+    connection.session.send_presence({})
+    await asyncio.wait_for(connection.run(), 30)
+    kept = weakref.ref(connection)
+    del connection
+    gc.collect()
+    assert kept() is None
