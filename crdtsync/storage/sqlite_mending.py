@@ -130,8 +130,10 @@ class Mending(Peers):
 
     def _set_pack_apart(self, place: PackPlace, at_ms: int) -> None:
         columns = self._columns_or_none(place)
-        self._put_damaged_pack_apart(place, at_ms)
         chains, documents = self._filed_in(place, "chain"), self._filed_in(place, "document")
+        if columns is None and not documents:  # It is not where it was put: nothing says what is missing.
+            raise self._damaged(place.first)
+        self._put_damaged_pack_apart(place, at_ms)
         count = place.last - place.first + 1
         if self._hashes_or_none(place) is None:
             self._write_hashes(place, ZERO_HASH * count)

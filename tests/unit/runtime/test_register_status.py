@@ -1,5 +1,6 @@
 import pytest
 
+from crdtsync.errors import DamagedStore
 from crdtsync.ids import Item, Position, entry_record
 from crdtsync.model.entry import read_entry
 from crdtsync.model.sealed import seal
@@ -8,10 +9,11 @@ from crdtsync.protocol.messages import Presence
 from crdtsync.runtime.committing.signature_checks import save_checks
 from crdtsync.runtime.folder.identity import ClockOffset, Relay, save_clock_offset, save_relay
 from crdtsync.runtime.folder.role import sync_role
+from crdtsync.runtime.register.register import Register
 from crdtsync.runtime.register.status import presence_of
 from crdtsync.runtime.syncing.link_trouble import save_unmended
 from crdtsync.storage.log import Refusal
-from crdtsync.testing.clock import HOUR_MS
+from crdtsync.testing.clock import HOUR_MS, seeded_bytes
 from crdtsync.testing.till import MemoryTill
 
 RELAY_LOG = b"relay-log-id-001"
@@ -281,3 +283,23 @@ def test_damage_of_what_was_sold_today_is_found_by_every_status(enrolled, same_t
     status = same_till.status() if with_documents else enrolled.status(with_documents=False)
     assert status.apart
     assert any("set apart as refused or damaged" in concern for concern in status.concerns)
+
+
+def test_a_pack_of_today_that_is_not_where_it_was_put_is_called_damaged(enrolled, folder, clock):
+    """Its place is the one thing that no other table can say: this is told, and no traceback."""
+    for _ in range(6):
+        enrolled.sell(["CM-19"], ["card"])
+    acknowledge_all(enrolled)
+    store, log = enrolled.replica.store, enrolled.replica.log
+    with store.transaction():
+        while log.pack(4, log.end.seq):
+            continue
+    with store.transaction():
+        store.connection.execute(
+            "UPDATE pack SET pos = pos + 1 WHERE pos = (SELECT pos FROM pack ORDER BY pos LIMIT 1 OFFSET 1)"
+        )
+    with (
+        Register.open(folder, clock=clock, random_bytes=seeded_bytes(3)) as again,
+        pytest.raises(DamagedStore),
+    ):
+        again.status(with_documents=False)
