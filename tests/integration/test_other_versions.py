@@ -15,6 +15,7 @@ from crdtsync.protocol import limits
 from crdtsync.runtime.clock import SystemClock
 from crdtsync.storage.sqlite import SqliteStore
 from crdtsync.testing.clock import ManualClock
+from tests.clocks import clock_of_now
 from tests.integration.conftest import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -127,7 +128,7 @@ def test_a_shop_on_ipv6_alone_is_in_step(relay_of, tmp_path):
 
 @pytest.mark.parametrize("off_ms", [YEAR_MS, -YEAR_MS], ids=["ahead", "behind"])
 def test_a_till_whose_clock_is_a_year_off_sells_keeps_its_day_is_in_step_and_says_so(relay, tmp_path, off_ms):
-    clock = ManualClock(SystemClock().now_ms())
+    clock = clock_of_now()
     with relay.join(tmp_path / "till", "Caisse 1", relay.first_code, clock=clock) as till:
         till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
         till.sync(60)  # It knows the relay's time from here on.

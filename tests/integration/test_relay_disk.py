@@ -15,7 +15,6 @@ import pytest
 from click.testing import CliRunner
 
 import crdtsync_server.open
-import crdtsync_server.relay
 from crdtsync import Register
 from crdtsync.cli.group import main
 from crdtsync.errors import LinkClosed, SetupError
@@ -60,8 +59,7 @@ class Shop:
 def shop(tmp_path, monkeypatch):
     (tmp_path / "relay").mkdir()
     disk = SimulatedDisk(tmp_path / "relay", name="relay.sqlite")
-    for module in (crdtsync_server.relay, crdtsync_server.open):
-        monkeypatch.setattr(module, "SqliteStore", functools.partial(SqliteStore, vfs=disk.vfs))
+    monkeypatch.setattr(crdtsync_server.open, "SqliteStore", functools.partial(SqliteStore, vfs=disk.vfs))
     with LocalRelay(tmp_path / "relay", shop="Cave") as relay:
         shop = Shop(tmp_path, disk, relay)
         yield shop

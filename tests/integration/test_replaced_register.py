@@ -7,12 +7,12 @@ import pytest
 
 from crdtsync import Register
 from crdtsync.model.entry import read_entry, read_heads
-from crdtsync.runtime.clock import SystemClock
 from crdtsync.runtime.register.status import presence_of
-from crdtsync.testing.clock import DAY_MS, ManualClock
+from crdtsync.testing.clock import DAY_MS
 from crdtsync.testing.line import FaultyLine
 from crdtsync_server.shops.contacts import Contact, read_contact
 from tests import forked
+from tests.clocks import clock_of_now
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -186,7 +186,7 @@ def sell_at_once(till, tickets):
 
 def test_it_sells_while_the_history_comes(relay, tmp_path):
     """3,000 tickets of the past: it sells beside `join`, and is told when it can and how far it is."""
-    clock = ManualClock(SystemClock().now_ms() - 3 * DAY_MS)
+    clock = clock_of_now(-3 * DAY_MS)
     with relay.join(tmp_path / "till", "Caisse 1", relay.first_code, clock=clock) as till:
         till.products.add("CM-19", name="Crozes-Hermitage", price_minor=1850, vat_rate=2000)
         till.sell(["CM-19"], ["card"])

@@ -14,11 +14,10 @@ from crdtsync import Register
 from crdtsync.errors import LinkClosed, LinkError, NoRegister, StorageError
 from crdtsync.ids import ENTRY
 from crdtsync.model.entry import read_entry
-from crdtsync.runtime.clock import SystemClock
 from crdtsync.storage.sqlite import SqliteStore
-from crdtsync.testing.clock import ManualClock
 from crdtsync.testing.line import FaultyLine
 from crdtsync_server.local import LocalRelay
+from tests.clocks import clock_of_now
 from tests.integration.conftest import wait_until
 
 
@@ -218,7 +217,7 @@ def test_who_comes_back_after_weeks_needs_no_session_to_hand_in_its_sales(relay,
     back = started_again(relay, tmp_path)
     with closing(apsw.Connection(str(tmp_path / "relay" / "access.sqlite"))) as access:
         access.execute("UPDATE code SET expires_ms = 0")
-    clock = ManualClock(SystemClock().now_ms() + 60 * 24 * 3600 * 1000)
+    clock = clock_of_now(60 * 24 * 3600 * 1000)
     with back, Register.open(tmp_path / "till", clock=clock) as again:
         again.sync()
         assert again.status().pending.records == 0

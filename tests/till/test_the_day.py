@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from crdtsync.errors import DamagedStore
-from crdtsync.runtime.clock import SystemClock
 from crdtsync.runtime.committing.writer import Writer
-from crdtsync.testing.clock import DAY_MS, HOUR_MS, ManualClock
+from crdtsync.testing.clock import DAY_MS, HOUR_MS
+from tests.clocks import clock_of_now
 from tests.till.conftest import plain
 from tests.till.test_selling import bought
 
@@ -67,7 +67,7 @@ def test_nothing_to_close_and_a_day_that_is_open_already_are_told(clerk):
 
 
 def test_a_day_that_was_forgotten_is_told_on_the_ticket_that_closed_it(shop):
-    clock = ManualClock(SystemClock().now_ms())
+    clock = clock_of_now()
     clerk = shop.open_till(clock=clock)
     bought(clerk, "EAU")
     clock.pass_ms(DAY_MS)
@@ -83,7 +83,7 @@ def test_a_day_that_was_forgotten_is_told_on_the_ticket_that_closed_it(shop):
 
 
 def test_what_was_noticed_is_told_by_the_next_start_too_in_whatever_language(shop):
-    clock = ManualClock(SystemClock().now_ms())
+    clock = clock_of_now()
     clerk = shop.open_till(clock=clock)
     bought(clerk, "EAU")
     clock.pass_ms(DAY_MS)
@@ -115,7 +115,7 @@ def test_baskets_of_a_till_that_kept_no_notices_are_there(shop):
 
 
 def test_what_is_noticed_at_the_closing_stands_on_its_page_however_often_it_is_loaded(shop):
-    clock = ManualClock(SystemClock().now_ms())
+    clock = clock_of_now()
     clerk = shop.open_till(clock=clock)
     bought(clerk, "EAU")
     clock.pass_ms(-HOUR_MS)
@@ -127,7 +127,7 @@ def test_what_is_noticed_at_the_closing_stands_on_its_page_however_often_it_is_l
 
 
 def test_a_clock_that_is_far_ahead_is_asked_about_and_a_person_says_the_day(shop):
-    clock = ManualClock(SystemClock().now_ms())
+    clock = clock_of_now()
     clerk = shop.open_till(language="fr", clock=clock)
     bought(clerk, "EAU")
     assert 'id="question"' not in clerk.page("/day")
@@ -150,7 +150,7 @@ def test_a_clock_that_is_far_ahead_is_asked_about_and_a_person_says_the_day(shop
 
 
 def test_a_clock_that_went_back_is_told_and_no_day_is_offered(shop):
-    clock = ManualClock(SystemClock().now_ms())
+    clock = clock_of_now()
     clerk = shop.open_till(clock=clock)
     bought(clerk, "EAU")
     clock.pass_ms(-5 * DAY_MS)
@@ -163,7 +163,7 @@ def test_a_clock_that_went_back_is_told_and_no_day_is_offered(shop):
 
 
 def test_a_disk_that_cannot_be_read_behind_a_sale_does_not_hide_that_it_was_sold(shop, monkeypatch):
-    clock = ManualClock(SystemClock().now_ms())
+    clock = clock_of_now()
     clerk = shop.open_till(clock=clock)
     bought(clerk, "EAU")
     clock.pass_ms(DAY_MS)

@@ -7,8 +7,7 @@ import re
 from pycrdt import Text
 
 from crdtsync import Register
-from crdtsync.runtime.clock import SystemClock
-from crdtsync.testing.clock import ManualClock
+from tests.clocks import clock_of_now
 from tests.web.conftest import wait_until
 
 
@@ -38,7 +37,7 @@ def test_a_register_is_away_connected_and_away_again(make_shop):
 def test_a_wrong_clock_is_said_with_what_to_do(make_shop):
     shop = make_shop()
     shop.person("Marie")
-    ahead = ManualClock(SystemClock().now_ms() + 3 * 3_600_000)
+    ahead = clock_of_now(3 * 3_600_000)
     till = shop.register("Caisse 1", clock=ahead)
     connection = till.start_sync()
     marie = shop.visitor("Marie")
