@@ -413,8 +413,8 @@ def _todays_documents(replica: Replica) -> list[str]:
 
 def _documents(replica: Replica, *, all_documents: bool, with_documents: bool) -> tuple[DocumentStatus, ...]:
     names = _todays_documents(replica)
-    _look_at_todays_entries(replica.log, names)
     if not (all_documents or with_documents):
+        _look_at_todays_entries(replica.log, names)
         return ()
     from crdtsync.runtime.register.document_status import document_status
 

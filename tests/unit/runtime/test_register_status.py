@@ -285,10 +285,7 @@ def test_damage_of_what_was_sold_today_is_found_by_every_status(enrolled, same_t
     assert any("set apart as refused or damaged" in concern for concern in status.concerns)
 
 
-@pytest.mark.parametrize("with_documents", [False, True])
-def test_a_pack_of_today_that_is_not_where_it_was_put_is_called_damaged(
-    enrolled, folder, clock, with_documents
-):
+def test_a_pack_of_today_that_is_not_where_it_was_put_is_called_damaged(enrolled, folder, clock):
     """Its place is the one thing that no other table can say: this is told, and no traceback."""
     for _ in range(6):
         enrolled.sell(["CM-19"], ["card"])
@@ -305,4 +302,4 @@ def test_a_pack_of_today_that_is_not_where_it_was_put_is_called_damaged(
         Register.open(folder, clock=clock, random_bytes=seeded_bytes(3)) as again,
         pytest.raises(DamagedStore),
     ):
-        again.status(with_documents=with_documents)
+        again.status(with_documents=False)
