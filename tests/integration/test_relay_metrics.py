@@ -159,10 +159,14 @@ def test_a_device_that_is_cut_off_is_closed_at_once_and_counted(relay, till):
 
 def test_size_memory_and_version_are_those_of_the_process(relay, till):
     till.sync(60)
+
+    def size():
+        return sum(os.stat(f"{relay.folder}/relay.sqlite{end}").st_size for end in ("", "-wal"))
+
+    # A moment after a register came or left the relay writes that down.
+    wait_until(lambda: relay.metrics()["crdtsync_relay_store_bytes"] == size())
     found = relay.metrics()
-    size = sum(os.stat(f"{relay.folder}/relay.sqlite{end}").st_size for end in ("", "-wal"))
     memory = psutil.Process(relay.process.pid).memory_info().rss
-    assert found["crdtsync_relay_store_bytes"] == size
     assert found["crdtsync_relay_process_resident_memory_bytes"] == pytest.approx(memory, rel=0.2)
     assert found["crdtsync_relay_disk_free_bytes"] > 1 << 20
     assert found['crdtsync_relay_build_info{version="0.1.0"}'] == 1

@@ -220,7 +220,8 @@ class Connection:
                     self.pump()
         except LinkClosed as error:
             # What it said before may not have been read yet: reading finds the end. Nothing is written again.
-            if self.error is None:
+            # (A socket that tells when something came has told: its device may be back on another one.)
+            if self.error is None and self._reading is not None:
                 await asyncio.sleep(LAST_WRITES_S)
             self._is_lost(error)
         except Exception as error:  # As above.
