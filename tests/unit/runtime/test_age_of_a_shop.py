@@ -39,6 +39,7 @@ def pages_of_a_day(folder, clock):
         ticket = till.sell(["CM-19"], ["card"])
         assert [row.number for row in till.sales(day=ticket.business_day)] == [ticket.number]
         assert till.status().pending.sales == 1
+        assert till.status(with_documents=False).pending.sales == 1
         assert till.report(ticket.business_day).tickets == 1
         assert till.x_report().total_minor == 1850
         connection = till.replica.store.connection
